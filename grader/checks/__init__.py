@@ -1,0 +1,1 @@
+"""Pure judgements: each check states one fact about one submission."""

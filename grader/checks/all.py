@@ -1,0 +1,5 @@
+"""Every module that registers checks; importing this fills the registry."""
+
+from grader.checks import adapter, evaluation, grader_faults, integrity, layout, source
+
+__all__ = ["adapter", "evaluation", "grader_faults", "integrity", "layout", "source"]

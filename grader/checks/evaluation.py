@@ -1,0 +1,206 @@
+"""EVL: what the adapter does to the answers, on questions that the student has not seen."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from grader.checks.registry import Context, Verdict, check, failed, passed
+from grader.constants import CLAIM_TOLERANCE, METRICS_MAX_BYTES
+from grader.errors import FileRefused
+from grader.intake import locate, read_file
+from grader.metrics import bleu, exact_match, mean, rouge_l, token_f1
+from grader.model import Evidence
+from grader.statistics import paired_gain
+from grader.strict_json import StrictJsonError, loads
+
+
+def _answers(evidence: Evidence) -> list[dict[str, Any]]:
+    return list(evidence.payload["answers"])
+
+
+def _correct(evidence: Evidence, said: str = "text") -> list[float]:
+    """Exact match per question, shape [n]; `said` is "text" or "guess"."""
+    return [exact_match(row[said], row["reference"]) for row in _answers(evidence)]
+
+
+@check(
+    "EVL001",
+    evidence=("before", "after"),
+    measures=("before", "after", "chance", "delta", "delta_low95", "delta_high95", "p_value", "n"),
+)
+def improves_on_hidden_questions(ctx: Context) -> Verdict:
+    """The adapter answers more hidden questions than the base and than guessing.
+
+    Why: Fine-tuning is worth its cost only when the tuned model answers what it was not trained
+    on. The gain counts from the higher of two references: the bare base, and always giving the
+    most frequent public answer to that kind of question. It is real when the lower end of its
+    95 % interval (paired bootstrap over the questions) is above zero.
+
+    Fix: Compare your before and after scores on the validation set. If both are near zero, look
+    at the learning rate and the number of steps, and that prompts use the chat template. If
+    training answers are right and others wrong, you have overfitted: more examples, fewer epochs.
+    If the answers have the right form and the wrong content, check that questions and answers in
+    your data belong together.
+    """
+    before, after = _correct(ctx.evidence["before"]), _correct(ctx.evidence["after"])
+    guess = _correct(ctx.evidence["before"], "guess")
+    guessing = mean(guess) > mean(before)
+    gain = paired_gain(guess if guessing else before, after)
+    measures = {
+        "before": mean(before),
+        "after": mean(after),
+        "chance": mean(guess),
+        "delta": gain.delta,
+        "delta_low95": gain.low95,
+        "delta_high95": gain.high95,
+        "p_value": gain.p_value,
+        "n": gain.n,
+    }
+    reference = "guessing the most frequent answer" if guessing else "the bare base"
+    found = (
+        f"Exact match on {gain.n} hidden questions: {mean(after):.0%} with the adapter, "
+        f"{mean(before):.0%} without it, {mean(guess):.0%} by guessing. "
+        f"Gain over {reference}: {gain.delta:+.0%} (95 % interval {gain.low95:+.0%} to "
+        f"{gain.high95:+.0%}, exact McNemar p = {gain.p_value:.2g})."
+    )
+    if gain.low95 > 0:
+        return passed(found, measures=measures)
+    return failed(found, _advice(ctx.evidence["after"], mean(after)), measures=measures)
+
+
+def _advice(after: Evidence, score: float) -> str:
+    """The most likely reason for no gain, told from the answers' form alone."""
+    rows = _answers(after)
+    known = {row["reference"] for row in rows}
+    right_form = mean([float(row["text"] in known) for row in rows])
+    longer = mean([len(row["text"].split()) for row in rows]) > 3 * mean(
+        [len(row["reference"].split()) for row in rows]
+    )
+    if right_form > 0.5:
+        return (
+            "The answers have the right form and the wrong content. Check that each answer in "
+            "your training data belongs to its question, and that you did not train too long on "
+            "too few examples."
+        )
+    if longer:
+        return (
+            "The answers are much longer than the expected ones: the adapter has learned little, "
+            "or another answer format. Raise the learning rate or the number of steps, and train "
+            "on answers as short as those of the public data, in the base's chat template."
+        )
+    return (
+        "The answers have neither the right form nor the right content. A learning rate that is "
+        "too high destroys the base, one that is too low changes nothing: try a few values."
+    )
+
+
+@check(
+    "EVL002",
+    evidence=("before", "after"),
+    measures=tuple(
+        f"{name}_{when}"
+        for name in ("token_f1", "bleu", "rouge_l", "loglik")
+        for when in ("before", "after")
+    ),
+)
+def text_measures(ctx: Context) -> Verdict:
+    """Answers are also measured by token F1, BLEU, ROUGE-L and log-likelihood.
+
+    Why: Exact match sees only right or wrong. The other measures show near misses, and the mean
+    log-likelihood of the right answer shows learning before any answer turns right. They carry
+    no points: each can be raised without knowing more.
+
+    Fix: Nothing to mend. Read them beside exact match: F1 well above exact match means that
+    answers are too long or too short.
+    """
+    functions = {"token_f1": token_f1, "bleu": bleu, "rouge_l": rouge_l}
+    measures: dict[str, float] = {}
+    for when in ("before", "after"):
+        rows = _answers(ctx.evidence[when])
+        for name, function in functions.items():
+            values = [function(row["text"], row["reference"]) for row in rows]
+            measures[f"{name}_{when}"] = mean(values)
+        measures[f"loglik_{when}"] = mean([row["loglik"] for row in rows])
+    text = (
+        f"Token F1 {measures['token_f1_before']:.2f} to {measures['token_f1_after']:.2f}, "
+        f"BLEU {measures['bleu_before']:.2f} to {measures['bleu_after']:.2f}, "
+        f"ROUGE-L {measures['rouge_l_before']:.2f} to {measures['rouge_l_after']:.2f}, "
+        f"log-likelihood {measures['loglik_before']:.2f} to {measures['loglik_after']:.2f} "
+        "a token."
+    )
+    return passed(text, measures=measures)
+
+
+@check(
+    "EVL003",
+    evidence=("before", "after"),
+    measures=(
+        "tokens_per_second",
+        "reference_tokens_per_second",
+        "peak_memory_mib",
+        "reference_peak_memory_mib",
+    ),
+)
+def speed_and_memory(ctx: Context) -> Verdict:
+    """Speed and memory of the adapter are known beside the bare base's.
+
+    Why: An adapter costs a little at every token. Times vary between machines and moments, so
+    they stand beside a reference run on the same machine and never enter a score.
+
+    Fix: Nothing to mend. A smaller rank or fewer target modules make an adapter cheaper.
+    """
+    measures: dict[str, float] = {}
+    for when, prefix in (("after", ""), ("before", "reference_")):
+        cost = ctx.evidence[when].cost
+        speed = cost["generated_tokens"] / max(cost["generate_seconds"], 1e-9)
+        measures[f"{prefix}tokens_per_second"] = round(speed, 1)
+        measures[f"{prefix}peak_memory_mib"] = round(cost["peak_memory_mib"], 1)
+    return passed(
+        "Measured beside a run of the bare base on the same machine.", measures=measures
+    )
+
+
+@check(
+    "EVL004",
+    needs=("LAY030",),
+    evidence=("before", "after"),
+    measures=("claimed_before", "claimed_after", "tolerance"),
+)
+def claims_agree(ctx: Context) -> Verdict:
+    """The metrics that the student reports agree with the grader's.
+
+    Why: A reported number that cannot be reproduced misleads its readers, its author first. The
+    public test set and the hidden questions differ, so honest numbers may differ by what chance
+    allows, and a little more.
+
+    Fix: Report exact match, as shares from 0 to 1, in metrics.json under "before" and "after",
+    each {"exact_match": …}, measured on the public test set after loading the saved adapter.
+    """
+    path = locate(ctx.submission, ctx.assignment.deliverable("metrics"))
+    fix = 'Write {"before": {"exact_match": 0.0}, "after": {"exact_match": 0.9}} with your numbers.'
+    if path is None:
+        return failed("There is no metrics.json.", fix)
+    try:
+        claimed = loads(read_file(ctx.submission, path, METRICS_MAX_BYTES), max_bytes=METRICS_MAX_BYTES)
+        claims = {when: float(claimed[when]["exact_match"]) for when in ("before", "after")}
+    except (StrictJsonError, FileRefused) as error:
+        return failed(f"{path} cannot be read: {error}", fix, path=path)
+    except (KeyError, TypeError, ValueError):
+        return failed(f"{path} does not hold the two exact match shares.", fix, path=path)
+    if not all(0 <= share <= 1 for share in claims.values()):
+        return failed(f"{path} reports shares outside 0 to 1.", fix, path=path)
+    measures: dict[str, float] = {f"claimed_{when}": claims[when] for when in claims}
+    measures["tolerance"] = CLAIM_TOLERANCE
+    off = []
+    for when, claim in claims.items():
+        ours = mean(_correct(ctx.evidence[when]))
+        n = len(_answers(ctx.evidence[when]))
+        allowed = CLAIM_TOLERANCE + 2.58 * math.sqrt(ours * (1 - ours) / n)  # 99 % of chance
+        if abs(claim - ours) > allowed:
+            off.append(f"{when}: {claim:.0%} reported, {ours:.0%} measured")
+    if off:
+        text = f"Exact match {'; '.join(off)}; more apart than chance allows."
+        return failed(text, "Evaluate the saved adapter again and report that.", path=path,
+                      measures=measures)
+    return passed("The reported exact match agrees with the measured one.", measures=measures)

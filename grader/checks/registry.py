@@ -1,0 +1,218 @@
+"""The registry of checks: a check is a function, its docstring is its page.
+
+A check's docstring reads: title (the claim that must hold), blank line, `Why:` paragraph, blank
+line, `Fix:` paragraph. The registry is frozen after import of `grader.checks.all`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from inspect import cleandoc
+
+from grader.model import (
+    Assignment,
+    Evidence,
+    Finding,
+    Location,
+    Measures,
+    Outcome,
+    Severity,
+    Submission,
+    Visibility,
+)
+
+CODE_PATTERN = re.compile(r"^(LAY|JSL|TOK|ADP|EVL|DSP|API|SRC|DOC|INT|GRD)\d{3}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Classmate:
+    """Another submission's adapter as the class register knows it (see collect/register.py)."""
+
+    student: str
+    submitted_at: str | None
+    sketch: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything that a check may look at."""
+
+    assignment: Assignment
+    submission: Submission
+    evidence: Mapping[str, Evidence]
+    classmates: tuple[Classmate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check's function returns; the registry adds code and title to make a Finding."""
+
+    outcome: Outcome
+    message: str
+    hint: str = ""
+    location: Location = Location()
+    measures: Measures | None = None
+    note: str = ""
+
+
+def passed(message: str, *, measures: Measures | None = None, note: str = "") -> Verdict:
+    """The claim holds."""
+    return Verdict(Outcome.PASS, message, measures=measures, note=note)
+
+
+def failed(
+    message: str,
+    hint: str,
+    *,
+    path: str | None = None,
+    line: int | None = None,
+    pointer: str | None = None,
+    measures: Measures | None = None,
+    note: str = "",
+) -> Verdict:
+    """The claim does not hold, by the student's fault: what was found, and what to do next."""
+    where = Location(path, line, pointer)
+    return Verdict(Outcome.FAIL, message, hint, where, measures, note)
+
+
+def needs_review(message: str, hint: str = "", *, note: str = "") -> Verdict:
+    """Only a person can decide."""
+    return Verdict(Outcome.REVIEW, message, hint, note=note)
+
+
+CheckFunction = Callable[[Context], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A registered check with its page and what it needs before it can run."""
+
+    code: str
+    title: str
+    why: str
+    fix: str
+    function: CheckFunction
+    needs: tuple[str, ...]
+    evidence: tuple[str, ...]
+    measures: tuple[str, ...]
+    severity: Severity
+    visibility: Visibility
+
+    def finding(self, verdict: Verdict) -> Finding:
+        """The verdict under this check's code and title; refuses measures nobody declared."""
+        measures = dict(verdict.measures or {})
+        undeclared = sorted(set(measures) - set(self.measures))
+        if undeclared:
+            raise ValueError(f"{self.code} returned undeclared measures: {', '.join(undeclared)}")
+        return Finding(
+            code=self.code,
+            outcome=verdict.outcome,
+            title=self.title,
+            message=verdict.message,
+            hint=verdict.hint,
+            severity=self.severity,
+            location=verdict.location,
+            visibility=self.visibility,
+            measures=measures,
+            note=verdict.note,
+        )
+
+
+_CHECKS: dict[str, Check] = {}
+
+
+def check(
+    code: str,
+    *,
+    needs: tuple[str, ...] = (),
+    evidence: tuple[str, ...] = (),
+    measures: tuple[str, ...] = (),
+    severity: Severity = Severity.ERROR,
+    visibility: Visibility = Visibility.STUDENT,
+) -> Callable[[CheckFunction], CheckFunction]:
+    """Register a check. `needs`: codes that must pass first; `evidence`: ids it reads."""
+
+    def register(function: CheckFunction) -> CheckFunction:
+        if not CODE_PATTERN.match(code):
+            raise ValueError(f"{code} is not a check code")
+        if code in _CHECKS:
+            raise ValueError(f"{code} is taken by {_CHECKS[code].function.__name__}")
+        title, why, fix = _page(code, function)
+        _CHECKS[code] = Check(
+            code, title, why, fix, function, needs, evidence, measures, severity, visibility
+        )
+        return function
+
+    return register
+
+
+def _page(code: str, function: CheckFunction) -> tuple[str, str, str]:
+    text = cleandoc(function.__doc__ or "")
+    match = re.fullmatch(r"(?P<title>.+?)\n\nWhy: (?P<why>.+?)\n\nFix: (?P<fix>.+)", text, re.S)
+    if match is None:
+        raise ValueError(f"{code}: its docstring must read: title, 'Why: …', 'Fix: …'")
+    title, why, fix = (" ".join(match[name].split()) for name in ("title", "why", "fix"))
+    return title.rstrip("."), why, fix
+
+
+def all_checks() -> Mapping[str, Check]:
+    """Every registered check by code, in the order of the codes."""
+    return dict(sorted(_CHECKS.items()))
+
+
+def all_needs(check: Check, assignment: Assignment) -> tuple[str, ...]:
+    """The codes that must pass first: the check's own and those of the evidence that it reads."""
+    behind = [spec.needs for spec in assignment.evidence if spec.id in check.evidence]
+    return tuple(dict.fromkeys(sum(behind, check.needs)))
+
+
+def in_order(codes: Iterable[str], assignment: Assignment) -> list[Check]:
+    """The checks of these codes and all that they need, each after what it needs."""
+    ordered: dict[str, Check] = {}
+
+    def visit(code: str) -> None:
+        if code in ordered:
+            return
+        for needed in all_needs(_CHECKS[code], assignment):
+            visit(needed)
+        ordered[code] = _CHECKS[code]
+
+    for code in codes:
+        visit(code)
+    return list(ordered.values())
+
+
+def run_check(
+    check: Check, context: Context, earlier: Mapping[str, Finding], missing: Mapping[str, str]
+) -> Finding:
+    """Run one check, after those it needs.
+
+    `earlier` holds the findings so far by code. `missing` says of each evidence id that could not
+    be collected why (a machine's fault). The result is `skip` behind a fail, `error` behind an
+    error or missing evidence, `review` behind a review, else what the check says.
+    """
+    for needed in all_needs(check, context.assignment):
+        before = earlier[needed]
+        if before.outcome is Outcome.PASS:
+            continue
+        if before.outcome in (Outcome.FAIL, Outcome.SKIP):
+            text = f"Not looked at, because {needed} ({before.title}) did not hold."
+            return check.finding(Verdict(Outcome.SKIP, text, before.hint))
+        text = f"Not known yet, because {needed} ({before.title}) is not known."
+        return check.finding(Verdict(before.outcome, text))
+    for id in check.evidence:
+        if id in missing:
+            text = "The grader could not run this; your instructor has been told. No marks lost."
+            return check.finding(Verdict(Outcome.ERROR, text, note=missing[id]))
+        if id not in context.evidence:
+            text = "Hidden tests run at grading."
+            return check.finding(Verdict(Outcome.REVIEW, text))
+    try:
+        return check.finding(check.function(context))
+    except Exception as error:  # a check's own fault must not cost the student or stop the batch
+        text = "The grader failed on this check; your instructor has been told. No marks lost."
+        trace = f"{type(error).__name__}: {error}"
+        finding = check.finding(Verdict(Outcome.ERROR, text, note=trace))
+        return replace(finding, measures={})

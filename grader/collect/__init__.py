@@ -1,0 +1,1 @@
+"""Dear work: what is wanted, collected once, stored by content."""

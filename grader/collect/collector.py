@@ -1,0 +1,144 @@
+"""What a class wants is collected once: what the store has is not run again.
+
+Wants are values; equal wants of different students share one key and one run. The bare base is
+simply the want without an adapter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Protocol
+
+from grader.collect.store import Store
+from grader.constants import (
+    ENGINE_VERSION,
+    PREDICT_LENGTH_STEP_TOKENS,
+    PREDICT_ROWS,
+)
+from grader.errors import GraderFault, UsageError
+from grader.hidden import QuestionSet
+from grader.model import Assignment, Evidence
+from grader.predict.adapter_files import AdapterFiles
+from grader.predict.base_model import base_digest, base_folder
+
+if TYPE_CHECKING:
+    from grader.predict.engine import Engine
+
+
+class Progress(Protocol):
+    """Hears how far long work has come; the command line draws it."""
+
+    def start(self, stage: str, total: int) -> None:
+        """A stage of `total` steps begins."""
+
+    def step(self, label: str) -> None:
+        """One step is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """One evidence that one student's grading needs."""
+
+    student: str
+    id: str
+    key: str
+    adapter: AdapterFiles | None
+
+
+@dataclass(slots=True)
+class Collected:
+    """Evidence by (student, evidence id), and for what could not be collected the reason."""
+
+    evidence: dict[tuple[str, str], Evidence] = field(default_factory=dict)
+    missing: dict[tuple[str, str], str] = field(default_factory=dict)
+    ran: int = 0
+
+
+def prediction_key(
+    assignment: Assignment, questions: QuestionSet, adapter: AdapterFiles | None, device: str
+) -> str:
+    """Hash of all that determines the answers of a base with an adapter to a question set."""
+    inputs = {
+        "kind": "predictions",
+        "engine": ENGINE_VERSION,
+        "plan": [PREDICT_ROWS, PREDICT_LENGTH_STEP_TOKENS, assignment.max_new_tokens],
+        "base": base_digest(base_folder(assignment.base)),
+        "adapter": adapter.digest if adapter is not None else None,
+        "questions": questions.digest,
+        "device": device,
+        "versions": versions(),
+    }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def versions() -> Mapping[str, str]:
+    """Versions of the libraries that compute answers; "absent" where one is not installed."""
+    found = {}
+    for name in ("torch", "transformers"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def collect(
+    wants: Sequence[Want],
+    store: Store,
+    open_engine: Callable[[], Engine],
+    questions: QuestionSet,
+    progress: Progress,
+) -> Collected:
+    """Fetch or produce all that is wanted. One want's trouble leaves the others alone.
+
+    The engine is opened only when something is missing from the store.
+    """
+    collected = Collected()
+    new = {want.key: want for want in wants if store.get(want.key) is None}
+    failed: dict[str, str] = {}
+    if new:
+        progress.start("Answering hidden questions", len(new))
+    engine: Engine | None = None
+    for want in new.values():
+        try:
+            engine = engine or open_engine()
+            store.put(_predict(engine, want, questions))
+            collected.ran += 1
+        except UsageError:
+            raise
+        except (GraderFault, RuntimeError, MemoryError, OSError, ImportError) as error:
+            failed[want.key] = f"{type(error).__name__}: {error}"
+        progress.step(want.student)
+    for want in wants:
+        evidence = store.get(want.key)
+        if evidence is None:
+            collected.missing[want.student, want.id] = failed.get(want.key, "not collected")
+        else:
+            collected.evidence[want.student, want.id] = evidence
+    return collected
+
+
+def _predict(engine: Engine, want: Want, questions: QuestionSet) -> Evidence:
+    predictions = engine.predict(want.adapter)
+    asked = {q.id: q.messages[-1][1] for q in questions.questions}
+    answers: list[dict[str, Any]] = [
+        {
+            "id": answer.id,
+            "question": asked[answer.id],
+            "text": answer.text,
+            "reference": questions.answers[answer.id],
+            "guess": questions.guesses[answer.id],
+            "loglik": answer.loglik,
+        }
+        for answer in predictions.answers
+    ]
+    cost = {
+        "generate_seconds": predictions.generate_seconds,
+        "generated_tokens": float(predictions.generated_tokens),
+        "peak_memory_mib": predictions.peak_memory_mib,
+    }
+    return Evidence("predictions", want.key, {"answers": answers}, cost)

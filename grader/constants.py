@@ -1,0 +1,69 @@
+"""Every limit and fixed number, with its unit in the name and its reason beside it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MIB: Final = 1024 * 1024
+
+# --- question sets -----------------------------------------------------------------------------
+HIDDEN_QUESTIONS: Final = 150  # standard error of a score is then at most 4 points in a hundred
+QUESTION_FILE_MAX_BYTES: Final = 64 * MIB  # an instructor's own file; far above any real one
+
+# --- predictions -------------------------------------------------------------------------------
+PREDICT_ROWS: Final = 32  # rows a batch, always padded to this: shapes never depend on who is graded
+PREDICT_LENGTH_STEP_TOKENS: Final = 32  # prompts are left-padded to a multiple of this
+PREDICT_MAX_PROMPT_TOKENS: Final = 1024  # a longer hidden question is a configuration error
+ENGINE_VERSION: Final = "1"  # part of every evidence key; raise it when answers could change
+
+# --- statistics --------------------------------------------------------------------------------
+BOOTSTRAP_RESAMPLES: Final = 9_999  # scipy's default; the interval's own noise is then ~1 %
+BOOTSTRAP_SEED: Final = 20_260_101  # fixed: the same answers always give the same interval
+CONFIDENCE: Final = 0.95
+
+# --- integrity ---------------------------------------------------------------------------------
+SKETCH_SIZE: Final = 256  # numbers kept of an adapter's effect to tell a copy
+COPY_COSINE: Final = 0.9999  # two trainings with different seeds stay far below this
+
+# --- names -------------------------------------------------------------------------------------
+COURSE_MODEL: Final = "course-model"  # the base that ships with the project
+
+# --- the student's own numbers -----------------------------------------------------------------
+METRICS_MAX_BYTES: Final = 64 * 1024  # a metrics.json is under 2 kB
+CLAIM_TOLERANCE: Final = 0.10  # beyond chance: public and hidden questions are not equally hard
+
+# --- intake ------------------------------------------------------------------------------------
+JSON_MAX_DEPTH: Final = 32  # real configs and records stay below 10; far from Python's own limit
+JSON_MAX_INTEGER_DIGITS: Final = 18  # fits a signed 64-bit integer in every language
+INTAKE_MAX_FILES: Final = 2_000  # an honest submission has fewer than 100
+INTAKE_MAX_FILE_BYTES: Final = 512 * MIB  # a rank-64 adapter of a 7B model is about 320 MiB
+INTAKE_MAX_TOTAL_BYTES: Final = 1024 * MIB  # the adapter, its data, and room to spare
+INTAKE_MAX_DEPTH: Final = 16  # folders below each other
+INTAKE_MAX_PATH_CHARS: Final = 200  # Windows refuses 260, and the course's own folders come first
+INTAKE_MAX_STUDENT_CHARS: Final = 128
+INTAKE_READ_BYTES: Final = MIB  # files are hashed and extracted in pieces of this size
+ARCHIVE_MAX_BYTES: Final = 1024 * MIB
+ARCHIVE_MAX_MEMBERS: Final = 20_000  # a virtual environment left in is skipped, not refused
+ARCHIVE_MAX_RATIO: Final = 200  # repetitive JSONL reaches about 100, deflate's own limit is 1032
+ARCHIVE_RATIO_FROM_BYTES: Final = 4 * MIB  # below this no ratio does harm
+SUBMISSIONS_CSV_MAX_BYTES: Final = 16 * MIB  # an instructor's own record, far above any class
+
+# --- adapters ----------------------------------------------------------------------------------
+ADAPTER_MAX_RANK: Final = 64  # more is not a low-rank adapter of a small model any longer
+ADAPTER_MAX_ALPHA: Final = 1024  # 16 times the largest rank
+ADAPTER_MAX_CONFIG_BYTES: Final = 64 * 1024  # peft writes about 1 KiB
+ADAPTER_MAX_HEADER_BYTES: Final = MIB  # 4096 tensors take about half of it
+ADAPTER_MAX_TENSORS: Final = 4096  # all-linear on a 200-layer model has 2800
+ADAPTER_MAX_BYTES: Final = INTAKE_MAX_FILE_BYTES
+ADAPTER_MAX_ABS: Final = 1e4  # trained weights stay below 10; float16 overflows at 65504
+ADAPTER_MIN_EFFECT: Final = 1e-7  # Frobenius norm of all changes to the base: zero but for rounding
+
+# --- reports -----------------------------------------------------------------------------------
+RESULT_DECIMALS: Final = 6  # digits kept of any number written, so that a file never flickers
+REPORT_MAX_TEXT_CHARACTERS: Final = 1_000  # of one text from a submission: keeps pages small
+REPORT_MAX_NAME_CHARACTERS: Final = 64  # of a student's id, a file's path, a table's cell
+REPORT_MAX_FILES_LISTED: Final = 100  # on a student's page; more are counted
+REPORT_MAX_NAMED_STUDENTS: Final = 40  # more names than this overlap in a chart
+REPORT_MAX_LABELLED_LINES: Final = 20  # more labels than this beside a slope chart overlap
+REPORT_SHORT_DIGEST_CHARACTERS: Final = 12  # of a hash: enough to tell two apart by eye
+GITHUB_MAX_ANNOTATIONS: Final = 10  # of each kind; GitHub shows no more for one step

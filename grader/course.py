@@ -1,0 +1,301 @@
+"""Grade one or many: intake -> file checks -> collect -> the other checks -> score -> write.
+
+A submission's trouble stays its own: what goes wrong for one student becomes that student's
+finding, and the others go on.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grader import __version__
+from grader.assignment import load_assignment
+from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.registry import Classmate, Context, all_checks, in_order, run_check
+from grader.collect.collector import Collected, Progress, Want, collect, prediction_key, versions
+from grader.collect.store import Store, open_store
+from grader.constants import BOOTSTRAP_SEED, ENGINE_VERSION
+from grader.errors import AssignmentError, GraderFault, IntakeError
+from grader.hidden import QuestionSet
+from grader.intake import Found, find_submissions, locate, take_in
+from grader.model import Assignment, Finding, Outcome, Result, Score, Status, Submission
+from grader.predict.adapter_files import AdapterFiles, read_adapter, sketch
+from grader.predict.base_model import base_digest, base_folder, load_base
+from grader.rubric import score, status, total
+
+if TYPE_CHECKING:
+    from grader.predict.engine import Engine
+
+
+def load(reference: str | Path) -> Assignment:
+    """An assignment whose codes and measures all exist; AssignmentError names those that do not."""
+    assignment = load_assignment(reference)
+    checks = all_checks()
+    problems = [f"there is no check {code}" for code in assignment.checks if code not in checks]
+    for spec in assignment.evidence:
+        problems += [f"there is no check {code}" for code in spec.needs if code not in checks]
+    if not problems:
+        listed = {check.code for check in in_order(assignment.checks, assignment)}
+        unlisted = sorted(listed - set(assignment.checks))
+        problems += [f"its checks need {code}, which is not in checks" for code in unlisted]
+    for criterion in assignment.criteria:
+        code, _, measure = criterion.source.partition(".")
+        if measure and code in checks and measure not in checks[code].measures:
+            known = ", ".join(checks[code].measures) or "none"
+            problems.append(
+                f"criterion {criterion.id!r} reads {criterion.source}; {code} measures: {known}"
+            )
+    if problems:
+        raise AssignmentError(f"Assignment {assignment.id}: {'; '.join(dict.fromkeys(problems))}.")
+    return assignment
+
+
+@dataclass(slots=True)
+class _Pupil:
+    """One student on the way through: what was taken in, found so far, and wanted."""
+
+    student: str
+    submission: Submission
+    findings: dict[str, Finding] = field(default_factory=dict)
+    adapter: AdapterFiles | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """What one run did: results by student, and how many runs of a model it took."""
+
+    results: tuple[Result, ...]
+    collected: int
+
+
+def grade(
+    paths: Sequence[Path],
+    assignment: Assignment,
+    questions: QuestionSet | None,
+    store_path: Path,
+    progress: Progress,
+    *,
+    device: str = "cpu",
+) -> Graded:
+    """Grade every submission found under `paths`. Without questions, no evidence is collected.
+
+    Raises UsageError for a wrong path and GraderFault when the store itself cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="finegrade-") as work, open_store(store_path) as store:
+        pupils, refused = _take_in_all(find_submissions(paths), Path(work), assignment, progress)
+        for pupil in pupils:
+            _check_files(pupil, assignment)
+            _register(pupil, assignment, store)
+        collected = Collected()
+        if questions is not None:
+            wants = _wants(pupils, assignment, questions, device)
+            open_engine = _engine_opener(assignment, questions, device)
+            collected = collect(wants, store, open_engine, questions, progress)
+        classmates = [Classmate(*row) for row in store.registered()]
+        about = _provenance(assignment, questions, device)
+        results = [_result(p, assignment, collected, classmates, about) for p in pupils]
+        results += [_not_taken_in(found, first, assignment, about) for found, first in refused]
+    return Graded(tuple(sorted(results, key=lambda r: r.student)), collected.ran)
+
+
+def _take_in_all(
+    found: Iterable[Found], work: Path, assignment: Assignment, progress: Progress
+) -> tuple[list[_Pupil], list[tuple[Found, Finding]]]:
+    pupils, refused = [], []
+    entries = list(found)
+    progress.start("Taking in submissions", len(entries))
+    for number, entry in enumerate(entries):
+        try:
+            submission = take_in(entry, work / str(number))
+            pupils.append(_Pupil(submission.student, submission))
+        except IntakeError as error:
+            title = all_checks()[error.code].title
+            refused.append(
+                (entry, Finding(error.code, Outcome.FAIL, title, error.message, error.hint))
+            )
+        except (GraderFault, OSError) as error:
+            title = all_checks()["GRD001"].title
+            text = "The grader could not read the submission. No marks are lost; it will be retried."
+            refused.append((entry, Finding("GRD001", Outcome.ERROR, title, text, note=str(error))))
+        progress.step(entry.student)
+    return pupils, refused
+
+
+def _check_files(pupil: _Pupil, assignment: Assignment) -> None:
+    """Run the checks that stand before any evidence: they decide what may be run at all."""
+    gates = [code for spec in assignment.evidence for code in spec.needs]
+    context = Context(assignment, pupil.submission, {})
+    for check in in_order(gates, assignment):
+        pupil.findings[check.code] = run_check(check, context, pupil.findings, {})
+
+
+def _register(pupil: _Pupil, assignment: Assignment, store: Store) -> None:
+    """Read the adapter that passed the gates and note it in the class register."""
+    for spec in assignment.evidence:
+        if spec.adapter is None or not _passed(pupil, spec.needs):
+            continue
+        path = locate(pupil.submission, assignment.deliverable(spec.adapter))
+        if path is not None:
+            pupil.adapter = read_adapter(pupil.submission, path)
+    if pupil.adapter is None:
+        store.unregister(pupil.student)
+    else:
+        store.register(pupil.student, pupil.submission.submitted_at, sketch(pupil.adapter))
+
+
+def _passed(pupil: _Pupil, codes: Sequence[str]) -> bool:
+    return all(pupil.findings[code].outcome is Outcome.PASS for code in codes)
+
+
+def _wants(
+    pupils: Sequence[_Pupil], assignment: Assignment, questions: QuestionSet, device: str
+) -> list[Want]:
+    wants = []
+    for pupil in pupils:
+        for spec in assignment.evidence:
+            adapter = pupil.adapter if spec.adapter is not None else None
+            if spec.adapter is None or adapter is not None:
+                key = prediction_key(assignment, questions, adapter, device)
+                wants.append(Want(pupil.student, spec.id, key, adapter))
+    return wants
+
+
+def _engine_opener(
+    assignment: Assignment, questions: QuestionSet, device: str
+) -> Callable[[], Engine]:
+    def open_engine() -> Engine:
+        from grader.predict.engine import Engine  # torch: only when there is something to run
+
+        return Engine(load_base(assignment.base, device), questions, assignment.max_new_tokens)
+
+    return open_engine
+
+
+def _result(
+    pupil: _Pupil,
+    assignment: Assignment,
+    collected: Collected,
+    classmates: Sequence[Classmate],
+    about: Mapping[str, Any],
+) -> Result:
+    ids = [spec.id for spec in assignment.evidence]
+    mine = {i: collected.evidence.get((pupil.student, i)) for i in ids}
+    evidence = {i: e for i, e in mine.items() if e is not None}
+    missing = {
+        i: collected.missing[pupil.student, i]
+        for i in ids
+        if (pupil.student, i) in collected.missing
+    }
+    others = tuple(mate for mate in classmates if mate.student != pupil.student)
+    context = Context(assignment, pupil.submission, evidence, others)
+    for check in in_order(assignment.checks, assignment):
+        if check.code not in pupil.findings:
+            pupil.findings[check.code] = run_check(check, context, pupil.findings, missing)
+    findings = tuple(pupil.findings[code] for code in assignment.checks)
+    keys = {i: e.key for i, e in evidence.items()}
+    submission = pupil.submission
+    scores = score(assignment, findings)
+    return Result(
+        assignment_id=assignment.id,
+        assignment_version=assignment.version,
+        student=submission.student,
+        digest=submission.digest,
+        submitted_at=submission.submitted_at,
+        status=status(scores, findings),
+        total=total(assignment, scores),
+        scores=scores,
+        findings=findings,
+        provenance={
+            **about,
+            "evidence": keys,
+            "files": [[f.path, f.size, f.sha256] for f in submission.files],
+        },
+    )
+
+
+def _not_taken_in(
+    found: Found, first: Finding, assignment: Assignment, about: Mapping[str, Any]
+) -> Result:
+    """The result of what could not be taken in: no points for a fault of the student's, unknown
+    points for one of the machine's."""
+    behind = Outcome.SKIP if first.outcome is Outcome.FAIL else Outcome.ERROR
+    rest = [
+        Finding(code, behind, all_checks()[code].title, "The submission was not taken in.")
+        for code in assignment.checks
+        if code != first.code
+    ]
+    findings = (first, *rest)
+    scores = _all_alike(score(assignment, findings), first)
+    return Result(
+        assignment_id=assignment.id,
+        assignment_version=assignment.version,
+        student=found.student,
+        digest="",
+        submitted_at=found.submitted_at,
+        status=_status_without_work(first),
+        total=total(assignment, scores),
+        scores=scores,
+        findings=findings,
+        provenance={**about, "evidence": {}, "files": []},
+    )
+
+
+def _all_alike(scores: Sequence[Score], first: Finding) -> tuple[Score, ...]:
+    """Every criterion 0 behind a fail, unknown behind an error."""
+    points = 0.0 if first.outcome is Outcome.FAIL else None
+    state = Status.PENDING_MANUAL if points is None else Status.FULLY_GRADED
+    return tuple(replace(s, points=points, status=state, because=(first.code,)) for s in scores)
+
+
+def _status_without_work(first: Finding) -> Status:
+    return Status.FAILED if first.outcome is Outcome.FAIL else Status.PENDING_MANUAL
+
+
+def _provenance(
+    assignment: Assignment, questions: QuestionSet | None, device: str
+) -> Mapping[str, Any]:
+    folder = base_folder(assignment.base)
+    return {
+        "finegrade": __version__,
+        "assignment_digest": assignment.digest,
+        "base": {"name": assignment.base.name, "digest": base_digest(folder)},
+        "questions_digest": questions.digest if questions is not None else None,
+        "engine": ENGINE_VERSION,
+        "device": device,
+        "versions": dict(versions()),
+        "bootstrap_seed": BOOTSTRAP_SEED,
+    }
+
+
+def rescored(result: Result, assignment: Assignment) -> Result:
+    """The same findings under another rubric.
+
+    Raises AssignmentError when the rubric reads a check or a measure that this result lacks.
+    """
+    findings = {f.code: f for f in result.findings}
+    absent = sorted(set(assignment.checks) - set(findings))
+    if absent:
+        raise AssignmentError(
+            f"The stored results have no {', '.join(absent)}. Run `finegrade grade` again with "
+            "this assignment: collected evidence is reused."
+        )
+    if not result.digest:  # never taken in
+        kept, first = result.findings, result.findings[0]
+        scores, new_status = _all_alike(score(assignment, kept), first), _status_without_work(first)
+    else:
+        kept = tuple(f for f in result.findings if f.code in assignment.checks)
+        scores = score(assignment, kept)
+        new_status = status(scores, kept)
+    return replace(
+        result,
+        assignment_version=assignment.version,
+        status=new_status,
+        total=total(assignment, scores),
+        scores=scores,
+        findings=kept,
+        provenance={**result.provenance, "assignment_digest": assignment.digest},
+    )

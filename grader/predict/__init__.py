@@ -1,0 +1,1 @@
+"""Models: the base, adapter files, and greedy answers to question sets."""

@@ -1,0 +1,78 @@
+"""The base model of an assignment: where it lies, what it is, and how it is loaded.
+
+Nothing is fetched: a hub model must lie in the local cache at the pinned revision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from grader.constants import COURSE_MODEL
+from grader.errors import GraderFault
+from grader.model import BaseModel
+from grader.resources import resource
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBase:
+    """A base ready to run: the model in evaluation mode, its tokenizer, its device name."""
+
+    model: Any
+    tokenizer: Any
+    digest: str
+    device: str
+
+
+def base_folder(base: BaseModel) -> Path:
+    """The folder that holds the base's files.
+
+    Raises GraderFault when a hub model is not in the cache, with the command that fetches it.
+    """
+    if base.name == COURSE_MODEL:
+        return resource("starter", COURSE_MODEL)
+    from huggingface_hub import snapshot_download
+
+    try:
+        found = snapshot_download(base.name, revision=base.revision, local_files_only=True)
+    except OSError as error:  # huggingface_hub's LocalEntryNotFoundError is one
+        raise GraderFault(
+            f"{base.name} at {base.revision} is not in the local cache. "
+            f"Fetch it first: hf download {base.name} --revision {base.revision}"
+        ) from error
+    return Path(found)
+
+
+@cache
+def base_digest(folder: Path) -> str:
+    """sha256 over the names and contents of the files that decide what the base answers."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".json", ".safetensors", ".jinja", ".model", ".txt"):
+            digest.update(path.name.encode() + b"\0")
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def load_base(base: BaseModel, device: str = "cpu") -> LoadedBase:
+    """Load the base: float32 on the CPU, its own dtype elsewhere. Runs no code of the model's."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    folder = base_folder(base)
+    dtype = torch.float32 if device == "cpu" else "auto"
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, local_files_only=True, trust_remote_code=False
+    )
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False, padding_side="left"
+    )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return LoadedBase(model.to(device).eval(), tokenizer, base_digest(folder), device)

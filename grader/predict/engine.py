@@ -1,0 +1,225 @@
+"""Answers of a base, with one adapter after another, to one set of questions.
+
+What a student gets depends on nobody else: the batches are planned from the questions alone, every
+batch has the same number of rows (short ones are filled up), prompts are left-padded to fixed
+lengths, decoding is greedy and adapters are swapped, never merged. Replacing the loop over
+adapters by groups changes `Engine.predict` alone.
+"""
+
+from __future__ import annotations
+
+import resource as system_resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from grader.constants import (
+    MIB,
+    PREDICT_LENGTH_STEP_TOKENS,
+    PREDICT_MAX_PROMPT_TOKENS,
+    PREDICT_ROWS,
+)
+from grader.errors import UsageError
+from grader.hidden import Question, QuestionSet, chat
+from grader.predict.base_model import LoadedBase
+from grader.predict.lora_layers import attach, install
+
+if TYPE_CHECKING:
+    from grader.predict.adapter_files import AdapterFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer. `loglik` is the mean log-probability per token of the reference answer."""
+
+    id: str
+    text: str
+    loglik: float
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Answers in the order of the questions, and what they cost (seconds, tokens, MiB)."""
+
+    answers: tuple[Answer, ...]
+    generate_seconds: float
+    generated_tokens: int
+    peak_memory_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    index: int
+    prompt: tuple[int, ...]
+    target: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """PREDICT_ROWS prompts of one padded length; `rows` are the real ones, at the front."""
+
+    rows: tuple[_Row, ...]
+    length: int
+
+
+class Engine:
+    """One loaded base and one planned question set, for any number of adapters."""
+
+    def __init__(self, base: LoadedBase, questions: QuestionSet, max_new_tokens: int) -> None:
+        self._base = base
+        self._questions = questions
+        self._max_new_tokens = max_new_tokens
+        self._layers = install(base.model)
+        self._batches = _plan(base.tokenizer, questions)
+        stop = base.model.generation_config.eos_token_id
+        stops = stop if isinstance(stop, list) else [stop]
+        self._stops = torch.tensor([s for s in stops if s is not None], device=base.device)
+
+    @torch.inference_mode()
+    def predict(
+        self, adapter: AdapterFiles | None, on_batch: Callable[[], None] | None = None
+    ) -> Predictions:
+        """Answer all questions with this adapter; None is the bare base."""
+        attach(self._layers, adapter)
+        cuda = self._base.device.startswith("cuda")
+        if cuda:
+            torch.cuda.reset_peak_memory_stats()
+        texts: dict[int, str] = {}
+        logliks: dict[int, float] = {}
+        tokens, seconds = 0, 0.0
+        for batch in self._batches:
+            started = time.perf_counter()
+            generated = self._generate(batch)
+            seconds += time.perf_counter() - started
+            for row, ids in zip(batch.rows, generated, strict=True):
+                tokens += len(ids)
+                text = self._base.tokenizer.decode(ids, skip_special_tokens=True)
+                texts[row.index] = text.strip()
+            for row, loglik in zip(batch.rows, self._logliks(batch), strict=True):
+                logliks[row.index] = loglik
+            if on_batch is not None:
+                on_batch()
+        answers = tuple(
+            Answer(question.id, texts[i], round(logliks[i], 4))
+            for i, question in enumerate(self._questions.questions)
+        )
+        return Predictions(answers, seconds, tokens, _peak_memory_mib(cuda))
+
+    def _generate(self, batch: _Batch) -> list[list[int]]:
+        """Greedy continuations of the real rows, each cut before its first stop token."""
+        ids, mask = self._padded(batch)
+        new: list[torch.Tensor] = []
+        done = torch.zeros(PREDICT_ROWS, dtype=torch.bool, device=ids.device)
+        cache: Any = None
+        step, positions = ids, _positions(mask)
+        for _ in range(self._max_new_tokens):
+            output = self._base.model(
+                input_ids=step,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            cache = output.past_key_values
+            chosen = output.logits[:, -1].argmax(-1)
+            new.append(chosen)
+            done |= torch.isin(chosen, self._stops)
+            if bool(done.all()):  # a stop of the whole batch cannot change any row's answer
+                break
+            step, positions = chosen[:, None], positions[:, -1:] + 1
+            mask = torch.cat([mask, mask.new_ones(PREDICT_ROWS, 1)], dim=1)
+        rows = torch.stack(new, dim=1)[: len(batch.rows)].tolist()
+        stops = set(self._stops.tolist())
+        return [_until(row, stops) for row in rows]
+
+    def _logliks(self, batch: _Batch) -> list[float]:
+        """Mean log-probability per token of each real row's reference answer, in nats."""
+        ids, mask = self._padded(batch)
+        width = max(len(row.target) for row in batch.rows)
+        width += -width % 8  # few shapes
+        targets = torch.zeros(PREDICT_ROWS, width, dtype=torch.long)
+        keep = torch.zeros(PREDICT_ROWS, width, dtype=torch.bool)
+        for i, row in enumerate(batch.rows):
+            targets[i, : len(row.target)] = torch.tensor(row.target)
+            keep[i, : len(row.target)] = True
+        targets, keep = targets.to(ids.device), keep.to(ids.device)
+        # The mask stays open over the padding behind the answer: causal attention hides it anyway.
+        whole = torch.cat([mask, mask.new_ones(PREDICT_ROWS, width)], dim=1)
+        logits = self._base.model(
+            input_ids=torch.cat([ids, targets], dim=1),
+            attention_mask=whole,
+            position_ids=_positions(whole),
+            logits_to_keep=width + 1,
+        ).logits[:, :-1]
+        log_probabilities = torch.log_softmax(logits.float(), dim=-1)
+        picked = log_probabilities.gather(-1, targets[..., None])[..., 0]
+        means = (picked * keep).sum(1) / keep.sum(1).clamp(min=1)
+        return [float(x) for x in means[: len(batch.rows)]]
+
+    def _padded(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """(ids, mask), both [PREDICT_ROWS, length], left-padded; spare rows repeat the first."""
+        prompts = [row.prompt for row in batch.rows]
+        prompts += [prompts[0]] * (PREDICT_ROWS - len(prompts))
+        ids = torch.full((PREDICT_ROWS, batch.length), int(self._base.tokenizer.pad_token_id))
+        mask = torch.zeros_like(ids)
+        for i, prompt in enumerate(prompts):
+            ids[i, batch.length - len(prompt) :] = torch.tensor(prompt)
+            mask[i, batch.length - len(prompt) :] = 1
+        return ids.to(self._base.device), mask.to(self._base.device)
+
+    @property
+    def batches(self) -> int:
+        """How many batches one adapter takes."""
+        return len(self._batches)
+
+
+def _plan(tokenizer: Any, questions: QuestionSet) -> tuple[_Batch, ...]:
+    """Batches of equal padded length in question order: a function of the questions alone."""
+    buckets: dict[int, list[_Row]] = {}
+    for index, question in enumerate(questions.questions):
+        row = _tokenise(tokenizer, index, question, questions.answers)
+        length = len(row.prompt) + -len(row.prompt) % PREDICT_LENGTH_STEP_TOKENS
+        if length > PREDICT_MAX_PROMPT_TOKENS:
+            raise UsageError(
+                f"Question {question.id} has {len(row.prompt)} tokens; "
+                f"at most {PREDICT_MAX_PROMPT_TOKENS} fit."
+            )
+        buckets.setdefault(length, []).append(row)
+    return tuple(
+        _Batch(tuple(rows[start : start + PREDICT_ROWS]), length)
+        for length, rows in sorted(buckets.items())
+        for start in range(0, len(rows), PREDICT_ROWS)
+    )
+
+
+def _tokenise(
+    tokenizer: Any, index: int, question: Question, answers: Mapping[str, str]
+) -> _Row:
+    """Prompt and reference answer as the chat template writes them in one piece."""
+    messages = list(chat(question.messages))
+    prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    whole = prompt + answers[question.id]
+    prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    whole_ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
+    return _Row(index, tuple(prompt_ids), tuple(whole_ids[len(prompt_ids) :]))
+
+
+def _positions(mask: torch.Tensor) -> torch.Tensor:
+    """Position of each token counted from its row's first real one, [rows, length]."""
+    return (mask.long().cumsum(-1) - 1).clamp(min=0)
+
+
+def _until(ids: Sequence[int], stops: set[int]) -> list[int]:
+    end = next((i for i, token in enumerate(ids) if token in stops), len(ids))
+    return list(ids[:end])
+
+
+def _peak_memory_mib(cuda: bool) -> float:
+    """Highest memory so far: of the GPU's allocator, or of this process (Linux counts KiB)."""
+    if cuda:
+        return torch.cuda.max_memory_allocated() / MIB
+    return system_resource.getrusage(system_resource.RUSAGE_SELF).ru_maxrss / 1024

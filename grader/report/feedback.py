@@ -1,0 +1,169 @@
+"""The student's page: what was found, what it is worth, and what to do next.
+
+Only findings that a student may read enter it, as `Shown` values that have no note. The page
+carries no date, so the same result always gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from grader.constants import REPORT_MAX_FILES_LISTED
+from grader.model import Assignment, Category, Finding, Outcome, Result, Score, Status
+from grader.report.findings import Shown, for_student, measured, shown, value
+from grader.report.pages import render
+
+
+@dataclass(frozen=True, slots=True)
+class _Criterion:
+    """A line of the rubric; `findings` are those explained here, `above` those explained before."""
+
+    score: Score
+    findings: tuple[Shown, ...]
+    above: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The criteria of one part of a category, or of the category itself (`title` is "")."""
+
+    title: str
+    counted: bool
+    criteria: tuple[_Criterion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A category with what it earned so far (`lower`) and could still earn (`upper`)."""
+
+    category: Category
+    lower: float
+    upper: float
+    groups: tuple[_Group, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeAfter:
+    """The adapter beside the base, as shares of right answers from 0 to 1.
+
+    The gain counts from `reference`, the higher of base and guessing; `low` and `high` are the
+    ends of its 95 % interval, so `reference + low` is where the adapter may truly stand.
+    """
+
+    before: float
+    after: float
+    chance: float
+    delta: float
+    low: float
+    high: float
+    p_value: float
+    n: int
+
+    @property
+    def reference(self) -> float:
+        """What the gain is counted from."""
+        return max(self.before, self.chance)
+
+    @property
+    def low_end(self) -> float:
+        """Lower end of the adapter's interval, kept on the axis."""
+        return min(1.0, max(0.0, self.reference + self.low))
+
+    @property
+    def high_end(self) -> float:
+        """Upper end of the adapter's interval, kept on the axis."""
+        return min(1.0, max(0.0, self.reference + self.high))
+
+    @property
+    def chance_of_luck(self) -> str:
+        """The p-value in words."""
+        return "less than 0.001" if self.p_value < 0.001 else f"{self.p_value:.3f}"
+
+
+def feedback_html(assignment: Assignment, result: Result) -> str:
+    """The whole page of one student as HTML text."""
+    findings = for_student(result.findings)
+    used: set[str] = set()
+    sections = _sections(assignment, result, findings, used)
+    files = result.provenance.get("files", ())
+    return render(
+        "feedback.html.j2",
+        assignment=assignment,
+        result=result,
+        failed=result.status is Status.FAILED,
+        sections=sections,
+        comparison=before_after(findings),
+        measured=measured(findings),
+        to_fix=_to_fix(result.scores, findings),
+        pending=_pending(sections),
+        others=tuple(shown(f) for f in findings if f.code not in used),
+        files=files[:REPORT_MAX_FILES_LISTED],
+        more_files=max(0, len(files) - REPORT_MAX_FILES_LISTED),
+        file_count=len(files),
+        bytes_handed_in=sum(size for _, size, _ in files),
+        provenance=result.provenance,
+    )
+
+
+def before_after(findings: Sequence[Finding]) -> BeforeAfter | None:
+    """The comparison that EVL001 measured, or None when it was not measured."""
+    for finding in findings:
+        if finding.code == "EVL001":
+            names = ("before", "after", "chance", "delta", "delta_low95", "delta_high95")
+            shares = [value(finding.measures, name) for name in (*names, "p_value")]
+            known = [share for share in shares if share is not None]
+            n = value(finding.measures, "n")
+            if n is not None and len(known) == len(shares):
+                return BeforeAfter(*known, n=int(n))
+    return None
+
+
+def _sections(
+    assignment: Assignment, result: Result, findings: Sequence[Finding], used: set[str]
+) -> tuple[_Section, ...]:
+    by_code = {finding.code: shown(finding) for finding in findings}
+    sections = []
+    for category in assignment.categories:
+        mine = [score for score in result.scores if score.category == category.id]
+        lower, upper = result.total.categories.get(category.id, (0.0, 0.0))
+        titles = {part.id: part.title for part in assignment.parts}
+        parts = dict.fromkeys(score.part for score in mine)
+        groups = []
+        for part in parts:
+            criteria = []
+            for score in (score for score in mine if score.part == part):
+                because = [code for code in score.because if code in by_code]
+                criteria.append(
+                    _Criterion(
+                        score=score,
+                        findings=tuple(by_code[c] for c in because if c not in used),
+                        above=tuple(by_code[c] for c in because if c in used),
+                    )
+                )
+                used.update(because)
+            counted = category.best_parts is None or part in result.total.counted_parts
+            groups.append(_Group(titles.get(part or "", ""), counted, tuple(criteria)))
+        sections.append(_Section(category, lower, upper, tuple(groups)))
+    return tuple(sections)
+
+
+def _to_fix(scores: Sequence[Score], findings: Sequence[Finding]) -> tuple[Shown, ...]:
+    """The findings that failed, those that cost most first."""
+    lost: dict[str, float] = {}
+    for score in scores:
+        for code in score.because:
+            lost[code] = lost.get(code, 0.0) + score.max_points - (score.points or 0.0)
+    failed = [finding for finding in findings if finding.outcome is Outcome.FAIL]
+    failed.sort(key=lambda finding: -lost.get(finding.code, 0.0))
+    return tuple(shown(finding) for finding in failed)
+
+
+def _pending(sections: Sequence[_Section]) -> tuple[_Criterion, ...]:
+    return tuple(
+        criterion
+        for section in sections
+        for group in section.groups
+        for criterion in group.criteria
+        if criterion.score.points is None
+    )

@@ -1,0 +1,108 @@
+"""What a student may read of a finding: the one door between findings and a student's page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from grader.model import Finding, Outcome, Visibility
+from grader.report.text import clean, percent, where
+
+WORDS: Final = {
+    Outcome.PASS: ("✓", "Passed"),
+    Outcome.FAIL: ("✗", "To fix"),
+    Outcome.SKIP: ("–", "Not looked at"),  # noqa: RUF001
+    Outcome.ERROR: ("!", "Grader fault"),
+    Outcome.REVIEW: ("?", "To be decided"),
+}
+"""Symbol and word of an outcome: neither colour nor a symbol alone says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A finding without its note. `kind` is the outcome's name, used as a CSS class."""
+
+    code: str
+    kind: str
+    symbol: str
+    word: str
+    title: str
+    message: str
+    hint: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One line of numbers in words."""
+
+    title: str
+    before: str
+    after: str
+
+
+def shown(finding: Finding) -> Shown:
+    """A finding as a page shows it: cleaned, and without its note and its measures."""
+    symbol, word = WORDS[finding.outcome]
+    return Shown(
+        code=finding.code,
+        kind=finding.outcome.value,
+        symbol=symbol,
+        word=word,
+        title=clean(finding.title),
+        message=clean(finding.message),
+        hint="" if finding.outcome is Outcome.PASS else clean(finding.hint),
+        where=clean(where(finding.location)),
+    )
+
+
+def for_student(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings that a student may read, in order."""
+    return tuple(f for f in findings if f.visibility is Visibility.STUDENT)
+
+
+def value(measures: Mapping[str, float | int | str | None], name: str) -> float | None:
+    """A measure as a finite number, or None when it is absent or no number."""
+    raw = measures.get(name)
+    if isinstance(raw, str) or raw is None or not math.isfinite(raw):
+        return None
+    return float(raw)
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _speed(value: float) -> str:
+    return f"{value:,.0f} tokens a second"
+
+
+def _memory(value: float) -> str:
+    return f"{value:,.0f} MiB"
+
+
+# The only measures that a student's page shows: (code, title, before, after, how it is written).
+_ALLOWED: Final[tuple[tuple[str, str, str, str, Callable[[float], str]], ...]] = (
+    ("EVL001", "Right answers", "before", "after", percent),
+    ("EVL002", "Token F1", "token_f1_before", "token_f1_after", _two),
+    ("EVL002", "BLEU", "bleu_before", "bleu_after", _two),
+    ("EVL002", "ROUGE-L", "rouge_l_before", "rouge_l_after", _two),
+    ("EVL002", "Log-likelihood a token", "loglik_before", "loglik_after", _two),
+    ("EVL003", "Speed", "reference_tokens_per_second", "tokens_per_second", _speed),
+    ("EVL003", "Peak memory", "reference_peak_memory_mib", "peak_memory_mib", _memory),
+    ("EVL004", "Right answers that you reported", "claimed_before", "claimed_after", percent),
+)
+
+
+def measured(findings: Sequence[Finding]) -> tuple[Measured, ...]:
+    """The allowed measures of these findings, before (base model) and after (adapter)."""
+    by_code = {finding.code: finding.measures for finding in findings}
+    lines = []
+    for code, title, before, after, write in _ALLOWED:
+        measures = by_code.get(code, {})
+        low, high = value(measures, before), value(measures, after)
+        if low is not None and high is not None:
+            lines.append(Measured(title, write(low), write(high)))
+    return tuple(lines)

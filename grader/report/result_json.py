@@ -1,0 +1,189 @@
+"""A Result as JSON and back: the contract `finegrade/result/v1`.
+
+The file is the instructor's: it holds notes and findings that a student may not read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+
+from grader.constants import RESULT_DECIMALS
+from grader.errors import GraderFault, UsageError
+from grader.model import (
+    Finding,
+    Location,
+    Outcome,
+    Result,
+    Score,
+    Severity,
+    Status,
+    Total,
+    Visibility,
+)
+
+SCHEMA_ID: Final = "finegrade/result/v1"
+_SCHEMA = Path(__file__).parents[1] / "schemas" / "result.v1.json"
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    """The result as a JSON value: numbers rounded, keys of free order sorted.
+
+    A measure or provenance value that is no finite number becomes null (unknown). Raises
+    GraderFault if points are not finite: such a total must never reach a gradebook.
+    """
+    total = result.total
+    return {
+        "schema": SCHEMA_ID,
+        "assignment": {"id": result.assignment_id, "version": result.assignment_version},
+        "submission": {
+            "student": result.student,
+            "digest": result.digest,
+            "submitted_at": result.submitted_at,
+        },
+        "status": result.status.value,
+        "points": None if total.points is None else _points(total.points),
+        "max_points": _points(total.max_points),
+        "lower": _points(total.lower),
+        "upper": _points(total.upper),
+        "total": {
+            "categories": {
+                id: {"lower": _points(lower), "upper": _points(upper)}
+                for id, (lower, upper) in sorted(total.categories.items())
+            },
+            "counted_parts": list(total.counted_parts),
+        },
+        "criteria": [_criterion(score) for score in result.scores],
+        "findings": [finding_to_json(finding) for finding in result.findings],
+        "provenance": _value(result.provenance),
+    }
+
+
+def to_text(result: Result) -> str:
+    """The text of `result.json`: the same result always gives the same bytes."""
+    return json.dumps(to_json(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def finding_to_json(finding: Finding) -> dict[str, Any]:
+    """One finding as it stands under "findings", with its note."""
+    where = finding.location
+    return {
+        "code": finding.code,
+        "outcome": finding.outcome.value,
+        "severity": finding.severity.value,
+        "title": finding.title,
+        "message": finding.message,
+        "hint": finding.hint,
+        "location": {"path": where.path, "line": where.line, "pointer": where.pointer},
+        "visibility": finding.visibility.value,
+        "measures": _value(finding.measures),
+        "note": finding.note,
+    }
+
+
+def from_json(document: Any) -> Result:
+    """The Result that `to_json` wrote. Raises UsageError, naming the place, if it is not one."""
+    fault = next(iter(_validator().iter_errors(document)), None)
+    if fault is not None:
+        reason = f"{fault.json_path}: {fault.message[:200]}"
+        raise UsageError(f"This is not a {SCHEMA_ID} document. {reason}")
+    submission, assignment = document["submission"], document["assignment"]
+    return Result(
+        assignment_id=assignment["id"],
+        assignment_version=assignment["version"],
+        student=submission["student"],
+        digest=submission["digest"],
+        submitted_at=submission["submitted_at"],
+        status=Status(document["status"]),
+        total=Total(
+            points=document["points"],
+            max_points=document["max_points"],
+            lower=document["lower"],
+            upper=document["upper"],
+            categories={
+                id: (share["lower"], share["upper"])
+                for id, share in document["total"]["categories"].items()
+            },
+            counted_parts=tuple(document["total"]["counted_parts"]),
+        ),
+        scores=tuple(_score(criterion) for criterion in document["criteria"]),
+        findings=tuple(_finding(finding) for finding in document["findings"]),
+        provenance=document["provenance"],
+    )
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(json.loads(_SCHEMA.read_text(encoding="utf-8")))
+
+
+def _criterion(score: Score) -> dict[str, Any]:
+    return {
+        "id": score.id,
+        "title": score.title,
+        "category": score.category,
+        "part": score.part,
+        "points": None if score.points is None else _points(score.points),
+        "max_points": _points(score.max_points),
+        "status": score.status.value,
+        "because": list(score.because),
+    }
+
+
+def _score(criterion: Mapping[str, Any]) -> Score:
+    return Score(
+        id=criterion["id"],
+        title=criterion["title"],
+        category=criterion["category"],
+        part=criterion["part"],
+        points=criterion["points"],
+        max_points=criterion["max_points"],
+        status=Status(criterion["status"]),
+        because=tuple(criterion["because"]),
+    )
+
+
+def _finding(finding: Mapping[str, Any]) -> Finding:
+    return Finding(
+        code=finding["code"],
+        outcome=Outcome(finding["outcome"]),
+        title=finding["title"],
+        message=finding["message"],
+        hint=finding["hint"],
+        severity=Severity(finding["severity"]),
+        location=Location(**finding["location"]),
+        visibility=Visibility(finding["visibility"]),
+        measures=finding["measures"],
+        note=finding["note"],
+    )
+
+
+def _points(value: float) -> float:
+    if not math.isfinite(value):
+        raise GraderFault("A score is not a finite number; the result is not written.")
+    return _rounded(float(value))
+
+
+def _value(value: Any) -> Any:
+    """A JSON value with sorted keys, rounded floats, and null for what is not finite."""
+    match value:
+        case bool() | int() | str() | None:
+            return value
+        case float():
+            return _rounded(value) if math.isfinite(value) else None
+        case Mapping():
+            return {str(key): _value(item) for key, item in sorted(value.items())}
+        case list() | tuple():
+            return [_value(item) for item in value]
+        case _:
+            raise GraderFault(f"A {type(value).__name__} cannot be written as JSON.")
+
+
+def _rounded(value: float) -> float:
+    return round(value, RESULT_DECIMALS) + 0.0  # the sum turns -0.0 into 0.0

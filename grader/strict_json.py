@@ -1,0 +1,132 @@
+"""JSON as RFC 8259 means it, from bytes that a student wrote.
+
+Python's own reader takes NaN, lets the last of two equal keys win, and raises four kinds of
+exception; this one refuses whatever two readers could understand differently, always with one
+exception and a line number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from grader.constants import JSON_MAX_DEPTH, JSON_MAX_INTEGER_DIGITS
+from grader.errors import FinegradeError
+
+
+class StrictJsonError(FinegradeError):
+    """The bytes are not strict JSON. `message` says why, `line` is the 1-based line."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(f"line {line}: {message}")
+        self.message = message
+        self.line = line
+
+
+# Every alternative runs once over its text (possessive), so hostile input takes linear time. A
+# string without its closing quote matches up to the end of the text.
+_TOKEN = re.compile(
+    r"""
+      (?P<string>"(?:[^"\\]++|\\.)*+"?)
+    | (?P<open>[\[{])
+    | (?P<close>[\]}])
+    | (?P<number>-?[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+)
+    | (?P<constant>NaN|Infinity)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_IS_KEY = re.compile(r"[ \t\n\r]*+:")
+_HARD_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+
+
+def loads(data: bytes, *, max_bytes: int, max_depth: int = JSON_MAX_DEPTH) -> Any:
+    """The JSON value of `data`.
+
+    Raises StrictJsonError, and nothing else, for: more than `max_bytes` bytes, containers nested
+    deeper than `max_depth`, a byte order mark, invalid UTF-8, NUL, lone surrogates, equal keys in
+    one object, NaN and infinities (also by overflow), integers of more than 18 digits, and
+    anything that is not JSON.
+    """
+    if len(data) > max_bytes:
+        raise StrictJsonError(f"{len(data)} bytes; at most {max_bytes} are read", 1)
+    text = _decoded(data)
+    for token in _tokens(text, max_depth):
+        _refuse_token(token, text)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        message = f"not valid JSON at column {error.colno}: {error.msg}"
+        raise StrictJsonError(message, error.lineno) from None
+
+
+def _decoded(data: bytes) -> str:
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise StrictJsonError("starts with a byte order mark; save it as UTF-8 without BOM", 1)
+    nul = data.find(b"\0")
+    if nul >= 0:
+        raise StrictJsonError("holds a NUL byte", data.count(b"\n", 0, nul) + 1)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise StrictJsonError("not valid UTF-8; save it as UTF-8", line) from None
+
+
+def _tokens(text: str, max_depth: int) -> Iterator[re.Match[str]]:
+    """Tokens of the text in order, while it keeps track of depth and of each object's keys.
+
+    Up to the first place where the text stops being JSON these are exactly JSON's own tokens, and
+    `json.loads` never reads past that place.
+    """
+    keys: list[set[str]] = []
+    for token in _TOKEN.finditer(text):
+        yield token
+        if token.lastgroup == "open":
+            keys.append(set())
+            if len(keys) > max_depth:
+                raise _fault(text, token, f"nested more than {max_depth} levels deep")
+        elif token.lastgroup == "close":
+            if not keys:
+                return
+            keys.pop()
+        elif token.lastgroup == "string" and keys and _IS_KEY.match(text, token.end()):
+            key = _string(token.group())
+            if key in keys[-1]:
+                raise _fault(text, token, f"the key {token.group()[:80]} appears twice")
+            keys[-1].add(key)
+
+
+def _refuse_token(token: re.Match[str], text: str) -> None:
+    word = token.group()
+    if token.lastgroup == "constant":
+        raise _fault(text, token, f"{word} is not a JSON number")
+    if token.lastgroup == "number":
+        if word.lstrip("-").isdigit():
+            if len(word.lstrip("-")) > JSON_MAX_INTEGER_DIGITS:
+                limit = JSON_MAX_INTEGER_DIGITS
+                raise _fault(text, token, f"an integer of more than {limit} digits")
+        elif math.isinf(float(word)):
+            raise _fault(text, token, "a number too large to be represented")
+    if token.lastgroup == "string" and _HARD_ESCAPE.search(word):
+        value = _string(word)
+        if "\0" in value:
+            raise _fault(text, token, "a string holds a NUL character")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise _fault(text, token, "a string holds half of a surrogate pair")
+
+
+def _string(token: str) -> str:
+    """The value of a string token, or the token itself where it is not a valid string."""
+    if "\\" not in token:
+        return token[1:-1]
+    try:
+        return str(json.loads(token))
+    except json.JSONDecodeError:
+        return token
+
+
+def _fault(text: str, token: re.Match[str], message: str) -> StrictJsonError:
+    return StrictJsonError(message, text.count("\n", 0, token.start()) + 1)
