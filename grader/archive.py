@@ -82,6 +82,8 @@ def _wanted(members: Sequence[Member]) -> list[Member]:
         kinds[name] = member.is_folder
     check_collisions(kinds)
     check_sizes({member.name: member.size for member in kept if not member.is_folder})
+    for member in kept:
+        _check_ratio(member)
     return kept
 
 
@@ -108,11 +110,11 @@ def _check_member(member: Member) -> None:
         )
     if member.is_folder and member.size:
         raise _damaged(member, "is a folder but holds data")
-    _check_ratio(member, member.size)
 
 
-def _check_ratio(member: Member, size: int) -> None:
-    if size > ARCHIVE_RATIO_FROM_BYTES and size > ARCHIVE_MAX_RATIO * member.compressed_size:
+def _check_ratio(member: Member) -> None:
+    most = max(ARCHIVE_RATIO_FROM_BYTES, ARCHIVE_MAX_RATIO * member.compressed_size)
+    if member.size > most:
         raise IntakeError(
             "LAY106",
             f"{shown(member.name)!r} expands to more than {ARCHIVE_MAX_RATIO} times its packed "

@@ -60,10 +60,20 @@ ADAPTER_MIN_EFFECT: Final = 1e-7  # Frobenius norm of all changes to the base: z
 
 # --- reports -----------------------------------------------------------------------------------
 RESULT_DECIMALS: Final = 6  # digits kept of any number written, so that a file never flickers
-REPORT_MAX_TEXT_CHARACTERS: Final = 1_000  # of one text from a submission: keeps pages small
+REPORT_MAX_TEXT_CHARACTERS: Final = 500  # of one text from a submission: keeps pages small
 REPORT_MAX_NAME_CHARACTERS: Final = 64  # of a student's id, a file's path, a table's cell
 REPORT_MAX_FILES_LISTED: Final = 100  # on a student's page; more are counted
 REPORT_MAX_NAMED_STUDENTS: Final = 40  # more names than this overlap in a chart
 REPORT_MAX_LABELLED_LINES: Final = 20  # more labels than this beside a slope chart overlap
 REPORT_SHORT_DIGEST_CHARACTERS: Final = 12  # of a hash: enough to tell two apart by eye
 GITHUB_MAX_ANNOTATIONS: Final = 10  # of each kind; GitHub shows no more for one step
+REPORT_MAX_LISTED_QUESTIONS: Final = 200  # on the class page, hardest first: keeps it small
+
+# --- source checks -----------------------------------------------------------------------------
+SOURCE_MAX_BYTES: Final = 256 * 1024  # a long script has 30 kB; far from where Python's parser dies
+SOURCE_MAX_DEPTH: Final = 150  # levels of syntax inside each other; honest scripts stay below 40
+SOURCE_MAX_STEPS: Final = 100_000  # nodes followed, calls into functions counted anew
+DOCSTRING_SHARE_AT_LEAST: Final = 0.8  # of the module and its public functions and classes
+COMMENT_SHARE_AT_LEAST: Final = 0.03  # comments a line of code: one for every 33 lines
+NEW_STATEMENTS_AT_LEAST: Final = 15  # a filled-in kit has about 40 that the example has not
+NEW_STATEMENTS_REVIEW_FROM: Final = 5  # fewer are an edit of the example, more may be a short idea

@@ -34,13 +34,14 @@ _SCHEMA = Path(__file__).parent.parent / "schemas" / "lora-config.v1.json"
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
-    """What is read of the config. `scale` multiplies B·A; `others` are the keys as written."""
+    """What is read of the config. `others` are all keys as written."""
 
     r: int
     alpha: float
     use_rslora: bool
     target_modules: tuple[str, ...]
     base_name: str | None
+    path: str
     others: Mapping[str, Any]
 
     @property
@@ -120,8 +121,14 @@ _HARMLESS = frozenset(
 
 
 @cache
+def _schema() -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(_SCHEMA.read_text(encoding="utf-8"))
+    return schema
+
+
+@cache
 def _validator() -> Draft202012Validator:
-    return Draft202012Validator(json.loads(_SCHEMA.read_text(encoding="utf-8")))
+    return Draft202012Validator(_schema())
 
 
 def read_config(submission: Submission, folder: str) -> AdapterConfig:
@@ -152,6 +159,7 @@ def read_config(submission: Submission, folder: str) -> AdapterConfig:
         bool(document.get("use_rslora")),
         tuple(document["target_modules"]),
         document.get("base_model_name_or_path"),
+        path,
         document,
     )
 
@@ -164,7 +172,7 @@ def _schema_message(fault: Any) -> str:
     if not fault.absolute_path:
         return f"{CONFIG_FILE} does not fit: {shown(fault.message, 200)}."
     key = fault.absolute_path[0]
-    expected = _validator().schema["properties"][key]["description"]
+    expected = _schema()["properties"][key]["description"]
     return f"{CONFIG_FILE}: {key!r} is {shown(repr(fault.instance))}; expected is {expected}."
 
 
@@ -178,7 +186,7 @@ def check_features(config: AdapterConfig) -> None:
                 f"{CONFIG_FILE} sets {key!r} to {value}; that is not graded, because "
                 f"{feature.why}.",
                 f"Train with a plain LoraConfig, without {key!r}, and save the adapter again.",
-                CONFIG_FILE,
+                config.path,
             )
 
 
@@ -193,7 +201,7 @@ def check_rank(config: AdapterConfig) -> None:
                 "ADP006",
                 f"{CONFIG_FILE}: {key!r} is {value:g}; at most {most} is taken.",
                 f"Train with {key} of {most} or less; 8 to 16 is plenty here.",
-                CONFIG_FILE,
+                config.path,
             )
 
 
@@ -208,12 +216,11 @@ def check_base(config: AdapterConfig, base: BaseModel) -> None:
     if named == base.name or parts[-1] == base.name.rsplit("/", 1)[-1] or cached in parts:
         return
     origin = "the kit's course-model folder" if base.name == COURSE_MODEL else repr(base.name)
-    says = f"was trained on {shown(parts[-1])!r}" if named else "does not say what it was trained on"
+    trained_on = shown(parts[-1]) if named else "nothing it names"
     raise FileRefused(
         "ADP008",
-        f"{CONFIG_FILE} says that the adapter {says}; this assignment's base is {base.name!r}."
-        if named
-        else f"{CONFIG_FILE} {says}; this assignment's base is {base.name!r}.",
+        f"{CONFIG_FILE} says that the adapter was trained on {trained_on}; this assignment's base "
+        f"is {base.name}.",
         f"Load the base from {origin}, train on that, and save the adapter again.",
-        CONFIG_FILE,
+        config.path,
     )

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,8 +56,9 @@ class Recipe:
     seed: int = 0
     steps: int = 2600
     threads: int = 2
-    prose_rows: int = 4
-    reading_rows: int = 4
+    prose_rows: int = 3
+    drill_rows: int = 2
+    reading_rows: int = 3
     row_length: int = 256
     hidden_size: int = 128
     feed_forward: int = 384
@@ -168,7 +170,10 @@ class _Rows:
     def __init__(self, recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> None:
         self.recipe = recipe
         self.corpus = Corpus(random.Random(f"finegrade/pretrain/{recipe.seed}"))
-        self._encode = tokenizer.backend_tokenizer.encode_batch
+        # An own copy: padding that a caller turns on in between must not reach the corpus.
+        own = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        own.no_padding()
+        self._encode = own.encode_batch
         self._spare: list[tuple[int, bool]] = []
 
     def _tokens(self, document: Document) -> list[tuple[int, bool]]:
@@ -183,16 +188,21 @@ class _Rows:
         return row
 
     def batch(self, ease: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token ids and the learned mask, both (rows, row_length)."""
-        length = self.recipe.row_length
-        rows = [self._prose(length) for _ in range(self.recipe.prose_rows)]
-        for _ in range(self.recipe.reading_rows):
-            row: list[tuple[int, bool]] = []
-            while len(row) < length // 2:
-                row += self._tokens(self.corpus.reading(ease))
-            rows.append(row[:length] + self._prose(max(0, length - len(row))))
+        """Token ids and the learned mask, both (rows, row_length); prose, drill, reading rows."""
+        length, recipe = self.recipe.row_length, self.recipe
+        rows = [self._prose(length) for _ in range(recipe.prose_rows)]
+        rows += [self._filled(self.corpus.drill) for _ in range(recipe.drill_rows)]
+        reading = partial(self.corpus.reading, ease)
+        rows += [self._filled(reading) for _ in range(recipe.reading_rows)]
         pairs = torch.tensor(rows)
         return pairs[..., 0], pairs[..., 1].bool()
+
+    def _filled(self, make: Callable[[], Document]) -> list[tuple[int, bool]]:
+        """A row that begins with a document of `make`, so that it is seldom cut."""
+        row: list[tuple[int, bool]] = []
+        while len(row) < self.recipe.row_length:
+            row += self._tokens(make())
+        return row[: self.recipe.row_length]
 
 
 def _optimisers(model: LlamaForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
@@ -212,12 +222,11 @@ def _optimisers(model: LlamaForCausalLM, recipe: Recipe) -> list[torch.optim.Opt
 
 @dataclass(frozen=True)
 class Step:
-    """One report during training: losses are means over learned tokens since the last report."""
+    """One report during training: mean losses of prose, drill and reading since the last one."""
 
     step: int
     steps: int
-    prose_loss: float
-    reading_loss: float
+    losses: tuple[float, float, float]
     seconds_left: float
 
 
@@ -235,28 +244,22 @@ def pretrain(
     optimisers = _optimisers(model, recipe)
     rows = _Rows(recipe, tokenizer)
     started = time.monotonic()
-    sums = torch.zeros(4, dtype=torch.float64)
+    sums = torch.zeros(3)
     for step, scale in _schedule(recipe):
         ease = max(0.0, 1 - step / max(1.0, recipe.easy_share * recipe.steps))
-        ids, learned = rows.batch(ease)
-        losses, reading = _losses(model, ids, learned, recipe.prose_rows)
-        # Two means, so that the few answer tokens of reading rows weigh as much as all prose.
-        loss = losses[~reading].mean() + losses[reading].mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        losses = _losses(model, *rows.batch(ease), recipe)
+        losses.sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = recipe.learning_rate * scale
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-        detached = losses.detach()
-        for i, part in enumerate((detached[~reading], detached[reading])):
-            sums[2 * i] += part.sum()
-            sums[2 * i + 1] += part.numel()
+        sums += losses.detach()
         if on_report and (step + 1) % every == 0:
             left = (time.monotonic() - started) / (step + 1) * (recipe.steps - step - 1)
-            p, pn, r, rn = sums.tolist()
-            on_report(Step(step + 1, recipe.steps, p / max(pn, 1), r / max(rn, 1), left), model)
+            prose, drill, reading = (sums / every).tolist()
+            on_report(Step(step + 1, recipe.steps, (prose, drill, reading), left), model)
             sums.zero_()
     model.eval()
     return model
@@ -271,16 +274,22 @@ def _schedule(recipe: Recipe) -> Iterator[tuple[int, float]]:
 
 
 def _losses(
-    model: LlamaForCausalLM, ids: torch.Tensor, learned: torch.Tensor, prose_rows: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Per-token losses of the learned tokens, and which of them stand in reading rows."""
+    model: LlamaForCausalLM, ids: torch.Tensor, learned: torch.Tensor, recipe: Recipe
+) -> torch.Tensor:
+    """Mean loss over the learned tokens of prose, drill and reading rows: shape (3,).
+
+    Three means, since an answer to a drill is one token among hundreds of prose.
+    """
     states = model.model(input_ids=ids).last_hidden_state[:, :-1]
     wanted = learned[:, 1:]
-    # Only learned positions go through the wide output layer: reading rows are mostly prompt.
+    # Only learned positions go through the wide output layer: most of a reading row is prompt.
     logits = model.lm_head(states[wanted])
     losses = torch.nn.functional.cross_entropy(logits, ids[:, 1:][wanted], reduction="none")
-    reading = (torch.arange(ids.shape[0]) >= prose_rows)[:, None].expand_as(wanted)[wanted]
-    return losses, reading
+    counts = wanted.sum(dim=1).tolist()
+    rows = [recipe.prose_rows, recipe.drill_rows, recipe.reading_rows]
+    ends = [sum(rows[: i + 1]) for i in range(3)]
+    parts = losses.split([sum(counts[e - r : e]) for e, r in zip(ends, rows, strict=True)])
+    return torch.stack([part.mean() for part in parts])
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

@@ -18,6 +18,7 @@ from grader.errors import FileRefused
 from grader.strict_json import StrictJsonError, loads
 from grader.submitted_paths import shown
 
+_MAX_DIMENSIONS = 8  # no layer has more; keeps the product of all below a few words
 _ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 
 
@@ -59,7 +60,8 @@ def read_header(file: BinaryIO, file_bytes: int) -> tuple[TensorEntry, ...]:
         _refuse("its metadata is not a list of texts")
     if not 0 < len(header) <= ADAPTER_MAX_TENSORS:
         _refuse(f"it holds {len(header)} tensors; 1 to {ADAPTER_MAX_TENSORS} are taken")
-    return _in_order([_entry(name, value) for name, value in header.items()], 8 + length, file_bytes)
+    entries = [_entry(name, value) for name, value in header.items()]
+    return _in_order(entries, 8 + length, file_bytes)
 
 
 def _entry(name: str, value: Any) -> tuple[TensorEntry, int, int]:
@@ -70,8 +72,9 @@ def _entry(name: str, value: Any) -> tuple[TensorEntry, int, int]:
         found = shown(str(value["dtype"]))
         _refuse(f"{shown(name)!r} holds numbers of type {found}; F32, F16 or BF16 are taken")
     shape, offsets = value["shape"], value["data_offsets"]
-    if not _whole_numbers(shape) or not _whole_numbers(offsets) or len(offsets) != 2:
-        _refuse(f"the shape or place of {shown(name)!r} is not made of whole numbers")
+    whole = _whole_numbers(shape) and _whole_numbers(offsets)
+    if not whole or len(shape) > _MAX_DIMENSIONS or len(offsets) != 2:
+        _refuse(f"the shape or place of {shown(name)!r} is not a short list of whole numbers")
     return TensorEntry(name, value["dtype"], tuple(shape), 0), offsets[0], offsets[1]
 
 
@@ -111,5 +114,5 @@ def _refuse(why: str) -> NoReturn:
     raise FileRefused(
         "ADP003",
         f"The adapter's weights file cannot be read: {why}.",
-        "Save the adapter again with model.save_pretrained(folder) and hand in that file unchanged.",
+        "Save the adapter again with model.save_pretrained(folder) and leave the file unchanged.",
     )

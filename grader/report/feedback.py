@@ -8,18 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from grader.constants import REPORT_MAX_FILES_LISTED
-from grader.model import Assignment, Category, Finding, Outcome, Result, Score, Status
+from grader.model import Assignment, Category, Criterion, Finding, Outcome, Result, Score, Status
 from grader.report.findings import Shown, for_student, measured, shown, value
 from grader.report.pages import render
+from grader.report.text import points
+
+_GAIN: Final = "EVL001.delta_low95"
 
 
 @dataclass(frozen=True, slots=True)
 class _Criterion:
-    """A line of the rubric; `findings` are those explained here, `above` those explained before."""
+    """A line of the rubric; `findings` are those explained here, `above` those explained before.
+
+    `step` says which band of a measure was reached and where the next begins, or is "".
+    """
 
     score: Score
+    step: str
     findings: tuple[Shown, ...]
     above: tuple[Shown, ...]
 
@@ -41,6 +49,11 @@ class _Section:
     lower: float
     upper: float
     groups: tuple[_Group, ...]
+
+    @property
+    def parts_decided(self) -> bool:
+        """Whether only some parts count and it is known which."""
+        return self.category.best_parts is not None and self.lower == self.upper
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +88,6 @@ class BeforeAfter:
         """Upper end of the adapter's interval, kept on the axis."""
         return min(1.0, max(0.0, self.reference + self.high))
 
-    @property
-    def chance_of_luck(self) -> str:
-        """The p-value in words."""
-        return "less than 0.001" if self.p_value < 0.001 else f"{self.p_value:.3f}"
-
 
 def feedback_html(assignment: Assignment, result: Result) -> str:
     """The whole page of one student as HTML text."""
@@ -91,6 +99,7 @@ def feedback_html(assignment: Assignment, result: Result) -> str:
         "feedback.html.j2",
         assignment=assignment,
         result=result,
+        decided=points(result.total.lower) == points(result.total.upper),
         failed=result.status is Status.FAILED,
         sections=sections,
         comparison=before_after(findings),
@@ -123,6 +132,7 @@ def _sections(
     assignment: Assignment, result: Result, findings: Sequence[Finding], used: set[str]
 ) -> tuple[_Section, ...]:
     by_code = {finding.code: shown(finding) for finding in findings}
+    rubric = {criterion.id: criterion for criterion in assignment.criteria}
     sections = []
     for category in assignment.categories:
         mine = [score for score in result.scores if score.category == category.id]
@@ -137,6 +147,7 @@ def _sections(
                 criteria.append(
                     _Criterion(
                         score=score,
+                        step=_step(rubric.get(score.id), score, findings),
                         findings=tuple(by_code[c] for c in because if c not in used),
                         above=tuple(by_code[c] for c in because if c in used),
                     )
@@ -146,6 +157,20 @@ def _sections(
             groups.append(_Group(titles.get(part or "", ""), counted, tuple(criteria)))
         sections.append(_Section(category, lower, upper, tuple(groups)))
     return tuple(sections)
+
+
+def _step(criterion: Criterion | None, score: Score, findings: Sequence[Finding]) -> str:
+    """Why a measured gain earned what it did: otherwise a tick beside half the points puzzles."""
+    if criterion is None or criterion.source != _GAIN or score.because != ("EVL001",):
+        return ""
+    comparison = before_after(findings)
+    if comparison is None or score.points is None:
+        return ""
+    above = [band for band in criterion.bands if band.at_least > comparison.low]
+    text = f"Points follow the lower end of the gain's 95% interval, here {comparison.low:+.1%}."
+    if above:
+        text += f" From {above[0].at_least:+.0%} it earns {points(above[0].points)}."
+    return text
 
 
 def _to_fix(scores: Sequence[Score], findings: Sequence[Finding]) -> tuple[Shown, ...]:

@@ -134,7 +134,9 @@ def main():
     if args.load_in_4bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     targets = args.targets if args.targets == "all-linear" else args.targets.split(",")
-    lora = LoraConfig(r=args.rank, lora_alpha=args.alpha, target_modules=targets)
+    lora = LoraConfig(
+        r=args.rank, lora_alpha=args.alpha, target_modules=targets, task_type="CAUSAL_LM"
+    )
     model = get_peft_model(model, lora)
     model.print_trainable_parameters()
     started = time.perf_counter()

@@ -1,0 +1,372 @@
+"""LAY: the deliverables are there, under names that can be found.
+
+LAY101 and up are the rules of intake: a submission that breaks one is refused before any check
+runs, under that rule's code, so here they can only pass.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from grader.checks.registry import Context, Verdict, check, failed, passed
+from grader.errors import FileRefused
+from grader.intake import locate
+from grader.model import Assignment, Deliverable, Submission
+from grader.submitted_paths import shown
+
+
+@check("LAY001")
+def holds_deliverables(context: Context) -> Verdict:
+    """The submission holds deliverables of this assignment
+
+    Why: An upload of another assignment, or of a folder inside the right one, looks like a
+    submission with everything missing. That is better said once.
+
+    Fix: Hand in the folder that holds the files the assignment names, at its top.
+    """
+    found = [d for d in context.assignment.deliverables if _is_there(context.submission, d)]
+    if found:
+        return passed(f"{len(found)} of {len(context.assignment.deliverables)} were found.")
+    names = sorted({file.path.split("/")[0] for file in context.submission.files})
+    listed = ", ".join(shown(name) for name in names[:8])
+    return failed(
+        f"None of this assignment's deliverables was found. The submission holds: {listed}.",
+        "Check that you handed in the right folder, and that the names are the assignment's.",
+    )
+
+
+@check("LAY002")
+def no_deliverable_is_ambiguous(context: Context) -> Verdict:
+    """No deliverable is there twice
+
+    Why: When two files could be the one that is asked for, grading either would be a guess.
+
+    Fix: Keep one file of that name, at the top of the submission, and remove copies and old
+    versions.
+    """
+    for deliverable in context.assignment.deliverables:
+        try:
+            locate(context.submission, deliverable)
+        except FileRefused as error:
+            return failed(error.message, error.hint)
+    return passed("Every deliverable that was found is there once.")
+
+
+@check("LAY003")
+def enough_parts_are_complete(context: Context) -> Verdict:
+    """As many parts are complete as the assignment asks for
+
+    Why: The assignment lets students choose among its parts, but asks for a number of them, and a
+    comparison needs at least that many to compare.
+
+    Fix: Hand in every deliverable of as many parts as the assignment asks for. The findings on each
+    part say what is missing.
+    """
+    assignment = context.assignment
+    asked = max((c.best_parts or 0 for c in assignment.categories), default=0)
+    complete = [
+        part.title
+        for part in assignment.parts
+        if all(_is_there(context.submission, d) for d in _of_part(assignment, part.id))
+    ]
+    if len(complete) >= asked:
+        return passed(f"{len(complete)} parts are complete.")
+    listed = f" ({', '.join(complete)})" if complete else ""
+    return failed(
+        f"{len(complete)} parts are complete{listed}; the assignment asks for {asked}.",
+        "Complete another part; the findings on each part say what is missing.",
+    )
+
+
+def _of_part(assignment: Assignment, part: str) -> list[Deliverable]:
+    return [deliverable for deliverable in assignment.deliverables if deliverable.part == part]
+
+
+@check("LAY010")
+def dspy_part_is_there(context: Context) -> Verdict:
+    """The DSPy part is complete
+
+    Why: The grader runs the program and a person reads the report; without one of them the part
+    cannot be graded.
+
+    Fix: Hand in the enhanced DSPy program and the short report on how its performance changed,
+    under the names that the assignment gives.
+    """
+    return _all_there(context, "dspy_script", "dspy_report")
+
+
+@check("LAY020")
+def openai_part_is_there(context: Context) -> Verdict:
+    """The OpenAI part is complete
+
+    Why: The grader runs the workflow on your dataset and reads your cost analysis; without one of
+    the three the part cannot be graded.
+
+    Fix: Hand in the fine-tuning workflow, the domain dataset and the cost-benefit analysis, under
+    the names that the assignment gives.
+    """
+    return _all_there(context, "openai_script", "openai_data", "cost_analysis")
+
+
+@check("LAY030")
+def lora_part_is_there(context: Context) -> Verdict:
+    """The LoRA part is complete
+
+    Why: The adapter is what is graded on hidden questions; the scripts show how it came to be and
+    how it is used, and the metrics what you measured yourself.
+
+    Fix: Hand in the training script, the inference script, the adapter's folder and metrics.json,
+    under the names that the assignment gives.
+    """
+    return _all_there(context, "lora_script", "inference_script", "adapter", "metrics")
+
+
+@check("LAY040")
+def analysis_is_there(context: Context) -> Verdict:
+    """The comparative analysis is there
+
+    Why: The comparison of the methods is where the course asks for judgement and not for code.
+
+    Fix: Hand in the analysis as Markdown, PDF or Word, under the name that the assignment gives.
+    """
+    return _all_there(context, "comparative_analysis")
+
+
+@check("LAY041")
+def reflection_is_there(context: Context) -> Verdict:
+    """The reflection is there
+
+    Why: What you would do differently is a part of what you learned, and of the grade.
+
+    Fix: Hand in the reflection as Markdown, PDF or Word, under the name that the assignment gives.
+    """
+    return _all_there(context, "reflection")
+
+
+def _all_there(context: Context, *ids: str) -> Verdict:
+    """Whether each deliverable of these ids that the assignment asks for can be found."""
+    asked = [d for d in context.assignment.deliverables if d.id in ids]
+    missing = [d for d in asked if not _is_there(context.submission, d)]
+    if not missing:
+        return passed("Everything is there.")
+    return failed(
+        " ".join(_search_report(context.submission, deliverable) for deliverable in missing),
+        f"Hand in what is missing: {', '.join(d.paths[0] for d in missing)}.",
+    )
+
+
+def _is_there(submission: Submission, deliverable: Deliverable) -> bool:
+    """Found, even if more than once (LAY002 judges that)."""
+    try:
+        return locate(submission, deliverable) is not None
+    except FileRefused:
+        return True
+
+
+def _search_report(submission: Submission, deliverable: Deliverable) -> str:
+    """What was looked for, and which names come close."""
+    looked_for = ", ".join(deliverable.paths)
+    names = {part for file in submission.files for part in file.path.split("/")}
+    close: dict[str, None] = {}
+    for path in deliverable.paths:
+        close |= dict.fromkeys(get_close_matches(path.rstrip("/"), sorted(names), n=2))
+    instead = ", ".join(shown(name) for name in list(close)[:3])
+    found = f"the closest found: {instead}" if close else "nothing like it was found"
+    return f"{deliverable.title}: looked for {looked_for}; {found}."
+
+
+def _held() -> Verdict:
+    """Of a rule of intake: the submission would not be here otherwise."""
+    return passed("The submission was taken in.")
+
+
+@check("LAY101")
+def archive_is_a_zip(_: Context) -> Verdict:
+    """The archive is a readable zip file
+
+    Why: Other formats (rar, 7z, tar.gz) renamed to .zip, and uploads that broke off, cannot be
+    opened.
+
+    Fix: Make a .zip with your system's own tool ("Compress", "Send to zip folder", `zip -r`), open
+    it once yourself, and upload it again.
+    """
+    return _held()
+
+
+@check("LAY102")
+def archive_is_intact(_: Context) -> Verdict:
+    """Every file of the archive can be unpacked undamaged
+
+    Why: Each file in a zip carries its size and a checksum. When they do not match, the file is not
+    the one that you packed.
+
+    Fix: Make the archive again, open it once yourself, and upload it again.
+    """
+    return _held()
+
+
+@check("LAY103")
+def names_stay_inside(_: Context) -> Verdict:
+    """All names in the submission stay inside its folder
+
+    Why: A name such as `../x`, `/x`, `C:\\x` or one with backslashes can land outside the folder it
+    is unpacked into, on some systems.
+
+    Fix: Pack the folder itself, with a current zip program. Old Windows PowerShell writes
+    backslashes: use the Explorer's own "Compress to ZIP file" instead.
+    """
+    return _held()
+
+
+@check("LAY104")
+def only_files_and_folders(_: Context) -> Verdict:
+    """The submission holds only files and folders
+
+    Why: Links point to places that exist on your computer alone or where nobody should look, and
+    reading a pipe or a device never ends.
+
+    Fix: Replace each link by the file that it points to (`cp -L`), and remove anything else that is
+    not a plain file.
+    """
+    return _held()
+
+
+@check("LAY105")
+def sizes_within_limits(_: Context) -> Verdict:
+    """The submission and each of its files are within the size limits
+
+    Why: A whole class is graded on one machine. An adapter, its data and reports need a few MiB;
+    base models, optimizer states and downloads do not belong in a submission.
+
+    Fix: Leave out everything that can be downloaded or made again.
+    """
+    return _held()
+
+
+@check("LAY106")
+def compression_is_plausible(_: Context) -> Verdict:
+    """No file of the archive expands out of all proportion
+
+    Why: A few bytes that expand to gigabytes are a well-known way to stop a server. Real data does
+    not shrink to a two-hundredth of its size.
+
+    Fix: Leave out the file that the message names, or hand it in with less repetition in it.
+    """
+    return _held()
+
+
+@check("LAY107")
+def file_count_within_limits(_: Context) -> Verdict:
+    """The submission holds no more files than the limit
+
+    Why: Thousands of files are almost always a package folder or a cache that slipped in.
+
+    Fix: Hand in what the assignment asks for. Virtual environments, `node_modules`, `.git` and
+    `__pycache__` are skipped; other folders of that kind have to be left out.
+    """
+    return _held()
+
+
+@check("LAY108")
+def names_do_not_collide(_: Context) -> Verdict:
+    """No two names in the submission are the same on any system
+
+    Why: `Report.md` and `report.md` are two files on Linux and one on Windows and macOS, where one
+    would overwrite the other.
+
+    Fix: Rename or remove one of the two.
+    """
+    return _held()
+
+
+@check("LAY109")
+def archive_has_no_password(_: Context) -> Verdict:
+    """The archive has no password
+
+    Why: Nobody is there to type it in.
+
+    Fix: Make the archive again without encryption.
+    """
+    return _held()
+
+
+@check("LAY110")
+def archive_is_consistent(_: Context) -> Verdict:
+    """The archive tells one story
+
+    Why: A zip describes each file twice. When the two descriptions differ, or files share the same
+    bytes, two programs unpack different things from it.
+
+    Fix: Make the archive again with your system's own tool, and do not edit it afterwards.
+    """
+    return _held()
+
+
+@check("LAY111")
+def compression_is_supported(_: Context) -> Verdict:
+    """The archive uses plain zip compression
+
+    Why: Deflate, or no compression, opens everywhere. Newer methods (LZMA, Zstandard, Deflate64) do
+    not.
+
+    Fix: Make the archive with your system's own tool, or choose "Deflate" in your zip program.
+    """
+    return _held()
+
+
+@check("LAY112")
+def names_are_short(_: Context) -> Verdict:
+    """No name in the submission is too long or too deep
+
+    Why: Systems limit how long a path may be, and deep nests of folders crash some programs.
+
+    Fix: Use shorter names and fewer folders inside each other.
+    """
+    return _held()
+
+
+@check("LAY113")
+def names_are_printable(_: Context) -> Verdict:
+    """All names in the submission can be read
+
+    Why: Control characters, and characters that reverse or hide text, make a file look like another
+    one.
+
+    Fix: Rename the file with plain letters, digits, dots, dashes and underscores.
+    """
+    return _held()
+
+
+@check("LAY114")
+def submission_is_not_empty(_: Context) -> Verdict:
+    """The submission holds at least one file
+
+    Why: An empty upload is nearly always an accident.
+
+    Fix: Check that the upload is the right one, and that your files are in it.
+    """
+    return _held()
+
+
+@check("LAY115")
+def one_submission_a_student(_: Context) -> Verdict:
+    """Each student has one submission
+
+    Why: When a folder and an archive carry the same name, grading either would be a guess, and one
+    result would overwrite the other.
+
+    Fix: For the instructor: keep the one that counts, or rename the folders or archives.
+    """
+    return _held()
+
+
+@check("LAY116")
+def student_name_is_usable(_: Context) -> Verdict:
+    """The folder or archive is named so that it can stand for a student
+
+    Why: The name identifies the student in the gradebook. An empty or very long one, or one with
+    characters that do not show, would be mistaken for another.
+
+    Fix: For the instructor: rename the folder or archive to the student's login or name.
+    """
+    return _held()

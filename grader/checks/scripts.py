@@ -1,0 +1,114 @@
+"""The Python scripts of a submission, read once for all the checks that look at them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from grader.checks.follow import read_program
+from grader.checks.program import Call, Program
+from grader.checks.registry import Context, Verdict, failed, needs_review
+from grader.constants import SOURCE_MAX_BYTES
+from grader.intake import locate, read_file
+
+LORA_SCRIPT = "lora_script"
+INFERENCE_SCRIPT = "inference_script"
+_EVALUATING = frozenset({"generate", "evaluate", "predict"})
+_WITHOUT_GRADIENT = ("no_grad()", "inference_mode()")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script of a submission: where it lies, what it says, and what it would do."""
+
+    path: str
+    source: bytes
+    program: Program
+
+
+def read_script(context: Context, deliverable: str) -> Script | None:
+    """The script handed in as this deliverable, or None.
+
+    Raises SourceFault when it is no valid Python, FileRefused when it cannot be read.
+    """
+    path = locate(context.submission, context.assignment.deliverable(deliverable))
+    if path is None:
+        return None
+    source = read_file(context.submission, path, SOURCE_MAX_BYTES)
+    folder = path.rpartition("/")[0]
+    beside = tuple(
+        (file.path.rpartition("/")[2].removesuffix(".py"), file)
+        for file in context.submission.files
+        if file.path.endswith(".py") and file.path.rpartition("/")[0] == folder
+        if file.path != path and file.size <= SOURCE_MAX_BYTES
+    )
+    modules = tuple(
+        (name, read_file(context.submission, file.path, SOURCE_MAX_BYTES)) for name, file in beside
+    )
+    return Script(path, source, read_program(source, modules))
+
+
+def not_handed_in(context: Context, deliverable: str) -> Verdict:
+    """The verdict on a script that is not there."""
+    name = context.assignment.deliverable(deliverable).paths[0]
+    return failed(f"{name} was not found.", f"Hand in {name} beside your other files.")
+
+
+def not_found(script: Script, message: str, hint: str, line: int | None = None) -> Verdict:
+    """A fail, or a review when the script could not be followed to its end."""
+    if not script.program.complete:
+        return needs_review(
+            f"{script.path} is too entangled to be followed by a program, so a person looks at it.",
+            note=message,
+        )
+    if not script.program.calls:
+        message += " The script calls nothing at all when it is run."
+    uncalled = script.program.functions.get("main")
+    if uncalled is not None and not any(s in script.program.statements for s in uncalled.body):
+        message += " It defines main() but never calls it."
+    return failed(message, hint, path=script.path, line=line)
+
+
+def trainings(program: Program) -> list[int]:
+    """Positions among the calls at which weights are trained.
+
+    These are `train()` and `fit()` of a trainer, and `backward()` in a loop of one's own.
+    """
+    return [i for i, call in enumerate(program.calls) if _trains(program, call)]
+
+
+def _trains(program: Program, call: Call) -> bool:
+    if call.method == "backward":
+        return bool(call.loops)
+    if call.method not in ("train", "fit") or "." not in call.name:
+        return False
+    receiver = call.name.rpartition(".")[0]
+    function = call.node.func
+    origins = program.origins(function.value) if hasattr(function, "value") else frozenset()
+    names = origins or {receiver.removesuffix("()")}
+    return any(_is_trainer(program, name) for name in names)
+
+
+def _is_trainer(program: Program, name: str) -> bool:
+    last = name.rpartition(".")[2]
+    made = program.classes.get(last)
+    if made is not None:
+        return any(_is_trainer(program, program.dotted(base)) for base in made.bases)
+    return name == "super" or last.lower().endswith("trainer")
+
+
+def evaluations(program: Program) -> list[int]:
+    """Positions among the calls at which the model answers or its loss is computed."""
+    return [i for i, call in enumerate(program.calls) if _evaluates(program, call)]
+
+
+def _evaluates(program: Program, call: Call) -> bool:
+    if "." in call.name and call.method in _EVALUATING:
+        return True
+    origins = program.origins(call.node.func)
+    if any(name.endswith("transformers.pipeline") for name in origins):
+        return True
+    if not call.loops or not any(name.endswith(_WITHOUT_GRADIENT) for name in call.with_names):
+        return False
+    return any(name.endswith((".from_pretrained", "get_peft_model")) for name in origins) and not (
+        any("Tokenizer" in name for name in origins)
+    )

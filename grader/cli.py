@@ -1,0 +1,344 @@
+"""The command line: parses, calls, prints. The only place that prints or exits.
+
+Exit codes: 0 done, nothing failed; 1 findings failed; 2 wrong usage or configuration; 3 the
+grader failed on something. Results go to stdout, progress and errors to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from grader import __version__
+from grader.constants import HIDDEN_QUESTIONS
+from grader.errors import FinegradeError, GraderFault, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from grader.model import Result
+
+# Heavy modules (scipy, matplotlib, torch) are imported inside the commands that need them, so
+# that --help and the light commands start fast.
+
+app = typer.Typer(
+    help="Grade LLM fine-tuning coursework: students practise, TAs check, instructors grade.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+hidden_app = typer.Typer(help="Hidden question sets.", no_args_is_help=True)
+app.add_typer(hidden_app, name="hidden")
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+AssignmentOption = Annotated[
+    str, typer.Option("--assignment", "-a", help="An assignment's id, or the path of its YAML.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the results.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="Where models run: cpu or cuda.")]
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Grade LLM fine-tuning coursework: students practise, TAs check, instructors grade."""
+    if version:
+        typer.echo(f"finegrade {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def kit(
+    assignment: Annotated[str, typer.Argument(help="The assignment's id.")],
+    dest: Annotated[Path, typer.Argument(help="A new folder, or a path ending in .zip.")],
+) -> None:
+    """Write an assignment's starter kit: scripts, public data, the course model."""
+    from grader.assignment import load_assignment
+    from grader.kit import write_kit
+
+    loaded = load_assignment(assignment)
+    files = write_kit(loaded.id, loaded.topic, dest)
+    typer.echo(f"{dest}: {len(files)} files. Begin with README.md in it.")
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="Your work: a folder or a .zip.")],
+    assignment: AssignmentOption = "llm-methods",
+    run: Annotated[
+        bool, typer.Option("--run", help="Also run the adapter on the public test set.")
+    ] = False,
+    device: DeviceOption = "cpu",
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Check your own work before you hand it in, on public data."""
+    import tempfile
+
+    from grader import course
+    from grader.hidden import public_test
+
+    loaded = course.load(assignment)
+    with tempfile.TemporaryDirectory(prefix="finegrade-") as work:
+        graded = course.grade(
+            [path],
+            loaded,
+            public_test(loaded.topic) if run else None,
+            Path(work) / "evidence.sqlite",
+            _progress(),
+            device=device,
+        )
+    for result in graded.results:
+        _print_findings(result, format)
+    outcomes = [finding.outcome for result in graded.results for finding in result.findings]
+    if format is Format.TEXT:
+        from grader.model import Outcome
+
+        if Outcome.FAIL not in outcomes and Outcome.ERROR not in outcomes:
+            typer.echo("All public checks passed; hidden tests run at grading.")
+    raise typer.Exit(_exit_code(outcomes))
+
+
+@hidden_app.command("make")
+def hidden_make(
+    out: Annotated[Path, typer.Option("--out", help="A new folder; only you may read it.")],
+    assignment: AssignmentOption = "llm-methods",
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="For the same set again. Default: random.")
+    ] = None,
+    n: Annotated[int, typer.Option("--questions", min=10, help="How many.")] = HIDDEN_QUESTIONS,
+) -> None:
+    """Make a fresh hidden set for a class. Keep the folder to yourself."""
+    from grader.assignment import load_assignment
+    from grader.hidden import make_hidden, write_hidden
+
+    topic = load_assignment(assignment).topic
+    chosen = secrets.randbits(63) if seed is None else seed
+    try:
+        questions = make_hidden(topic, chosen, n)
+    except ValueError as error:
+        raise UsageError(f"--questions {n}: {error}") from error
+    write_hidden(questions, topic, chosen, out)
+    typer.echo(f"{out}: {n} questions on {topic}, disjoint from all public ones.")
+
+
+@app.command()
+def grade(
+    paths: Annotated[list[Path], typer.Argument(help="Submissions, or folders of them.")],
+    hidden: Annotated[
+        Path, typer.Option("--hidden", help="A hidden set's folder, or your own JSONL.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Where results go; grading resumes there.")],
+    assignment: AssignmentOption = "llm-methods",
+    device: DeviceOption = "cpu",
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Grade one submission or a class. Run it again at any time: what is done is kept."""
+    from grader import course
+    from grader.course_output import prepare, write_class, write_student
+    from grader.hidden import load_questions
+
+    loaded = course.load(assignment)
+    questions = load_questions(hidden, loaded.topic)
+    graded = course.grade(
+        paths, loaded, questions, prepare(out), _progress(), device=device
+    )
+    for result in graded.results:
+        write_student(out, loaded, result)
+    write_class(out, loaded)
+    _print_gradebook(graded.results, format)
+    if format is Format.TEXT:
+        typer.echo(f"{graded.collected} model runs; the rest was in the store.")
+        typer.echo(f"Class page: {out / 'class.html'}\nGradebook:  {out / 'gradebook.csv'}")
+    broken = [r.student for r in graded.results if _has_error(r)]
+    if broken:
+        typer.echo(f"The grader failed on {len(broken)}: {', '.join(broken)}.", err=True)
+        raise typer.Exit(3)
+
+
+@app.command()
+def rescore(
+    out: Annotated[Path, typer.Argument(help="The --out folder of an earlier grade.")],
+    rubric: Annotated[
+        Path | None, typer.Option("--rubric", help="A changed assignment YAML.")
+    ] = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Score again from stored findings, with other weights; says what changed and why."""
+    from grader import course
+    from grader.course_output import assignment_of, read_results, write_class, write_student
+    from grader.report.changes import changes, changes_table
+
+    id = assignment_of(out)
+    loaded = course.load(rubric if rubric is not None else id)
+    if loaded.id != id:
+        raise UsageError(f"{out} holds results of {id}, and {rubric} is {loaded.id}.")
+    before = read_results(out, id)
+    after = [course.rescored(result, loaded) for result in before]
+    for result in after:
+        write_student(out, loaded, result)
+    write_class(out, loaded)
+    changed = changes(before, after)
+    if format is Format.JSON:
+        typer.echo(json.dumps(changed, indent=2))
+    elif not changed:
+        typer.echo(f"{len(after)} results scored again; no points changed.")
+    else:
+        _console().print(changes_table(changed))
+
+
+@app.command()
+def explain(
+    code: Annotated[str, typer.Argument(help="A check's code, such as ADP005.")],
+) -> None:
+    """What a check claims, why, and how to mend a failure."""
+    from grader.checks import all as _  # noqa: F401  (registers every check)
+    from grader.checks.registry import all_checks
+
+    checks = all_checks()
+    found = checks.get(code.upper())
+    if found is None:
+        families = ", ".join(sorted({c[:3] for c in checks}))
+        raise UsageError(f"There is no check {code}. Families: {families}, with three digits.")
+    measures = f"\n\nMeasures: {', '.join(found.measures)}" if found.measures else ""
+    text = f"{found.code}  {found.title}\n\nWhy: {found.why}\n\nFix: {found.fix}{measures}"
+    _console().print(text, highlight=False, markup=False)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Where the sample class goes.")] = Path("demo"),
+) -> None:
+    """Make a sample class by really training adapters, and grade it."""
+    from grader.demo import run_demo
+
+    made = run_demo(out, _progress())
+    _print_gradebook(made.results, Format.TEXT)
+    typer.echo(
+        f"Rank correlation of known quality and Part 3 points: {made.spearman:.2f} "
+        f"(Spearman, {made.compared} students)"
+    )
+    typer.echo(f"Class page:      {made.class_page}\nA student's page: {made.student_page}")
+    typer.echo(f"Grade it again:   {made.grade_command}")
+
+
+def _progress() -> _RichProgress:
+    return _RichProgress()
+
+
+class _RichProgress:
+    """Draws one bar a stage on stderr, with the time left; plain lines where no one watches."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn
+
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[label]}", markup=False),
+            console=self._console,
+        )
+        self._task = self._bar.add_task("", total=0, label="", visible=False)
+        self._total = self._done = 0
+
+    def start(self, stage: str, total: int) -> None:
+        """Begin a stage of `total` steps."""
+        self._total, self._done = total, 0
+        if not self._console.is_terminal:
+            self._console.print(f"{stage}: {total}", markup=False, highlight=False)
+            return
+        self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(stage, total=total, label="")
+        self._bar.start()
+
+    def step(self, label: str) -> None:
+        """Note that one step is done."""
+        from grader.report.text import clean
+
+        self._done += 1
+        if self._console.is_terminal:
+            self._bar.update(self._task, advance=1, label=clean(label, 40))
+            if self._done >= self._total:
+                self._bar.stop()
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _print_gradebook(results: Sequence[Result], format: Format) -> None:
+    from grader.report.result_json import to_json
+    from grader.report.terminal import gradebook_table
+
+    if format is Format.JSON:
+        typer.echo(json.dumps([to_json(result) for result in results], indent=2))
+    elif format is Format.GITHUB:
+        for result in results:
+            _print_findings(result, format)
+    else:
+        _console().print(gradebook_table(results))
+
+
+def _print_findings(result: Result, format: Format) -> None:
+    from grader.report.github import annotations
+    from grader.report.result_json import to_json
+    from grader.report.terminal import findings_table
+
+    if format is Format.JSON:
+        typer.echo(json.dumps(to_json(result), indent=2))
+    elif format is Format.GITHUB:
+        for line in annotations(result.findings):
+            typer.echo(line)
+    else:
+        _console().print(findings_table(result.findings))
+
+
+def _has_error(result: Result) -> bool:
+    from grader.model import Outcome
+
+    return any(finding.outcome is Outcome.ERROR for finding in result.findings)
+
+
+def _exit_code(outcomes: Sequence[str]) -> int:
+    if "error" in outcomes:
+        return 3
+    return 1 if "fail" in outcomes else 0
+
+
+def main() -> None:
+    """Entry point: finegrade's own errors become one clear line and an exit code."""
+    try:
+        app()
+    except UsageError as error:
+        typer.echo(f"finegrade: {error}", err=True)
+        sys.exit(2)
+    except GraderFault as error:
+        typer.echo(f"finegrade: {error}", err=True)
+        sys.exit(3)
+    except FinegradeError as error:
+        typer.echo(f"finegrade: {error}", err=True)
+        sys.exit(1)

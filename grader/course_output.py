@@ -1,0 +1,116 @@
+"""What `finegrade grade` leaves on disk, and reading it back.
+
+    OUT/gradebook.csv, OUT/class.html, OUT/evidence.sqlite
+    OUT/students/<student>/result.json, feedback.html
+
+Every file is replaced whole or not at all. The gradebook and the class page always show all of
+OUT, also when one student was graded alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from grader.collect.store import Store, open_store
+from grader.errors import UsageError
+from grader.intake import safe_name
+from grader.metrics import exact_match, mean
+from grader.model import Assignment, Result
+from grader.report.classroom import ClassReport, class_html
+from grader.report.feedback import feedback_html
+from grader.report.files import write_atomic
+from grader.report.gradebook import gradebook_csv
+from grader.report.result_json import from_json, to_text
+
+STORE_NAME = "evidence.sqlite"
+
+
+def prepare(out: Path) -> Path:
+    """Make OUT (0700: it holds hidden questions) and return the path of its store."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; --out names a folder.")
+    try:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be made ({error.strerror}).") from error
+    return out / STORE_NAME
+
+
+def write_student(out: Path, assignment: Assignment, result: Result) -> None:
+    """Write one student's result.json and feedback.html."""
+    folder = out / "students" / safe_name(result.student)
+    write_atomic(folder / "result.json", to_text(result))
+    write_atomic(folder / "feedback.html", feedback_html(assignment, result))
+
+
+def write_class(out: Path, assignment: Assignment) -> tuple[Result, ...]:
+    """Write gradebook.csv and class.html over all results in OUT; returns those results."""
+    results = read_results(out, assignment.id)
+    criteria = [criterion.id for criterion in assignment.criteria]
+    write_atomic(out / "gradebook.csv", gradebook_csv(results, criteria))
+    with open_store(out / STORE_NAME) as store:
+        shares, texts = _questions(results, store)
+    report = ClassReport(
+        assignment=assignment,
+        results=results,
+        folders={r.student: safe_name(r.student) for r in results},
+        question_shares=shares,
+        question_texts=texts,
+        provenance=results[0].provenance if results else {},
+    )
+    write_atomic(out / "class.html", class_html(report))
+    return results
+
+
+def read_results(out: Path, assignment_id: str) -> tuple[Result, ...]:
+    """All results in OUT by student.
+
+    Raises UsageError when there are none, or when they are of another assignment.
+    """
+    results = []
+    for path in sorted((out / "students").glob("*/result.json")):
+        try:
+            results.append(from_json(json.loads(path.read_bytes())))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path} is not a result of finegrade: {error}") from error
+    if not results:
+        raise UsageError(f"{out} holds no results. `finegrade grade` writes them.")
+    others = {r.assignment_id for r in results} - {assignment_id}
+    if others:
+        raise UsageError(f"{out} holds results of {', '.join(sorted(others))}: use another --out.")
+    return tuple(sorted(results, key=lambda r: r.student))
+
+
+def assignment_of(out: Path) -> str:
+    """The id of the assignment whose results lie in OUT."""
+    for path in sorted((out / "students").glob("*/result.json")):
+        return str(json.loads(path.read_bytes())["assignment"]["id"])
+    raise UsageError(f"{out} holds no results. `finegrade grade` writes them.")
+
+
+def _questions(
+    results: Sequence[Result], store: Store
+) -> tuple[Mapping[str, float], Mapping[str, str]]:
+    """({question id: share of adapters that were right}, {id: text}) over the class's adapters."""
+    right: dict[str, list[float]] = {}
+    texts: dict[str, str] = {}
+    for key in sorted({key for key in _adapter_keys(results) if key}):
+        evidence = store.get(key)
+        rows: Iterable[Mapping[str, Any]] = evidence.payload["answers"] if evidence else ()
+        for row in rows:
+            right.setdefault(row["id"], []).append(exact_match(row["text"], row["reference"]))
+            texts[row["id"]] = row["question"]
+    return {id: mean(values) for id, values in right.items()}, texts
+
+
+def _adapter_keys(results: Sequence[Result]) -> list[str | None]:
+    """Keys of the evidence that ran an adapter: every one but the bare base's."""
+    return [
+        key
+        for result in results
+        for id, key in result.provenance["evidence"].items()
+        if id != "before"
+    ]

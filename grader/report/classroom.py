@@ -1,0 +1,241 @@
+"""The instructor's page: where the class stands, what is hard, and who needs attention.
+
+It names students, hidden questions and notes: it is for the instructor alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Any, Final
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from grader.constants import REPORT_MAX_LISTED_QUESTIONS
+from grader.model import Assignment, Finding, Outcome, Result, Status
+from grader.report import plots
+from grader.report.feedback import BeforeAfter, before_after
+from grader.report.pages import render
+
+
+@dataclass(frozen=True, slots=True)
+class ClassReport:
+    """All that the class page shows.
+
+    `folders` maps a student to the name of their folder under `students/`. `question_shares` maps
+    a hidden question's id to the share of adapters (0 to 1) that answered it right, and
+    `question_texts` to its text; both are empty when nothing was run.
+    """
+
+    assignment: Assignment
+    results: tuple[Result, ...]
+    folders: Mapping[str, str]
+    question_shares: Mapping[str, float]
+    question_texts: Mapping[str, str]
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One student with a link to the page that the student gets, or ""."""
+
+    result: Result
+    link: str
+    comparison: BeforeAfter | None
+    direction: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A student who needs attention, and the finding that says why."""
+
+    row: _Row
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """All cases of one kind."""
+
+    title: str
+    cases: tuple[_Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """How many students each outcome of a check fell to."""
+
+    code: str
+    title: str
+    failed: int
+    skipped: int
+    unknown: int
+    looked_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Average:
+    """Mean points of a criterion where they are known; `mean` is None where none are."""
+
+    title: str
+    category: str
+    max_points: float
+    mean: float | None
+    undecided: int
+
+
+_KINDS: Final = {
+    "refused": "✗ Work that could not be taken in",
+    "fault": "! The grader failed: grade these again",
+    "copy": "✗ Possible copies",
+    "review": "? To be decided by a person",
+    "no gain": "✗ No improvement on hidden questions",
+}
+"""Why a student needs attention, the most urgent first."""
+
+
+def class_html(report: ClassReport) -> str:
+    """The whole page of a class as HTML text."""
+    results = sorted(report.results, key=lambda r: r.student)
+    rows = [_row(result, report.folders) for result in results]
+    compared = [row for row in rows if row.comparison is not None]
+    questions = sorted(report.question_shares.items(), key=lambda item: (item[1], item[0]))
+    tallies = _tallies(results)
+    return render(
+        "class.html.j2",
+        assignment=report.assignment,
+        n=len(results),
+        statuses={s.name: sum(r.status is s for r in results) for s in Status},
+        lower=_spread([r.total.lower for r in results]),
+        upper=_spread([r.total.upper for r in results]),
+        passed=sum(r.total.lower >= report.assignment.pass_points for r in results),
+        may_pass=sum(r.total.upper >= report.assignment.pass_points for r in results),
+        distribution=_distribution(report, results),
+        slopes=_slopes(compared),
+        compared=len(compared),
+        better=sum(row.direction == "better" for row in compared),
+        attention=_attention(rows),
+        rows=rows,
+        tallies=[tally for tally in tallies if tally.failed or tally.unknown],
+        all_passed=[tally.code for tally in tallies if not (tally.failed or tally.unknown)],
+        averages=_averages(report.assignment, results),
+        difficulty=plots.difficulty([share for _, share in questions]) if questions else None,
+        questions=questions[:REPORT_MAX_LISTED_QUESTIONS],
+        question_count=len(questions),
+        question_texts=report.question_texts,
+        provenance=report.provenance,
+    )
+
+
+def _row(result: Result, folders: Mapping[str, str]) -> _Row:
+    folder = folders.get(result.student)
+    comparison = before_after(result.findings)
+    return _Row(
+        result=result,
+        link=f"students/{quote(folder, safe='')}/feedback.html" if folder else "",
+        comparison=comparison,
+        direction=_direction(comparison),
+    )
+
+
+def _direction(comparison: BeforeAfter | None) -> str:
+    """Better or worse only where the whole interval says so."""
+    if comparison is not None and comparison.low > 0:
+        return "better"
+    return "worse" if comparison is not None and comparison.high < 0 else "unclear"
+
+
+def _attention(rows: Sequence[_Row]) -> list[_Kind]:
+    """The kinds that someone falls to; of each student's findings of one kind, the first."""
+    cases: dict[str, list[_Case]] = {kind: [] for kind in _KINDS}
+    for row in rows:
+        firsts: dict[str, _Case] = {}
+        for finding in row.result.findings:
+            kind = _kind(row.result, finding)
+            if kind is not None:
+                firsts.setdefault(kind, _Case(row, finding))
+        for kind, case in firsts.items():
+            cases[kind].append(case)
+    return [_Kind(title, tuple(cases[kind])) for kind, title in _KINDS.items() if cases[kind]]
+
+
+def _kind(result: Result, finding: Finding) -> str | None:
+    copied = finding.code.startswith("INT")
+    match finding.outcome:
+        case Outcome.FAIL if result.status is Status.FAILED:
+            return "refused"
+        case Outcome.ERROR:
+            return "fault"
+        case Outcome.FAIL | Outcome.REVIEW if copied:
+            return "copy"
+        case Outcome.REVIEW:
+            return "review"
+        case Outcome.FAIL if finding.code == "EVL001":
+            return "no gain"
+        case _:
+            return None
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float, float] | None:
+    """(lowest, median, highest), or None of an empty class."""
+    return (min(values), median(values), max(values)) if values else None
+
+
+def _distribution(report: ClassReport, results: Sequence[Result]) -> Markup | None:
+    ranges = [plots.Range(r.student, r.total.lower, r.total.upper) for r in results]
+    assignment = report.assignment
+    if not ranges:
+        return None
+    return plots.distribution(ranges, assignment.max_points, assignment.pass_points)
+
+
+def _slopes(rows: Sequence[_Row]) -> Markup | None:
+    lines = [
+        plots.Slope(row.result.student, row.comparison.before, row.comparison.after, row.direction)
+        for row in rows
+        if row.comparison is not None
+    ]
+    if not lines:
+        return None
+    compared = [row.comparison for row in rows if row.comparison is not None]
+    return plots.slopes(lines, fmean(c.before for c in compared), fmean(c.chance for c in compared))
+
+
+def _tallies(results: Sequence[Result]) -> list[_Tally]:
+    """One tally a code, the most failed first."""
+    by_code: dict[str, list[Finding]] = {}
+    for result in results:
+        for finding in result.findings:
+            by_code.setdefault(finding.code, []).append(finding)
+    tallies = []
+    for code, findings in by_code.items():
+        outcomes = [finding.outcome for finding in findings]
+        unknown = outcomes.count(Outcome.ERROR) + outcomes.count(Outcome.REVIEW)
+        skipped = outcomes.count(Outcome.SKIP)
+        failed, looked_at = outcomes.count(Outcome.FAIL), len(findings) - skipped
+        tallies.append(_Tally(code, findings[0].title, failed, skipped, unknown, looked_at))
+    return sorted(tallies, key=lambda tally: (-tally.failed, -tally.unknown, tally.code))
+
+
+def _averages(assignment: Assignment, results: Sequence[Result]) -> list[_Average]:
+    categories = {category.id: category.title for category in assignment.categories}
+    earned: dict[str, list[float | None]] = {}
+    for result in results:
+        for score in result.scores:
+            earned.setdefault(score.id, []).append(score.points)
+    averages = []
+    for criterion in assignment.criteria:
+        points = earned.get(criterion.id, [])
+        known = [p for p in points if p is not None]
+        averages.append(
+            _Average(
+                title=criterion.title,
+                category=categories[criterion.category],
+                max_points=criterion.points,
+                mean=fmean(known) if known else None,
+                undecided=len(points) - len(known),
+            )
+        )
+    return averages

@@ -1,0 +1,1 @@
+"""Stands here so that builders beside it can be imported from tests in every folder."""
