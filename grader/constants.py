@@ -11,7 +11,7 @@ HIDDEN_QUESTIONS: Final = 150  # standard error of a score is then at most 4 poi
 QUESTION_FILE_MAX_BYTES: Final = 64 * MIB  # an instructor's own file; far above any real one
 
 # --- predictions -------------------------------------------------------------------------------
-PREDICT_ROWS: Final = 32  # rows a batch, always padded to this: shapes never depend on who is graded
+PREDICT_ROWS: Final = 32  # rows of every batch, whoever is graded
 PREDICT_LENGTH_STEP_TOKENS: Final = 32  # prompts are left-padded to a multiple of this
 PREDICT_MAX_PROMPT_TOKENS: Final = 1024  # a longer hidden question is a configuration error
 ENGINE_VERSION: Final = "1"  # part of every evidence key; raise it when answers could change
@@ -61,7 +61,9 @@ ADAPTER_MIN_EFFECT: Final = 1e-7  # Frobenius norm of all changes to the base: z
 # --- reports -----------------------------------------------------------------------------------
 RESULT_DECIMALS: Final = 6  # digits kept of any number written, so that a file never flickers
 REPORT_MAX_TEXT_CHARACTERS: Final = 500  # of one text from a submission: keeps pages small
-REPORT_MAX_NAME_CHARACTERS: Final = 64  # of a student's id, a file's path, a table's cell
+REPORT_MAX_NAME_CHARACTERS: Final = 64  # of a student's id
+REPORT_MAX_PATH_CHARACTERS: Final = 120  # of a path or a JSON pointer: two lines of a page
+REPORT_MAX_PASS_CHARACTERS: Final = 300  # of a passed check's message: there are many of them
 REPORT_MAX_FILES_LISTED: Final = 100  # on a student's page; more are counted
 REPORT_MAX_NAMED_STUDENTS: Final = 40  # more names than this overlap in a chart
 REPORT_MAX_LABELLED_LINES: Final = 20  # more labels than this beside a slope chart overlap
@@ -77,3 +79,6 @@ DOCSTRING_SHARE_AT_LEAST: Final = 0.8  # of the module and its public functions 
 COMMENT_SHARE_AT_LEAST: Final = 0.03  # comments a line of code: one for every 33 lines
 NEW_STATEMENTS_AT_LEAST: Final = 15  # a filled-in kit has about 40 that the example has not
 NEW_STATEMENTS_REVIEW_FROM: Final = 5  # fewer are an edit of the example, more may be a short idea
+
+# --- starter kits ------------------------------------------------------------------------------
+KIT_LINE_CHARACTERS: Final = 100  # a stub that is longer goes on three lines, as the project's code

@@ -74,8 +74,8 @@ def read_results(out: Path, assignment_id: str) -> tuple[Result, ...]:
     for path in sorted((out / "students").glob("*/result.json")):
         try:
             results.append(from_json(json.loads(path.read_bytes())))
-        except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{path} is not a result of finegrade: {error}") from error
+        except (ValueError, UsageError) as error:
+            raise UsageError(f"{path}: {error}") from error
     if not results:
         raise UsageError(f"{out} holds no results. `finegrade grade` writes them.")
     others = {r.assignment_id for r in results} - {assignment_id}

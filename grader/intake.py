@@ -309,9 +309,7 @@ def locate(submission: Submission, deliverable: Deliverable) -> str | None:
     """
     files = {file.path: None for file in submission.files}
     folders = {
-        path.rsplit("/", cut)[0]: None
-        for path in files
-        for cut in range(1, path.count("/") + 1)
+        path.rsplit("/", cut)[0]: None for path in files for cut in range(1, path.count("/") + 1)
     }
     for wanted in deliverable.paths:
         if wanted.rstrip("/") in (folders if wanted.endswith("/") else files):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from grader.constants import RESULT_DECIMALS
 from grader.model import (
     Assignment,
     Category,
@@ -80,8 +81,10 @@ def total(assignment: Assignment, scores: Sequence[Score]) -> Total:
             ranges[category.id] = (_sum(mine, upper=False), _sum(mine, upper=True))
         else:
             ranges[category.id], counted = best_parts(category, mine)
-    lower = sum(low for low, _ in ranges.values())
-    upper = sum(high for _, high in ranges.values())
+    # Rounded: sums of fractions in another order may differ in the last bit, and equal bounds
+    # must be seen as equal.
+    lower = round(sum(low for low, _ in ranges.values()), RESULT_DECIMALS)
+    upper = round(sum(high for _, high in ranges.values()), RESULT_DECIMALS)
     return Total(
         points=lower if lower == upper else None,
         max_points=assignment.max_points,

@@ -39,6 +39,7 @@ JUNK = frozenset(
 # Control, format (also those that reverse text), surrogate, unassigned and private characters,
 # line and paragraph separators. Spaces of all kinds stay: screenshots of macOS have them.
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
+_MAX_NAME_BYTES = 255  # what Linux and macOS file systems hold
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -87,11 +88,14 @@ def check_path(path: str) -> None:
             f"The name {shown(path)!r} holds characters that do not show.",
             "Rename that file with plain letters, digits, dots, dashes and underscores.",
         )
-    if len(path) > INTAKE_MAX_PATH_CHARS or len(parts) - 1 > INTAKE_MAX_DEPTH:
+    longest_bytes = max(len(part.encode()) for part in parts)
+    too_deep = len(parts) - 1 > INTAKE_MAX_DEPTH
+    if too_deep or len(path) > INTAKE_MAX_PATH_CHARS or longest_bytes > _MAX_NAME_BYTES:
         raise IntakeError(
             "LAY112",
             f"{shown(path)!r} has {len(path)} characters in {len(parts)} levels; at most "
-            f"{INTAKE_MAX_PATH_CHARS} characters in {INTAKE_MAX_DEPTH + 1} levels are taken.",
+            f"{INTAKE_MAX_PATH_CHARS} characters ({_MAX_NAME_BYTES} bytes in one name) in "
+            f"{INTAKE_MAX_DEPTH + 1} levels are taken.",
             "Use shorter names and fewer folders inside each other.",
         )
 

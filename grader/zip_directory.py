@@ -154,9 +154,7 @@ def _central_entries(directory: bytes, count: int) -> list[_Entry]:
         extra = directory[extra_at : extra_at + extra_length]
         size, compressed, offset = _zip64(extra, size, compressed, offset)
         name = directory[name_at:extra_at]
-        entries.append(
-            _Entry(name, flags, method, crc, compressed, size, attributes >> 16, offset)
-        )
+        entries.append(_Entry(name, flags, method, crc, compressed, size, attributes >> 16, offset))
     if at != len(directory):
         raise _broken("its table of contents holds more than it says")
     return entries

@@ -107,6 +107,7 @@ HOSTILE = {
     "unheard-of method": ("LAY111", zip_bytes([Entry("x", b"n", method=77)])),
     "too deep": ("LAY112", zip_bytes([Entry("d/" * 17 + "x", b"n")])),
     "too long": ("LAY112", zip_bytes([Entry("x" * 201, b"n")])),
+    "too many bytes in one name": ("LAY112", zip_bytes([Entry("😀" * 70, b"n")])),
     "control character": ("LAY113", zip_bytes([Entry("a\x1b[2Jb", b"n")])),
     "newline": ("LAY113", zip_bytes([Entry("a\nb", b"n")])),
     "NUL": ("LAY113", zip_bytes([Entry("a\0b", b"n")])),

@@ -1,5 +1,25 @@
 """Every module that registers checks; importing this fills the registry."""
 
-from grader.checks import adapter, evaluation, grader_faults, integrity, layout, source
+from grader.checks import (
+    adapter,
+    evaluation,
+    grader_faults,
+    inference,
+    integrity,
+    layout,
+    measuring,
+    source,
+    training,
+)
 
-__all__ = ["adapter", "evaluation", "grader_faults", "integrity", "layout", "source"]
+__all__ = [
+    "adapter",
+    "evaluation",
+    "grader_faults",
+    "inference",
+    "integrity",
+    "layout",
+    "measuring",
+    "source",
+    "training",
+]

@@ -19,6 +19,9 @@ from grader.intake import locate
 from grader.predict.adapter_files import read_adapter, sketch
 
 
+_ORIGINAL = "No other adapter with the same effect was handed in before this one."
+
+
 @check("INT001", needs=("ADP010",))
 def adapter_is_not_a_copy(context: Context) -> Verdict:
     """The adapter is not a copy of a classmate's
@@ -41,7 +44,7 @@ def adapter_is_not_a_copy(context: Context) -> Verdict:
         if mate.student != context.submission.student and _cosine(mine, mate.sketch) >= COPY_COSINE
     ]
     if not same:
-        return passed("No other adapter of this class has the same effect.")
+        return passed(_ORIGINAL)
     return _of_equals(context.submission.submitted_at, same)
 
 
@@ -59,7 +62,7 @@ def _of_equals(submitted_at: str | None, same: Sequence[Classmate]) -> Verdict:
             note=note,
         )
     if mine is not None and all(other is not None and mine < other for other in theirs):
-        return passed("No other with the same effect was handed in before this one.", note=note)
+        return passed(_ORIGINAL)  # word for word as without a copy: a copier changes no other result
     return needs_review("Your instructor looks at where this adapter comes from.", note=note)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from grader.constants import SOURCE_MAX_DEPTH
@@ -80,8 +81,10 @@ class Program:
                 break
         root = "?"
         if isinstance(node, ast.Name):
-            known = node.id if self.is_local(node.id) else self.imports.get(node.id)
-            root = known or node.id
+            if self.is_local(node.id):
+                root = f".{node.id}" if parts else node.id  # never the module of the same name
+            else:
+                root = self.imports.get(node.id, node.id)
         name = ".".join([root, *reversed(parts)])
         return name.replace(".()", "()").replace(".[]", "[]")
 
@@ -117,6 +120,12 @@ class Program:
                 case _:
                     pass
         return frozenset(found)
+
+    def receiver(self, call: Call) -> frozenset[str]:
+        """What a method is called on: its dotted name and where its value may have come from."""
+        if not isinstance(call.node.func, ast.Attribute):
+            return frozenset()
+        return self.origins(call.node.func.value) | {call.name.rpartition(".")[0]}
 
     def arguments(self, call: ast.Call) -> tuple[dict[str, ast.expr], bool]:
         """The keyword arguments of a call, through `**NAME`, and whether these are all."""
@@ -166,3 +175,16 @@ def _returned(function: Function) -> list[ast.expr]:
     return [
         node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value
     ]
+
+
+def own_nodes(statement: ast.stmt) -> Iterator[ast.AST]:
+    """The nodes of a statement itself, without the statements inside it."""
+    waiting: list[ast.AST] = [statement]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += [
+            child
+            for child in ast.iter_child_nodes(node)
+            if not isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case)
+        ]

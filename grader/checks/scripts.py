@@ -81,11 +81,9 @@ def _trains(program: Program, call: Call) -> bool:
         return bool(call.loops)
     if call.method not in ("train", "fit") or "." not in call.name:
         return False
-    receiver = call.name.rpartition(".")[0]
-    function = call.node.func
-    origins = program.origins(function.value) if hasattr(function, "value") else frozenset()
-    names = origins or {receiver.removesuffix("()")}
-    return any(_is_trainer(program, name) for name in names)
+    plain = call.name.rpartition(".")[0]
+    known = program.receiver(call) - {plain}
+    return any(_is_trainer(program, name) for name in known or {plain.removesuffix("()")})
 
 
 def _is_trainer(program: Program, name: str) -> bool:

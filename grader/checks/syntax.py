@@ -19,6 +19,9 @@ class SourceFault(Exception):
 
 def parse(source: bytes) -> ast.Module:
     """The syntax tree of a script; SourceFault when there is none. Nothing is executed."""
+    zero = source.find(b"\0")
+    if zero >= 0:
+        raise SourceFault("a zero byte", source.count(b"\n", 0, zero) + 1)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" and the like are the script's own business
@@ -29,9 +32,8 @@ def parse(source: bytes) -> ast.Module:
     except (RecursionError, MemoryError):
         raise SourceFault("nested too deeply for Python to read", None) from None
     except (ValueError, LookupError):
-        line = source.count(b"\n", 0, source.find(b"\0")) + 1 if b"\0" in source else None
-        text = "a zero byte" if line else "characters that are not text in the file's encoding"
-        raise SourceFault(text, line) from None
+        text = "characters that are not text in the file's encoding"
+        raise SourceFault(text, None) from None
     _refuse_depth(tree)
     return tree
 

@@ -1,15 +1,14 @@
-"""What the Part 3 training script does, read from its syntax tree (SRC003 to SRC007)."""
+"""What the Part 3 training script does, read from its syntax tree (SRC003, SRC004 and SRC007)."""
 
 from __future__ import annotations
 
 import ast
 
 from grader.checks.program import Call, Program
-from grader.checks.registry import Context, Verdict, check, failed, needs_review, passed
+from grader.checks.registry import Context, Verdict, check, needs_review, passed
 from grader.checks.scripts import (
     LORA_SCRIPT,
     Script,
-    evaluations,
     not_found,
     not_handed_in,
     read_script,
@@ -17,20 +16,6 @@ from grader.checks.scripts import (
 )
 
 _LORA_CHOICES = ("r", "lora_alpha", "target_modules")
-_CLOCKS = frozenset(
-    {f"time.{name}{unit}" for name in ("perf_counter", "monotonic", "time", "process_time")
-     for unit in ("", "_ns")}
-    | {"timeit.default_timer", "datetime.datetime.now", "datetime.datetime.utcnow"}
-)  # fmt: skip
-_WHOLE_TIMERS = frozenset({"timeit.timeit", "timeit.repeat"})
-_MEMORY = frozenset(
-    {f"torch.{device}.{name}" for device in ("cuda", "xpu", "accelerator")
-     for name in ("max_memory_allocated", "max_memory_reserved", "memory_allocated",
-                  "memory_reserved", "mem_get_info", "memory_stats")}
-    | {"torch.mps.current_allocated_memory", "torch.mps.driver_allocated_memory",
-       "resource.getrusage", "tracemalloc.get_traced_memory", "psutil.virtual_memory"}
-)  # fmt: skip
-_MEMORY_METHODS = frozenset({"memory_info", "memory_full_info", "get_memory_footprint"})
 _SAVING = frozenset({"save_pretrained", "save_model", "save_state", "save_file", "save"})
 
 
@@ -231,112 +216,53 @@ def _leaves_when_needed(loop: ast.stmt, live: set[ast.stmt]) -> bool:
     return False
 
 
-@check("SRC005", needs=("LAY030", "SRC001"))
-def evaluated_before_and_after(context: Context) -> Verdict:
-    """The model is evaluated before and after training
+@check("SRC007", needs=("LAY030", "SRC001"))
+def the_adapter_is_saved(context: Context) -> Verdict:
+    """The adapter is saved with save_pretrained, after training
 
-    Why: Without the score of the untouched base, nobody can say what the adapter changed.
+    Why: `save_pretrained` of a PEFT model writes the adapter alone, a few hundred kilobytes of
+    safetensors with its config. Anything else is a pickle, or the whole base once more.
 
-    Fix: Write one evaluation function and call it before the training and after it, on the same
-    questions.
+    Fix: Call `model.save_pretrained("adapter")` on the PEFT model after the training, without
+    merging the adapter into the base.
     """
     script = read_script(context, LORA_SCRIPT)
     if script is None:
         return not_handed_in(context, LORA_SCRIPT)
     program = script.program
-    trained = trainings(program)
-    hint = "Call the same evaluation function before training and after it."
-    if not trained:
-        return not_found(script, "No training was found that it could stand around.", hint)
-    calls = program.calls
-    found = [(i, calls[i]) for i in evaluations(program) if not calls[i].handed_over]
-    bare = [c for _, c in found if any(n.endswith("disable_adapter()") for n in c.with_names)]
-    before = [call for i, call in found if i < trained[0]] + bare
-    after = [call for i, call in found if i > trained[-1] and call not in bare]
-    if before and after:
-        if _over_many(before) and _over_many(after):
-            return passed("The model is evaluated before and after training.")
-        return needs_review("The model answers before and after training; a person looks at it.")
-    reloaded = any(
-        "CausalLM.from_pretrained" in call.name for call in calls[trained[-1] :]
-    ) and len(after) > 1
-    if reloaded or any(calls[i].handed_over for i in evaluations(program)):
-        return needs_review("When the model is evaluated is not plain; a person looks at it.")
-    missing = "before" if after else "after" if before else "before or after"
-    line = calls[trained[0]].line
-    text = f"The model is never evaluated {missing} the training on line {line}."
-    return not_found(script, text, hint, line)
-
-
-def _over_many(calls: list[Call]) -> bool:
-    return any(call.loops or call.method in ("evaluate", "predict") for call in calls)
-
-
-@check("SRC006", needs=("LAY030", "SRC001"))
-def speed_and_memory_are_measured(context: Context) -> Verdict:
-    """Inference speed and memory use are measured
-
-    Why: Whether a model can be deployed is decided by what it costs to run, and a guess is not a
-    measurement.
-
-    Fix: Read a clock (`time.perf_counter`) before and after the model answers, and take the
-    difference. Read memory with `torch.cuda.max_memory_allocated` on a GPU, or with
-    `resource.getrusage` or psutil.
-    """
-    script = read_script(context, LORA_SCRIPT)
-    if script is None:
-        return not_handed_in(context, LORA_SCRIPT)
-    program = script.program
-    memory = any(_measures_memory(program, call) for call in program.calls)
-    speed = _measures_speed(program)
-    if speed and memory:
-        return passed("Inference speed and memory are measured.")
-    if speed is None and memory:
-        return needs_review("A clock is read, but around what is not plain; a person looks at it.")
-    missing = [
-        *(() if memory else ("memory is never measured",)),
-        *(() if speed or speed is None else ("no clock is read around the model's answers",)),
+    saves = [
+        (i, call)
+        for i, call in enumerate(program.calls)
+        if call.method in ("save_pretrained", "save_model") and not _of_tokenizer(program, call)
     ]
-    return not_found(
-        script,
-        f"In what the script runs, {' and '.join(missing)}.",
-        "Take time.perf_counter() before and after generate(), and read the peak memory.",
-    )
+    merged = [call for _, call in saves if _of_merged(program, call)]
+    kept = [(i, call) for i, call in saves if call not in merged]
+    trained = trainings(program)
+    hint = 'Call model.save_pretrained("adapter") on the PEFT model after the training.'
+    if kept and (not trained or any(i > trained[0] for i, _ in kept)):
+        return passed("The adapter is saved with save_pretrained.")
+    if kept:
+        line = kept[0][1].line
+        text = f"Line {line} saves the adapter before it is trained."
+        return not_found(script, text, hint, line)
+    if merged:
+        line = merged[0].line
+        text = f"Line {line} saves the merged model, which is the whole base, not the adapter."
+        return not_found(script, text, hint, line)
+    if any(call.method == "get_peft_model_state_dict" for call in program.calls):
+        return needs_review("The adapter's weights are saved by hand; a person looks at it.")
+    pickled = next((call for call in program.calls if call.name == "torch.save"), None)
+    if pickled is not None:
+        text = f"Line {pickled.line} saves with torch.save, which writes a pickle."
+        return not_found(script, text, hint, pickled.line)
+    return not_found(script, "The adapter is never saved when the script runs.", hint)
 
 
-def _measures_memory(program: Program, call: Call) -> bool:
-    named = call.name in _MEMORY
-    if not named and "." in call.name and call.method in _MEMORY_METHODS:
-        root = call.name.split(".")[0]
-        named = root == "psutil" or call.method == "get_memory_footprint" or any(
-            name.startswith("psutil.") for name in program.origins(call.node.func.value)  # type: ignore[attr-defined]
-        )
-    return named and program.is_used(call)
+def _of_tokenizer(program: Program, call: Call) -> bool:
+    names = " ".join(program.receiver(call)).lower()
+    return "tokenizer" in names or "processor" in names
 
 
-def _measures_speed(program: Program) -> bool | None:
-    """Whether a clock is read on both sides of an evaluation; None when that is not plain."""
-    calls = program.calls
-    clocks = [i for i, call in enumerate(calls) if call.name in _CLOCKS]
-    answers = evaluations(program)
-    if any(call.name in _WHOLE_TIMERS or call.method == "elapsed_time" for call in calls):
-        return True if answers else None
-    if any(_reads_rate(statement) for statement in program.statements):
-        return True
-    if not any(_is_difference(program, statement) for statement in program.statements):
-        return False
-    if any(first < answer < last for answer in answers for first, last in _pairs(clocks)):
-        return True
-    timing = {f"{name}()" for i in clocks for name in calls[i].inside}
-    if any(timing & set(calls[i].with_names) for i in answers):
-        return True
-    unplain = any(calls[i].handed_over for i in (*clocks, *answers))
-    return None if clocks and unplain else False
-
-
-def _pairs(clocks: list[int]) -> list[tuple[int, int]]:
-    return [(clocks[0], clocks[-1])] if len(clocks) > 1 and _adjacent(clocks) else []
-
-
-def _adjacent(clocks: list[int]) -> bool:
-    return clocks[0] < clocks[-1]
+def _of_merged(program: Program, call: Call) -> bool:
+    names = " ".join(program.receiver(call))
+    return "merge_and_unload" in names

@@ -79,7 +79,6 @@ _FEATURES: Mapping[str, _Feature] = {
     "rank_pattern": _Feature("it gives layers different ranks"),
     "alpha_pattern": _Feature("it gives layers different scales"),
     "megatron_config": _Feature(_OTHER_ARCHITECTURE),
-    "auto_mapping": _Feature("it names program code to load"),
     "init_lora_weights": _Feature(
         _REWRITES, lambda value: value in (None, True, False, "gaussian", "orthogonal", "eva")
     ),
@@ -95,8 +94,11 @@ _FEATURES: Mapping[str, _Feature] = {
     "alora_invocation_tokens": _Feature("it acts on some tokens only"),
     "fan_in_fan_out": _Feature("it stores weights the other way round"),
 }
+# Known and without a part in what the adapter does. peft writes `auto_mapping` (a class and its
+# library) for everyone who leaves out `task_type`; nothing here acts on it.
 _HARMLESS = frozenset(
     {
+        "auto_mapping",
         "base_model_name_or_path",
         "ensure_weight_tying",
         "eva_config",

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from grader.constants import (
     ADAPTER_MAX_ABS,
@@ -290,30 +291,35 @@ def _squared_norm(pair: LoraPair) -> float:
 def sketch(adapter: AdapterFiles) -> tuple[float, ...]:
     """SKETCH_SIZE numbers that two adapters share when they do the same to the base.
 
-    Number k is the sum over layers of ± uₖᵀ (scale · B A) vₖ with fixed vectors of ±1, as a unit
-    vector: a random projection, which keeps angles (Johnson and Lindenstrauss 1984). It sees the
-    effect alone, so other scalings, orders of ranks, dtypes and file names give the same sketch.
-    All zero for an adapter without effect.
+    The tensor sketch (Pham and Pagh 2013, KDD) of every scale * B A, summed over the layers with
+    signs of each layer's own, as a unit vector: a random projection, so angles between adapters
+    stay about what they are, and B A itself is never formed. It sees the effect alone: other
+    scalings, orders of ranks, dtypes and file names give the same sketch. All zero for an adapter
+    without effect.
     """
     total = np.zeros(SKETCH_SIZE)
     for module, pair in adapter.modules.items():
-        left = _signs("out", pair.b.shape[0]) @ pair.b.astype(np.float64)
-        right = _signs("in", pair.a.shape[1]) @ pair.a.T.astype(np.float64)
-        own = _hashed_signs(module, 1)[:, 0]
-        total += own * pair.scale * np.einsum("kr,kr->k", left, right)
+        left = np.fft.rfft(_counts("out", pair.b.shape[0]) @ pair.b.astype(np.float64), axis=0)
+        right = np.fft.rfft(_counts("in", pair.a.shape[1]) @ pair.a.T.astype(np.float64), axis=0)
+        own = np.fft.irfft((left * right).sum(axis=1), n=SKETCH_SIZE)
+        total += _signs(_hashed(module, SKETCH_SIZE)) * pair.scale * own
     norm = float(np.linalg.norm(total))
     return tuple(round(float(x), 6) for x in (total / norm if norm else total))
 
 
 @lru_cache(maxsize=16)
-def _signs(seed: str, columns: int) -> npt.NDArray[np.float64]:
-    """The ±1 of one side for layers of this width, kept: a base has few widths."""
-    return _hashed_signs(f"{seed} {columns}", columns)
+def _counts(side: str, columns: int) -> csr_array:
+    """The count sketch [SKETCH_SIZE, columns] of one side: one ±1 in every column."""
+    numbers = _hashed(f"{side} {columns}", columns)
+    places = (numbers % SKETCH_SIZE, np.arange(columns))
+    return csr_array((_signs(numbers), places), shape=(SKETCH_SIZE, columns))
 
 
-def _hashed_signs(seed: str, columns: int) -> npt.NDArray[np.float64]:
-    """±1 of shape [SKETCH_SIZE, columns], from a hash: the same with every version of numpy."""
-    stream = hashlib.shake_256(f"finegrade sketch 1 {seed}".encode())
-    raw = stream.digest(SKETCH_SIZE * columns // 8)
-    bits = np.unpackbits(np.frombuffer(raw, np.uint8)).reshape(SKETCH_SIZE, columns)
-    return bits.astype(np.float64) * 2 - 1
+def _signs(numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
+    return 1.0 - 2.0 * (numbers >> 31)
+
+
+def _hashed(seed: str, count: int) -> npt.NDArray[np.uint32]:
+    """Random numbers from a hash: the same with every version of numpy."""
+    raw = hashlib.shake_256(f"finegrade sketch 1 {seed}".encode()).digest(4 * count)
+    return np.frombuffer(raw, "<u4").astype(np.uint32)

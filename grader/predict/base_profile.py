@@ -99,7 +99,7 @@ def _profile(name: str, shapes: Mapping[str, tuple[int, int]]) -> BaseProfile:
 
 def _canonical(shapes: Mapping[str, tuple[int, int]]) -> str:
     lists = {path: list(shape) for path, shape in sorted(shapes.items())}
-    return json.dumps({"schema": _SCHEMA, "linear_shapes": lists}, indent=1) + "\n"
+    return json.dumps({"schema": _SCHEMA, "linear_shapes": lists}) + "\n"
 
 
 def _write(path: Path, shapes: Mapping[str, tuple[int, int]]) -> None:

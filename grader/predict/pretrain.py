@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,17 +55,17 @@ class Recipe:
     seed: int = 0
     steps: int = 2600
     threads: int = 2
-    prose_rows: int = 3
-    drill_rows: int = 2
-    reading_rows: int = 3
-    row_length: int = 256
+    prose_rows: int = 2
+    drill_rows: int = 1
+    reading_rows: int = 2
+    row_length: int = 208
     hidden_size: int = 128
     feed_forward: int = 384
     layers: int = 4
     heads: int = 4
     learning_rate: float = 6e-3
     warmup_steps: int = 20
-    easy_share: float = 0.3  # of the steps, over which reading grows from easy to hard
+    easy_share: float = 0.3  # of the steps, over which reading takes the place of drills
 
 
 def make_tokenizer(seed: int = 0, sample: int = 8000) -> PreTrainedTokenizerFast:
@@ -97,7 +96,7 @@ def make_tokenizer(seed: int = 0, sample: int = 8000) -> PreTrainedTokenizerFast
     corpus = Corpus(random.Random(seed))
     counts: Counter[str] = Counter()
     for i in range(sample):
-        document = corpus.reading(0.5) if i % 3 == 0 else corpus.prose()
+        document = corpus.reading() if i % 3 == 0 else corpus.prose()
         text = "".join(part.text for part in document)
         for mark in special + added:
             text = text.replace(mark, "\0")
@@ -192,8 +191,10 @@ class _Rows:
         length, recipe = self.recipe.row_length, self.recipe
         rows = [self._prose(length) for _ in range(recipe.prose_rows)]
         rows += [self._filled(self.corpus.drill) for _ in range(recipe.drill_rows)]
-        reading = partial(self.corpus.reading, ease)
-        rows += [self._filled(reading) for _ in range(recipe.reading_rows)]
+        for _ in range(recipe.reading_rows):
+            # Looking up has to be learned before reading pays, so drills come first.
+            easy = self.corpus.rng.random() < ease
+            rows.append(self._filled(self.corpus.drill if easy else self.corpus.reading))
         pairs = torch.tensor(rows)
         return pairs[..., 0], pairs[..., 1].bool()
 

@@ -17,6 +17,9 @@ from grader.report.pages import render
 from grader.report.text import points
 
 _GAIN: Final = "EVL001.delta_low95"
+_GAIN_MEASURES: Final = (
+    "before", "after", "chance", "delta", "delta_low95", "delta_high95", "p_value", "n"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +122,19 @@ def before_after(findings: Sequence[Finding]) -> BeforeAfter | None:
     """The comparison that EVL001 measured, or None when it was not measured."""
     for finding in findings:
         if finding.code == "EVL001":
-            names = ("before", "after", "chance", "delta", "delta_low95", "delta_high95")
-            shares = [value(finding.measures, name) for name in (*names, "p_value")]
-            known = [share for share in shares if share is not None]
-            n = value(finding.measures, "n")
-            if n is not None and len(known) == len(shares):
-                return BeforeAfter(*known, n=int(n))
+            known = {name: value(finding.measures, name) for name in _GAIN_MEASURES}
+            numbers = {name: number for name, number in known.items() if number is not None}
+            if len(numbers) == len(known):
+                return BeforeAfter(
+                    before=numbers["before"],
+                    after=numbers["after"],
+                    chance=numbers["chance"],
+                    delta=numbers["delta"],
+                    low=numbers["delta_low95"],
+                    high=numbers["delta_high95"],
+                    p_value=numbers["p_value"],
+                    n=int(numbers["n"]),
+                )
     return None
 
 

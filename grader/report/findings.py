@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from grader.constants import REPORT_MAX_PASS_CHARACTERS, REPORT_MAX_TEXT_CHARACTERS
 from grader.model import Finding, Outcome, Visibility
 from grader.report.text import clean, percent, where
 
@@ -46,15 +47,18 @@ class Measured:
 def shown(finding: Finding) -> Shown:
     """A finding as a page shows it: cleaned, and without its note and its measures."""
     symbol, word = WORDS[finding.outcome]
+    passed = finding.outcome is Outcome.PASS
     return Shown(
         code=finding.code,
         kind=finding.outcome.value,
         symbol=symbol,
         word=word,
         title=clean(finding.title),
-        message=clean(finding.message),
-        hint="" if finding.outcome is Outcome.PASS else clean(finding.hint),
-        where=clean(where(finding.location)),
+        message=clean(
+            finding.message, REPORT_MAX_PASS_CHARACTERS if passed else REPORT_MAX_TEXT_CHARACTERS
+        ),
+        hint="" if passed else clean(finding.hint),
+        where=where(finding.location),
     )
 
 

@@ -1,7 +1,5 @@
 """Findings as GitHub Actions workflow commands, which become annotations on a student's commit."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 

@@ -38,7 +38,7 @@ def _environment() -> Environment:
     css = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     # Our own style sheet, so no student's text is in it; the policy allows these bytes only.
-    environment.globals.update(css=Markup(css), css_hash=f"sha256-{digest}")  # noqa: S704
+    environment.globals.update(css=Markup(css), css_hash=f"sha256-{digest}")
     return environment
 
 

@@ -82,7 +82,8 @@ def _rows(ranges: Sequence[Range], max_points: float, pass_points: float) -> Mar
     with _figure("distribution", 7.2, 1.3 + 0.24 * max(3, len(ordered))) as (figure, axes):
         rows = range(len(ordered))
         axes.hlines(rows, [r.lower for r in ordered], [r.upper for r in ordered], PALE, lw=7)
-        axes.plot([r.lower for r in ordered], rows, "o", color=BLUE, ms=6, label="points for certain")
+        certain = [r.lower for r in ordered]
+        axes.plot(certain, rows, "o", color=BLUE, ms=6, label="points for certain")
         axes.plot([], [], color=PALE, lw=7, label="still to be decided")
         axes.set_yticks(rows, [_name(r.student) for r in ordered])
         axes.set_ylim(-0.7, max(2.0, len(ordered) - 0.3))
@@ -102,7 +103,8 @@ def _histogram(ranges: Sequence[Range], max_points: float, pass_points: float) -
         axes.set_ylabel("students")
         _points_axis(axes, max_points, pass_points)
         _legend(figure, axes, 3)
-        words = f"Histogram of the points of {len(ranges)} students in steps of {max_points / 20:g}."
+        step = f"{max_points / 20:g}"
+        words = f"Histogram of the points of {len(ranges)} students in steps of {step}."
         return _svg(figure, "distribution", "Distribution of points", words)
 
 
@@ -141,16 +143,15 @@ def slopes(lines: Sequence[Slope], base: float, chance: float) -> Markup:
 
 def _label_ends(axes: Any, lines: Sequence[Slope]) -> None:
     """Names at the right end, pushed apart so that none covers another."""
-    step = 0.047
+    step = 0.047  # of the axis: a little more than a line of text is high
     ordered = sorted(lines, key=lambda line: (line.after, line.student))
     heights: list[float] = []
     for line in ordered:
         heights.append(max(line.after, heights[-1] + step) if heights else line.after)
-    excess = max(0.0, heights[-1] - 1.0) if heights else 0.0
-    heights = [height - excess for height in heights]
-    for i in range(len(heights) - 2, -1, -1):  # what the shift brought too close goes down
-        wanted = min(ordered[i].after, heights[i + 1] - step)
-        heights[i] = max(wanted, heights[i]) if heights[i] <= heights[i + 1] - step else wanted
+    ceiling = 1.0
+    for i in reversed(range(len(heights))):  # what was pushed off the top comes down again
+        heights[i] = min(heights[i], ceiling)
+        ceiling = heights[i] - step
     for line, height in zip(ordered, heights, strict=True):
         colour = _DIRECTIONS[line.direction][0]
         axes.plot([1.005, 1.03], [line.after, height], color=colour, lw=0.7, clip_on=False)
@@ -207,7 +208,7 @@ def _figure(salt: str, width: float, height: float) -> Iterator[tuple[Any, Any]]
 
 
 def _svg(figure: Any, salt: str, title: str, description: str) -> Markup:
-    """The figure as an SVG element for a page, without ids, dates and addresses it does not need."""
+    """The figure as an SVG element for a page, without the ids and addresses it does not need."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     out = io.StringIO()
@@ -216,9 +217,8 @@ def _svg(figure: Any, salt: str, title: str, description: str) -> Markup:
     view = re.search(r'viewBox="([\d. ]+)"', text)
     start = text.index(">", text.index("<svg")) + 1
     body = text[start : text.rindex("</svg>")]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
-    body = re.sub(r'<style type="text/css">.*?</style>', "", body, flags=re.S)  # would style the page
-    body = re.sub(r"<!--.*?-->", "", body, flags=re.S)  # repeats each label
+    # The style would reach the whole page, and comments repeat each label.
+    body = re.sub(r"<(metadata|style)\b.*?</\1>|<!--.*?-->", "", body, flags=re.S)
     body = re.sub(r'<g id="[^"]*"', "<g", body)
     body = body.replace("'DejaVu Sans'", "system-ui, sans-serif")
     body = re.sub(r"\n\s*", "\n", body).strip()
@@ -227,4 +227,4 @@ def _svg(figure: Any, salt: str, title: str, description: str) -> Markup:
         f'aria-label="{escape(f"{title}. {description}")}" '
         'stroke-linejoin="round" stroke-linecap="butt">'
     )
-    return Markup(f"{head}\n{body}\n</svg>")  # noqa: S704  (matplotlib escapes every label)
+    return Markup(f"{head}\n{body}\n</svg>")  # matplotlib escaped every label

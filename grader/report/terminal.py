@@ -18,7 +18,7 @@ from grader.report.text import points, where
 _OUTCOMES: Final = {
     Outcome.PASS: ("✓ pass", "green"),
     Outcome.FAIL: ("✗ fail", "bold red"),
-    Outcome.SKIP: ("– skip", "dim"),
+    Outcome.SKIP: ("– skip", "dim"),  # noqa: RUF001
     Outcome.ERROR: ("! error", "bold magenta"),
     Outcome.REVIEW: ("? review", "yellow"),
 }
@@ -64,7 +64,6 @@ def findings_table(findings: Sequence[Finding]) -> Table:
             what.append(f"\n{clean(finding.message)}", style="not bold")
         if finding.hint and finding.outcome is not Outcome.PASS:
             what.append(f"\nNext: {clean(finding.hint)}", style="not bold cyan")
-        place = Text(clean(where(finding.location), REPORT_MAX_NAME_CHARACTERS))
-        table.add_row(Text(*_OUTCOMES[finding.outcome]), Text(clean(finding.code)), place, what)
+        place, code = Text(where(finding.location)), Text(clean(finding.code))
+        table.add_row(Text(*_OUTCOMES[finding.outcome]), code, place, what)
     return table
-

@@ -10,6 +10,7 @@ import re
 import unicodedata
 
 from grader.constants import (
+    REPORT_MAX_PATH_CHARACTERS,
     REPORT_MAX_TEXT_CHARACTERS,
     REPORT_SHORT_DIGEST_CHARACTERS,
     RESULT_DECIMALS,
@@ -73,9 +74,11 @@ def short_digest(digest: str) -> str:
 
 
 def where(location: Location) -> str:
-    """A place in a submission in words: "train.py, line 3", or "" for the whole of it."""
+    """A place in a submission in clean words: "train.py, line 3", or "" for the whole of it."""
+    path = clean(location.path or "", REPORT_MAX_PATH_CHARACTERS)
     line = "" if location.line is None else f"line {location.line}"
-    return ", ".join(part for part in (location.path, line, location.pointer) if part)
+    pointer = clean(location.pointer or "", REPORT_MAX_PATH_CHARACTERS)
+    return ", ".join(part for part in (path, line, pointer) if part)
 
 
 def file_size(size: int) -> str:

@@ -174,39 +174,59 @@ class Corpus:
         return chat(request, dspy_reply(_NO_TEXT, _NO_TEXT if thinks else None))
 
     def drill(self) -> Document:
-        """Invented facts, then many short questions about them: dense practice in looking up."""
+        """Invented facts, then the same facts asked for again: dense practice in looking up.
+
+        Three forms, from plain to close to reading: pairs of words, statements said again in the
+        same or other words, and questions. The loss is on the objects alone.
+        """
+        form = self.rng.choice(("pairs", "statements", "questions"))
+        if form == "pairs":
+            return self._pairs()
         rng = self.rng
         topic, members, relations = self._groups[
             rng.choices(tuple(self._groups), weights=(5, 3, 3, 3))[0]
         ]
-        count = rng.randint(2, 6)
-        kinds = rng.sample(relations, rng.randint(1, min(2 if count > 3 else 3, len(relations))))
-        subjects = self._reading_subjects(members, count)
-        facts = self._invented_facts(subjects, kinds)
-        sentences = [s for (_, s) in facts.values()]
+        count = rng.randint(1, 5)
+        kinds = rng.sample(relations, rng.randint(1, min(2, len(relations))))
+        facts = self._invented_facts(self._reading_subjects(members, count), kinds)
+        sentences = [sentence for _, sentence in facts.values()]
         document = [Part(" ".join(rng.sample(sentences, len(sentences))), False)]
-        asked = sorted(facts) * 2
-        for subject, kind in rng.sample(asked, min(len(asked), 12)):
+        asked = sorted(facts) * 3
+        for subject, kind in rng.sample(asked, min(len(asked), 14)):
             relation, answer = topic.relations[kind], facts[subject, kind][0]
-            template = rng.choice(relation.questions + relation.unseen).format(s=subject)
-            if topic is self._iot:
-                template = f"{rng.choice(('Error', 'Code', 'Alarm'))} {subject}. {template}"
-            document += [Part(template, False), Part(answer, True), Part(".", False)]
+            if form == "statements":
+                template = rng.choice(relation.statements)
+                lead, tail = (t.format(s=subject) for t in template.split("{o}"))
+            else:
+                template = rng.choice(relation.questions + relation.unseen)
+                code = f"Error {subject}. " if topic is self._iot else ""
+                lead, tail = code + template.format(s=subject), "."
+            document += [Part(lead.strip(), False), Part(answer, True), Part(tail, False)]
         return [*document, Part(END, False)]
 
-    def reading(self, ease: float) -> Document:
-        """Passages with invented facts, and questions that only those passages answer.
+    def _pairs(self) -> Document:
+        """Pairs of unrelated words, and the same pairs again in other orders."""
+        rng = self.rng
+        count = rng.randint(2, 7)
+        names = rng.sample([s for group in self._subjects.values() for s in group], count)
+        words = rng.sample([o for pool in self._objects.values() for o in pool], count)
+        pairs = list(zip(names, words, strict=True))
+        document = [Part(" ".join(f"{name} {word}." for name, word in pairs), False)]
+        for _ in range(3):
+            for name, word in rng.sample(pairs, count):
+                document += [Part(name, False), Part(word, True), Part(".", False)]
+        return [*document, Part(END, False)]
 
-        `ease` in 0..1: near 1 gives one or two short passages, 0 gives up to four.
-        """
+    def reading(self) -> Document:
+        """One to four passages with invented facts, and questions that only they answer."""
         rng = self.rng
         topic, members, relations = self._groups[
             rng.choices(tuple(self._groups), weights=(5, 3, 3, 3))[0]
         ]
-        count = rng.choice((1, 2, 2, 3)) if rng.random() < ease else rng.choice((1, 2, 3, 3, 3, 4))
+        count = rng.choice((1, 2, 2, 3, 3, 4))
         subjects = self._reading_subjects(members, count)
         most = min(3 if count > 2 else 4, len(relations))
-        kinds = rng.sample(relations, rng.randint(1 if rng.random() < ease else 2, most))
+        kinds = rng.sample(relations, rng.randint(1, most))
         facts = self._invented_facts(subjects, kinds)
         passages = []
         for subject in subjects:
@@ -218,7 +238,7 @@ class Corpus:
             question = self._question(topic, topic.relations[kind], subject)
             thinks = rng.random() < 0.15
             answer, reason = facts[subject, kind]
-            if rng.random() < 0.06 * (1 - ease):  # a subject that the passages do not mention
+            if rng.random() < 0.06:  # a subject that the passages do not mention
                 stranger = rng.choice([m for m in members if m not in subjects])
                 question = self._question(topic, topic.relations[kind], stranger)
                 answer = reason = _NOT_IN_TEXT

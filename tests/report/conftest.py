@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
+from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -28,7 +31,7 @@ MakeClass = Callable[[int], ClassReport]
 
 HOSTILE = (
     "<script>alert(1)</script>",
-    "=HYPERLINK(\"http://evil.example\",\"click\")",
+    '=HYPERLINK("http://evil.example","click")',
     "\x1b[31mred\x1b[0m\x1b]0;title\x07",
     "abc\u202egnp.exe",
     "'\"><img src=x onerror=alert(1)>",
@@ -129,7 +132,7 @@ def sample_result(
                 outcome=outcome,
                 title=title,
                 message=f"{_MESSAGES[outcome]} {texts}".strip(),
-                hint="" if outcome is Outcome.PASS else f"Do what helps with {code}. {texts}".strip(),
+                hint=f"Do what helps with {code}. {texts}".strip(),
                 severity=Severity.WARNING if code.startswith("SRC") else Severity.ERROR,
                 location=Location(texts or "huggingface_custom_lora.py", 42)
                 if code.startswith("SRC")
@@ -202,7 +205,7 @@ def sample_class(assignment: Assignment, n: int) -> ClassReport:
         {"SRC003": Outcome.FAIL, "SRC006": Outcome.FAIL},
         {"LAY010": Outcome.FAIL},
         {"INT001": Outcome.REVIEW},
-        {code: Outcome.ERROR for code in _EVALUATED},
+        dict.fromkeys(_EVALUATED, Outcome.ERROR),
         {"LAY020": Outcome.FAIL, "SRC004": Outcome.FAIL, "SRC009": Outcome.FAIL},
         {"ADP002": Outcome.FAIL, **dict.fromkeys((*_EVALUATED, "ADP009"), Outcome.SKIP)},
     ]
@@ -220,7 +223,7 @@ def sample_class(assignment: Assignment, n: int) -> ClassReport:
         results=tuple(results),
         folders={r.student: r.student for r in results},
         question_shares={id: min(1.0, max(0.0, draw.gauss(0.65, 0.25))) for id in ids},
-        question_texts={id: f"In the course's world, which mineral is found at {id}?" for id in ids},
+        question_texts={id: f"Which mineral is found at {id}, and how deep?" for id in ids},
         provenance=results[0].provenance if results else {},
     )
 
@@ -256,3 +259,93 @@ def hostile_class(assignment: Assignment) -> ClassReport:
         question_texts={f"q{i}": text for i, text in enumerate(HOSTILE)},
         provenance={},
     )
+
+
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """A page taken apart: its tags, attributes, headings, links and visible text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.source = text
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.ids: list[str] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), (tag, names)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open
+        assert self.open.pop() == tag
+        self.text += " " if tag in ("td", "th") else ""
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "title"} & set(self.open):
+            self.text += data
+
+    def all(self, attribute: str) -> list[str]:
+        """Every value of this attribute."""
+        return [value for _, name, value in self.attributes if name == attribute]
+
+
+@pytest.fixture
+def parse() -> Callable[[str], Page]:
+    return Page
+
+
+SAFE_TAGS = set(
+    """html head meta title style body a header main footer section h1 h2 h3 h4 h5 p b br small
+    span bdi ul ol li table caption thead tbody tr th td details summary code div
+    svg g path rect line text tspan desc defs use clippath""".split()  # noqa: SIM905
+)
+
+
+@pytest.fixture
+def assert_harmless() -> Callable[[Page], None]:
+    """Nothing runs, nothing is loaded, nothing is hidden, and the outline is sound."""
+
+    def check(page: Page) -> None:
+        assert set(page.tags) <= SAFE_TAGS, set(page.tags) - SAFE_TAGS
+        names = {name for _, name, _ in page.attributes}
+        assert not {name for name in names if name.startswith("on")}
+        assert not names & {"src", "srcset", "action", "formaction", "hidden", "srcdoc"}
+        for value in page.all("href") + page.all("xlink:href"):
+            assert value.startswith(("#", "students/"))
+        everything = page.source.lower()
+        for way in ("url(http", "@import", "javascript:", "<script", "<img", "data:text"):
+            assert way not in everything
+        assert not set(page.source) & set("\x00\x07\x1b\x9b\u202e\u2066\u200b")
+        assert len(page.ids) == len(set(page.ids))
+        assert {href[1:] for href in page.all("href") if href.startswith("#")} <= set(page.ids)
+        policy = page.all("content")[0]
+        assert policy.startswith("default-src 'none'; style-src-elem 'sha256-")
+        assert ("html", "lang", "en") in page.attributes
+        assert page.tags["main"] == page.tags["h1"] == 1
+        assert page.tags["th"] == sum(value in ("col", "row") for value in page.all("scope"))
+        levels = [int(tag[1]) for tag in _headings(page.source)]
+        assert all(after <= before + 1 for before, after in pairwise(levels))
+
+    return check
+
+
+def _headings(source: str) -> list[str]:
+    return [piece[:2] for piece in source.split("<")[1:] if piece[0] == "h" and piece[1].isdigit()]

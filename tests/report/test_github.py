@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.model import Finding, Location, Outcome, Severity, Visibility
-from grader.report.github import annotations
+from grader.report import github
 
 FAIL = Finding("SRC003", Outcome.FAIL, "Rank is chosen", "Found 8.", "Choose one.")
 
 
 def test_a_fail_stands_at_its_file_and_line() -> None:
     finding = replace(FAIL, location=Location("a.py", 3))
-    assert annotations([finding]) == [
+    assert github.annotations([finding]) == [
         "::error file=a.py,line=3,title=SRC003 Rank is chosen::Found 8. Choose one."
     ]
 
@@ -24,14 +24,16 @@ def test_what_has_a_meaning_for_the_runner_is_escaped() -> None:
     finding = replace(
         FAIL, title="a,b:c", message="100% done: x,y", location=Location("d,e:f%.py", None)
     )
-    assert annotations([finding]) == [
+    assert github.annotations([finding]) == [
         "::error file=d%2Ce%3Af%25.py,title=SRC003 a%2Cb%3Ac::100%25 done: x,y Choose one."
     ]
 
 
 @given(st.text(), st.text(), st.text())
 def test_student_text_never_starts_another_command(title: str, message: str, path: str) -> None:
-    lines = annotations([replace(FAIL, title=title, message=message, location=Location(path, 1))])
+    lines = github.annotations(
+        [replace(FAIL, title=title, message=message, location=Location(path, 1))]
+    )
     assert len(lines) == 1
     assert len(lines[0].splitlines()) == 1
     assert lines[0].startswith("::error ")
@@ -49,12 +51,12 @@ def test_severity_and_outcome_choose_the_kind() -> None:
         replace(FAIL, outcome=Outcome.SKIP),
         replace(FAIL, visibility=Visibility.INSTRUCTOR),
     ]
-    kinds = [line.split(" ")[0] for line in annotations(findings)]
+    kinds = [line.split(" ")[0] for line in github.annotations(findings)]
     assert kinds == ["::error", "::warning", "::warning", "::notice", "::notice"]
 
 
 def test_only_ten_of_a_kind_are_shown_and_the_rest_is_counted() -> None:
-    lines = annotations([FAIL] * 13 + [replace(FAIL, severity=Severity.WARNING)])
+    lines = github.annotations([FAIL] * 13 + [replace(FAIL, severity=Severity.WARNING)])
     assert len(lines) == 12
     assert lines[10] == "3 more of kind error: run finegrade check to read them all."
     assert lines[11].startswith("::warning ")

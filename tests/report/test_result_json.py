@@ -121,8 +121,7 @@ def test_the_schema_asks_for_every_key_that_it_knows() -> None:
 def _without_each_key(value: Any) -> list[Any]:
     """The document once for each key of each object in it, without that key."""
     if isinstance(value, list):
-        return [[*value[:i], less, *value[i + 1 :]]
-                for i, item in enumerate(value[:1]) for less in _without_each_key(item)]  # fmt: skip
+        return [[less, *value[1:]] for item in value[:1] for less in _without_each_key(item)]
     if not isinstance(value, dict):
         return []
     here = [{k: v for k, v in value.items() if k != key} for key in value]

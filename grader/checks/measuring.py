@@ -1,0 +1,158 @@
+"""What the Part 3 training script measures, read from its syntax tree (SRC005 and SRC006)."""
+
+from __future__ import annotations
+
+import ast
+from itertools import pairwise
+
+from grader.checks.program import Call, Program, own_nodes
+from grader.checks.registry import Context, Verdict, check, needs_review, passed
+from grader.checks.scripts import (
+    LORA_SCRIPT,
+    evaluations,
+    not_found,
+    not_handed_in,
+    read_script,
+    trainings,
+)
+
+_CLOCKS = frozenset(
+    {f"time.{name}{unit}" for name in ("perf_counter", "monotonic", "time", "process_time")
+     for unit in ("", "_ns")}
+    | {"timeit.default_timer", "datetime.datetime.now", "datetime.datetime.utcnow"}
+)  # fmt: skip
+_WHOLE_TIMERS = frozenset({"timeit.timeit", "timeit.repeat"})
+_MEMORY = frozenset(
+    {f"torch.{device}.{name}" for device in ("cuda", "xpu", "accelerator")
+     for name in ("max_memory_allocated", "max_memory_reserved", "memory_allocated",
+                  "memory_reserved", "mem_get_info", "memory_stats")}
+    | {"torch.mps.current_allocated_memory", "torch.mps.driver_allocated_memory",
+       "resource.getrusage", "tracemalloc.get_traced_memory", "psutil.virtual_memory"}
+)  # fmt: skip
+_MEMORY_METHODS = frozenset({"memory_info", "memory_full_info", "get_memory_footprint"})
+
+
+@check("SRC005", needs=("LAY030", "SRC001"))
+def evaluated_before_and_after(context: Context) -> Verdict:
+    """The model is evaluated before and after training
+
+    Why: Without the score of the untouched base, nobody can say what the adapter changed.
+
+    Fix: Write one evaluation function and call it before the training and after it, on the same
+    questions.
+    """
+    script = read_script(context, LORA_SCRIPT)
+    if script is None:
+        return not_handed_in(context, LORA_SCRIPT)
+    program = script.program
+    trained = trainings(program)
+    hint = "Call the same evaluation function before training and after it."
+    if not trained:
+        return not_found(script, "No training was found that it could stand around.", hint)
+    calls = program.calls
+    found = [(i, calls[i]) for i in evaluations(program) if not calls[i].handed_over]
+    bare = [c for _, c in found if any(n.endswith("disable_adapter()") for n in c.with_names)]
+    before = [call for i, call in found if i < trained[0]] + bare
+    after = [call for i, call in found if i > trained[-1] and call not in bare]
+    if before and after:
+        if _over_many(before) and _over_many(after):
+            return passed("The model is evaluated before and after training.")
+        return needs_review("The model answers before and after training; a person looks at it.")
+    reloaded = (
+        any("CausalLM.from_pretrained" in call.name for call in calls[trained[-1] :])
+        and len(after) > 1
+    )
+    if reloaded or any(calls[i].handed_over for i in evaluations(program)):
+        return needs_review("When the model is evaluated is not plain; a person looks at it.")
+    missing = "before" if after else "after" if before else "before or after"
+    line = calls[trained[0]].line
+    text = f"The model is never evaluated {missing} the training on line {line}."
+    return not_found(script, text, hint, line)
+
+
+def _over_many(calls: list[Call]) -> bool:
+    return any(call.loops or call.method in ("evaluate", "predict") for call in calls)
+
+
+@check("SRC006", needs=("LAY030", "SRC001"))
+def speed_and_memory_are_measured(context: Context) -> Verdict:
+    """Inference speed and memory use are measured
+
+    Why: Whether a model can be deployed is decided by what it costs to run, and a guess is not a
+    measurement.
+
+    Fix: Read a clock (`time.perf_counter`) before and after the model answers, and take the
+    difference. Read memory with `torch.cuda.max_memory_allocated` on a GPU, or with
+    `resource.getrusage` or psutil.
+    """
+    script = read_script(context, LORA_SCRIPT)
+    if script is None:
+        return not_handed_in(context, LORA_SCRIPT)
+    program = script.program
+    memory = any(_measures_memory(program, call) for call in program.calls)
+    speed = _measures_speed(program)
+    if speed and memory:
+        return passed("Inference speed and memory are measured.")
+    if speed is None and memory:
+        return needs_review("A clock is read, but around what is not plain; a person looks at it.")
+    missing = [
+        *(() if memory else ("memory is never measured",)),
+        *(() if speed or speed is None else ("no clock is read around the model's answers",)),
+    ]
+    return not_found(
+        script,
+        f"In what the script runs, {' and '.join(missing)}.",
+        "Take time.perf_counter() before and after generate(), and read the peak memory.",
+    )
+
+
+def _measures_memory(program: Program, call: Call) -> bool:
+    named = call.name in _MEMORY
+    if not named and "." in call.name and call.method in _MEMORY_METHODS:
+        root = call.name.split(".")[0]
+        named = (
+            root == "psutil"
+            or call.method == "get_memory_footprint"
+            or any(name.startswith("psutil.") for name in program.receiver(call))
+        )
+    return named and program.is_used(call)
+
+
+def _measures_speed(program: Program) -> bool | None:
+    """Whether a clock is read on both sides of an evaluation; None when that is not plain."""
+    calls = program.calls
+    clocks = [i for i, call in enumerate(calls) if call.name in _CLOCKS]
+    answers = evaluations(program)
+    if any(call.name in _WHOLE_TIMERS or call.method == "elapsed_time" for call in calls):
+        return True if answers else None
+    if any(_reads_rate(statement) for statement in program.statements):
+        return True
+    if not any(_is_difference(program, statement) for statement in program.statements):
+        return False
+    if any(first < answer < second for first, second in pairwise(clocks) for answer in answers):
+        return True
+    timing = {f"{name}()" for i in clocks for name in calls[i].inside}
+    if any(timing & set(calls[i].with_names) for i in answers):
+        return True
+    unplain = any(calls[i].handed_over for i in (*clocks, *answers))
+    return None if clocks and unplain else False
+
+
+def _is_difference(program: Program, statement: ast.stmt) -> bool:
+    return any(
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Sub)
+        and not _CLOCKS.isdisjoint(program.origins(node.left) | program.origins(node.right))
+        for node in own_nodes(statement)
+    )
+
+
+def _reads_rate(statement: ast.stmt) -> bool:
+    """Whether a trainer's own measurement ("eval_samples_per_second") is read."""
+    return any(
+        isinstance(node, ast.Subscript)
+        and isinstance(node.ctx, ast.Load)
+        and isinstance(node.slice, ast.Constant)
+        and str(node.slice.value).endswith("_per_second")
+        for node in own_nodes(statement)
+    )

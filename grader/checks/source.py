@@ -1,0 +1,310 @@
+"""What the Part 3 scripts are as source code (SRC001, SRC002, SRC009 to SRC011)."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import io
+import re
+import tokenize
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from grader.checks.program import own_nodes
+from grader.checks.registry import Context, Verdict, check, failed, needs_review, passed
+from grader.checks.scripts import (
+    INFERENCE_SCRIPT,
+    LORA_SCRIPT,
+    Script,
+    not_found,
+    not_handed_in,
+    read_script,
+)
+from grader.checks.syntax import SourceFault, parse
+from grader.constants import (
+    COMMENT_SHARE_AT_LEAST,
+    DOCSTRING_SHARE_AT_LEAST,
+    NEW_STATEMENTS_AT_LEAST,
+    NEW_STATEMENTS_REVIEW_FROM,
+    SOURCE_MAX_BYTES,
+)
+from grader.errors import FileRefused
+from grader.intake import locate, read_file
+from grader.resources import resource
+from grader.submitted_paths import shown
+
+_SECRETS = {
+    "an OpenAI key": re.compile(rb"\bsk-(?!ant-)[A-Za-z0-9_-]{20,200}"),
+    "an Anthropic key": re.compile(rb"\bsk-ant-[A-Za-z0-9_-]{20,200}"),
+    "a Hugging Face token": re.compile(rb"\bhf_[A-Za-z0-9]{30,60}\b"),
+    "a GitHub token": re.compile(rb"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{60,90})\b"),
+    "a Google key": re.compile(rb"\bAIza[A-Za-z0-9_-]{35}"),
+    "an AWS key": re.compile(rb"\bAKIA[A-Z0-9]{16}\b"),
+}
+_SOURCE_SUFFIXES = (".py", ".ipynb", ".md", ".txt", ".json", ".yaml", ".yml", ".toml", ".sh",
+                    ".env", ".cfg", ".ini")  # fmt: skip
+_PLACEHOLDER = re.compile(rb"your|example|placeholder|dummy|fake|test|xxx|simulat|local", re.I)
+
+
+@check("SRC001", needs=("LAY030",))
+def the_scripts_are_valid_python(context: Context) -> Verdict:
+    """The Part 3 scripts are valid Python
+
+    Why: A script that Python cannot read does nothing.
+
+    Fix: Run `python -m py_compile huggingface_custom_lora.py inference.py` and mend the line that
+    it names.
+    """
+    read = []
+    for deliverable in (LORA_SCRIPT, INFERENCE_SCRIPT):
+        name = context.assignment.deliverable(deliverable).paths[0]
+        try:
+            script = read_script(context, deliverable)
+        except SourceFault as fault:
+            path = locate(context.submission, context.assignment.deliverable(deliverable)) or name
+            where = f"line {fault.line}: " if fault.line else ""
+            return failed(
+                f"{name} is not valid Python: {where}{fault.message}.",
+                f"Mend it until `python -m py_compile {name}` says nothing.",
+                path=path,
+                line=fault.line,
+            )
+        except FileRefused as refused:
+            return failed(refused.message, refused.hint, path=refused.path)
+        if script is not None:
+            read.append(name)
+    if not read:
+        return not_handed_in(context, LORA_SCRIPT)
+    return passed(f"Python can read {' and '.join(read)}.")
+
+
+@check("SRC002", needs=("LAY030", "SRC001"))
+def no_stub_is_left(context: Context) -> Verdict:
+    """Nothing of the kit's stubs is left
+
+    Why: The starter kit marks what you write with `raise NotImplementedError(...)`. Where one is
+    left, the script stops.
+
+    Fix: Replace each of these lines by your own code.
+    """
+    for script in _part_3(context):
+        stubs = sorted(_stubs(script.program.tree), key=lambda stub: stub.lineno)
+        if stubs:
+            lines = ", ".join(str(stub.lineno) for stub in stubs[:8])
+            what = "lines" if len(stubs) > 1 else "line"
+            return failed(
+                f"{script.path} still stops where the kit left work for you: {what} {lines}.",
+                "Replace each `raise NotImplementedError(...)` by the code that its text asks for.",
+                path=script.path,
+                line=stubs[0].lineno,
+            )
+    return passed("No stub of the kit is left.")
+
+
+def _stubs(tree: ast.Module) -> Iterator[ast.Raise]:
+    """Every `raise NotImplementedError` but those of a class, which may be abstract."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Raise):
+            raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            if isinstance(raised, ast.Name) and raised.id == "NotImplementedError":
+                yield node
+        waiting += [c for c in ast.iter_child_nodes(node) if not isinstance(c, ast.ClassDef)]
+
+
+@check("SRC009", needs=("LAY030", "SRC001"), measures=("docstring_share", "comment_share"))
+def the_code_is_documented(context: Context) -> Verdict:
+    """The code is documented
+
+    Why: Code is read more often than it is written, most often by someone who was not there.
+
+    Fix: Begin the module and every public function with a docstring that says what it does, and
+    explain with comments what the code cannot say: why it is done this way.
+    """
+    scripts = _part_3(context)
+    if not scripts:
+        return not_handed_in(context, LORA_SCRIPT)
+    documented = [one for script in scripts for one in _documented(script.program.tree)]
+    comments = len({text for script in scripts for text in _comments(script.source)})
+    lines = sum(len(_code_lines(script)) for script in scripts)
+    docstring_share = sum(has for _, has in documented) / len(documented)
+    comment_share = comments / max(1, lines)
+    measures = {
+        "docstring_share": round(docstring_share, 4),
+        "comment_share": round(comment_share, 4),
+    }
+    if docstring_share < DOCSTRING_SHARE_AT_LEAST:
+        without = ", ".join(name for name, has in documented if not has)[:200]
+        return failed(
+            f"{docstring_share:.0%} of modules and public functions have a docstring; at least "
+            f"{DOCSTRING_SHARE_AT_LEAST:.0%} should. Without one: {without}.",
+            "Begin each with a sentence in triple quotes that says what it does.",
+            measures=measures,
+        )
+    if comment_share < COMMENT_SHARE_AT_LEAST:
+        return failed(
+            f"There are {comments} different comments on {lines} lines of code; at least "
+            f"{COMMENT_SHARE_AT_LEAST:.0%} is asked for. Commented-out code does not count.",
+            "Say with a comment why the code does what is not plain from reading it.",
+            measures=measures,
+        )
+    return passed(
+        f"{docstring_share:.0%} of modules and public functions have a docstring, and there are "
+        f"{comments} comments on {lines} lines of code.",
+        measures=measures,
+    )
+
+
+def _documented(tree: ast.Module) -> Iterator[tuple[str, bool]]:
+    """The module and each public function or class, and whether a docstring of words begins it."""
+    yield "the module", _says_something(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not (
+            node.name.startswith("_")
+        ):
+            yield node.name, _says_something(node)
+
+
+def _says_something(
+    node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef,
+) -> bool:
+    return len(re.findall(r"[^\W\d_]{2,}", ast.get_docstring(node) or "")) >= 3
+
+
+def _comments(source: bytes) -> Iterator[str]:
+    """Comments of two words and more that are no code which was commented out."""
+    for token in tokenize.tokenize(io.BytesIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            text = token.string.strip("# \t")
+            if len(re.findall(r"[^\W\d_]{2,}", text)) >= 2 and not _is_code(text):
+                yield text
+
+
+def _is_code(text: str) -> bool:
+    try:
+        parse(text.encode())
+    except SourceFault:
+        return False
+    return True
+
+
+def _code_lines(script: Script) -> set[int]:
+    docstrings = {
+        part
+        for node in ast.walk(script.program.tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and ast.get_docstring(node) is not None
+        for part in ast.walk(node.body[0])
+    }
+    return {
+        node.lineno
+        for node in ast.walk(script.program.tree)
+        if isinstance(node, ast.stmt | ast.expr) and node not in docstrings
+    }
+
+
+@check("SRC010", needs=("LAY030",))
+def no_secret_is_in_the_source(context: Context) -> Verdict:
+    """No secret is in the source
+
+    Why: A key in a file travels with it: to your instructor, into a repository, to whoever finds
+    it and runs up your bill.
+
+    Fix: Revoke the key where you got it, then read it from an environment variable.
+    """
+    for file in context.submission.files:
+        if not file.path.lower().endswith(_SOURCE_SUFFIXES) or file.size > SOURCE_MAX_BYTES:
+            continue
+        source = read_file(context.submission, file.path, SOURCE_MAX_BYTES)
+        for kind, pattern in _SECRETS.items():
+            for match in pattern.finditer(source):
+                if _is_real(match[0]):
+                    line = source.count(b"\n", 0, match.start()) + 1
+                    return failed(
+                        f"Line {line} of {shown(file.path)!r} holds what looks like {kind}.",
+                        "Revoke it now, then read it from an environment variable instead.",
+                        path=file.path,
+                        line=line,
+                    )
+    return passed("No key or token was found.")
+
+
+def _is_real(key: bytes) -> bool:
+    """Whether it is as random as keys are; `sk-your-key-here` is not."""
+    return (
+        not _PLACEHOLDER.search(key)
+        and len(set(key)) >= 12
+        and any(48 <= c <= 57 for c in key)
+        and any(65 <= c <= 90 or 97 <= c <= 122 for c in key[4:])
+    )
+
+
+@check("SRC011", needs=("LAY030", "SRC001"), measures=("new_statements", "similarity"))
+def it_goes_beyond_the_example(context: Context) -> Verdict:
+    """The training script goes beyond the kit's example
+
+    Why: The example works already; the assignment asks what you add to it. Other names, numbers
+    and texts are not an addition.
+
+    Fix: Write the parts that the example lacks: the evaluation, checkpoints and early stopping, the
+    measurements, or an idea of your own.
+    """
+    script = read_script(context, LORA_SCRIPT)
+    if script is None:
+        return not_handed_in(context, LORA_SCRIPT)
+    known: set[str] = set()
+    for path in sorted(resource("starter", context.assignment.id).glob("*.py")):
+        known |= _of_kit(path)
+    mine = set(_shapes(script.program.statements))
+    new = mine - known
+    similarity = len(mine & known) / len(mine) if mine else 1.0
+    measures = {"new_statements": len(new), "similarity": round(similarity, 4)}
+    text = (
+        f"{len(new)} statements that run stand in no script of the kit, names and numbers aside; "
+        f"{similarity:.0%} of the script does."
+    )
+    if len(new) >= NEW_STATEMENTS_AT_LEAST:
+        return passed(text, measures=measures)
+    if len(new) >= NEW_STATEMENTS_REVIEW_FROM:
+        return replace(needs_review(f"{text} A person looks at what they add."), measures=measures)
+    verdict = not_found(script, text, "Add what the example lacks.")
+    return failed(verdict.message, verdict.hint, path=script.path, measures=measures)
+
+
+def _of_kit(path: Path) -> frozenset[str]:
+    tree = parse(path.read_bytes())
+    return frozenset(_shapes(node for node in ast.walk(tree) if isinstance(node, ast.stmt)))
+
+
+def _shapes(statements: Iterable[ast.stmt]) -> Iterator[str]:
+    """Each statement that does something, without its names, numbers and texts."""
+    for statement in statements:
+        if isinstance(statement, ast.Import | ast.ImportFrom | ast.Pass | ast.ClassDef
+                      | ast.FunctionDef | ast.AsyncFunctionDef | ast.Global):  # fmt: skip
+            continue
+        parts = [type(statement).__name__]
+        parts += [_shape(node) for node in own_nodes(statement) if isinstance(node, ast.expr)]
+        if any(not part.startswith(("Name", "Constant")) for part in parts[1:]):
+            yield " ".join(parts)
+
+
+def _shape(node: ast.expr) -> str:
+    words = [type(node).__name__]
+    if isinstance(node, ast.Attribute):
+        words.append(node.attr)
+    if isinstance(node, ast.Call):
+        words += sorted(keyword.arg or "**" for keyword in node.keywords)
+        if isinstance(node.func, ast.Name):
+            words.append(node.func.id if hasattr(builtins, node.func.id) else "f")
+    if isinstance(node, ast.BinOp | ast.UnaryOp | ast.BoolOp):
+        words.append(type(node.op).__name__)
+    if isinstance(node, ast.Compare):
+        words += [type(op).__name__ for op in node.ops]
+    return "-".join(words)
+
+
+def _part_3(context: Context) -> list[Script]:
+    scripts = (read_script(context, one) for one in (LORA_SCRIPT, INFERENCE_SCRIPT))
+    return [script for script in scripts if script is not None]

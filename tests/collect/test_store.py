@@ -1,0 +1,74 @@
+"""The store keeps what it was given: across reopening, kills and doubles."""
+
+import multiprocessing
+import os
+import signal
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+
+from grader.collect.store import open_store
+from grader.errors import GraderFault
+from grader.model import Evidence
+
+
+def evidence(key: str, text: str = "Paris") -> Evidence:
+    return Evidence("predictions", key, {"answers": [{"id": "q1", "text": text}]}, {"seconds": 0.5})
+
+
+def test_what_was_put_is_there_after_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "e.sqlite"
+    with open_store(path) as store:
+        store.put(evidence("k"))
+    with open_store(path) as store:
+        assert store.get("k") == evidence("k")
+        assert store.get("other") is None
+
+
+def test_the_first_evidence_of_a_key_stays(tmp_path: Path) -> None:
+    with open_store(tmp_path / "e.sqlite") as store:
+        store.put(evidence("k", "first"))
+        store.put(evidence("k", "second"))
+        assert store.get("k") == evidence("k", "first")
+
+
+def test_the_register_keeps_each_students_last_adapter(tmp_path: Path) -> None:
+    with open_store(tmp_path / "e.sqlite") as store:
+        store.register("b", None, (1.0,))
+        store.register("a", "2026-03-01", (0.5,))
+        store.register("b", "2026-03-02", (0.25,))
+        assert store.registered() == [("a", "2026-03-01", (0.5,)), ("b", "2026-03-02", (0.25,))]
+        store.unregister("a")
+        assert [row[0] for row in store.registered()] == ["b"]
+
+
+def test_a_file_that_is_no_store_is_a_grader_fault(tmp_path: Path) -> None:
+    path = tmp_path / "e.sqlite"
+    path.write_text("this is not a database, and long enough to be read as one" * 20)
+    with pytest.raises(GraderFault, match=r"e\.sqlite"), open_store(path):
+        pass
+
+
+def _write_forever(path: Path, started: Event) -> None:
+    with open_store(path) as store:
+        for number in range(1_000_000):
+            store.put(evidence(f"k{number}"))
+            if number == 5:
+                started.set()
+
+
+def test_a_kill_in_the_middle_of_writing_loses_nothing_that_was_put(tmp_path: Path) -> None:
+    path = tmp_path / "e.sqlite"
+    context = multiprocessing.get_context("spawn")
+    started = context.Event()
+    writer = context.Process(target=_write_forever, args=(path, started))
+    writer.start()
+    assert started.wait(60)
+    assert writer.pid is not None
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.join()
+    with open_store(path) as store:
+        assert all(store.get(f"k{number}") == evidence(f"k{number}") for number in range(6))
+        store.put(evidence("after"))
+        assert store.get("after") is not None
