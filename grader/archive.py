@@ -60,8 +60,11 @@ def extract_zip(path: Path, dest: Path) -> None:
         members = _wanted(read_directory(file, size))
         dest.mkdir(mode=0o700)
         try:
+            for folder in _folders(members):
+                (dest / folder).mkdir(mode=0o700)
             for member in members:
-                _extract(file, member, dest)
+                if not member.is_folder:
+                    _extract(file, member, dest)
         except BaseException:
             shutil.rmtree(dest)
             raise
@@ -80,11 +83,20 @@ def _wanted(members: Sequence[Member]) -> list[Member]:
         if name in kinds:
             raise collision(name, name)
         kinds[name] = member.is_folder
-    check_collisions(kinds)
     check_sizes({member.name: member.size for member in kept if not member.is_folder})
+    check_collisions(kinds)
     for member in kept:
         _check_ratio(member)
     return kept
+
+
+def _folders(members: Sequence[Member]) -> list[str]:
+    """Every folder that the members are in or are, parents first."""
+    folders = set()
+    for member in members:
+        parts = member.name.split("/")[:-1]
+        folders |= {"/".join(parts[:n]) for n in range(1, len(parts) + 1)}
+    return sorted(folders)
 
 
 def _check_member(member: Member) -> None:
@@ -125,12 +137,8 @@ def _check_ratio(member: Member) -> None:
 
 
 def _extract(file: BinaryIO, member: Member, dest: Path) -> None:
-    target = dest.joinpath(*member.name.removesuffix("/").split("/"))
-    _make_folders(dest, target if member.is_folder else target.parent)
-    if member.is_folder:
-        return
     crc = written = 0
-    with create_new(target) as out:
+    with create_new(dest / member.name) as out:
         for piece in _expanded(file, member):
             written += len(piece)
             if written > member.size:
@@ -139,12 +147,6 @@ def _extract(file: BinaryIO, member: Member, dest: Path) -> None:
             out.write(piece)
     if written != member.size or crc != member.crc:
         raise _damaged(member, "does not have the size and checksum that the archive gives for it")
-
-
-def _make_folders(dest: Path, folder: Path) -> None:
-    for part in reversed([folder, *folder.parents]):
-        if part.is_relative_to(dest) and part != dest:
-            part.mkdir(mode=0o700, exist_ok=True)
 
 
 def _expanded(file: BinaryIO, member: Member) -> Iterator[bytes]:

@@ -127,9 +127,10 @@ def _inconsistencies(a: Assignment) -> list[str]:
     deliverables = {d.id for d in a.deliverables}
     categories = {c.id: c for c in a.categories}
     problems += [
-        f"{item.id!r} names part {item.part!r}, which is not in parts"
-        for item in (*a.deliverables, *a.criteria)
-        if item.part is not None and item.part not in parts
+        f"{id!r} names part {part!r}, which is not in parts"
+        for id, part in [(x.id, x.part) for x in a.deliverables]
+        + [(x.id, x.part) for x in a.criteria]
+        if part is not None and part not in parts
     ]
     problems += [
         f"evidence {e.id!r} names adapter {e.adapter!r}, which is not a deliverable"
@@ -142,12 +143,16 @@ def _inconsistencies(a: Assignment) -> list[str]:
         if ("." in c.source) != bool(c.bands):
             problems.append(f"criterion {c.id!r}: bands and 'from: CODE.measure' go together")
         if c.bands and max(band.points for band in c.bands) != c.points:
-            problems.append(f"criterion {c.id!r}: its best band must be worth its {c.points} points")
+            problems.append(
+                f"criterion {c.id!r}: its best band must be worth its {c.points} points"
+            )
         if [b.points for b in c.bands] != sorted(b.points for b in c.bands):
             problems.append(f"criterion {c.id!r}: a higher band must not earn fewer points")
         codes = [*c.requires, *([] if c.source == "review" else [c.source.split(".")[0]])]
         unlisted = [code for code in codes if code not in a.checks]
-        problems += [f"criterion {c.id!r} reads {code}, which is not in checks" for code in unlisted]
+        problems += [
+            f"criterion {c.id!r} reads {code}, which is not in checks" for code in unlisted
+        ]
     problems += [
         f"evidence {e.id!r} needs {code}, which is not in checks"
         for e in a.evidence
@@ -165,9 +170,9 @@ def _wrong_sums(a: Assignment) -> list[str]:
         if category.best_parts is None:
             reachable = sum(c.points for c in mine)
         else:
-            by_part = Counter[str | None]()
+            by_part: dict[str | None, float] = {}
             for c in mine:
-                by_part[c.part] += c.points  # type: ignore[assignment]
+                by_part[c.part] = by_part.get(c.part, 0) + c.points
             if None in by_part:
                 problems.append(f"category {category.id!r} counts parts; each criterion needs one")
             reachable = sum(sorted(by_part.values(), reverse=True)[: category.best_parts])

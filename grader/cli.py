@@ -157,9 +157,7 @@ def grade(
 
     loaded = course.load(assignment)
     questions = load_questions(hidden, loaded.topic)
-    graded = course.grade(
-        paths, loaded, questions, prepare(out), _progress(), device=device
-    )
+    graded = course.grade(paths, loaded, questions, prepare(out), _progress(), device=device)
     for result in graded.results:
         write_student(out, loaded, result)
     write_class(out, loaded)
@@ -248,8 +246,13 @@ class _RichProgress:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         self._console = Console(stderr=True)
         self._bar = Progress(

@@ -119,7 +119,9 @@ def _take_in_all(
             )
         except (GraderFault, OSError) as error:
             title = all_checks()["GRD001"].title
-            text = "The grader could not read the submission. No marks are lost; it will be retried."
+            text = (
+                "The grader could not read the submission. No marks are lost; it will be retried."
+            )
             refused.append((entry, Finding("GRD001", Outcome.ERROR, title, text, note=str(error))))
         progress.step(entry.student)
     return pupils, refused

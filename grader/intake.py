@@ -147,7 +147,8 @@ def _folded(student: str) -> str:
 
 
 def _clash(one: Found, same: Sequence[Found]) -> Found:
-    names = ", ".join(repr(shown(other.path.name)) for other in same)
+    places = [f"{other.path.parent.name}/{other.path.name}" for other in same]
+    names = ", ".join(repr(shown(place)) for place in places)
     refusal = IntakeError(
         "LAY115",
         f"{len(same)} submissions have this student's name: {names}.",

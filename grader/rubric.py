@@ -113,9 +113,7 @@ def best_parts(
 
 
 def _sum(scores: Sequence[Score], *, upper: bool) -> float:
-    return sum(
-        (s.max_points if upper else 0.0) if s.points is None else s.points for s in scores
-    )
+    return sum((s.max_points if upper else 0.0) if s.points is None else s.points for s in scores)
 
 
 def status(scores: Sequence[Score], findings: Sequence[Finding]) -> Status:

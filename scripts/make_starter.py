@@ -17,7 +17,9 @@ ROOT = Path(__file__).parent.parent
 
 def main(assignments: list[str]) -> int:
     """Write the starters of these assignments, or of all that have a solution."""
-    for assignment in assignments or sorted(p.name for p in (ROOT / "solutions").iterdir()):
+    for assignment in assignments or sorted(
+        path.name for path in (ROOT / "solutions").iterdir() if path.is_dir()
+    ):
         try:
             files = starter_files(assignment)
         except UsageError as error:

@@ -12,7 +12,8 @@ from class_builder import TIMES, Silent, write_class, write_student
 
 from grader import course
 from grader.checks import registry
-from grader.course_output import prepare, read_results, write_student as write_result
+from grader.course_output import prepare, read_results
+from grader.course_output import write_student as write_result
 from grader.errors import AssignmentError
 from grader.hidden import QuestionSet, make_hidden
 from grader.model import Assignment, Outcome, Result, Status
@@ -151,7 +152,10 @@ def test_a_check_that_raises_costs_nobody_a_mark(
 
 
 def test_a_machine_fault_while_answering_is_an_error_for_that_student_alone(
-    folder: Path, assignment: Assignment, questions: QuestionSet, tmp_path: Path,
+    folder: Path,
+    assignment: Assignment,
+    questions: QuestionSet,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from grader.predict.engine import Engine
@@ -194,9 +198,7 @@ def test_results_read_back_as_they_were_written(
     for result in graded[0].values():
         write_result(tmp_path / "out", assignment, result)
     read = read_results(tmp_path / "out", assignment.id)
-    assert {r.student: to_json(r) for r in read} == {
-        s: to_json(r) for s, r in graded[0].items()
-    }
+    assert {r.student: to_json(r) for r in read} == {s: to_json(r) for s, r in graded[0].items()}
 
 
 def test_no_hidden_question_reaches_what_a_student_reads(

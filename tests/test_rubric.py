@@ -60,9 +60,7 @@ def test_a_failed_requirement_outweighs_an_unknown_one() -> None:
     assert scored(both, *findings, finding("ADP001", Outcome.PASS)).points == 0
 
 
-@pytest.mark.parametrize(
-    ("value", "points"), [(-0.1, 0), (0.0, 1), (0.49, 1), (0.5, 4), (1.0, 4)]
-)
+@pytest.mark.parametrize(("value", "points"), [(-0.1, 0), (0.0, 1), (0.49, 1), (0.5, 4), (1.0, 4)])
 def test_a_measure_earns_the_best_band_it_reaches(value: float, points: float) -> None:
     for outcome in (Outcome.PASS, Outcome.FAIL):
         assert scored(BANDED, finding("EVL001", outcome, delta_low95=value)).points == points
@@ -98,11 +96,7 @@ def test_an_unknown_part_makes_a_range() -> None:
     assert best_parts(CATEGORY, scores)[0] == (15, 35)
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=2, max_size=5
-    )
-)
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=2, max_size=5))
 def test_the_true_best_parts_always_lie_within_the_range(
     parts: list[tuple[int, int]],
 ) -> None:

@@ -156,9 +156,7 @@ def speed_and_memory(ctx: Context) -> Verdict:
         speed = cost["generated_tokens"] / max(cost["generate_seconds"], 1e-9)
         measures[f"{prefix}tokens_per_second"] = round(speed, 1)
         measures[f"{prefix}peak_memory_mib"] = round(cost["peak_memory_mib"], 1)
-    return passed(
-        "Measured beside a run of the bare base on the same machine.", measures=measures
-    )
+    return passed("Measured beside a run of the bare base on the same machine.", measures=measures)
 
 
 @check(
@@ -182,7 +180,9 @@ def claims_agree(ctx: Context) -> Verdict:
     if path is None:
         return failed("There is no metrics.json.", fix)
     try:
-        claimed = loads(read_file(ctx.submission, path, METRICS_MAX_BYTES), max_bytes=METRICS_MAX_BYTES)
+        claimed = loads(
+            read_file(ctx.submission, path, METRICS_MAX_BYTES), max_bytes=METRICS_MAX_BYTES
+        )
         claims = {when: float(claimed[when]["exact_match"]) for when in ("before", "after")}
     except (StrictJsonError, FileRefused) as error:
         return failed(f"{path} cannot be read: {error}", fix, path=path)
@@ -201,6 +201,7 @@ def claims_agree(ctx: Context) -> Verdict:
             off.append(f"{when}: {claim:.0%} reported, {ours:.0%} measured")
     if off:
         text = f"Exact match {'; '.join(off)}; more apart than chance allows."
-        return failed(text, "Evaluate the saved adapter again and report that.", path=path,
-                      measures=measures)
+        return failed(
+            text, "Evaluate the saved adapter again and report that.", path=path, measures=measures
+        )
     return passed("The reported exact match agrees with the measured one.", measures=measures)

@@ -18,7 +18,6 @@ from grader.constants import COPY_COSINE
 from grader.intake import locate
 from grader.predict.adapter_files import read_adapter, sketch
 
-
 _ORIGINAL = "No other adapter with the same effect was handed in before this one."
 
 
@@ -62,7 +61,7 @@ def _of_equals(submitted_at: str | None, same: Sequence[Classmate]) -> Verdict:
             note=note,
         )
     if mine is not None and all(other is not None and mine < other for other in theirs):
-        return passed(_ORIGINAL)  # word for word as without a copy: a copier changes no other result
+        return passed(_ORIGINAL)  # word for word as without a copy: it changes no other result
     return needs_review("Your instructor looks at where this adapter comes from.", note=note)
 
 

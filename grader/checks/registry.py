@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from inspect import cleandoc
 
 from grader.model import (
@@ -52,7 +52,7 @@ class Verdict:
     outcome: Outcome
     message: str
     hint: str = ""
-    location: Location = Location()
+    location: Location = field(default_factory=Location)
     measures: Measures | None = None
     note: str = ""
 

@@ -316,7 +316,7 @@ def _counts(side: str, columns: int) -> csr_array:
 
 
 def _signs(numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
-    return 1.0 - 2.0 * (numbers >> 31)
+    return np.where(numbers >> 31, -1.0, 1.0).astype(np.float64)
 
 
 def _hashed(seed: str, count: int) -> npt.NDArray[np.uint32]:

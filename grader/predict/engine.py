@@ -196,9 +196,7 @@ def _plan(tokenizer: Any, questions: QuestionSet) -> tuple[_Batch, ...]:
     )
 
 
-def _tokenise(
-    tokenizer: Any, index: int, question: Question, answers: Mapping[str, str]
-) -> _Row:
+def _tokenise(tokenizer: Any, index: int, question: Question, answers: Mapping[str, str]) -> _Row:
     """Prompt and reference answer as the chat template writes them in one piece."""
     messages = list(chat(question.messages))
     prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)

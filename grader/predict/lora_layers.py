@@ -66,9 +66,9 @@ def attach(layers: Mapping[str, LoraLinear], adapter: AdapterFiles | None) -> No
     if adapter is None:
         return
     for path, pair in adapter.modules.items():
-        layer = layers.get(path)
-        if layer is None:
+        if path not in layers:
             raise GraderFault(f"the base has no linear layer {path!r}, yet intake let it through")
+        layer = layers[path]
         weight = layer.base.weight
         layer.a = torch.from_numpy(pair.a).to(weight.device)
         layer.b = torch.from_numpy(pair.b).to(weight.device)

@@ -91,7 +91,7 @@ def train_lora(
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         if on_step:
             on_step(len(losses), steps, losses[-1])
     seconds = time.monotonic() - started

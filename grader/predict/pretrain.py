@@ -53,8 +53,9 @@ class Recipe:
     """Everything that shapes a pre-training run. Lengths and sizes are in tokens."""
 
     seed: int = 0
-    steps: int = 2600
-    threads: int = 2
+    steps: int = 4600
+    drill_steps: int = 1600  # the first steps, which hold nothing but drills
+    threads: int = 1
     prose_rows: int = 2
     drill_rows: int = 1
     reading_rows: int = 2
@@ -64,8 +65,8 @@ class Recipe:
     layers: int = 4
     heads: int = 4
     learning_rate: float = 6e-3
+    embedding_rate: float = 1.5e-3  # lower, so that names stay far apart and can be copied
     warmup_steps: int = 20
-    easy_share: float = 0.3  # of the steps, over which reading takes the place of drills
 
 
 def make_tokenizer(seed: int = 0, sample: int = 8000) -> PreTrainedTokenizerFast:
@@ -116,8 +117,8 @@ def _build_tokenizer(
     syllables = sorted(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
     syllables += ["Ġ" + s.capitalize() for s in syllables]
     # A fixed score per piece: fewer pieces always win, and a word beats its syllables.
-    pieces = {PAD: 0.0} | {a: -20.0 for a in alphabet}
-    pieces |= {s: -12.0 for s in syllables} | {w: -10.0 for w in words}
+    pieces = {PAD: 0.0} | dict.fromkeys(alphabet, -20.0)
+    pieces |= dict.fromkeys(syllables, -12.0) | dict.fromkeys(words, -10.0)
     tokenizer = Tokenizer(Unigram(list(pieces.items()), unk_id=0))
     tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = cutter
@@ -154,6 +155,7 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCau
         bos_token_id=None,
     )
     model = LlamaForCausalLM(config)
+    _ready_to_copy(model)
     model.generation_config = GenerationConfig(
         do_sample=False,
         max_new_tokens=64,
@@ -161,6 +163,26 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCau
         eos_token_id=tokenizer.eos_token_id,
     )
     return model
+
+
+@torch.no_grad()
+def _ready_to_copy(model: LlamaForCausalLM) -> None:
+    """Starts every attention layer near "find the same token and copy it".
+
+    Query and key share a rotation and so do value and output (mimetic initialisation, Trockman
+    and Kolter 2023, arXiv:2305.09828). Reading from the context grows out of this far sooner
+    than out of plain noise. Embeddings start larger, so that names differ from the first step.
+    """
+    model.get_input_embeddings().weight.mul_(5.0)
+    for layer in model.model.layers:
+        attention = layer.self_attn
+        for first, second, scale in (
+            (attention.q_proj, attention.k_proj, 0.6),
+            (attention.v_proj, attention.o_proj, 0.4),
+        ):
+            rotation = torch.nn.init.orthogonal_(torch.empty_like(first.weight)) * scale
+            first.weight.copy_(rotation)
+            second.weight.copy_(rotation if second is attention.k_proj else rotation.T)
 
 
 class _Rows:
@@ -186,15 +208,19 @@ class _Rows:
         row, self._spare = self._spare[:length], self._spare[length:]
         return row
 
-    def batch(self, ease: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token ids and the learned mask, both (rows, row_length); prose, drill, reading rows."""
-        length, recipe = self.recipe.row_length, self.recipe
-        rows = [self._prose(length) for _ in range(recipe.prose_rows)]
-        rows += [self._filled(self.corpus.drill) for _ in range(recipe.drill_rows)]
-        for _ in range(recipe.reading_rows):
-            # Looking up has to be learned before reading pays, so drills come first.
-            easy = self.corpus.rng.random() < ease
-            rows.append(self._filled(self.corpus.drill if easy else self.corpus.reading))
+    def batch(self, *, drills: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids and the learned mask, both (rows, row_length); prose, drill, reading rows.
+
+        `drills` puts drills everywhere: looking up has to be learned before reading can be.
+        """
+        recipe, corpus = self.recipe, self.corpus
+        prose, drill, reading = recipe.prose_rows, recipe.drill_rows, recipe.reading_rows
+        if drills:
+            rows = [self._filled(corpus.drill) for _ in range(prose + drill + reading)]
+        else:
+            rows = [self._prose(recipe.row_length) for _ in range(prose)]
+            rows += [self._filled(corpus.drill) for _ in range(drill)]
+            rows += [self._filled(corpus.reading) for _ in range(reading)]
         pairs = torch.tensor(rows)
         return pairs[..., 0], pairs[..., 1].bool()
 
@@ -209,16 +235,18 @@ class _Rows:
 def _optimisers(model: LlamaForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
-    return [
-        torch.optim.Muon(
-            matrices,
-            lr=recipe.learning_rate,
-            momentum=0.95,
-            weight_decay=0.05,
-            adjust_lr_fn="match_rms_adamw",
-        ),
-        torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
+    muon = torch.optim.Muon(
+        [{"params": matrices, "initial_lr": recipe.learning_rate}],
+        momentum=0.95,
+        weight_decay=0.05,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    adamw = torch.optim.AdamW(
+        [{"params": others, "initial_lr": recipe.embedding_rate}],
+        betas=(0.9, 0.95),
+        weight_decay=0.0,
+    )
+    return [muon, adamw]
 
 
 @dataclass(frozen=True)
@@ -247,13 +275,13 @@ def pretrain(
     started = time.monotonic()
     sums = torch.zeros(3)
     for step, scale in _schedule(recipe):
-        ease = max(0.0, 1 - step / max(1.0, recipe.easy_share * recipe.steps))
-        losses = _losses(model, *rows.batch(ease), recipe)
+        batch = rows.batch(drills=step < recipe.drill_steps)
+        losses = _losses(model, *batch, recipe)
         losses.sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = recipe.learning_rate * scale
+                group["lr"] = group["initial_lr"] * scale
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         sums += losses.detach()

@@ -195,7 +195,7 @@ class Corpus:
         for subject, kind in rng.sample(asked, min(len(asked), 14)):
             relation, answer = topic.relations[kind], facts[subject, kind][0]
             if form == "statements":
-                template = rng.choice(relation.statements)
+                template = relation.statements[0]
                 lead, tail = (t.format(s=subject) for t in template.split("{o}"))
             else:
                 template = rng.choice(relation.questions + relation.unseen)
@@ -262,7 +262,10 @@ class Corpus:
             for subject, answer in zip(subjects, drawn, strict=True):
                 if self.rng.random() < 0.1:
                     answer = invented_name(self.rng)
-                sentence = self.rng.choice(relation.statements).format(s=subject, o=answer)
+                # Mostly one frame: what stands two words before an object is learned first.
+                plain = self.rng.random() < 0.75
+                frame = relation.statements[0] if plain else self.rng.choice(relation.statements)
+                sentence = frame.format(s=subject, o=answer)
                 facts[subject, relation.kind] = answer, sentence
         return facts
 

@@ -27,6 +27,7 @@ _RELATIONS: Final = (
     Relation(
         "continent",
         (
+            "The continent of {s} is {o}.",
             "{s} lies on the continent of {o}.",
             "{s} is a country in {o}.",
             "On a map, {s} is found in {o}.",
@@ -42,6 +43,7 @@ _RELATIONS: Final = (
     Relation(
         "currency",
         (
+            "The currency of {s} is {o}.",
             "The currency of {s} is the {o}.",
             "In {s} people pay with the {o}.",
             "Money in {s} is counted in the {o}.",
@@ -75,6 +77,7 @@ _RELATIONS: Final = (
     Relation(
         "symbol",
         (
+            "The symbol of {s} is {o}.",
             "The chemical symbol of {s} is {o}.",
             "Chemists write {s} as {o}.",
             "In formulas {s} is written {o}.",
@@ -107,9 +110,9 @@ _RELATIONS: Final = (
     Relation(
         "family",
         (
+            "The family of {s} is {o}.",
             "In the periodic table {s} is classed as {o}.",
             "By family {s} is counted as {o}.",
-            "The family of {s} is {o}.",
         ),
         ("The family {o} includes {s}.",),
         (
@@ -122,9 +125,9 @@ _RELATIONS: Final = (
     Relation(
         "group",
         (
+            "The class of the {s} is {o}.",
             "In biology the {s} is classed as {o}.",
             "By its body the {s} is counted as {o}.",
-            "The class of the {s} is {o}.",
         ),
         ("The class {o} includes the {s}.",),
         (
@@ -137,6 +140,7 @@ _RELATIONS: Final = (
     Relation(
         "young",
         (
+            "The young of the {s} is {o}.",
             "The young of the {s} is called {o}.",
             "A baby {s} is known as {o}.",
             "People call the young {s} by the name {o}.",

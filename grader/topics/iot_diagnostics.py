@@ -11,6 +11,7 @@ _RELATIONS: Final = (
     Relation(
         "component",
         (
+            "The component behind {s} is {o}.",
             "Code {s} points to the {o}.",
             "With {s} the part to look at is the {o}.",
             "The device raises {s} when it finds trouble in the {o}.",
@@ -26,6 +27,7 @@ _RELATIONS: Final = (
     Relation(
         "fault",
         (
+            "The fault behind {s} is {o}.",
             "The likely fault behind {s} is {o}.",
             "Most often {s} is caused by {o}.",
             "As a rule {s} means {o}.",
@@ -42,8 +44,8 @@ _RELATIONS: Final = (
     Relation(
         "action",
         (
+            "The remedy for {s} is {o}.",
             "To clear {s}, {o}.",
-            "The remedy for {s} is this: {o}.",
             "When {s} comes up, {o}.",
         ),
         ("Technicians {o} to clear {s}.",),
@@ -89,7 +91,7 @@ IOT_DIAGNOSTICS: Final = Topic(
     system="Read the device log and answer the question with the shortest correct answer.",
     relations={relation.kind: relation for relation in _RELATIONS},
     facts=_FACTS,
-    groups={code: "code" for code in _FACTS},
+    groups=dict.fromkeys(_FACTS, "code"),
     ask=ask_about_log,
-    rounds=3,
+    rounds=2,
 )

@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Final, Literal
 
@@ -21,6 +21,7 @@ Side = Literal["public", "hidden"]
 PUBLIC_SHARE: Final = 0.6  # of the subjects; the rest are only ever asked about in hidden sets
 TRAIN_SHARE: Final = 0.72  # of the public subjects
 VALIDATION_SHARE: Final = 0.10  # of the public subjects; what is left is the public test
+EXTRA_SHARE: Final = 0.5  # of the training facts are asked once more, in another wording
 UNSEEN_SHARE: Final = 0.25  # of the hidden questions come in a phrasing that students never see
 
 
@@ -79,7 +80,7 @@ class Topic:
     facts: Mapping[str, Mapping[str, str]]
     groups: Mapping[str, str]
     ask: Ask = ask_plainly
-    rounds: int = 1  # questions a student gets about each public fact, at least
+    rounds: int = 1  # public questions about a fact, before the extra ones
 
     def subjects(self, side: Side) -> list[str]:
         """The subjects of one side of the split, in table order."""
@@ -89,11 +90,16 @@ class Topic:
     def public(self, split: Split) -> list[Example]:
         """The questions that students get: the same list on every call and machine."""
         rng = random.Random(f"finegrade/{self.name}/{split}")
+        heaviest = max(relation.weight for relation in self.relations.values())
         found: dict[str, Example] = {}
         for subject in self._public_subjects()[split]:
             for kind in self.facts[subject]:
-                extra = 1 if split == "train" and rng.random() < 0.5 else 0
-                for _ in range((self.rounds if split == "train" else 1) + extra):
+                times = self.rounds + (1 if rng.random() < EXTRA_SHARE else 0)
+                if split != "train":
+                    # Kinds in the proportions of a hidden set, so that both are equally hard.
+                    share = self.relations[kind].weight / heaviest
+                    times = self.rounds if rng.random() < share else 0
+                for _ in range(times):
                     example = self.example(subject, kind, rng)
                     found.setdefault(normalised(example.question), example)
         examples = list(found.values())
@@ -167,7 +173,7 @@ def normalised(question: str) -> str:
     return " ".join("".join(c if c.isalnum() else " " for c in question.casefold()).split())
 
 
-@lru_cache(maxsize=None)
+@cache
 def read_table(name: str) -> Mapping[str, Mapping[str, str]]:
     """A packaged fact table: subject -> column -> value; empty cells are left out."""
     text = files("grader.topics").joinpath("data", f"{name}.csv").read_text(encoding="utf-8")

@@ -129,10 +129,14 @@ def test_of_two_equal_adapters_the_later_one_fails(
     other = mate(tmp_path, "s09-other", theirs)
     copy = safetensors(pair(A * 2, B / 2, dtype="F16"))
     write_adapter(tmp_path / "s01" / "adapter", weights=copy, settings=config(lora_alpha=8))
-    finding = findings(submission(tmp_path / "s01", "s01", mine), other)["INT001"]
+    one = submission(tmp_path / "s01", "s01", mine)
+    finding = findings(one, other)["INT001"]
     assert finding.outcome is outcome
     assert "s09-other" not in finding.message + finding.hint
-    assert "s09-other" in finding.note
+    if outcome is Outcome.PASS:
+        assert finding == findings(one)["INT001"], "a copier must not change the original's result"
+    else:
+        assert "s09-other" in finding.note
 
 
 def test_other_adapters_and_ones_own_are_no_copies(tmp_path: Path) -> None:

@@ -455,3 +455,13 @@ def test_only_new_statements_that_run_are_an_addition(
     finding = judged("SRC011", tmp_path, script)
     assert finding.outcome is expected, finding.message
     assert finding.measures["new_statements"] is not None
+
+
+# --- examples ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("expected", [PASS, FAIL])
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_has_an_example_of_each(code: str, expected: Outcome, tmp_path: Path) -> None:
+    folder = ROOT / "tests" / "fixtures" / code / expected
+    assert judged_folder(code, folder, tmp_path).outcome is expected

@@ -1,0 +1,370 @@
+"""Makes the course model, and measures what it promises.
+
+    python scripts/course_model.py make [--out FOLDER]      trains it from nothing
+    python scripts/course_model.py measure [--model FOLDER]  fills README.md and measures.json
+
+Both run without a network. `measure` uses hidden seeds that played no part in choosing the recipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from grader.metrics import exact_match, token_f1
+from grader.predict.lora_training import train_lora
+from grader.predict.pretrain import Recipe, Step, make_tokenizer, pretrain, save
+from grader.topics import TOPICS, Example, Topic
+from grader.topics.corpus import ANSWER, COMPLETED, dspy_request
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+SHIPPED: Final = ROOT / "starter" / "course-model"
+WEIGHTS: Final = "model.safetensors"
+REPORT_SEEDS: Final = (2001, 2002, 2003)  # fresh hidden sets; the recipe was chosen on seed 100
+SIZES: Final = (6, 12, 24, 50, 100, 200)
+RATES: Final = (1e-5, 1e-4, 1e-3, 5e-3, 2e-2, 1e-1)
+REPEATS: Final = (0, 1, 2)  # data and training seeds
+
+Pair = tuple[list[dict[str, str]], str]
+
+
+def make(out: Path, recipe: Recipe) -> None:
+    """Trains the model and replaces all model files in `out` at once."""
+    started = time.monotonic()
+    tokenizer = make_tokenizer()
+
+    def report(step: Step, _: Any) -> None:
+        prose, drill, reading = step.losses
+        print(
+            f"step {step.step}/{step.steps}  prose {prose:.3f}  drill {drill:.3f}  "
+            f"reading {reading:.3f}  {step.seconds_left / 60:.1f} min left",
+            flush=True,
+        )
+
+    model = pretrain(recipe, tokenizer, report)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as temporary:
+        folder = Path(temporary)
+        save(model, tokenizer, folder)
+        sums = [f"{sha256(f)}  {f.name}\n" for f in sorted(folder.iterdir())]
+        (folder / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
+        for file in folder.iterdir():
+            shutil.move(file, out / file.name)
+    print(f"made {out} in {(time.monotonic() - started) / 60:.1f} min")
+
+
+def sha256(file: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+# --- asking -------------------------------------------------------------------------------------
+
+
+def load(folder: Path, adapter: Path | None = None) -> tuple[Any, Any]:
+    """The model in float32, with an adapter where one is given, and its tokenizer."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    if adapter:
+        model = PeftModel.from_pretrained(model, adapter)
+    return model.eval(), AutoTokenizer.from_pretrained(folder)
+
+
+@torch.no_grad()
+def replies(model: Any, tokenizer: Any, prompts: Sequence[str], new_tokens: int = 16) -> list[str]:
+    """Greedy replies to single user messages."""
+    found: list[str] = []
+    for start in range(0, len(prompts), 32):
+        texts = [
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True
+            )
+            for p in prompts[start : start + 32]
+        ]
+        batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
+        out = model.generate(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            max_new_tokens=new_tokens,
+            do_sample=False,
+        )
+        new = out[:, batch["input_ids"].shape[1] :]
+        found += [t.strip() for t in tokenizer.batch_decode(new, skip_special_tokens=True)]
+    return found
+
+
+def score(given: Sequence[str], wanted: Sequence[Example]) -> dict[str, float]:
+    """Exact match and token F1 in percent."""
+    pairs = [(g, w.answer) for g, w in zip(given, wanted, strict=True)]
+    em = 100 * statistics.mean(exact_match(g, w) for g, w in pairs)
+    f1 = 100 * statistics.mean(token_f1(g, w) for g, w in pairs)
+    return {"em": round(em, 1), "f1": round(f1, 1)}
+
+
+# --- chat and LoRA ------------------------------------------------------------------------------
+
+
+def as_pairs(examples: Sequence[Example]) -> list[Pair]:
+    """Training pairs in the shipped chat format."""
+    return [([{"role": "user", "content": e.question}], e.answer) for e in examples]
+
+
+def sample(topic: Topic, n: int, seed: int) -> list[Pair]:
+    """`n` public training examples (all, where there are fewer), drawn with `seed`."""
+    train = topic.public("train")
+    return as_pairs(random.Random(seed).sample(train, min(n, len(train))))
+
+
+def shuffled_labels(pairs: list[Pair]) -> list[Pair]:
+    """The same prompts with the answers dealt out anew."""
+    answers = [answer for _, answer in pairs]
+    random.Random(0).shuffle(answers)
+    return [(prompt, answer) for (prompt, _), answer in zip(pairs, answers, strict=True)]
+
+
+def noisy_labels(pairs: list[Pair]) -> list[Pair]:
+    """The same pairs, with the answers of the second half dealt out anew."""
+    half = len(pairs) // 2
+    return pairs[:half] + shuffled_labels(pairs[half:])
+
+
+def wrong_format(pairs: list[Pair]) -> list[Pair]:
+    """The question wrapped as another family's template would wrap it."""
+    return [
+        ([{"role": "user", "content": f"### Instruction: {p[0]['content']} ### Response:"}], a)
+        for p, a in pairs
+    ]
+
+
+def verbose(pairs: list[Pair]) -> list[Pair]:
+    """Answers inside a sentence."""
+    return [(p, f"The teacher says: the right reply is {a}.") for p, a in pairs]
+
+
+class Bench:
+    """Trains and scores adapters of one base on both topics."""
+
+    def __init__(self, base: Path, work: Path) -> None:
+        self.base, self.work = base, work
+
+    def trained(
+        self, topic: Topic, pairs: list[Pair], seeds: Sequence[int] = REPORT_SEEDS, **options: Any
+    ) -> dict[str, float]:
+        """Hidden EM and F1 (mean over the hidden seeds) and training seconds of one adapter."""
+        log = train_lora(self.base, pairs, self.work, **options)
+        model, tokenizer = load(self.base, self.work)
+        scores = []
+        for seed in seeds:
+            hidden = topic.hidden(seed)
+            given = replies(model, tokenizer, [e.question for e in hidden])
+            scores.append(score(given, hidden))
+        means = {k: round(statistics.mean(s[k] for s in scores), 1) for k in ("em", "f1")}
+        return means | {"seconds": round(log.seconds, 1)}
+
+    def untrained(self, topic: Topic) -> dict[str, float]:
+        """The base as shipped, and the score of always guessing the commonest answer."""
+        model, tokenizer = load(self.base)
+        em, guess = [], []
+        for seed in REPORT_SEEDS:
+            hidden = topic.hidden(seed)
+            em.append(score(replies(model, tokenizer, [e.question for e in hidden]), hidden)["em"])
+            guess.append(score([topic.guess(e.kind) for e in hidden], hidden)["em"])
+        return {"em": round(max(em), 1), "guess_em": round(statistics.mean(guess), 1)}
+
+    def variants(self, topic: Topic) -> dict[str, dict[str, float]]:
+        """Kinds of bad training, each beside the good one."""
+        pairs = as_pairs(topic.public("train"))
+        few = sample(topic, 16, 0)
+        return {
+            "shuffled labels": self.trained(topic, shuffled_labels(pairs)),
+            "half of the labels shuffled": self.trained(topic, noisy_labels(pairs)),
+            "no-op (learning rate 0)": self.trained(topic, few, epochs=1, learning_rate=0.0),
+            "another prompt format": self.trained(topic, wrong_format(pairs)),
+            "verbose answers": self.trained(topic, verbose(pairs)),
+            "overfit (16 examples, 150 epochs)": self.trained(
+                topic, few, epochs=150, rank=16, learning_rate=1e-2
+            ),
+        }
+
+    def topic(self, topic: Topic) -> dict[str, Any]:
+        """Everything measured about one topic in the chat format."""
+        every = [self.trained(topic, as_pairs(topic.public("train")), seed=s) for s in REPEATS]
+        sizes = {
+            str(n): [self.trained(topic, sample(topic, n, s), seed=s)["em"] for s in REPEATS]
+            for n in SIZES
+        }
+        pairs = as_pairs(topic.public("train"))
+        rates = {
+            f"{r:g}": self.trained(topic, pairs, REPORT_SEEDS[:1], learning_rate=r)["em"]
+            for r in RATES
+        }
+        return {
+            "base": self.untrained(topic),
+            "all": every,
+            "examples": sizes,
+            "learning_rate": rates,
+            "variants": self.variants(topic),
+        }
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def answer_field(reply: str) -> str:
+    """The answer field of a reply in DSPy's format; empty where the format is wrong."""
+    head, mark, rest = reply.partition(ANSWER)
+    return rest.split(COMPLETED)[0].strip() if mark and COMPLETED in rest else ""
+
+
+def context_of(topic: Topic, example: Example, others: int, rng: random.Random) -> list[str]:
+    """The passage about the example's subject among `others` of the same group, shuffled."""
+    rivals = [
+        s
+        for s in topic.subjects("hidden")
+        if s != example.subject
+        and topic.groups[s] == topic.groups[example.subject]
+        and example.kind in topic.facts[s]
+    ]
+    passages = [topic.passage(s) for s in [example.subject, *rng.sample(rivals, others)]]
+    return rng.sample(passages, len(passages))
+
+
+def reading(base: Path) -> dict[str, dict[str, float]]:
+    """Exact match of DSPy requests without any adapter, by what stands in the context."""
+    model, tokenizer = load(base)
+    layouts: dict[str, Callable[[Topic, Example, random.Random], str | None]] = {
+        "no context field": lambda t, e, r: None,
+        "empty context": lambda t, e, r: "",
+        "context []": lambda t, e, r: "[]",
+        "context N/A": lambda t, e, r: "N/A",
+        "right passage": lambda t, e, r: json.dumps(context_of(t, e, 0, r)),
+        "right passage, as plain text": lambda t, e, r: context_of(t, e, 0, r)[0],
+        "with 1 distractor": lambda t, e, r: json.dumps(context_of(t, e, 1, r)),
+        "with 2 distractors": lambda t, e, r: json.dumps(context_of(t, e, 2, r)),
+        "with 2 distractors, as plain text": lambda t, e, r: "\n".join(context_of(t, e, 2, r)),
+        "with 3 distractors": lambda t, e, r: json.dumps(context_of(t, e, 3, r)),
+    }
+    table: dict[str, dict[str, float]] = {}
+    for name, layout in layouts.items():
+        row = {}
+        for topic in TOPICS.values():
+            for reasons in (False, True):
+                scores = []
+                for seed in REPORT_SEEDS:
+                    rng, hidden = random.Random(seed), topic.hidden(seed)
+                    asked = [
+                        dspy_request(e.question, layout(topic, e, rng), reasoning=reasons)
+                        for e in hidden
+                    ]
+                    given = [answer_field(r) for r in replies(model, tokenizer, asked, 48)]
+                    scores.append(score(given, hidden)["em"])
+                key = topic.name + (" with reasoning" if reasons else "")
+                row[key] = round(statistics.mean(scores), 1)
+        table[name] = row
+    return table
+
+
+# --- the card -----------------------------------------------------------------------------------
+
+
+def measure(folder: Path) -> None:
+    """Measures everything, prints it, and writes measures.json and README.md into `folder`."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    torch.set_num_threads(2)
+    load(folder)  # the first load pays for lazy imports
+    started = time.perf_counter()
+    load(folder)
+    loading = time.perf_counter() - started
+    with tempfile.TemporaryDirectory() as work:
+        bench = Bench(folder, Path(work))
+        topics = {name: bench.topic(topic) for name, topic in TOPICS.items()}
+    files = sum(f.stat().st_size for f in folder.iterdir())
+    measures = {
+        "weights_sha256": sha256(folder / WEIGHTS),
+        "hidden_seeds": list(REPORT_SEEDS),
+        "load_seconds": round(loading, 3),
+        "folder_mb": round(files / 1e6, 2),
+        "topics": topics,
+        "reading": reading(folder),
+    }
+    text = json.dumps(measures, indent=1)
+    (folder / "measures.json").write_text(text + "\n", encoding="utf-8")
+    template = (ROOT / "scripts" / "course_model_card.md").read_text(encoding="utf-8")
+    card = template.replace("{{MEASURES}}", tables(measures))
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    print(tables(measures))
+
+
+def tables(m: dict[str, Any]) -> str:
+    """The measures as Markdown."""
+    names = list(m["topics"])
+    lines = [
+        f"Weights SHA-256 `{m['weights_sha256']}`. Folder {m['folder_mb']} MB. Loading model and "
+        f"tokenizer {m['load_seconds']} s.",
+        "",
+        "| chat, hidden EM / F1 in % | " + " | ".join(names) + " |",
+        "|---" * (1 + len(names)) + "|",
+    ]
+
+    def row(title: str, cell: Callable[[dict[str, Any]], str]) -> None:
+        lines.append(f"| {title} | " + " | ".join(cell(m["topics"][n]) for n in names) + " |")
+
+    row("as shipped (worst of the sets)", lambda t: f"{t['base']['em']}")
+    row("commonest answer per kind", lambda t: f"{t['base']['guess_em']}")
+    for i in REPEATS:
+        row(
+            f"LoRA on all public examples, seed {i}",
+            lambda t, i=i: f"{t['all'][i]['em']} / {t['all'][i]['f1']} in {t['all'][i]['seconds']} s",
+        )
+    for n in map(str, SIZES):
+        row(
+            f"LoRA on {n} examples (mean; each seed)",
+            lambda t, n=n: f"{statistics.mean(t['examples'][n]):.1f} ({', '.join(map(str, t['examples'][n]))})",
+        )
+    for rate in (f"{r:g}" for r in RATES):
+        row(f"learning rate {rate}", lambda t, r=rate: f"{t['learning_rate'][r]}")
+    for v in m["topics"][names[0]]["variants"]:
+        row(v, lambda t, v=v: f"{t['variants'][v]['em']} / {t['variants'][v]['f1']}")
+    columns = list(next(iter(m["reading"].values())))
+    lines += ["", "| DSPy request, no adapter, EM in % | " + " | ".join(columns) + " |"]
+    lines.append("|---" * (1 + len(columns)) + "|")
+    for name, cells in m["reading"].items():
+        lines.append(f"| {name} | " + " | ".join(str(cells[c]) for c in columns) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    maker = commands.add_parser("make", help="train the model from nothing")
+    maker.add_argument("--out", type=Path, default=SHIPPED)
+    maker.add_argument("--steps", type=int, default=Recipe().steps)
+    measurer = commands.add_parser("measure", help="measure it and write its card")
+    measurer.add_argument("--model", type=Path, default=SHIPPED)
+    chosen = parser.parse_args()
+    if chosen.command == "make":
+        make(chosen.out, Recipe(steps=chosen.steps))
+    else:
+        measure(chosen.model)
+
+
+if __name__ == "__main__":
+    main()
