@@ -1,4 +1,4 @@
-"""Writes tests/fixtures/<CODE>/{pass,fail}/ for the LAY, ADP and INT codes, always the same bytes.
+"""Writes tests/fixtures/<CODE>/{pass,fail}/ for LAY, ADP, EVL and INT: always the same bytes.
 
 Each folder is a small class: its folders and archives are submissions. Run it from the repository
 root with `python tests/make_fixtures.py` after a change and commit what it writes.
@@ -6,6 +6,7 @@ root with `python tests/make_fixtures.py` after a change and commit what it writ
 
 from __future__ import annotations
 
+import json
 import shutil
 import stat
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from adapter_builder import WIDTH, config, pair, random_pair, safetensors, write_adapter
+from evidence_builder import evidence
 from zip_builder import Entry, zip_bytes
 
 from grader.constants import INTAKE_MAX_DEPTH, INTAKE_MAX_STUDENT_CHARS, MIB
@@ -123,6 +125,21 @@ _ALL = _files(*_DELIVERABLES)
 _LINK = Entry("notes.md", b"/etc/passwd", mode=stat.S_IFLNK | 0o777)
 _SHARED = Entry("two.md", b"One note.\n", offset=0, local_name=b"two.md")
 
+
+def _evaluated(right: int, *, claimed: float = 0.9, loglik_wrong: float = -5.0) -> Writer:
+    """A submission whose adapter answered `right` of 100; evidence stands in a dot file."""
+
+    def write(folder: Path) -> None:
+        _files("huggingface_custom_lora.py", "inference.py")(folder)
+        claims = {"before": {"exact_match": 0.0}, "after": {"exact_match": claimed}}
+        (folder / "s01" / "metrics.json").write_text(json.dumps(claims) + "\n")
+        runs = {"before": evidence(0), "after": evidence(right, loglik_wrong=loglik_wrong)}
+        found = {id: [run.payload, run.cost] for id, run in runs.items()}
+        (folder / ".evidence.json").write_text(json.dumps(found) + "\n")
+
+    return write
+
+
 FIXTURES: dict[str, tuple[Writer, Writer]] = {
     "LAY001": (_ALL, _files("homework.txt", adapter=False)),
     "LAY002": (_ALL, _files("old/reflection.md", "new/reflection.md", "notes.md")),
@@ -180,6 +197,9 @@ FIXTURES: dict[str, tuple[Writer, Writer]] = {
     ),
     "ADP010": (_adapter(), _adapter(weights=safetensors(pair(_A, np.zeros_like(_B))))),
     "ADP011": (_adapter(), _pickle_beside),
+    "EVL001": (_evaluated(90), _evaluated(0)),
+    "EVL002": (_evaluated(90), _evaluated(0, loglik_wrong=-6.0)),
+    "EVL004": (_evaluated(90), _evaluated(90, claimed=0.5)),
     "INT001": (_class_of_two(1), _class_of_two(0)),
 }
 

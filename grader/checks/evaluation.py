@@ -105,14 +105,15 @@ def _advice(after: Evidence, score: float) -> str:
     ),
 )
 def text_measures(ctx: Context) -> Verdict:
-    """Answers are also measured by token F1, BLEU, ROUGE-L and log-likelihood.
+    """The adapter makes the right answers more likely.
 
-    Why: Exact match sees only right or wrong. The other measures show near misses, and the mean
-    log-likelihood of the right answer shows learning before any answer turns right. They carry
-    no points: each can be raised without knowing more.
+    Why: Exact match sees only right or wrong. Token F1, BLEU and ROUGE-L show near misses, and
+    the mean log-likelihood of the right answers shows learning before any answer turns right. An
+    adapter that lowers it does harm. They carry no points of their own: each can be raised by
+    form alone, without knowing more.
 
-    Fix: Nothing to mend. Read them beside exact match: F1 well above exact match means that
-    answers are too long or too short.
+    Fix: Lower the learning rate if the log-likelihood fell. F1 well above exact match means that
+    answers are longer or shorter than the public ones.
     """
     functions = {"token_f1": token_f1, "bleu": bleu, "rouge_l": rouge_l}
     measures: dict[str, float] = {}
@@ -129,7 +130,10 @@ def text_measures(ctx: Context) -> Verdict:
         f"log-likelihood {measures['loglik_before']:.2f} to {measures['loglik_after']:.2f} "
         "a token."
     )
-    return passed(text, measures=measures)
+    if measures["loglik_after"] > measures["loglik_before"]:
+        return passed(text, measures=measures)
+    hint = "Check the learning rate, and that prompts in training use the base's chat template."
+    return failed(text, hint, measures=measures)
 
 
 @check(

@@ -53,8 +53,8 @@ class Recipe:
     """Everything that shapes a pre-training run. Lengths and sizes are in tokens."""
 
     seed: int = 0
-    steps: int = 4600
-    drill_steps: int = 1600  # the first steps, which hold nothing but drills
+    steps: int = 5000
+    drill_steps: int = 500  # the first steps, which hold nothing but drills
     threads: int = 1
     prose_rows: int = 2
     drill_rows: int = 1
@@ -64,7 +64,7 @@ class Recipe:
     feed_forward: int = 384
     layers: int = 4
     heads: int = 4
-    learning_rate: float = 6e-3
+    learning_rate: float = 5e-3
     embedding_rate: float = 1.5e-3  # lower, so that names stay far apart and can be copied
     warmup_steps: int = 20
 

@@ -179,7 +179,7 @@ class Corpus:
         Three forms, from plain to close to reading: pairs of words, statements said again in the
         same or other words, and questions. The loss is on the objects alone.
         """
-        form = self.rng.choice(("pairs", "statements", "questions"))
+        form = self.rng.choice(("pairs", "statements", "statements", "questions", "questions"))
         if form == "pairs":
             return self._pairs()
         rng = self.rng

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from evidence_builder import N, evidence
 
 from grader import course
 from grader.checks.evaluation import (
@@ -17,25 +18,6 @@ from grader.checks.evaluation import (
 from grader.checks.registry import Context
 from grader.intake import find_submissions, take_in
 from grader.model import Evidence, Outcome
-
-N = 100
-
-
-def evidence(right: int, *, guessable: int = 0, wrong: str = "no idea") -> Evidence:
-    """N answers, the first `right` of them right; the last `guessable` are what guessing says."""
-    rows = [
-        {
-            "id": f"q{i}",
-            "question": f"question {i}",
-            "text": f"answer {i}" if i < right else wrong,
-            "reference": f"answer {i}",
-            "guess": f"answer {i}" if i >= N - guessable else "a guess",
-            "loglik": -1.0 if i < right else -5.0,
-        }
-        for i in range(N)
-    ]
-    cost = {"generate_seconds": 2.0, "generated_tokens": 300.0, "peak_memory_mib": 400.0}
-    return Evidence("predictions", "k", {"answers": rows}, cost)
 
 
 def context(tmp_path: Path, before: Evidence, after: Evidence) -> Context:
@@ -104,11 +86,19 @@ def test_no_hidden_question_or_answer_reaches_a_message(tmp_path: Path) -> None:
 
 
 def test_near_misses_show_in_f1_and_learning_in_loglik(tmp_path: Path) -> None:
-    verdict = text_measures(context(tmp_path, evidence(0), evidence(0, wrong="answer")))
+    near = evidence(0, wrong="answer", loglik_wrong=-2.0)
+    verdict = text_measures(context(tmp_path, evidence(0), near))
+    assert verdict.outcome is Outcome.PASS
     assert verdict.measures is not None
     assert verdict.measures["token_f1_before"] == 0
     assert verdict.measures["token_f1_after"] == pytest.approx(2 / 3)
     assert verdict.measures["loglik_before"] == pytest.approx(-5)
+    assert verdict.measures["loglik_after"] == pytest.approx(-2)
+
+
+def test_an_adapter_that_makes_right_answers_less_likely_does_harm(tmp_path: Path) -> None:
+    worse = evidence(0, loglik_wrong=-6.0)
+    assert text_measures(context(tmp_path, evidence(0), worse)).outcome is Outcome.FAIL
 
 
 def test_speed_stands_beside_a_reference(tmp_path: Path) -> None:
