@@ -345,3 +345,7 @@ def main() -> None:
     except FinegradeError as error:
         typer.echo(f"finegrade: {error}", err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

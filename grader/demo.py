@@ -150,6 +150,7 @@ def make_class(folder: Path, assignment: Assignment, progress: Progress) -> None
             learning_rate=recipe.learning_rate if recipe.epochs else 0.0,
             epochs=max(recipe.epochs, 1),
             seed=1000 + number,
+            threads=1,
         )
         after = _share_right(engine, _adapter(home), questions)
         claims = {"before": {"exact_match": before}, "after": {"exact_match": after}}

@@ -40,6 +40,8 @@ WEIGHTS: Final = "model.safetensors"
 REPORT_SEEDS: Final = (2001, 2002, 2003)  # fresh hidden sets; the recipe was chosen on seed 100
 SIZES: Final = (6, 12, 24, 50, 100, 200)
 RATES: Final = (1e-5, 1e-4, 1e-3, 5e-3, 2e-2, 1e-1)
+TABLES_START: Final = "<!-- measures: start -->"  # what `measure` replaces in the card
+TABLES_END: Final = "<!-- measures: end -->"
 REPEATS: Final = (0, 1, 2)  # data and training seeds
 
 Pair = tuple[list[dict[str, str]], str]
@@ -306,9 +308,11 @@ def measure(folder: Path) -> None:
     }
     text = json.dumps(measures, indent=1)
     (folder / "measures.json").write_text(text + "\n", encoding="utf-8")
-    template = (ROOT / "scripts" / "course_model_card.md").read_text(encoding="utf-8")
-    card = template.replace("{{MEASURES}}", tables(measures))
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    card = folder / "README.md"
+    before, _, rest = card.read_text(encoding="utf-8").partition(TABLES_START)
+    _, _, after = rest.partition(TABLES_END)
+    tables_text = f"{TABLES_START}\n{tables(measures)}\n{TABLES_END}"
+    card.write_text(before + tables_text + after, encoding="utf-8")
     print(tables(measures))
 
 
@@ -329,25 +333,29 @@ def tables(m: dict[str, Any]) -> str:
     row("as shipped (worst of the sets)", lambda t: f"{t['base']['em']}")
     row("commonest answer per kind", lambda t: f"{t['base']['guess_em']}")
     for i in REPEATS:
-        row(
-            f"LoRA on all public examples, seed {i}",
-            lambda t, i=i: f"{t['all'][i]['em']} / {t['all'][i]['f1']} in {t['all'][i]['seconds']} s",
-        )
+        row(f"LoRA on all public examples, seed {i}", lambda t, i=i: trained(t["all"][i]))
     for n in map(str, SIZES):
-        row(
-            f"LoRA on {n} examples (mean; each seed)",
-            lambda t, n=n: f"{statistics.mean(t['examples'][n]):.1f} ({', '.join(map(str, t['examples'][n]))})",
-        )
+        row(f"LoRA on {n} examples: mean EM (each seed)", lambda t, n=n: spread(t["examples"][n]))
     for rate in (f"{r:g}" for r in RATES):
-        row(f"learning rate {rate}", lambda t, r=rate: f"{t['learning_rate'][r]}")
+        row(f"learning rate {rate}: EM", lambda t, r=rate: str(t["learning_rate"][r]))
     for v in m["topics"][names[0]]["variants"]:
-        row(v, lambda t, v=v: f"{t['variants'][v]['em']} / {t['variants'][v]['f1']}")
+        row(v, lambda t, v=v: trained(t["variants"][v]))
     columns = list(next(iter(m["reading"].values())))
     lines += ["", "| DSPy request, no adapter, EM in % | " + " | ".join(columns) + " |"]
     lines.append("|---" * (1 + len(columns)) + "|")
     for name, cells in m["reading"].items():
         lines.append(f"| {name} | " + " | ".join(str(cells[c]) for c in columns) + " |")
     return "\n".join(lines)
+
+
+def trained(run: dict[str, float]) -> str:
+    """One training run as a table cell."""
+    return f"{run['em']} / {run['f1']} ({run['seconds']} s)"
+
+
+def spread(scores: Sequence[float]) -> str:
+    """Several scores as a table cell."""
+    return f"{statistics.mean(scores):.1f} ({', '.join(map(str, scores))})"
 
 
 def main() -> None:

@@ -65,6 +65,10 @@ def load_base(base: BaseModel, device: str = "cpu") -> LoadedBase:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    if base.name == COURSE_MODEL:
+        # At this size a second thread gains little and, on a busy machine, costs a lot; and one
+        # thread always adds numbers up in the same order.
+        torch.set_num_threads(1)
     folder = base_folder(base)
     dtype = torch.float32 if device == "cpu" else "auto"
     model = AutoModelForCausalLM.from_pretrained(

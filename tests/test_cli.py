@@ -1,0 +1,163 @@
+"""The command line as users meet it: real processes, their output and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from class_builder import write_class
+
+from grader.assignment import load_assignment
+from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.registry import all_checks
+
+ROOT = Path(__file__).parents[1]
+
+
+def finegrade(*arguments: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "grader.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "COLUMNS": "160"},
+        check=False,
+    )
+    assert done.returncode == expect, done.stderr + done.stdout
+    return done
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(class folder, OUT) of a graded class, through the commands that an instructor types."""
+    work = tmp_path_factory.mktemp("cli")
+    folder = work / "class"
+    folder.mkdir()
+    write_class(folder)
+    finegrade("hidden", "make", "--seed", 4, "--questions", 12, "--out", work / "hidden")
+    finegrade("grade", folder, "--hidden", work / "hidden", "--out", work / "out")
+    return folder, work / "out"
+
+
+def test_grading_writes_everything_that_the_contract_names(graded: tuple[Path, Path]) -> None:
+    _, out = graded
+    for name in ("gradebook.csv", "class.html", "evidence.sqlite"):
+        assert (out / name).stat().st_size > 0
+    header = (out / "gradebook.csv").read_text().splitlines()[0].split(",")
+    assert header[:6] == ["student", "status", "points", "max_points", "lower", "upper"]
+    criteria = [criterion.id for criterion in load_assignment("llm-methods").criteria]
+    assert header[6:] == criteria
+    result = json.loads((out / "students" / "good-1" / "result.json").read_text())
+    assert result["schema"] == "finegrade/result/v1"
+    assert (out / "students" / "good-1" / "feedback.html").exists()
+
+
+def test_grading_again_runs_no_model_and_changes_no_file(graded: tuple[Path, Path]) -> None:
+    folder, out = graded
+    before = {p: p.read_bytes() for p in sorted(out.rglob("*")) if p.suffix in (".json", ".html")}
+    again = finegrade("grade", folder, "--hidden", out.parent / "hidden", "--out", out)
+    assert "0 model runs" in again.stdout
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_json_goes_to_stdout_alone(graded: tuple[Path, Path]) -> None:
+    folder, out = graded
+    hidden = out.parent / "hidden"
+    done = finegrade("grade", folder, "--hidden", hidden, "--out", out, "--format", "json")
+    assert {r["submission"]["student"] for r in json.loads(done.stdout)} >= {"good-1", "evil"}
+
+
+def test_check_says_what_failed_and_exits_with_one(graded: tuple[Path, Path]) -> None:
+    folder, _ = graded
+    done = finegrade("check", folder / "broken", expect=1)
+    assert "ADP007" in done.stdout
+    github = finegrade("check", folder / "broken", "--format", "github", expect=1)
+    assert re.search(r"^::error .*ADP007", github.stdout, re.M)
+
+
+def test_changed_weights_rescore_with_a_table_of_why(
+    graded: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _, out = graded
+    text = (ROOT / "rubrics" / "llm-methods.yaml").read_text()
+    rubric = yaml.safe_load(text)
+    for criterion in rubric["criteria"]:
+        criterion["points"] = {"lora_adapter": 3, "lora_claims": 0.5, "lora_measured": 0.5}.get(
+            criterion["id"], criterion["points"]
+        )
+    changed = tmp_path / "mine.yaml"
+    changed.write_text(yaml.safe_dump(rubric))
+    done = finegrade("rescore", out, "--rubric", changed)
+    assert "worth 3 points, was 2" in done.stdout
+    result = json.loads((out / "students" / "good-1" / "result.json").read_text())
+    adapter = next(c for c in result["criteria"] if c["id"] == "lora_adapter")
+    assert (adapter["points"], adapter["max_points"]) == (3, 3)
+    finegrade("rescore", out)  # back to the rubric that ships
+    assert "no points changed" in finegrade("rescore", out).stdout
+
+
+@pytest.mark.parametrize("code", sorted({code[:3] for code in all_checks()}))
+def test_explain_gives_the_page_of_a_check_of_each_family(code: str) -> None:
+    first = next(c for c in all_checks().values() if c.code.startswith(code))
+    said = " ".join(finegrade("explain", first.code).stdout.split())
+    assert first.title in said
+    assert first.fix in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("explain", "ADP999"), "There is no check ADP999"),
+        (("check", "/does/not/exist"), "/does/not/exist"),
+        (("check", ".", "--assignment", "no-such"), "Known: llm-methods"),
+        (("rescore", "/does/not/exist"), "holds no results"),
+        (("hidden", "make", "--out", "{tmp}/h", "--questions", "100000"), "--questions 100000"),
+        (("kit", "no-such", "{tmp}/kit"), "Known: llm-methods"),
+        (("grade", ".", "--hidden", "{tmp}", "--out", "{tmp}/o"), "holds no hidden set"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line_and_exit_two(
+    arguments: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    done = finegrade(*(a.replace("{tmp}", str(tmp_path)) for a in arguments), expect=2)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_damaged_store_is_the_graders_fault(graded: tuple[Path, Path], tmp_path: Path) -> None:
+    folder, out = graded
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "evidence.sqlite").write_text("not a database, but long enough " * 40)
+    hidden = out.parent / "hidden"
+    arguments = ("grade", folder, "--hidden", hidden, "--out", tmp_path / "out")
+    assert "evidence store" in finegrade(*arguments, expect=3).stderr
+
+
+def test_help_and_light_commands_import_nothing_heavy() -> None:
+    """What makes start-up slow stays out: torch, scipy, matplotlib, jsonschema."""
+    code = (
+        "import sys; sys.argv = ['finegrade', '--help']\n"
+        "from grader.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'scipy', 'matplotlib', 'numpy', 'jsonschema'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_the_readme_documents_every_command() -> None:
+    from typer.main import get_command
+
+    from grader.cli import app
+
+    readme = (ROOT / "README.md").read_text()
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert [name for name in commands if f"`finegrade {name}" not in readme] == []
