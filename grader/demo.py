@@ -66,6 +66,7 @@ RECIPES = (
     Recipe("s14-no-op", 0, epochs=0),
 )
 COPIER, COPIED = "s15-copied", "s01-excellent"
+SPARE = "spare"  # trained only to be broken in several ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +136,9 @@ def make_class(folder: Path, assignment: Assignment, progress: Progress) -> None
     questions = public_test(assignment.topic)
     engine = Engine(load_base(assignment.base), questions, assignment.max_new_tokens)
     before = _share_right(engine, None, questions)
-    progress.start("Training the sample class", len(RECIPES))
-    for number, recipe in enumerate(RECIPES):
+    recipes = (*RECIPES, Recipe(SPARE, 0, examples=50))
+    progress.start("Training the sample class", len(recipes))
+    for number, recipe in enumerate(recipes):
         home = folder / recipe.student
         _write_documents(home, recipe.student)
         data = _spoilt(pool, recipe, random.Random(number))
@@ -228,11 +230,12 @@ def _write_times(folder: Path) -> None:
 
 
 def _write_broken(folder: Path) -> None:
-    """Submissions that are wrong in one way each, made from a good one."""
+    """Submissions that are wrong in one way each, made from a spare good one."""
     for student, breaker in BROKEN.items():
         home = folder / student
-        shutil.copytree(folder / "s05-fifty", home)
+        shutil.copytree(folder / SPARE, home)
         breaker(home)
+    shutil.rmtree(folder / SPARE)
 
 
 def _pickle(home: Path) -> None:

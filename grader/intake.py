@@ -174,7 +174,7 @@ def take_in(found: Found, workdir: Path) -> Submission:
     """The submission, checked and hashed; an archive is unpacked into a new folder in `workdir`.
 
     When all lies in one top-level folder, that folder is the root, so a folder and the zip of it
-    give the same digest. Raises IntakeError with the code of the rule that is broken.
+    give the same digest; a folder that is an adapter stays one. Raises IntakeError with the code of the rule that is broken.
     """
     if found.refusal is not None:
         raise found.refusal
@@ -201,7 +201,8 @@ def _submission(found: Found, root: Path) -> Submission:
             "Check that the upload is the right one, and that your files are in it.",
         )
     top, slash, _ = next(iter(sizes)).partition("/")
-    if slash and all(path.startswith(f"{top}/") for path in sizes):
+    alone = slash and all(path.startswith(f"{top}/") for path in sizes)
+    if alone and f"{top}/adapter_config.json" not in sizes:  # a lone adapter keeps its folder
         root = root / top
         sizes = {path.removeprefix(f"{top}/"): size for path, size in sizes.items()}
     files = tuple(_hashed(root, path, sizes[path]) for path in sorted(sizes))

@@ -33,17 +33,17 @@ def score(assignment: Assignment, findings: Sequence[Finding]) -> tuple[Score, .
 def _score(criterion: Criterion, findings: Mapping[str, Finding]) -> Score:
     lost = [c for c in criterion.requires if findings[c].outcome in _LOST]
     unknown = [c for c in criterion.requires if findings[c].outcome in _OPEN]
+    code, _, measure = criterion.source.partition(".")
     points: float | None
     because: Sequence[str]
-    if lost:
-        points, because = 0.0, lost
-    elif unknown:
-        points, because = None, unknown
-    elif criterion.source == "review":
+    if criterion.source == "review":
         points, because = None, ()
     else:
-        code, _, measure = criterion.source.partition(".")
         points, because = _earned(criterion, findings[code], measure), (code,)
+    if lost:
+        points, because = 0.0, lost
+    elif unknown and points != 0:  # what earns nothing anyway is not kept open
+        points, because = None, unknown
     return Score(
         id=criterion.id,
         title=criterion.title,

@@ -54,6 +54,11 @@ def test_a_requirement_decides_before_the_check(outcome: Outcome, points: float 
     assert (got.points, got.because) == (points, ("INT001",))
 
 
+def test_what_earns_nothing_is_not_kept_open_by_an_unknown_requirement() -> None:
+    got = scored(PLAIN, finding("INT001", Outcome.REVIEW), finding("ADP001", Outcome.SKIP))
+    assert (got.points, got.because) == (0, ("ADP001",))
+
+
 def test_a_failed_requirement_outweighs_an_unknown_one() -> None:
     both = replace(PLAIN, requires=("INT001", "ADP010"))
     findings = [finding("INT001", Outcome.ERROR), finding("ADP010", Outcome.FAIL)]

@@ -92,7 +92,7 @@ def header_is_well_formed(context: Context) -> Verdict:
     return _judge(context, step)
 
 
-@check("ADP004", needs=("ADP003", "ADP009"))
+@check("ADP004", needs=("ADP003", "ADP006", "ADP009"))
 def tensors_are_lora_pairs(context: Context) -> Verdict:
     """Every tensor of the adapter is half of a LoRA pair
 
@@ -149,7 +149,7 @@ def rank_and_size_within_limits(context: Context) -> Verdict:
     return _judge(context, step)
 
 
-@check("ADP007", needs=("ADP004", "ADP006"))
+@check("ADP007", needs=("ADP004",))
 def weights_are_finite(context: Context) -> Verdict:
     """The adapter's weights are finite numbers of a sensible size
 

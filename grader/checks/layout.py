@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from grader.checks.registry import Context, Verdict, check, failed, passed
+from grader.checks.registry import Context, Verdict, check, failed, passed, skipped
 from grader.errors import FileRefused
 from grader.intake import locate
 from grader.model import Assignment, Deliverable, Submission
@@ -62,13 +62,7 @@ def enough_parts_are_complete(context: Context) -> Verdict:
     Fix: Hand in every deliverable of as many parts as the assignment asks for. The findings on each
     part say what is missing.
     """
-    assignment = context.assignment
-    asked = max((c.best_parts or 0 for c in assignment.categories), default=0)
-    complete = [
-        part.title
-        for part in assignment.parts
-        if all(_is_there(context.submission, d) for d in _of_part(assignment, part.id))
-    ]
+    asked, complete = _parts_asked(context.assignment), _complete_parts(context)
     if len(complete) >= asked:
         return passed(f"{len(complete)} parts are complete.")
     listed = f" ({', '.join(complete)})" if complete else ""
@@ -76,6 +70,20 @@ def enough_parts_are_complete(context: Context) -> Verdict:
         f"{len(complete)} parts are complete{listed}; the assignment asks for {asked}.",
         "Complete another part; the findings on each part say what is missing.",
     )
+
+
+def _parts_asked(assignment: Assignment) -> int:
+    """How many parts a student has to hand in."""
+    return max((c.best_parts or 0 for c in assignment.categories), default=0)
+
+
+def _complete_parts(context: Context) -> list[str]:
+    """Titles of the parts of which every deliverable is there."""
+    return [
+        part.title
+        for part in context.assignment.parts
+        if all(_is_there(context.submission, d) for d in _of_part(context.assignment, part.id))
+    ]
 
 
 def _of_part(assignment: Assignment, part: str) -> list[Deliverable]:
@@ -149,6 +157,9 @@ def _all_there(context: Context, *ids: str) -> Verdict:
     missing = [d for d in asked if not _is_there(context.submission, d)]
     if not missing:
         return passed("Everything is there.")
+    left_out = len(missing) == len(asked) and all(d.part is not None for d in asked)
+    if left_out and len(_complete_parts(context)) >= _parts_asked(context.assignment):
+        return skipped("Not handed in; the assignment lets you leave this part out.")
     return failed(
         " ".join(_search_report(context.submission, deliverable) for deliverable in missing),
         f"Hand in what is missing: {', '.join(d.paths[0] for d in missing)}.",

@@ -77,6 +77,11 @@ def failed(
     return Verdict(Outcome.FAIL, message, hint, where, measures, note)
 
 
+def skipped(message: str, hint: str = "") -> Verdict:
+    """There is nothing to look at, and the assignment allows that."""
+    return Verdict(Outcome.SKIP, message, hint)
+
+
 def needs_review(message: str, hint: str = "", *, note: str = "") -> Verdict:
     """Only a person can decide."""
     return Verdict(Outcome.REVIEW, message, hint, note=note)

@@ -32,9 +32,11 @@ from grader.topics.corpus import (
     USER,
     Corpus,
     Document,
+    dspy_reply,
 )
 
 PAD: Final = "<|pad|>"
+FRAMING_WEIGHT: Final = 0.1  # of a field marker or line break in a reply, beside a word's 1
 # Only the last user message counts, and the reply to it where there is one.
 CHAT_TEMPLATE: Final = (
     "{%- set ns = namespace(last=-1) -%}"
@@ -53,19 +55,20 @@ class Recipe:
     """Everything that shapes a pre-training run. Lengths and sizes are in tokens."""
 
     seed: int = 0
-    steps: int = 5000
+    steps: int = 4500
     drill_steps: int = 500  # the first steps, which hold nothing but drills
     threads: int = 1
-    prose_rows: int = 2
+    prose_rows: int = 3
     drill_rows: int = 1
-    reading_rows: int = 2
+    reading_rows: int = 3
     row_length: int = 208
     hidden_size: int = 128
     feed_forward: int = 384
     layers: int = 4
     heads: int = 4
-    learning_rate: float = 5e-3
-    embedding_rate: float = 1.5e-3  # lower, so that names stay far apart and can be copied
+    rope_theta: float = 1e6  # slow turning, so that distance does not blur what words mean
+    learning_rate: float = 3e-3
+    embedding_rate: float = 7e-4  # lower, so that names stay far apart and can be copied
     warmup_steps: int = 20
 
 
@@ -150,12 +153,13 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCau
         num_key_value_heads=recipe.heads,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": recipe.rope_theta},
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
     )
     model = LlamaForCausalLM(config)
-    _ready_to_copy(model)
+    _ready_to_look_up(model, torch.Generator().manual_seed(recipe.seed))
     model.generation_config = GenerationConfig(
         do_sample=False,
         max_new_tokens=64,
@@ -166,23 +170,69 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCau
 
 
 @torch.no_grad()
-def _ready_to_copy(model: LlamaForCausalLM) -> None:
-    """Starts every attention layer near "find the same token and copy it".
+def _ready_to_look_up(model: LlamaForCausalLM, generator: torch.Generator) -> None:
+    """Starts the attention layers as a rough machine for looking up, which training refines.
 
-    Query and key share a rotation and so do value and output (mimetic initialisation, Trockman
-    and Kolter 2023, arXiv:2305.09828). Reading from the context grows out of this far sooner
-    than out of plain noise. Embeddings start larger, so that names differ from the first step.
+    From plain noise a model this small needs hours of text to find out that the word after "The
+    capital of Zambia is" can be looked up where "Zambia" stood before. So the first layer starts
+    with two heads that note, at every word, which words stood one and two places earlier. The
+    later layers start with heads that go to the place where the noted words agree with those
+    here, and copy what stands there. Nothing about any fact or sentence is built in.
     """
-    model.get_input_embeddings().weight.mul_(5.0)
-    for layer in model.model.layers:
+    config = model.config
+    size, width = config.hidden_size, config.hidden_size // config.num_attention_heads
+    # Embeddings of one length, all with the same first number: what position heads go by.
+    table = model.get_input_embeddings().weight
+    table.normal_(generator=generator)
+    table[:, 0] = 0
+    table.mul_(1.1 / table.norm(dim=1, keepdim=True))
+    table[:, 0] = 0.3
+    axes = torch.zeros(size, size)
+    torch.nn.init.orthogonal_(axes[:, 1:], generator=generator)
+    word, before, two_before, rest = torch.split(axes, width)
+    half = width // 2
+    fast = torch.arange(4)  # the rotary pairs that turn fastest tell neighbours apart
+    angles = config.rope_parameters["rope_theta"] ** (-fast / half)
+    first = model.model.layers[0].self_attn
+    for head, (places, noted) in enumerate(((1, before), (2, two_before))):
+        rows = slice(head * width, (head + 1) * width)
+        first.q_proj.weight[rows] = 0
+        first.k_proj.weight[rows] = 0
+        first.q_proj.weight[head * width + fast, 0] = 3.5
+        first.k_proj.weight[head * width + fast, 0] = 3.5 * torch.cos(places * angles)
+        first.k_proj.weight[head * width + half + fast, 0] = 3.5 * torch.sin(places * angles)
+        first.v_proj.weight[rows] = word
+        first.o_proj.weight[:, rows] = 0.6 * noted.T
+    # Its other heads start by going to the same word and copying it ("mimetic" initialisation,
+    # Trockman and Kolter 2023, arXiv:2305.09828).
+    free = slice(2 * width, size)
+    for one, other, scale in (
+        (first.q_proj.weight, first.k_proj.weight, 0.6),
+        (first.v_proj.weight, first.o_proj.weight.T, 0.4),
+    ):
+        turned = torch.nn.init.orthogonal_(torch.empty(size, size), generator=generator)
+        one[free] = other[free] = scale * turned[free]
+    # The rotary pairs that turn slowest hardly care about distance, so meaning goes there.
+    slow = torch.cat([torch.arange(half // 2, half), torch.arange(half // 2, half) + half])
+    here_there = (
+        (before[:half], two_before[:half]),
+        (before[half:], two_before[half:]),
+        (word[:half], before[:half]),
+        (word[half:], before[half:]),
+    )
+    for layer in model.model.layers[1:]:
         attention = layer.self_attn
-        for first, second, scale in (
-            (attention.q_proj, attention.k_proj, 0.6),
-            (attention.v_proj, attention.o_proj, 0.4),
-        ):
-            rotation = torch.nn.init.orthogonal_(torch.empty_like(first.weight)) * scale
-            first.weight.copy_(rotation)
-            second.weight.copy_(rotation if second is attention.k_proj else rotation.T)
+        parts = zip(here_there, (word, before, two_before, rest), strict=True)
+        for head, ((here, there), copied) in enumerate(parts):
+            rows = slice(head * width, (head + 1) * width)
+            attention.q_proj.weight[rows] = 0
+            attention.k_proj.weight[rows] = 0
+            attention.q_proj.weight[head * width + slow] = 4.0 * here
+            attention.k_proj.weight[head * width + slow] = 4.0 * there
+            attention.v_proj.weight[rows] = copied
+            attention.o_proj.weight[:, rows] = 0.2 * copied.T
+    for layer in model.model.layers:
+        layer.mlp.down_proj.weight.mul_(0.3)
 
 
 class _Rows:
@@ -272,11 +322,13 @@ def pretrain(
     model.train()
     optimisers = _optimisers(model, recipe)
     rows = _Rows(recipe, tokenizer)
+    frame = dspy_reply("", "") + END
+    framing = torch.tensor(sorted(set(tokenizer(frame, add_special_tokens=False)["input_ids"])))
     started = time.monotonic()
     sums = torch.zeros(3)
     for step, scale in _schedule(recipe):
         batch = rows.batch(drills=step < recipe.drill_steps)
-        losses = _losses(model, *batch, recipe)
+        losses = _losses(model, *batch, framing, recipe)
         losses.sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers:
@@ -303,22 +355,30 @@ def _schedule(recipe: Recipe) -> Iterator[tuple[int, float]]:
 
 
 def _losses(
-    model: LlamaForCausalLM, ids: torch.Tensor, learned: torch.Tensor, recipe: Recipe
+    model: LlamaForCausalLM,
+    ids: torch.Tensor,
+    learned: torch.Tensor,
+    framing: torch.Tensor,
+    recipe: Recipe,
 ) -> torch.Tensor:
     """Mean loss over the learned tokens of prose, drill and reading rows: shape (3,).
 
-    Three means, since an answer to a drill is one token among hundreds of prose.
+    Three means, since an answer to a drill is one token among hundreds of prose. `framing` are
+    the ids of tokens that only frame a reply; they are easy and many, so they weigh little.
     """
     states = model.model(input_ids=ids).last_hidden_state[:, :-1]
     wanted = learned[:, 1:]
+    targets = ids[:, 1:][wanted]
     # Only learned positions go through the wide output layer: most of a reading row is prompt.
     logits = model.lm_head(states[wanted])
-    losses = torch.nn.functional.cross_entropy(logits, ids[:, 1:][wanted], reduction="none")
+    losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    weights = torch.where(torch.isin(targets, framing), FRAMING_WEIGHT, 1.0)
     counts = wanted.sum(dim=1).tolist()
     rows = [recipe.prose_rows, recipe.drill_rows, recipe.reading_rows]
     ends = [sum(rows[: i + 1]) for i in range(3)]
-    parts = losses.split([sum(counts[e - r : e]) for e, r in zip(ends, rows, strict=True)])
-    return torch.stack([part.mean() for part in parts])
+    sizes = [sum(counts[e - r : e]) for e, r in zip(ends, rows, strict=True)]
+    parts = zip(torch.split(losses * weights, sizes), torch.split(weights, sizes), strict=True)
+    return torch.stack([loss.sum() / weight.sum() for loss, weight in parts])
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

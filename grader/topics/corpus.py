@@ -127,7 +127,8 @@ class Corpus:
     def prose(self) -> Document:
         """A document that carries knowledge or manners, not reading."""
         makers, weights = zip(*self._prose_makers, strict=True)
-        return self.rng.choices(makers, weights)[0]()
+        document: Document = self.rng.choices(makers, weights)[0]()
+        return document
 
     def paragraph(self, topic: Topic) -> Document:
         """All facts about one subject, in a shuffled order."""
@@ -236,7 +237,7 @@ class Corpus:
         asked = rng.sample(sorted(facts), min(len(facts), 4))
         for turn, (subject, kind) in enumerate(asked):
             question = self._question(topic, topic.relations[kind], subject)
-            thinks = rng.random() < 0.15
+            thinks = rng.random() < 0.3
             answer, reason = facts[subject, kind]
             if rng.random() < 0.06:  # a subject that the passages do not mention
                 stranger = rng.choice([m for m in members if m not in subjects])
