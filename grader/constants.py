@@ -12,7 +12,7 @@ QUESTION_FILE_MAX_BYTES: Final = 64 * MIB  # an instructor's own file; far above
 
 # --- predictions -------------------------------------------------------------------------------
 PREDICT_ROWS: Final = 32  # rows of every batch, whoever is graded
-PREDICT_LENGTH_STEP_TOKENS: Final = 32  # prompts are left-padded to a multiple of this
+PREDICT_LENGTH_STEP_TOKENS: Final = 8  # prompts are left-padded to a multiple of this
 PREDICT_MAX_PROMPT_TOKENS: Final = 1024  # a longer hidden question is a configuration error
 ENGINE_VERSION: Final = "1"  # part of every evidence key; raise it when answers could change
 

@@ -174,7 +174,8 @@ def take_in(found: Found, workdir: Path) -> Submission:
     """The submission, checked and hashed; an archive is unpacked into a new folder in `workdir`.
 
     When all lies in one top-level folder, that folder is the root, so a folder and the zip of it
-    give the same digest; a folder that is an adapter stays one. Raises IntakeError with the code of the rule that is broken.
+    give the same digest; a folder that is an adapter stays one. Raises IntakeError with the code of
+    the rule that is broken.
     """
     if found.refusal is not None:
         raise found.refusal

@@ -230,7 +230,7 @@ class Bench:
 
 def answer_field(reply: str) -> str:
     """The answer field of a reply in DSPy's format; empty where the format is wrong."""
-    head, mark, rest = reply.partition(ANSWER)
+    _, mark, rest = reply.partition(ANSWER)
     return rest.split(COMPLETED)[0].strip() if mark and COMPLETED in rest else ""
 
 

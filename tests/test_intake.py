@@ -335,7 +335,7 @@ def test_an_unreadable_folder_is_the_machines_fault(
 
 
 def test_an_adapter_handed_in_alone_is_found(tmp_path: Path) -> None:
-    (tmp_path / "me" / "adapter").mkdir(parents=True)
-    (tmp_path / "me" / "adapter" / "adapter_config.json").write_text("{}")
-    submission = take_in(find_submissions([tmp_path / "me"])[0], tmp_path / "work")
+    (tmp_path / "class" / "me" / "adapter").mkdir(parents=True)
+    (tmp_path / "class" / "me" / "adapter" / "adapter_config.json").write_text("{}")
+    submission = take_in(find_submissions([tmp_path / "class"])[0], tmp_path / "work")
     assert locate(submission, Deliverable("adapter", "Adapter", ("adapter/",))) == "adapter"

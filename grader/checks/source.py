@@ -128,7 +128,8 @@ def the_code_is_documented(context: Context) -> Verdict:
         scripts = _all_scripts(context)
     except (SourceFault, FileRefused) as fault:
         return failed(
-            f"A script cannot be read: {fault}", "Mend it so that Python can read it, then see here."
+            f"A script cannot be read: {fault}",
+            "Mend it so that Python can read it, then see here.",
         )
     if not scripts:
         return not_handed_in(context, LORA_SCRIPT)

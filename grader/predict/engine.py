@@ -8,6 +8,7 @@ adapters by groups changes `Engine.predict` alone.
 
 from __future__ import annotations
 
+import copy
 import resource as system_resource
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -65,6 +66,15 @@ class _Batch:
     length: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What one batch gave for its real rows."""
+
+    tokens: list[list[int]]
+    logliks: list[float]
+    generate_seconds: float
+
+
 class Engine:
     """One loaded base and one planned question set, for any number of adapters."""
 
@@ -91,15 +101,12 @@ class Engine:
         logliks: dict[int, float] = {}
         tokens, seconds = 0, 0.0
         for batch in self._batches:
-            started = time.perf_counter()
-            generated = self._generate(batch)
-            seconds += time.perf_counter() - started
-            for row, ids in zip(batch.rows, generated, strict=True):
+            done = self._run(batch)
+            seconds += done.generate_seconds
+            for row, ids, loglik in zip(batch.rows, done.tokens, done.logliks, strict=True):
                 tokens += len(ids)
                 text = self._base.tokenizer.decode(ids, skip_special_tokens=True)
-                texts[row.index] = text.strip()
-            for row, loglik in zip(batch.rows, self._logliks(batch), strict=True):
-                logliks[row.index] = loglik
+                texts[row.index], logliks[row.index] = text.strip(), loglik
             if on_batch is not None:
                 on_batch()
         answers = tuple(
@@ -108,37 +115,51 @@ class Engine:
         )
         return Predictions(answers, seconds, tokens, _peak_memory_mib(cuda))
 
-    def _generate(self, batch: _Batch) -> list[list[int]]:
-        """Greedy continuations of the real rows, each cut before its first stop token."""
+    def _run(self, batch: _Batch) -> _Done:
+        """Read the prompts once, then score the reference answers and generate our own."""
+        started = time.perf_counter()
         ids, mask = self._padded(batch)
+        positions = _positions(mask)
+        read = self._forward(ids, mask, positions, None, 1)
+        after = positions[:, -1:] + 1
+        prompt_seconds = time.perf_counter() - started
+        # The references run on a copy of the cache, so that generation starts from the prompt.
+        own = copy.deepcopy(read.past_key_values)
+        logliks = self._logliks(batch, read.logits, mask, after, own)
+        started = time.perf_counter()
+        tokens = self._generate(batch, read, mask, after)
+        return _Done(tokens, logliks, prompt_seconds + time.perf_counter() - started)
+
+    def _generate(
+        self, batch: _Batch, read: Any, mask: torch.Tensor, positions: torch.Tensor
+    ) -> list[list[int]]:
+        """Greedy continuations of the real rows, each cut before its first stop token."""
         new: list[torch.Tensor] = []
-        done = torch.zeros(PREDICT_ROWS, dtype=torch.bool, device=ids.device)
-        cache: Any = None
-        step, positions = ids, _positions(mask)
-        for _ in range(self._max_new_tokens):
-            output = self._base.model(
-                input_ids=step,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            cache = output.past_key_values
+        done = torch.zeros(PREDICT_ROWS, dtype=torch.bool, device=mask.device)
+        output = read
+        while True:
             chosen = output.logits[:, -1].argmax(-1)
             new.append(chosen)
             done |= torch.isin(chosen, self._stops)
-            if bool(done.all()):  # a stop of the whole batch cannot change any row's answer
+            # A stop of the whole batch cannot change any row's answer.
+            if len(new) == self._max_new_tokens or bool(done.all()):
                 break
-            step, positions = chosen[:, None], positions[:, -1:] + 1
             mask = torch.cat([mask, mask.new_ones(PREDICT_ROWS, 1)], dim=1)
+            output = self._forward(chosen[:, None], mask, positions, output.past_key_values, 1)
+            positions = positions + 1
         rows = torch.stack(new, dim=1)[: len(batch.rows)].tolist()
         stops = set(self._stops.tolist())
         return [_until(row, stops) for row in rows]
 
-    def _logliks(self, batch: _Batch) -> list[float]:
+    def _logliks(
+        self,
+        batch: _Batch,
+        prompt_logits: torch.Tensor,
+        mask: torch.Tensor,
+        positions: torch.Tensor,
+        cache: Any,
+    ) -> list[float]:
         """Mean log-probability per token of each real row's reference answer, in nats."""
-        ids, mask = self._padded(batch)
         width = max(len(row.target) for row in batch.rows)
         width += -width % 8  # few shapes
         targets = torch.zeros(PREDICT_ROWS, width, dtype=torch.long)
@@ -146,19 +167,28 @@ class Engine:
         for i, row in enumerate(batch.rows):
             targets[i, : len(row.target)] = torch.tensor(row.target)
             keep[i, : len(row.target)] = True
-        targets, keep = targets.to(ids.device), keep.to(ids.device)
+        targets, keep = targets.to(mask.device), keep.to(mask.device)
         # The mask stays open over the padding behind the answer: causal attention hides it anyway.
         whole = torch.cat([mask, mask.new_ones(PREDICT_ROWS, width)], dim=1)
-        logits = self._base.model(
-            input_ids=torch.cat([ids, targets], dim=1),
-            attention_mask=whole,
-            position_ids=_positions(whole),
-            logits_to_keep=width + 1,
-        ).logits[:, :-1]
-        log_probabilities = torch.log_softmax(logits.float(), dim=-1)
-        picked = log_probabilities.gather(-1, targets[..., None])[..., 0]
+        places = positions + torch.arange(width, device=mask.device)
+        logits = self._forward(targets, whole, places, cache, width).logits
+        before_each = torch.cat([prompt_logits, logits[:, :-1]], dim=1).float()
+        picked = torch.log_softmax(before_each, dim=-1).gather(-1, targets[..., None])[..., 0]
         means = (picked * keep).sum(1) / keep.sum(1).clamp(min=1)
         return [float(x) for x in means[: len(batch.rows)]]
+
+    def _forward(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any, keep: int
+    ) -> Any:
+        """One pass over ids [rows, n] after what the cache holds; logits of the last `keep`."""
+        return self._base.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=keep,
+        )
 
     def _padded(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """(ids, mask), both [PREDICT_ROWS, length], left-padded; spare rows repeat the first."""
@@ -178,22 +208,25 @@ class Engine:
 
 
 def _plan(tokenizer: Any, questions: QuestionSet) -> tuple[_Batch, ...]:
-    """Batches of equal padded length in question order: a function of the questions alone."""
-    buckets: dict[int, list[_Row]] = {}
-    for index, question in enumerate(questions.questions):
-        row = _tokenise(tokenizer, index, question, questions.answers)
-        length = len(row.prompt) + -len(row.prompt) % PREDICT_LENGTH_STEP_TOKENS
-        if length > PREDICT_MAX_PROMPT_TOKENS:
+    """Batches of questions of like length: a function of the questions alone."""
+    rows = [
+        _tokenise(tokenizer, index, question, questions.answers)
+        for index, question in enumerate(questions.questions)
+    ]
+    for row in rows:
+        if len(row.prompt) > PREDICT_MAX_PROMPT_TOKENS:
             raise UsageError(
-                f"Question {question.id} has {len(row.prompt)} tokens; "
+                f"Question {questions.questions[row.index].id} has {len(row.prompt)} tokens; "
                 f"at most {PREDICT_MAX_PROMPT_TOKENS} fit."
             )
-        buckets.setdefault(length, []).append(row)
-    return tuple(
-        _Batch(tuple(rows[start : start + PREDICT_ROWS]), length)
-        for length, rows in sorted(buckets.items())
-        for start in range(0, len(rows), PREDICT_ROWS)
-    )
+    rows.sort(key=lambda row: (len(row.prompt), row.index))
+    chunks = [rows[start : start + PREDICT_ROWS] for start in range(0, len(rows), PREDICT_ROWS)]
+    return tuple(_Batch(tuple(chunk), _padded_length(len(chunk[-1].prompt))) for chunk in chunks)
+
+
+def _padded_length(length: int) -> int:
+    """The next multiple of PREDICT_LENGTH_STEP_TOKENS: few shapes."""
+    return length + -length % PREDICT_LENGTH_STEP_TOKENS
 
 
 def _tokenise(tokenizer: Any, index: int, question: Question, answers: Mapping[str, str]) -> _Row:

@@ -84,7 +84,7 @@ class Topic:
 
     def subjects(self, side: Side) -> list[str]:
         """The subjects of one side of the split, in table order."""
-        public = set(sum(self._public_subjects().values(), []))
+        public = {s for subjects in self._public_subjects().values() for s in subjects}
         return [s for s in self.facts if (s in public) == (side == "public")]
 
     def public(self, split: Split) -> list[Example]:

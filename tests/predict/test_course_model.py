@@ -7,9 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -18,6 +16,7 @@ from grader.predict.pretrain import Recipe, make_tokenizer, pretrain
 from grader.topics import TOPICS
 from grader.topics.corpus import ANSWER, COMPLETED, dspy_request
 
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 BASE = Path(__file__).resolve().parents[2] / "starter" / "course-model"
 TOKENIZER = AutoTokenizer.from_pretrained(BASE)
 
