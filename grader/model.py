@@ -194,10 +194,13 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """The model that adapters are trained on: "course-model" or a hub id with pinned revision."""
+    """The model that adapters are trained on: "course-model" or a hub id.
+
+    `revision` pins it: a hub commit, or the sha256 of the course model's weights.
+    """
 
     name: str
-    revision: str | None = None
+    revision: str
 
 
 @dataclass(frozen=True, slots=True)

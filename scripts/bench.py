@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from adapter_builder import config, pair, safetensors, write_adapter
 
+from grader.assignment import load_assignment
 from grader.constants import PREDICT_ROWS
 from grader.hidden import chat, make_hidden
 from grader.intake import find_submissions, take_in
-from grader.model import BaseModel
 from grader.predict.adapter_files import AdapterFiles, read_adapter
 from grader.predict.base_model import load_base
 from grader.predict.engine import Engine
@@ -49,7 +49,7 @@ def make_adapters(folder: Path) -> list[Path]:
 
 def ours(folder: Path, homes: list[Path], questions: Any) -> tuple[list[list[str]], float]:
     """Answers by adapter, through intake and the engine; and the seconds spent generating."""
-    engine = Engine(load_base(BaseModel("course-model")), questions, NEW_TOKENS)
+    engine = Engine(load_base(load_assignment("llm-methods").base), questions, NEW_TOKENS)
     adapters: list[AdapterFiles] = [
         read_adapter(take_in(found, folder), "adapter")
         for found in find_submissions([homes[0].parent])
@@ -63,7 +63,7 @@ def pefts(homes: list[Path], questions: Any) -> list[list[str]]:
     """The same answers with PeftModel, load_adapter and generate, batch by batch."""
     from peft import PeftModel
 
-    base = load_base(BaseModel("course-model"))
+    base = load_base(load_assignment("llm-methods").base)
     prompts = [
         base.tokenizer.apply_chat_template(
             list(chat(q.messages)), tokenize=False, add_generation_prompt=True

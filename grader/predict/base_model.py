@@ -30,10 +30,17 @@ class LoadedBase:
 def base_folder(base: BaseModel) -> Path:
     """The folder that holds the base's files.
 
-    Raises GraderFault when a hub model is not in the cache, with the command that fetches it.
+    Raises GraderFault when the course model's weights are not those that the assignment pins, and
+    when a hub model is not in the cache, with the command that fetches it.
     """
     if base.name == COURSE_MODEL:
-        return resource("starter", COURSE_MODEL)
+        folder = resource("starter", COURSE_MODEL)
+        if _sha256(folder / "model.safetensors") != base.revision:
+            raise GraderFault(
+                f"{folder} does not hold the weights that the assignment pins. Install finegrade "
+                "again, or pin the sha256 of your own weights as the base's revision."
+            )
+        return folder
     from huggingface_hub import snapshot_download
 
     try:
@@ -47,13 +54,18 @@ def base_folder(base: BaseModel) -> Path:
 
 
 @cache
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@cache
 def base_digest(folder: Path) -> str:
     """sha256 over the names and contents of the files that decide what the base answers."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix in (".json", ".safetensors", ".jinja", ".model", ".txt"):
             digest.update(path.name.encode() + b"\0")
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            digest.update(bytes.fromhex(_sha256(path)))
     return digest.hexdigest()
 
 

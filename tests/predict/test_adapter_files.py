@@ -27,6 +27,7 @@ from adapter_builder import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grader.assignment import load_assignment
 from grader.constants import SKETCH_SIZE
 from grader.errors import FileRefused
 from grader.intake import Found, take_in
@@ -37,7 +38,7 @@ from grader.predict.adapter_files import AdapterFiles, read_adapter, sketch
 from grader.predict.base_profile import BaseProfile
 
 PROFILE = BaseProfile("course-model", {LAYER: (WIDTH, WIDTH)}, "")
-BASE = BaseModel("course-model")
+BASE = load_assignment("llm-methods").base
 A, B = random_pair()
 OTHER = "model.layers.1.self_attn.q_proj"
 
@@ -338,10 +339,10 @@ def test_keys_of_a_newer_peft_are_left_alone_and_named(tmp_path: Path) -> None:
     [
         (BASE, "../kit/course-model/", True),
         (BASE, "C:\\kit\\course-model", True),
-        (BaseModel("Qwen/Qwen2.5-0.5B"), "Qwen/Qwen2.5-0.5B", True),
-        (BaseModel("Qwen/Qwen2.5-0.5B"), "/models/Qwen2.5-0.5B", True),
-        (BaseModel("a/b"), "/cache/models--a--b/snapshots/0123", True),
-        (BaseModel("a/b"), "a/b-4bit", False),
+        (BaseModel("Qwen/Qwen2.5-0.5B", "main"), "Qwen/Qwen2.5-0.5B", True),
+        (BaseModel("Qwen/Qwen2.5-0.5B", "main"), "/models/Qwen2.5-0.5B", True),
+        (BaseModel("a/b", "main"), "/cache/models--a--b/snapshots/0123", True),
+        (BaseModel("a/b", "main"), "a/b-4bit", False),
     ],
 )
 def test_the_base_is_known_by_the_last_part_of_its_path(

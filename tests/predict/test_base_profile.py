@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from grader.assignment import load_assignment
 from grader.constants import COURSE_MODEL
 from grader.errors import GraderFault
 from grader.model import BaseModel
@@ -97,6 +98,6 @@ def test_the_course_models_shipped_shapes_are_its_own(tmp_path: Path) -> None:
     shipped = resource("starter", COURSE_MODEL)
     assert (shipped / SHAPES_FILE).is_file()
     (tmp_path / "config.json").write_bytes((shipped / "config.json").read_bytes())
-    assert profile_for(BaseModel(COURSE_MODEL)).linear_shapes == (
+    assert profile_for(load_assignment("llm-methods").base).linear_shapes == (
         profile_from_folder(tmp_path).linear_shapes
     )

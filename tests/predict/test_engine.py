@@ -3,6 +3,7 @@ leaves a trace."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,16 @@ import pytest
 import torch
 from adapter_builder import config, pair, safetensors, write_adapter
 
+from grader.assignment import load_assignment
+from grader.errors import GraderFault
 from grader.hidden import QuestionSet, chat, make_hidden
 from grader.intake import find_submissions, take_in
-from grader.model import BaseModel
 from grader.predict.adapter_files import AdapterFiles, read_adapter
 from grader.predict.base_model import base_folder, load_base
 from grader.predict.engine import Engine
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
-BASE = BaseModel("course-model")
+BASE = load_assignment("llm-methods").base
 NEW_TOKENS = 8
 
 
@@ -116,3 +118,8 @@ def test_an_answer_does_not_depend_on_the_other_questions(questions: QuestionSet
 def test_the_base_lies_in_the_package_and_is_pinned() -> None:
     sums = (base_folder(BASE) / "SHA256SUMS").read_text()
     assert "model.safetensors" in sums
+
+
+def test_other_weights_than_the_assignment_pins_are_refused() -> None:
+    with pytest.raises(GraderFault, match="pins"):
+        base_folder(replace(BASE, revision="0" * 64))
