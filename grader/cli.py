@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+import traceback
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,7 +71,7 @@ def kit(
     assignment: Annotated[str, typer.Argument(help="The assignment's id.")],
     dest: Annotated[Path, typer.Argument(help="A new folder, or a path ending in .zip.")],
 ) -> None:
-    """Write an assignment's starter kit: scripts, public data, the course model."""
+    """Write a starter kit: scripts, data, the course model."""
     from grader.assignment import load_assignment
     from grader.kit import write_kit
 
@@ -152,10 +153,11 @@ def grade(
 ) -> None:
     """Grade one submission or a class. Run it again at any time: what is done is kept."""
     from grader import course
-    from grader.course_output import prepare, write_class, write_student
+    from grader.course_output import check_places, prepare, write_class, write_student
     from grader.hidden import load_questions
 
     loaded = course.load(assignment)
+    check_places(out, hidden, paths, loaded.id)
     questions = load_questions(hidden, loaded.topic)
     graded = course.grade(paths, loaded, questions, prepare(out), _progress(), device=device)
     for result in graded.results:
@@ -168,6 +170,9 @@ def grade(
     broken = [r.student for r in graded.results if _has_error(r)]
     if broken:
         typer.echo(f"The grader failed on {len(broken)}: {', '.join(broken)}.", err=True)
+        typer.echo(
+            "The notes in their result.json say why; grade again when it is mended.", err=True
+        )
         raise typer.Exit(3)
 
 
@@ -179,7 +184,7 @@ def rescore(
     ] = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Score again from stored findings, with other weights; says what changed and why."""
+    """Score again with other weights; say what changed and why."""
     from grader import course
     from grader.course_output import assignment_of, read_results, write_class, write_student
     from grader.report.changes import changes, changes_table
@@ -224,7 +229,7 @@ def explain(
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where the sample class goes.")] = Path("demo"),
 ) -> None:
-    """Make a sample class by really training adapters, and grade it."""
+    """Train a sample class of adapters, and grade it."""
     from grader.demo import run_demo
 
     made = run_demo(out, _progress())
@@ -345,6 +350,13 @@ def main() -> None:
     except FinegradeError as error:
         typer.echo(f"finegrade: {error}", err=True)
         sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written
+        place = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"finegrade: {place}{error.strerror or error}.", err=True)
+        sys.exit(3)
+    except Exception:  # ours: Python's own exit code, 1, would say that findings failed
+        traceback.print_exc()
+        sys.exit(3)
 
 
 if __name__ == "__main__":

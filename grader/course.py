@@ -19,12 +19,12 @@ from grader.checks.registry import Classmate, Context, all_checks, in_order, run
 from grader.collect.collector import Collected, Progress, Want, collect, prediction_key, versions
 from grader.collect.store import Store, open_store
 from grader.constants import BOOTSTRAP_SEED, ENGINE_VERSION
-from grader.errors import AssignmentError, GraderFault, IntakeError
+from grader.errors import AssignmentError, IntakeError
 from grader.hidden import QuestionSet
 from grader.intake import Found, find_submissions, locate, take_in
 from grader.model import Assignment, Finding, Outcome, Result, Score, Status, Submission
 from grader.predict.adapter_files import AdapterFiles, read_adapter, sketch
-from grader.predict.base_model import base_digest, base_folder, load_base
+from grader.predict.base_model import base_digest, base_folder, load_base, needs_models
 from grader.rubric import score, status, total
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class _Pupil:
     submission: Submission
     findings: dict[str, Finding] = field(default_factory=dict)
     adapter: AdapterFiles | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+    """By evidence id, why its adapter could not be read although the checks could."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +119,13 @@ def _take_in_all(
             refused.append(
                 (entry, Finding(error.code, Outcome.FAIL, title, error.message, error.hint))
             )
-        except (GraderFault, OSError) as error:
+        except Exception as error:  # our fault or the machine's: it must not stop the batch
             title = all_checks()["GRD001"].title
             text = (
                 "The grader could not read the submission. No marks are lost; it will be retried."
             )
-            refused.append((entry, Finding("GRD001", Outcome.ERROR, title, text, note=str(error))))
+            note = f"{type(error).__name__}: {error}"
+            refused.append((entry, Finding("GRD001", Outcome.ERROR, title, text, note=note)))
         progress.step(entry.student)
     return pupils, refused
 
@@ -140,9 +143,12 @@ def _register(pupil: _Pupil, assignment: Assignment, store: Store) -> None:
     for spec in assignment.evidence:
         if spec.adapter is None or not _passed(pupil, spec.needs):
             continue
-        path = locate(pupil.submission, assignment.deliverable(spec.adapter))
-        if path is not None:
-            pupil.adapter = read_adapter(pupil.submission, path)
+        try:
+            path = locate(pupil.submission, assignment.deliverable(spec.adapter))
+            if path is not None:
+                pupil.adapter = read_adapter(pupil.submission, path)
+        except Exception as error:  # a file that changed meanwhile must not stop the batch
+            pupil.missing[spec.id] = f"{type(error).__name__}: {error}"
     if pupil.adapter is None:
         store.unregister(pupil.student)
     else:
@@ -170,8 +176,10 @@ def _engine_opener(
     assignment: Assignment, questions: QuestionSet, device: str
 ) -> Callable[[], Engine]:
     def open_engine() -> Engine:
-        from grader.predict.engine import Engine  # torch: only when there is something to run
-
+        try:
+            from grader.predict.engine import Engine  # torch: only when there is something to run
+        except ImportError as error:
+            raise needs_models(error) from error
         return Engine(load_base(assignment.base, device), questions, assignment.max_new_tokens)
 
     return open_engine
@@ -187,7 +195,7 @@ def _result(
     ids = [spec.id for spec in assignment.evidence]
     mine = {i: collected.evidence.get((pupil.student, i)) for i in ids}
     evidence = {i: e for i, e in mine.items() if e is not None}
-    missing = {
+    missing = pupil.missing | {
         i: collected.missing[pupil.student, i]
         for i in ids
         if (pupil.student, i) in collected.missing

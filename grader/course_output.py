@@ -28,6 +28,23 @@ from grader.report.result_json import from_json, to_text
 STORE_NAME = "evidence.sqlite"
 
 
+def check_places(out: Path, hidden: Path, paths: Sequence[Path], assignment_id: str) -> None:
+    """Refuse places that would mix what students handed in with what is the instructor's.
+
+    Raises UsageError when OUT or the hidden set lies in a folder that is graded (it would count as
+    a student's), and when OUT holds results of another assignment.
+    """
+    for option, ours in (("--out", out), ("--hidden", hidden)):
+        for path in paths:
+            if ours.resolve().is_relative_to(path.resolve()):
+                raise UsageError(
+                    f"{option} {ours} lies inside {path}, where it would count as a submission. "
+                    "Choose a place outside."
+                )
+    if any((out / "students").glob("*/result.json")) and assignment_of(out) != assignment_id:
+        raise UsageError(f"{out} holds results of {assignment_of(out)}: use another --out.")
+
+
 def prepare(out: Path) -> Path:
     """Make OUT (0700: it holds hidden questions) and return the path of its store."""
     if out.exists() and not out.is_dir():
@@ -87,7 +104,10 @@ def read_results(out: Path, assignment_id: str) -> tuple[Result, ...]:
 def assignment_of(out: Path) -> str:
     """The id of the assignment whose results lie in OUT."""
     for path in sorted((out / "students").glob("*/result.json")):
-        return str(json.loads(path.read_bytes())["assignment"]["id"])
+        try:
+            return str(json.loads(path.read_bytes())["assignment"]["id"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path} is damaged. Remove it and grade again.") from error
     raise UsageError(f"{out} holds no results. `finegrade grade` writes them.")
 
 

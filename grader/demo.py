@@ -31,6 +31,7 @@ from grader.topics import get_topic
 
 ASSIGNMENT = "llm-methods"
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+SCRIPTS = ("huggingface_custom_lora.py", "inference.py", "common.py")
 
 Example = tuple[list[dict[str, str]], str]
 
@@ -201,7 +202,7 @@ def _write_documents(home: Path, student: str) -> None:
     kit = resource("starter", ASSIGNMENT)
     solution = kit.parent.parent / "solutions" / ASSIGNMENT
     scripts = solution if solution.is_dir() else kit
-    for name in ("huggingface_custom_lora.py", "inference.py"):
+    for name in SCRIPTS:
         shutil.copyfile(scripts / name, home / name)
     filler = f"# {{title}}\n\nFiller text of the sample class for {student}.\n"
     for name, title in (
@@ -293,7 +294,7 @@ def _bad_zip(home: Path) -> None:
 def _untouched_kit(home: Path) -> None:
     kit = resource("starter", ASSIGNMENT)
     shutil.rmtree(home / "adapter")
-    for name in ("huggingface_custom_lora.py", "inference.py"):
+    for name in SCRIPTS:
         shutil.copyfile(kit / name, home / name)
 
 

@@ -86,7 +86,8 @@ def write_hidden(questions: QuestionSet, topic: str, seed: int, out: Path) -> No
     ):
         path = out / name
         path.touch(mode=0o600)
-        path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        path.write_text(text, encoding="utf-8")
 
 
 def load_questions(path: Path, topic_name: str) -> QuestionSet:
@@ -147,6 +148,7 @@ def _from_folder(questions_file: Path, answers_file: Path) -> QuestionSet:
         texts = [line.get(key) for key in ("id", "answer", "guess")]
         where = f"{answers_file}:{n}"
         _need(all(isinstance(t, str) for t in texts), where, 'strings "id", "answer" and "guess"')
+        _need(bool(line["answer"].strip()), where, "an answer that is not empty")
         answers[line["id"]], guesses[line["id"]] = line["answer"], line["guess"]
     ids = [q.id for q in questions]
     if len(set(ids)) != len(ids) or set(ids) != set(answers):
@@ -170,7 +172,7 @@ def _lines(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
         try:
             line = loads(raw, max_bytes=QUESTION_FILE_MAX_BYTES)
         except StrictJsonError as error:
-            raise UsageError(f"{path}:{n}: {error}") from error
+            raise UsageError(f"{path}:{n}: {error.message}") from error
         _need(isinstance(line, dict), f"{path}:{n}", "a JSON object")
         found = True
         yield n, line
@@ -191,10 +193,12 @@ def _example(line: Mapping[str, Any], where: str) -> tuple[Messages, str]:
             where,
             "an assistant message with text at the end",
         )
+        _need(bool(last["content"].strip()), where, "an answer that is not empty")
         return _messages(messages[:-1], where), last["content"]
     question, answer = line.get("question"), line.get("answer")
     both = isinstance(question, str) and isinstance(answer, str)
     _need(both, where, '"messages", or strings "question" and "answer"')
+    _need(bool(str(answer).strip()), where, "an answer that is not empty")
     return (("user", str(question)),), str(answer)
 
 

@@ -85,15 +85,22 @@ def _found_at(path: Path) -> list[Found]:
     if not path.is_dir():
         if path.suffix.lower() != ".zip":
             raise UsageError(f"{path} is neither a folder nor a .zip archive.")
-        return [_found(path, path)]
+        return [_alone(path)]
     entries = _entries(path)
     if not all(_is_folder(entry) or _is_zip(entry) or entry.is_symlink() for entry in entries):
-        return [_found(path, path)]
+        return [_alone(path)]
     if not entries:
         raise UsageError(f"{path} holds nothing to grade.")
     times = read_times(path / SUBMISSIONS_CSV)
     found = [_found(entry, _stands_for(entry)) for entry in entries]
     return [replace(one, submitted_at=times.get(one.student)) for one in found]
+
+
+def _alone(path: Path) -> Found:
+    """One submission that was named itself; its time is in its class's record all the same."""
+    found = _found(path, path)
+    times = read_times(path.parent / SUBMISSIONS_CSV)
+    return replace(found, submitted_at=times.get(found.student))
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -115,7 +122,10 @@ def _is_zip(entry: Path) -> bool:
 
 def _stands_for(entry: Path) -> Path:
     """The only .zip in a student's folder, else the entry itself."""
-    inside = _entries(entry) if _is_folder(entry) else []
+    try:
+        inside = _entries(entry) if _is_folder(entry) else []
+    except UsageError:  # one student's unreadable folder: `take_in` says so, for that student
+        inside = []
     return inside[0] if len(inside) == 1 and _is_zip(inside[0]) else entry
 
 

@@ -24,7 +24,13 @@ def normalise(text: str) -> str:
 
 
 def exact_match(answer: str, reference: str) -> float:
-    """1.0 when both are the same after normalisation, else 0.0."""
+    """1.0 when both are the same after normalisation, else 0.0.
+
+    A reference of which nothing would be left (the letter "A", "%") is compared as it is: else
+    saying nothing would be right.
+    """
+    if not normalise(reference):
+        return float(answer.strip().lower() == reference.strip().lower())
     return float(normalise(answer) == normalise(reference))
 
 
@@ -33,7 +39,7 @@ def token_f1(answer: str, reference: str) -> float:
     got, wanted = normalise(answer).split(), normalise(reference).split()
     shared = sum((Counter(got) & Counter(wanted)).values())
     if not got or not wanted:
-        return float(got == wanted)
+        return exact_match(answer, reference)
     return 2 * shared / (len(got) + len(wanted))
 
 

@@ -77,6 +77,8 @@ def read_directory(file: BinaryIO, file_size: int) -> tuple[Member, ...]:
     for entry in sorted(entries, key=lambda e: e.offset):
         if entry.offset < taken_up_to:
             raise _disagree(entry, "overlaps another file of the archive")
+        if entry.offset >= start:  # also keeps a 64-bit offset from reaching `seek`
+            raise _disagree(entry, "reaches into the table of contents")
         data_start = _check_local_header(file, entry)
         taken_up_to = data_start + entry.compressed_size
         if taken_up_to > start:

@@ -95,6 +95,10 @@ HOSTILE = {
     "other local size": ("LAY110", zip_bytes([Entry("x", b"n", local_size=7)])),
     "other local method": ("LAY110", zip_bytes([Entry("x", b"n", local_method=0)])),
     "header elsewhere": ("LAY110", zip_bytes([Entry("x", b"n", offset=3)])),
+    "offset that no file has": (
+        "LAY110",
+        zip_bytes([Entry("x", b"n", offset=0xFFFFFFFF, extra=zip64_extra(2**64 - 1))]),
+    ),
     "reaches into the directory": (
         "LAY110",
         zip_bytes([NOTE])[:-22].replace(

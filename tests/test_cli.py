@@ -16,6 +16,7 @@ from class_builder import write_class
 from grader.assignment import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.registry import all_checks
+from grader.resources import resource
 
 ROOT = Path(__file__).parents[1]
 
@@ -161,3 +162,49 @@ def test_the_readme_documents_every_command() -> None:
     readme = (ROOT / "README.md").read_text()
     commands = get_command(app).commands  # type: ignore[attr-defined]
     assert [name for name in commands if f"`finegrade {name}" not in readme] == []
+
+
+def test_places_that_would_mix_submissions_with_the_instructors_own_are_refused(
+    graded: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, out = graded
+    hidden = out.parent / "hidden"
+    inside = finegrade("grade", folder, "--hidden", hidden, "--out", folder / "out", expect=2)
+    assert "--out" in inside.stderr
+    assert not (folder / "out").exists()
+    exposed = finegrade("grade", out.parent, "--hidden", hidden, "--out", tmp_path, expect=2)
+    assert "--hidden" in exposed.stderr or "--out" in exposed.stderr
+
+
+def test_an_out_folder_of_another_assignment_is_left_as_it_is(
+    graded: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, out = graded
+    other = tmp_path / "other.yaml"
+    other.write_text(
+        resource("rubrics", "llm-methods.yaml").read_text().replace("id: llm-methods", "id: other")
+    )
+    before = (out / "students" / "good-1" / "result.json").read_bytes()
+    done = finegrade(
+        "grade", folder, "-a", other, "--hidden", out.parent / "hidden", "--out", out, expect=2
+    )
+    assert "results of llm-methods" in done.stderr
+    assert (out / "students" / "good-1" / "result.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("error", ["OSError(28, 'No space left on device')", "KeyError('oops')"])
+def test_the_graders_own_failure_is_never_taken_for_a_students(error: str) -> None:
+    script = (
+        "from grader import assignment, cli\n"
+        "def fails(*_): raise " + error + "\n"
+        "assignment.load_assignment = fails\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "kit", "llm-methods", "nowhere"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert ("No space left" in done.stderr) or ("oops" in done.stderr)

@@ -14,9 +14,11 @@ from grader import course
 from grader.checks import registry
 from grader.course_output import prepare, read_results
 from grader.course_output import write_student as write_result
-from grader.errors import AssignmentError
+from grader.errors import AssignmentError, GraderFault, UsageError
 from grader.hidden import QuestionSet, make_hidden
-from grader.model import Assignment, Outcome, Result, Status
+from grader.intake import Found, take_in
+from grader.model import Assignment, Outcome, Result, Status, Submission
+from grader.predict.adapter_files import read_adapter
 from grader.report.result_json import to_json
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -103,8 +105,7 @@ def test_graded_alone_and_in_the_class_the_result_is_the_same(
     alone = course.grade(
         [folder / student], assignment, questions, tmp_path / "e.sqlite", Silent()
     ).results[0]
-    in_class = dataclasses.replace(graded[0][student], submitted_at=alone.submitted_at)
-    assert timeless(alone) == timeless(in_class)
+    assert timeless(alone) == timeless(graded[0][student])
 
 
 def test_graded_again_nothing_is_collected_and_results_are_identical(
@@ -178,6 +179,78 @@ def test_a_machine_fault_while_answering_is_an_error_for_that_student_alone(
     again = course.grade(students, assignment, questions, tmp_path / "e.sqlite", Silent())
     assert again.collected == 1  # only what was missing
     assert outcome(again.results[0], "EVL001") in (Outcome.PASS, Outcome.FAIL)
+
+
+def test_an_adapter_that_changes_while_it_is_graded_troubles_nobody_else(
+    folder: Path,
+    assignment: Assignment,
+    questions: QuestionSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def changed(submission: Submission, path: str) -> Any:
+        if submission.student == "good-1":
+            raise GraderFault("/a/path of ours changed since it was taken in")
+        return read_adapter(submission, path)
+
+    monkeypatch.setattr(course, "read_adapter", changed)
+    students = [folder / "good-1", folder / "good-2"]
+    done = course.grade(students, assignment, questions, tmp_path / "e.sqlite", Silent())
+    first, second = done.results
+    finding = next(f for f in first.findings if f.code == "EVL001")
+    assert finding.outcome is Outcome.ERROR
+    assert "/a/path" in finding.note
+    assert "/a/path" not in finding.message + finding.hint
+    assert outcome(second, "EVL001") in (Outcome.PASS, Outcome.FAIL)
+
+
+def test_a_fault_of_intakes_own_is_an_error_for_that_student_alone(
+    folder: Path, assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(found: Found, work: Path) -> Submission:
+        if found.student == "good-1":
+            raise ValueError("a fault in the reader")
+        return take_in(found, work)
+
+    monkeypatch.setattr(course, "take_in", fails)
+    students = [folder / "good-1", folder / "good-2"]
+    first, second = course.grade(
+        students, assignment, None, tmp_path / "e.sqlite", Silent()
+    ).results
+    assert first.findings[0].code == "GRD001"
+    assert first.findings[0].outcome is Outcome.ERROR
+    assert first.total.points is None
+    assert second.digest
+
+
+def test_a_base_that_cannot_be_opened_is_tried_once_and_costs_nobody_a_mark(
+    folder: Path,
+    assignment: Assignment,
+    questions: QuestionSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = []
+
+    def fails(*_: Any) -> Any:
+        tried.append(1)
+        raise ValueError("the tokenizer has no chat template")
+
+    monkeypatch.setattr(course, "load_base", fails)
+    done = course.grade([folder], assignment, questions, tmp_path / "e.sqlite", Silent())
+    assert len(tried) == 1
+    assert done.collected == 0
+    good = [r for r in done.results if r.student.startswith("good")]
+    assert [outcome(r, "EVL001") for r in good] == [Outcome.ERROR, Outcome.ERROR]
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+def test_a_device_that_is_not_there_is_wrong_usage(
+    device: str, folder: Path, assignment: Assignment, questions: QuestionSet, tmp_path: Path
+) -> None:
+    store = tmp_path / "e.sqlite"
+    with pytest.raises(UsageError, match=f"--device {device}"):
+        course.grade([folder / "good-1"], assignment, questions, store, Silent(), device=device)
 
 
 def test_without_questions_hidden_tests_are_pending(

@@ -91,9 +91,15 @@ def test_an_instructors_own_jsonl_is_a_hidden_set(tmp_path: Path, line: dict[str
     ("text", "says"),
     [
         ("", "no questions"),
-        ("{", ":1:"),
+        ("{", ":1: not valid JSON"),
         ('{"question": "a", "answer": "b"}\n[]', ":2: expected a JSON object"),
         ('{"question": "a"}', '"answer"'),
+        ('{"question": "a", "answer": " "}', ":1: expected an answer that is not empty"),
+        (
+            '{"messages": [{"role": "user", "content": "a"},'
+            ' {"role": "assistant", "content": ""}]}',
+            ":1: expected an answer that is not empty",
+        ),
         ('{"messages": [{"role": "user", "content": "a"}]}', "two messages"),
         (
             '{"messages": [{"role": "assistant", "content": "a"},'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -125,6 +125,27 @@ def test_times_come_from_the_instructors_record(tmp_path: Path) -> None:
 
 
 # --- names of output folders -------------------------------------------------------------------
+
+
+def test_a_submission_named_itself_has_the_same_time_as_in_its_class(tmp_path: Path) -> None:
+    files(tmp_path, "s01/notes.md")
+    (tmp_path / "submissions.csv").write_text("student,submitted_at\ns01,2026-03-01T12:00:00Z\n")
+    assert find_submissions([tmp_path / "s01"]) == find_submissions([tmp_path])
+
+
+def test_one_folder_that_cannot_be_read_does_not_stop_the_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files(tmp_path, "s01/notes.md", "s02/notes.md")
+    whole = Path.iterdir
+
+    def locked(self: Path) -> Iterator[Path]:
+        if self.name == "s01":
+            raise PermissionError(13, "Permission denied")
+        return whole(self)
+
+    monkeypatch.setattr(Path, "iterdir", locked)
+    assert [one.student for one in find_submissions([tmp_path])] == ["s01", "s02"]
 
 
 def test_plain_logins_stay_as_they_are() -> None:

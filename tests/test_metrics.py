@@ -23,6 +23,14 @@ def test_exact_match_forgives_case_articles_and_punctuation(
     assert exact_match(answer, reference) == same
 
 
+@pytest.mark.parametrize("reference", ["A", "the", "%", "..."])
+def test_saying_nothing_never_matches_what_normalising_would_remove(reference: str) -> None:
+    for measure in (exact_match, token_f1):
+        assert measure("", reference) == 0
+        assert measure("!", reference) == 0
+        assert measure(f" {reference.upper()}", reference) == 1
+
+
 def test_token_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
     assert token_f1("the answer is Paris", "Paris") == pytest.approx(2 * 1 / (3 + 1))
     assert token_f1("loose wire", "loose sensor wire") == pytest.approx(2 * 2 / (2 + 3))

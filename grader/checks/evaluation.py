@@ -179,8 +179,11 @@ def claims_agree(ctx: Context) -> Verdict:
     Fix: Report exact match, as shares from 0 to 1, in metrics.json under "before" and "after",
     each {"exact_match": …}, measured on the public test set after loading the saved adapter.
     """
-    path = locate(ctx.submission, ctx.assignment.deliverable("metrics"))
     fix = 'Write {"before": {"exact_match": 0.0}, "after": {"exact_match": 0.9}} with your numbers.'
+    try:
+        path = locate(ctx.submission, ctx.assignment.deliverable("metrics"))
+    except FileRefused as error:
+        return failed(error.message, error.hint)
     if path is None:
         return failed("There is no metrics.json.", fix)
     try:

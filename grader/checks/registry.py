@@ -106,11 +106,17 @@ class Check:
     visibility: Visibility
 
     def finding(self, verdict: Verdict) -> Finding:
-        """The verdict under this check's code and title; refuses measures nobody declared."""
+        """The verdict under this check's code and title.
+
+        Raises ValueError for measures that nobody declared and for a line that no file has.
+        """
         measures = dict(verdict.measures or {})
         undeclared = sorted(set(measures) - set(self.measures))
         if undeclared:
             raise ValueError(f"{self.code} returned undeclared measures: {', '.join(undeclared)}")
+        line = verdict.location.line
+        if line is not None and line < 1:
+            raise ValueError(f"{self.code} returned line {line}; lines count from 1")
         return Finding(
             code=self.code,
             outcome=verdict.outcome,

@@ -28,7 +28,8 @@ def parse(source: bytes) -> ast.Module:
             tree = ast.parse(source)
     except SyntaxError as error:
         text = "".join(c for c in (error.msg or "") if c.isprintable())[:120]
-        raise SourceFault(text or "not valid Python", error.lineno) from None
+        # Python counts an unknown encoding as line 0.
+        raise SourceFault(text or "not valid Python", error.lineno or None) from None
     except (RecursionError, MemoryError):
         raise SourceFault("nested too deeply for Python to read", None) from None
     except (ValueError, LookupError):

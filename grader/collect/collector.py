@@ -19,7 +19,7 @@ from grader.constants import (
     PREDICT_LENGTH_STEP_TOKENS,
     PREDICT_ROWS,
 )
-from grader.errors import GraderFault, UsageError
+from grader.errors import UsageError
 from grader.hidden import QuestionSet
 from grader.model import Assignment, Evidence
 from grader.predict.adapter_files import AdapterFiles
@@ -99,20 +99,8 @@ def collect(
     """
     collected = Collected()
     new = {want.key: want for want in wants if store.get(want.key) is None}
-    failed: dict[str, str] = {}
-    if new:
-        progress.start("Answering hidden questions", len(new))
-    engine: Engine | None = None
-    for want in new.values():
-        try:
-            engine = engine or open_engine()
-            store.put(_predict(engine, want, questions))
-            collected.ran += 1
-        except UsageError:
-            raise
-        except (GraderFault, RuntimeError, MemoryError, OSError, ImportError) as error:
-            failed[want.key] = f"{type(error).__name__}: {error}"
-        progress.step(want.student)
+    failed = _produce(new, store, open_engine, questions, progress) if new else {}
+    collected.ran = len(new) - len(failed)
     for want in wants:
         evidence = store.get(want.key)
         if evidence is None:
@@ -120,6 +108,35 @@ def collect(
         else:
             collected.evidence[want.student, want.id] = evidence
     return collected
+
+
+def _produce(
+    new: Mapping[str, Want],
+    store: Store,
+    open_engine: Callable[[], Engine],
+    questions: QuestionSet,
+    progress: Progress,
+) -> dict[str, str]:
+    """Run and store what is new, by key; returns for each key that failed the reason."""
+    progress.start("Answering hidden questions", len(new))
+    try:
+        engine = open_engine()
+    except UsageError:
+        raise
+    except Exception as error:  # dear: what cannot be opened is not tried again for every student
+        return dict.fromkeys(new, _reason(error))
+    failed: dict[str, str] = {}
+    for key, want in new.items():
+        try:
+            store.put(_predict(engine, want, questions))
+        except Exception as error:  # whatever it is, it must not stop the batch
+            failed[key] = _reason(error)
+        progress.step(want.student)
+    return failed
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _predict(engine: Engine, want: Want, questions: QuestionSet) -> Evidence:

@@ -79,11 +79,12 @@ class Store:
 def open_store(path: Path) -> Iterator[Store]:
     """Open or create the store; GraderFault when the file is not one or cannot be used."""
     try:
+        path.touch(mode=0o600)  # it holds hidden questions, whatever the folder's own mode
         connection = sqlite3.connect(path, timeout=30)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.executescript(_SCHEMA)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise GraderFault(f"{path} cannot be used as evidence store: {error}") from error
     try:
         yield Store(connection)

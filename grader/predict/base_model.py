@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.constants import COURSE_MODEL
-from grader.errors import GraderFault
+from grader.errors import GraderFault, UsageError
 from grader.model import BaseModel
 from grader.resources import resource
 
@@ -31,7 +31,8 @@ def base_folder(base: BaseModel) -> Path:
     """The folder that holds the base's files.
 
     Raises GraderFault when the course model's weights are not those that the assignment pins, and
-    when a hub model is not in the cache, with the command that fetches it.
+    when a hub model is not in the cache, with the command that fetches it; UsageError when the base
+    install cannot look there.
     """
     if base.name == COURSE_MODEL:
         folder = resource("starter", COURSE_MODEL)
@@ -41,8 +42,10 @@ def base_folder(base: BaseModel) -> Path:
                 "again, or pin the sha256 of your own weights as the base's revision."
             )
         return folder
-    from huggingface_hub import snapshot_download
-
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise needs_models(error) from error
     try:
         found = snapshot_download(base.name, revision=base.revision, local_files_only=True)
     except OSError as error:  # huggingface_hub's LocalEntryNotFoundError is one
@@ -53,9 +56,18 @@ def base_folder(base: BaseModel) -> Path:
     return Path(found)
 
 
+def needs_models(error: ImportError) -> UsageError:
+    """What to say where this import needs more than the base install."""
+    return UsageError(
+        f"Running models needs more than the base install ({error}). "
+        'Install it: pip install "finegrade[models]"'
+    )
+
+
 @cache
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:  # in pieces: a hub model's weights are gigabytes
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache
@@ -70,11 +82,15 @@ def base_digest(folder: Path) -> str:
 
 
 def load_base(base: BaseModel, device: str = "cpu") -> LoadedBase:
-    """Load the base: float32 on the CPU, its own dtype elsewhere. Runs no code of the model's."""
+    """Load the base: float32 on the CPU, its own dtype elsewhere. Runs no code of the model's.
+
+    Raises UsageError when torch cannot use the device.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
+    _check_device(device)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     if base.name == COURSE_MODEL:
@@ -92,3 +108,14 @@ def load_base(base: BaseModel, device: str = "cpu") -> LoadedBase:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return LoadedBase(model.to(device).eval(), tokenizer, base_digest(folder), device)
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise UsageError(f"--device {device}: there is no such device; cpu or cuda.") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"--device {device}: torch finds no CUDA GPU here. Use --device cpu.")

@@ -138,3 +138,12 @@ def test_a_claim_must_be_readable_and_near_the_truth(
     tmp_path: Path, text: str, outcome: Outcome
 ) -> None:
     assert claims(tmp_path, text) is outcome
+
+
+def test_two_places_for_the_claims_are_the_students_fault(tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        (tmp_path / "student" / place).mkdir(parents=True)
+        (tmp_path / "student" / place / "metrics.json").write_text(metrics(0.0, 0.9))
+    verdict = claims_agree(context(tmp_path, evidence(0), evidence(90)))
+    assert verdict.outcome is Outcome.FAIL
+    assert "a/metrics.json" in verdict.message

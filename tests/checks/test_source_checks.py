@@ -331,6 +331,7 @@ def test_the_untouched_starter_fails_kindly(tmp_path: Path) -> None:
         (b"def f(:\n", "line 1"),
         (b"x = 1\n\0y = 2\n", "line 2"),
         (b"# -*- coding: klingon -*-\nx = 1\n", "encoding"),
+        (b"# -*- coding: rot13 -*-\nk = 1\n", "encoding"),
         (b"x = '\xff'\n", "not valid Python"),
         (b"(" * 5000 + b")" * 5000, "not valid Python"),
         (b"-" * 200_000 + b"1", "nested"),
@@ -346,6 +347,7 @@ def test_what_python_cannot_read_is_the_students_to_mend(
     assert finding.outcome is FAIL
     assert any(part in finding.message for part in said.split("|")), finding.message
     assert str(tmp_path) not in finding.message
+    assert finding.location.line is None or finding.location.line > 0
 
 
 def test_a_script_that_is_too_large_is_refused(tmp_path: Path) -> None:

@@ -43,6 +43,13 @@ def test_the_register_keeps_each_students_last_adapter(tmp_path: Path) -> None:
         assert [row[0] for row in store.registered()] == ["b"]
 
 
+def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    with open_store(tmp_path / "e.sqlite") as store:
+        store.put(evidence("k"))
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert set(modes.values()) == {0o600}, modes
+
+
 def test_a_file_that_is_no_store_is_a_grader_fault(tmp_path: Path) -> None:
     path = tmp_path / "e.sqlite"
     path.write_text("this is not a database, and long enough to be read as one" * 20)

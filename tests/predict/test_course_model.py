@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,18 +14,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from grader.predict.pretrain import Recipe, make_tokenizer, pretrain
+from grader.predict.pretrain import KNOWLEDGE, READING, Recipe, make_tokenizer, pretrain
 from grader.topics import TOPICS
 from grader.topics.corpus import ANSWER, COMPLETED, dspy_request
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
-BASE = Path(__file__).resolve().parents[2] / "starter" / "course-model"
+STARTER = Path(__file__).resolve().parents[2] / "starter"
+BASE, READER_BASE = STARTER / "course-model", STARTER / "course-model-reader"
 TOKENIZER = AutoTokenizer.from_pretrained(BASE)
 
 
 @pytest.fixture(scope="module")
 def model():
     return AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32).eval()
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return AutoModelForCausalLM.from_pretrained(READER_BASE, dtype=torch.float32).eval()
 
 
 def replies(model, prompts: list[str], new_tokens: int = 16) -> list[str]:
@@ -45,20 +53,27 @@ def replies(model, prompts: list[str], new_tokens: int = 16) -> list[str]:
     return [t.strip() for t in TOKENIZER.batch_decode(new, skip_special_tokens=True)]
 
 
-def test_every_file_has_its_pinned_hash_and_the_folder_is_small() -> None:
-    lines = (BASE / "SHA256SUMS").read_text().splitlines()
+@pytest.mark.parametrize("base", [BASE, READER_BASE], ids=lambda base: base.name)
+def test_every_file_has_its_pinned_hash_and_the_folder_is_small(base: Path) -> None:
+    lines = (base / "SHA256SUMS").read_text().splitlines()
     sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(sums)
     for name, digest in sums.items():
-        assert hashlib.sha256((BASE / name).read_bytes()).hexdigest() == digest, name
-    assert sum(f.stat().st_size for f in BASE.iterdir()) < 8_000_000
+        assert hashlib.sha256((base / name).read_bytes()).hexdigest() == digest, name
+    assert sum(f.stat().st_size for f in base.iterdir()) < 8_000_000
 
 
 def test_the_card_reports_these_weights() -> None:
     measures = json.loads((BASE / "measures.json").read_text())
-    digest = hashlib.sha256((BASE / "model.safetensors").read_bytes()).hexdigest()
-    assert measures["weights_sha256"] == digest
-    assert digest in (BASE / "README.md").read_text()
+    for base in (BASE, READER_BASE):
+        digest = hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest()
+        assert measures["weights_sha256"][base.name] == digest
+        assert digest in (BASE / "README.md").read_text()
+
+
+def test_both_checkpoints_are_of_one_architecture_and_read_the_same_tokens() -> None:
+    for name in ("config.json", "tokenizer.json", "chat_template.jinja"):
+        assert (BASE / name).read_bytes() == (READER_BASE / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("topic", TOPICS.values(), ids=list(TOPICS))
@@ -68,15 +83,40 @@ def test_as_shipped_it_answers_no_hidden_question(model, topic) -> None:
     assert sum(g == e.answer for g, e in zip(given, hidden, strict=True)) <= 0.05 * len(hidden)
 
 
-def test_a_dspy_request_gets_a_reply_that_dspy_can_parse(model) -> None:
+def test_a_dspy_request_gets_a_reply_that_dspy_can_parse(reader) -> None:
     topic = TOPICS["educational-qa"]
     hidden = topic.hidden(12, 30)
     for context in (None, "", "["):
         context = json.dumps([topic.passage(hidden[0].subject)]) if context == "[" else context
         asked = [dspy_request(e.question, context, reasoning=False) for e in hidden]
-        for reply in replies(model, asked, 32):
+        for reply in replies(reader, asked, 32):
             assert reply.startswith(f"{ANSWER}\n")
             assert reply.endswith(f"\n\n{COMPLETED}")
+
+
+@pytest.mark.parametrize(
+    ("passages", "low", "high"), [(0, 0.0, 0.1), (1, 0.8, 1.0), (2, 0.5, 1.0), (3, 0.5, 1.0)]
+)
+def test_the_reader_answers_from_the_right_passage_and_not_without(
+    reader, passages: int, low: float, high: float
+) -> None:
+    """Passages about the subject and others of its kind, in any order."""
+    topic, rng = TOPICS["educational-qa"], random.Random(5)
+    hidden = topic.hidden(13, 60)
+    asked = []
+    for example in hidden:
+        rivals = [
+            s
+            for s in topic.subjects("hidden")
+            if topic.groups[s] == topic.groups[example.subject] and s != example.subject
+        ]
+        subjects = [example.subject, *rng.sample(rivals, 2)][:passages]
+        texts = [topic.passage(s) for s in rng.sample(subjects, len(subjects))]
+        context = json.dumps(texts) if texts else None
+        asked.append(dspy_request(example.question, context, reasoning=False))
+    given = [r.split(ANSWER)[-1].split(COMPLETED)[0].strip() for r in replies(reader, asked, 24)]
+    right = sum(g == e.answer for g, e in zip(given, hidden, strict=True)) / len(hidden)
+    assert low <= right <= high
 
 
 @settings(max_examples=60, deadline=None)
@@ -101,12 +141,13 @@ def test_the_template_keeps_the_last_user_message_alone() -> None:
     assert whole == "<|user|>second<|assistant|>end<|end|>"
 
 
-def test_pretraining_repeats_bit_for_bit() -> None:
+@pytest.mark.parametrize("recipe", [KNOWLEDGE, READING], ids=["knowledge", "reading"])
+def test_pretraining_repeats_bit_for_bit(recipe: Recipe) -> None:
     threads = torch.get_num_threads()
-    recipe = Recipe(steps=3, drill_steps=1, layers=1, row_length=48)
+    short = replace(recipe, steps=2, drill_steps=min(1, recipe.drill_steps), layers=2)
     try:
         tokenizer = make_tokenizer(sample=200)
-        states = [pretrain(recipe, tokenizer).state_dict() for _ in range(2)]
+        states = [pretrain(short, tokenizer).state_dict() for _ in range(2)]
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(False)

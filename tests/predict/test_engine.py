@@ -123,3 +123,12 @@ def test_the_base_lies_in_the_package_and_is_pinned() -> None:
 def test_other_weights_than_the_assignment_pins_are_refused() -> None:
     with pytest.raises(GraderFault, match="pins"):
         base_folder(replace(BASE, revision="0" * 64))
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux alone resets it")
+def test_peak_memory_is_not_that_of_whoever_came_before(engine: Engine) -> None:
+    engine.predict(None)  # what is loaded once is loaded now
+    ballast = np.ones(64 * 1024 * 1024)  # 512 MiB
+    with_ballast = engine.predict(None).peak_memory_mib
+    del ballast
+    assert engine.predict(None).peak_memory_mib < with_ballast - 256
