@@ -1,9 +1,10 @@
 """From a path on the instructor's disk to a Submission: found, unpacked, checked, hashed.
 
-A path is one submission (a folder or a .zip) or a class folder. A folder is a class when it holds
-nothing but folders and .zip files (`submissions.csv` and names that begin with a dot aside); any
-other file in it makes it a submission. In a class, a folder that holds a single .zip and nothing
-else stands for that .zip (so downloads of Moodle work as they are).
+A path is one submission (a folder or a .zip) or a class folder. The instructor's record says which:
+a folder that holds `submissions.csv` is a class, whatever else a student put there, and one that the
+record beside it gives a time for is a submission. Without a record a folder is a class when it holds
+nothing but folders and .zip files (names that begin with a dot aside). In a class, a folder that
+holds a single .zip and nothing else stands for that .zip (so downloads of Moodle work as they are).
 """
 
 from __future__ import annotations
@@ -87,8 +88,11 @@ def _found_at(path: Path) -> list[Found]:
             raise UsageError(f"{path} is neither a folder nor a .zip archive.")
         return [_alone(path)]
     entries = _entries(path)
-    if not all(_is_folder(entry) or _is_zip(entry) or entry.is_symlink() for entry in entries):
-        return [_alone(path)]
+    recorded = (path / SUBMISSIONS_CSV).is_file()
+    usual = all(_is_folder(entry) or _is_zip(entry) or entry.is_symlink() for entry in entries)
+    alone = _alone(path)
+    if not recorded and (alone.submitted_at is not None or not usual):
+        return [alone]
     if not entries:
         raise UsageError(f"{path} holds nothing to grade.")
     times = read_times(path / SUBMISSIONS_CSV)
@@ -98,7 +102,7 @@ def _found_at(path: Path) -> list[Found]:
 
 def _alone(path: Path) -> Found:
     """One submission that was named itself; its time is in its class's record all the same."""
-    found = _found(path, path)
+    found = _found(path, _stands_for(path))
     times = read_times(path.parent / SUBMISSIONS_CSV)
     return replace(found, submitted_at=times.get(found.student))
 

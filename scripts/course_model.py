@@ -56,8 +56,6 @@ TABLES_START: Final = "<!-- measures: start -->"  # what `measure` replaces in t
 TABLES_END: Final = "<!-- measures: end -->"
 REPEATS: Final = (0, 1, 2)  # data and training seeds
 
-RECIPES: Final = {"knowledge": KNOWLEDGE, "reading": READING}
-
 Pair = tuple[list[dict[str, str]], str]
 
 

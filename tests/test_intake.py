@@ -133,6 +133,21 @@ def test_a_submission_named_itself_has_the_same_time_as_in_its_class(tmp_path: P
     assert find_submissions([tmp_path / "s01"]) == find_submissions([tmp_path])
 
 
+def test_the_record_says_what_is_a_class_and_what_a_submission(tmp_path: Path) -> None:
+    files(tmp_path, "s01/adapter/a", "s01/work/b", "s02/notes.md", "s03.rar")
+    files(tmp_path, "s04/x")
+    (tmp_path / "s04" / "x").rename(tmp_path / "s04" / "upload.zip")
+    times = "".join(f"s0{n},2026-03-01T12:00:00Z\n" for n in (1, 2, 4))
+    (tmp_path / "submissions.csv").write_text(f"student,submitted_at\n{times}")
+    found = {one.student: one for one in find_submissions([tmp_path])}
+    assert set(found) == {"s01", "s02", "s03.rar", "s04"}
+    for student in ("s01", "s02", "s04"):
+        assert find_submissions([tmp_path / student]) == [found[student]]
+    with pytest.raises(IntakeError) as caught:
+        take_in(found["s03.rar"], tmp_path / "work")
+    assert caught.value.code == "LAY101"
+
+
 def test_one_folder_that_cannot_be_read_does_not_stop_the_class(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from peft import LoraConfig, get_peft_model
+
+# bitsandbytes, which peft imports where it is installed, says at every start that it found no
+# kernels for 4 bits on this processor. Nothing here is in 4 bits.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+from peft import LoraConfig, get_peft_model  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 ALL_LINEAR: Final = (
@@ -76,7 +83,9 @@ def train_lora(
         task_type="CAUSAL_LM",
         base_model_name_or_path=str(base_dir),
     )
-    model = get_peft_model(base, config)
+    with warnings.catch_warnings():  # peft asks for an attribute that transformers renames
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        model = get_peft_model(base, config)
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=0.0)

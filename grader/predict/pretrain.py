@@ -19,6 +19,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_
 from tokenizers.models import Unigram
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from grader.predict.look_up import ready_to_look_up
 from grader.topics.corpus import (
     ANSWER,
     ASSISTANT,
@@ -54,39 +55,47 @@ CHAT_TEMPLATE: Final = (
 class Recipe:
     """Everything that shapes a pre-training run. Lengths and sizes are in tokens."""
 
+    steps: int
+    prose_rows: int
+    drill_rows: int
+    reading_rows: int
+    row_length: int
+    learning_rate: float
+    embedding_rate: float
+    look_up: bool  # whether attention starts as a rough machine for looking up
+    drill_steps: int = 0  # the first steps, which hold nothing but drills
     seed: int = 0
-    steps: int = 4500
-    drill_steps: int = 500  # the first steps, which hold nothing but drills
     threads: int = 1
-    prose_rows: int = 3
-    drill_rows: int = 1
-    reading_rows: int = 3
-    row_length: int = 208
     hidden_size: int = 128
     feed_forward: int = 384
     layers: int = 4
     heads: int = 4
     rope_theta: float = 1e6  # slow turning, so that distance does not blur what words mean
-    learning_rate: float = 3e-3
-    embedding_rate: float = 7e-4  # lower, so that names stay far apart and can be copied
     warmup_steps: int = 20
-    look_up: bool = True  # whether attention starts as a lookup machine, or as noise
 
 
-# One recipe for both was not found: the high rates at which facts are learned wreck looking up, and
-# at rates that spare looking up this many steps teach no facts.
-READING: Final = Recipe()
+# Knowing facts and looking them up fight at this size: the rates that store facts wreck the heads
+# that look things up, and a model that reads well stores few facts. So there are two checkpoints.
 KNOWLEDGE: Final = Recipe(
-    steps=1800,
-    drill_steps=0,
+    steps=2600,
     prose_rows=6,
     drill_rows=0,
     reading_rows=0,
     row_length=128,
-    layers=3,
     learning_rate=6e-3,
     embedding_rate=6e-3,
     look_up=False,
+)
+READER: Final = Recipe(
+    steps=4500,
+    drill_steps=500,
+    prose_rows=3,
+    drill_rows=1,
+    reading_rows=3,
+    row_length=208,
+    learning_rate=3e-3,
+    embedding_rate=7e-4,  # lower, so that names stay far apart and can be copied
+    look_up=True,
 )
 
 
@@ -178,7 +187,7 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCau
     )
     model = LlamaForCausalLM(config)
     if recipe.look_up:
-        _ready_to_look_up(model, torch.Generator().manual_seed(recipe.seed))
+        ready_to_look_up(model, torch.Generator().manual_seed(recipe.seed))
     model.generation_config = GenerationConfig(
         do_sample=False,
         max_new_tokens=64,
@@ -186,72 +195,6 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCau
         eos_token_id=tokenizer.eos_token_id,
     )
     return model
-
-
-@torch.no_grad()
-def _ready_to_look_up(model: LlamaForCausalLM, generator: torch.Generator) -> None:
-    """Starts the attention layers as a rough machine for looking up, which training refines.
-
-    From plain noise a model this small needs hours of text to find out that the word after "The
-    capital of Zambia is" can be looked up where "Zambia" stood before. So the first layer starts
-    with two heads that note, at every word, which words stood one and two places earlier. The
-    later layers start with heads that go to the place where the noted words agree with those
-    here, and copy what stands there. Nothing about any fact or sentence is built in.
-    """
-    config = model.config
-    size, width = config.hidden_size, config.hidden_size // config.num_attention_heads
-    # Embeddings of one length, all with the same first number: what position heads go by.
-    table = model.get_input_embeddings().weight
-    table.normal_(generator=generator)
-    table[:, 0] = 0
-    table.mul_(1.1 / table.norm(dim=1, keepdim=True))
-    table[:, 0] = 0.3
-    axes = torch.zeros(size, size)
-    torch.nn.init.orthogonal_(axes[:, 1:], generator=generator)
-    word, before, two_before, rest = torch.split(axes, width)
-    half = width // 2
-    fast = torch.arange(4)  # the rotary pairs that turn fastest tell neighbours apart
-    angles = config.rope_parameters["rope_theta"] ** (-fast / half)
-    first = model.model.layers[0].self_attn
-    for head, (places, noted) in enumerate(((1, before), (2, two_before))):
-        rows = slice(head * width, (head + 1) * width)
-        first.q_proj.weight[rows] = 0
-        first.k_proj.weight[rows] = 0
-        first.q_proj.weight[head * width + fast, 0] = 3.5
-        first.k_proj.weight[head * width + fast, 0] = 3.5 * torch.cos(places * angles)
-        first.k_proj.weight[head * width + half + fast, 0] = 3.5 * torch.sin(places * angles)
-        first.v_proj.weight[rows] = word
-        first.o_proj.weight[:, rows] = 0.6 * noted.T
-    # Its other heads start by going to the same word and copying it ("mimetic" initialisation,
-    # Trockman and Kolter 2023, arXiv:2305.09828).
-    free = slice(2 * width, size)
-    for one, other, scale in (
-        (first.q_proj.weight, first.k_proj.weight, 0.6),
-        (first.v_proj.weight, first.o_proj.weight.T, 0.4),
-    ):
-        turned = torch.nn.init.orthogonal_(torch.empty(size, size), generator=generator)
-        one[free] = other[free] = scale * turned[free]
-    # The rotary pairs that turn slowest hardly care about distance, so meaning goes there.
-    slow = torch.cat([torch.arange(half // 2, half), torch.arange(half // 2, half) + half])
-    here_there = (
-        (before[:half], two_before[:half]),
-        (before[half:], two_before[half:]),
-        (word[:half], before[:half]),
-        (word[half:], before[half:]),
-    )
-    for layer in model.model.layers[1:]:
-        attention = layer.self_attn
-        parts = zip(here_there, (word, before, two_before, rest), strict=True)
-        for head, ((here, there), copied) in enumerate(parts):
-            rows = slice(head * width, (head + 1) * width)
-            attention.q_proj.weight[rows] = 0
-            attention.k_proj.weight[rows] = 0
-            attention.q_proj.weight[head * width + slow] = 4.0 * here
-            attention.k_proj.weight[head * width + slow] = 4.0 * there
-            attention.v_proj.weight[rows] = copied
-            attention.o_proj.weight[:, rows] = 0.2 * copied.T
-    for layer in model.model.layers:
-        layer.mlp.down_proj.weight.mul_(0.3)
 
 
 class _Rows:
@@ -397,8 +340,8 @@ def _losses(
     ends = [sum(rows[: i + 1]) for i in range(3)]
     sizes = [sum(counts[e - r : e]) for e, r in zip(ends, rows, strict=True)]
     parts = zip(torch.split(losses * weights, sizes), torch.split(weights, sizes), strict=True)
-    # A recipe without rows of a kind has no such loss: nought over one.
-    return torch.stack([loss.sum() / weight.sum().clamp(min=1.0) for loss, weight in parts])
+    # A recipe without rows of a kind has no loss of that kind, rather than 0 / 0.
+    return torch.stack([loss.sum() / weight.sum().clamp(min=1e-9) for loss, weight in parts])
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

@@ -30,7 +30,7 @@ def test_training_lowers_the_loss_and_writes_a_peft_adapter(
     log = train_lora(
         BASE, examples, tmp_path, epochs=4, on_step=lambda step, of, _: seen.append((step, of))
     )
-    assert log.losses[-1] < log.losses[0] / 2
+    assert log.losses[-1] < 0.8 * log.losses[0]
     assert seen == [(i, 4) for i in range(1, 5)]
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"]) == (8, 16)
