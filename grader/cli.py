@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grader import __version__
-from grader.constants import HIDDEN_QUESTIONS
+from grader.constants import HIDDEN_MIN_QUESTIONS, HIDDEN_QUESTIONS
 from grader.errors import FinegradeError, GraderFault, UsageError
 
 if TYPE_CHECKING:
@@ -124,7 +124,9 @@ def hidden_make(
     seed: Annotated[
         int | None, typer.Option("--seed", help="For the same set again. Default: random.")
     ] = None,
-    n: Annotated[int, typer.Option("--questions", min=10, help="How many.")] = HIDDEN_QUESTIONS,
+    n: Annotated[
+        int, typer.Option("--questions", min=HIDDEN_MIN_QUESTIONS, help="How many.")
+    ] = HIDDEN_QUESTIONS,
 ) -> None:
     """Make a fresh hidden set for a class. Keep the folder to yourself."""
     from grader.assignment import load_assignment

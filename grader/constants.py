@@ -8,6 +8,7 @@ MIB: Final = 1024 * 1024
 
 # --- question sets -----------------------------------------------------------------------------
 HIDDEN_QUESTIONS: Final = 150  # standard error of a score is then at most 4 points in a hundred
+HIDDEN_MIN_QUESTIONS: Final = 10  # fewer say nothing about a gain, whatever the answers
 QUESTION_FILE_MAX_BYTES: Final = 64 * MIB  # an instructor's own file; far above any real one
 
 # --- predictions -------------------------------------------------------------------------------
@@ -23,7 +24,8 @@ CONFIDENCE: Final = 0.95
 
 # --- integrity ---------------------------------------------------------------------------------
 SKETCH_SIZE: Final = 256  # numbers kept of an adapter's effect to tell a copy
-COPY_COSINE: Final = 0.9999  # two trainings with different seeds stay far below this
+COPY_COSINE: Final = 0.9999  # rescaled or rounded copies stay above this
+NEAR_COPY_COSINE: Final = 0.95  # a copy with noise; honest trainings on the same data reach 0.5
 
 # --- names -------------------------------------------------------------------------------------
 COURSE_MODEL: Final = "course-model"  # the base that ships with the project

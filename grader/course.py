@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,22 @@ from grader import __version__
 from grader.assignment import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.registry import Classmate, Context, all_checks, in_order, run_check
-from grader.collect.collector import Collected, Progress, Want, collect, prediction_key, versions
+from grader.collect.collector import (
+    AdapterRef,
+    Collected,
+    Progress,
+    Want,
+    collect,
+    prediction_key,
+    versions,
+)
 from grader.collect.store import Store, open_store
 from grader.constants import BOOTSTRAP_SEED, ENGINE_VERSION
 from grader.errors import AssignmentError, IntakeError
 from grader.hidden import QuestionSet
 from grader.intake import Found, find_submissions, locate, take_in
 from grader.model import Assignment, Finding, Outcome, Result, Score, Status, Submission
-from grader.predict.adapter_files import AdapterFiles, read_adapter, sketch
+from grader.predict.adapter_files import read_adapter, sketch
 from grader.predict.base_model import base_digest, base_folder, load_base, needs_models
 from grader.rubric import score, status, total
 
@@ -54,6 +63,10 @@ def load(reference: str | Path) -> Assignment:
     return assignment
 
 
+# Names of folders are the instructor's to mend: two of one student, or one that names nobody.
+_INSTRUCTORS = frozenset({"LAY115", "LAY116"})
+
+
 @dataclass(slots=True)
 class _Pupil:
     """One student on the way through: what was taken in, found so far, and wanted."""
@@ -61,7 +74,7 @@ class _Pupil:
     student: str
     submission: Submission
     findings: dict[str, Finding] = field(default_factory=dict)
-    adapter: AdapterFiles | None = None
+    adapter: AdapterRef | None = None
     missing: dict[str, str] = field(default_factory=dict)
     """By evidence id, why its adapter could not be read although the checks could."""
 
@@ -116,9 +129,8 @@ def _take_in_all(
             pupils.append(_Pupil(submission.student, submission))
         except IntakeError as error:
             title = all_checks()[error.code].title
-            refused.append(
-                (entry, Finding(error.code, Outcome.FAIL, title, error.message, error.hint))
-            )
+            outcome = Outcome.REVIEW if error.code in _INSTRUCTORS else Outcome.FAIL
+            refused.append((entry, Finding(error.code, outcome, title, error.message, error.hint)))
         except Exception as error:  # our fault or the machine's: it must not stop the batch
             title = all_checks()["GRD001"].title
             text = (
@@ -146,13 +158,16 @@ def _register(pupil: _Pupil, assignment: Assignment, store: Store) -> None:
         try:
             path = locate(pupil.submission, assignment.deliverable(spec.adapter))
             if path is not None:
-                pupil.adapter = read_adapter(pupil.submission, path)
+                read = partial(read_adapter, pupil.submission, path)
+                adapter = read()
+                pupil.adapter = AdapterRef(adapter.digest, read)
+                effect = sketch(adapter)
         except Exception as error:  # a file that changed meanwhile must not stop the batch
             pupil.missing[spec.id] = f"{type(error).__name__}: {error}"
     if pupil.adapter is None:
         store.unregister(pupil.student)
     else:
-        store.register(pupil.student, pupil.submission.submitted_at, sketch(pupil.adapter))
+        store.register(pupil.student, pupil.submission.submitted_at, effect)
 
 
 def _passed(pupil: _Pupil, codes: Sequence[str]) -> bool:
@@ -231,8 +246,8 @@ def _not_taken_in(
     found: Found, first: Finding, assignment: Assignment, about: Mapping[str, Any]
 ) -> Result:
     """The result of what could not be taken in: no points for a fault of the student's, unknown
-    points for one of the machine's."""
-    behind = Outcome.SKIP if first.outcome is Outcome.FAIL else Outcome.ERROR
+    points for one of the machine's or the instructor's."""
+    behind = Outcome.SKIP if first.outcome is Outcome.FAIL else first.outcome
     rest = [
         Finding(code, behind, all_checks()[code].title, "The submission was not taken in.")
         for code in assignment.checks
@@ -255,7 +270,7 @@ def _not_taken_in(
 
 
 def _all_alike(scores: Sequence[Score], first: Finding) -> tuple[Score, ...]:
-    """Every criterion 0 behind a fail, unknown behind an error."""
+    """Every criterion 0 behind a fail, unknown behind an error or an open question."""
     points = 0.0 if first.outcome is Outcome.FAIL else None
     state = Status.PENDING_MANUAL if points is None else Status.FULLY_GRADED
     return tuple(replace(s, points=points, status=state, because=(first.code,)) for s in scores)
@@ -297,7 +312,7 @@ def rescored(result: Result, assignment: Assignment) -> Result:
         kept, first = result.findings, result.findings[0]
         scores, new_status = _all_alike(score(assignment, kept), first), _status_without_work(first)
     else:
-        kept = tuple(f for f in result.findings if f.code in assignment.checks)
+        kept = result.findings  # also those that this rubric does not read: another one may
         scores = score(assignment, kept)
         new_status = status(scores, kept)
     return replace(

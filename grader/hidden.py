@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grader.constants import QUESTION_FILE_MAX_BYTES
+from grader.constants import HIDDEN_MIN_QUESTIONS, QUESTION_FILE_MAX_BYTES
 from grader.errors import UsageError
 from grader.strict_json import StrictJsonError, loads
 from grader.topics import get_topic
@@ -106,6 +106,13 @@ def load_questions(path: Path, topic_name: str) -> QuestionSet:
         return _from_folder(questions_file, answers_file)
     guess = public_guess(topic_name)
     examples = [_example(line, f"{path}:{n}") for n, line in _lines(path)]
+    asked = [messages for messages, _ in examples]
+    if len(set(asked)) < len(asked):
+        raise UsageError(f"{path}: the same question stands there twice; each may count once.")
+    if len(asked) < HIDDEN_MIN_QUESTIONS:
+        raise UsageError(
+            f"{path}: {len(asked)} questions; at least {HIDDEN_MIN_QUESTIONS} are needed."
+        )
     width = len(str(len(examples)))
     ids = [f"q{i:0{width}d}" for i in range(1, len(examples) + 1)]
     return QuestionSet(

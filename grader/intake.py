@@ -1,10 +1,11 @@
 """From a path on the instructor's disk to a Submission: found, unpacked, checked, hashed.
 
 A path is one submission (a folder or a .zip) or a class folder. The instructor's record says which:
-a folder that holds `submissions.csv` is a class, whatever else a student put there, and one that the
-record beside it gives a time for is a submission. Without a record a folder is a class when it holds
-nothing but folders and .zip files (names that begin with a dot aside). In a class, a folder that
-holds a single .zip and nothing else stands for that .zip (so downloads of Moodle work as they are).
+a folder that holds `submissions.csv` is a class, whatever else a student put there, and one that
+the record beside it gives a time for is a submission. Without a record a folder is a class when it
+holds nothing but folders and .zip files (names that begin with a dot aside). In a class, a folder
+that holds a single .zip and nothing else stands for that .zip (so downloads of Moodle work as they
+are).
 """
 
 from __future__ import annotations

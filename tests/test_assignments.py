@@ -30,7 +30,7 @@ def assignment(request: pytest.FixtureRequest) -> Assignment:
 
 
 def graded(folder: Path, assignment: Assignment, store: Path, seed: int | None) -> Result:
-    questions = None if seed is None else make_hidden(assignment.topic, seed, 60)
+    questions = None if seed is None else make_hidden(assignment.topic, seed, 150)
     (result,) = course.grade([folder], assignment, questions, store, Silent()).results
     return result
 

@@ -325,3 +325,44 @@ def test_zip_and_folder_of_the_same_work_grade_alike(
         for path in (tmp_path / "f" / "same", tmp_path / "z" / "same.zip")
     )
     assert json.dumps(timeless(as_folder)) == json.dumps(timeless(as_zip))
+
+
+def test_a_copy_with_noise_waits_for_a_person(
+    assignment: Assignment, questions: QuestionSet, tmp_path: Path
+) -> None:
+    """Two percent of noise on every weight: not the same adapter, and no other training either."""
+    import numpy as np
+    from adapter_builder import config, pair, safetensors, write_adapter
+    from class_builder import LAYER
+
+    folder = tmp_path / "class"
+    write_student(folder / "first", 1)
+    write_student(folder / "noisy", 1)
+    rng = np.random.default_rng(1)
+    a, b = (rng.normal(0, 0.3, shape).astype(np.float32) for shape in ((2, 128), (128, 2)))
+    noise = np.random.default_rng(9)
+    a, b = ((m * (1 + noise.normal(0, 0.02, m.shape))).astype(np.float32) for m in (a, b))
+    weights = safetensors(pair(a, b, LAYER), {"format": "pt"})
+    write_adapter(
+        folder / "noisy" / "adapter", weights=weights, settings=config(target_modules=[LAYER])
+    )
+    times = ["student,submitted_at", "first,2026-03-01T12:00:00", "noisy,2026-03-02T12:00:00"]
+    (folder / "submissions.csv").write_text("\n".join(times) + "\n")
+    first, noisy = course.grade([folder], assignment, None, tmp_path / "e.sqlite", Silent()).results
+    assert outcome(first, "INT001") is Outcome.PASS
+    assert outcome(noisy, "INT001") is Outcome.REVIEW
+
+
+def test_two_folders_of_one_student_wait_for_the_instructor(
+    assignment: Assignment, tmp_path: Path
+) -> None:
+    import shutil
+
+    write_student(tmp_path / "class" / "twice", 1)
+    shutil.make_archive(str(tmp_path / "class" / "twice"), "zip", tmp_path / "class" / "twice")
+    (result,) = course.grade(
+        [tmp_path / "class"], assignment, None, tmp_path / "e.sqlite", Silent()
+    ).results
+    assert result.findings[0].code == "LAY115"
+    assert result.status is Status.PENDING_MANUAL
+    assert (result.total.lower, result.total.upper) == (0, 100)

@@ -78,11 +78,12 @@ def test_a_hidden_set_is_never_overwritten(tmp_path: Path) -> None:
 )
 def test_an_instructors_own_jsonl_is_a_hidden_set(tmp_path: Path, line: dict[str, object]) -> None:
     path = tmp_path / "mine.jsonl"
-    path.write_text(json.dumps(line) + "\n\n" + json.dumps(line) + "\n")
+    texts = [json.dumps(line).replace("Chad", f"Chad {i}") for i in range(12)]
+    path.write_text("\n\n".join(texts) + "\n")
     questions = load_questions(path, "educational-qa")
     assert [q.messages[-1] for q in questions.questions] == [
-        ("user", "What is the capital of Chad?")
-    ] * 2
+        ("user", f"What is the capital of Chad {i}?") for i in range(12)
+    ]
     assert set(questions.answers.values()) == {"N'Djamena"}
     assert set(questions.guesses.values()) == {public_guess("educational-qa")}
 
@@ -151,3 +152,14 @@ def test_the_public_test_set_asks_about_the_topics_public_subjects() -> None:
     topic = get_topic("educational-qa")
     asked = {q.messages[-1][1] for q in public_test("educational-qa").questions}
     assert asked == {e.question for e in topic.public("test")}
+
+
+def test_a_question_counts_once_and_a_few_questions_are_no_test(tmp_path: Path) -> None:
+    lines = [json.dumps({"question": f"What is {i}?", "answer": str(i)}) for i in range(12)]
+    path = tmp_path / "mine.jsonl"
+    path.write_text("\n".join([*lines, lines[0]]))
+    with pytest.raises(UsageError, match="twice"):
+        load_questions(path, "educational-qa")
+    path.write_text("\n".join(lines[:9]))
+    with pytest.raises(UsageError, match="at least 10"):
+        load_questions(path, "educational-qa")

@@ -59,7 +59,7 @@ def improves_on_hidden_questions(ctx: Context) -> Verdict:
     }
     reference = "guessing the most frequent answer" if guessing else "the bare base"
     found = (
-        f"Exact match on {gain.n} hidden questions: {mean(after):.0%} with the adapter, "
+        f"Exact match on {gain.n} held-out questions: {mean(after):.0%} with the adapter, "
         f"{mean(before):.0%} without it, {mean(guess):.0%} by guessing. "
         f"Gain over {reference}: {gain.delta:+.0%} (95 % interval {gain.low95:+.0%} to "
         f"{gain.high95:+.0%}, exact McNemar p = {gain.p_value:.2g})."

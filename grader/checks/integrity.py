@@ -14,7 +14,7 @@ from grader.checks.registry import (
     needs_review,
     passed,
 )
-from grader.constants import COPY_COSINE
+from grader.constants import COPY_COSINE, NEAR_COPY_COSINE
 from grader.intake import locate
 from grader.predict.adapter_files import read_adapter, sketch
 
@@ -37,30 +37,38 @@ def adapter_is_not_a_copy(context: Context) -> Verdict:
     if folder is None:
         raise ValueError("ADP010 passed without an adapter folder")
     mine = sketch(read_adapter(context.submission, folder))
-    same = [
-        mate
+    alike = [
+        (mate, _cosine(mine, mate.sketch))
         for mate in context.classmates
-        if mate.student != context.submission.student and _cosine(mine, mate.sketch) >= COPY_COSINE
+        if mate.student != context.submission.student
     ]
-    if not same:
+    near = [mate for mate, cosine in alike if cosine >= NEAR_COPY_COSINE]
+    if not near:
         return passed(_ORIGINAL)
-    return _of_equals(context.submission.submitted_at, same)
+    same = all(cosine >= COPY_COSINE for mate, cosine in alike if mate in near)
+    return _of_equals(context.submission.submitted_at, near, same)
 
 
-def _of_equals(submitted_at: str | None, same: Sequence[Classmate]) -> Verdict:
-    """The verdict on an adapter that these classmates' adapters equal."""
-    names = ", ".join(f"{m.student} ({m.submitted_at or 'time not known'})" for m in same)
-    note = f"Same effect as the adapter of: {names}. This one: {submitted_at or 'time not known'}."
+def _of_equals(submitted_at: str | None, near: Sequence[Classmate], same: bool) -> Verdict:
+    """The verdict on an adapter that these classmates' adapters equal, or nearly equal."""
+    names = ", ".join(f"{m.student} ({m.submitted_at or 'time not known'})" for m in near)
+    alike = "Same effect as" if same else "Nearly the same effect as"
+    note = f"{alike} the adapter of: {names}. This one: {submitted_at or 'time not known'}."
     mine = _time(submitted_at)
-    theirs = [_time(mate.submitted_at) for mate in same]
-    if mine is not None and any(other is not None and other < mine for other in theirs):
+    theirs = [_time(mate.submitted_at) for mate in near]
+    later = mine is not None and any(other is not None and other < mine for other in theirs)
+    if later and same:
         return failed(
             "This adapter has the same effect on the base as one that was handed in earlier.",
             "Train with your own seed and data. If you both ran the kit with the same seed, tell "
             "your instructor.",
             note=note,
         )
-    if mine is not None and all(other is not None and mine < other for other in theirs):
+    if (
+        mine is not None
+        and not later
+        and all(other is not None and mine < other for other in theirs)
+    ):
         return passed(_ORIGINAL)  # word for word as without a copy: it changes no other result
     return needs_review("Your instructor looks at where this adapter comes from.", note=note)
 

@@ -64,10 +64,11 @@ def enough_parts_are_complete(context: Context) -> Verdict:
     """
     asked, complete = _parts_asked(context.assignment), _complete_parts(context)
     if len(complete) >= asked:
-        return passed(f"{len(complete)} parts are complete.")
+        return passed(f"Complete: {len(complete)} of {len(context.assignment.parts)} parts.")
     listed = f" ({', '.join(complete)})" if complete else ""
     return failed(
-        f"{len(complete)} parts are complete{listed}; the assignment asks for {asked}.",
+        f"Complete: {len(complete)} of {len(context.assignment.parts)} parts{listed}; "
+        f"the assignment asks for {asked}.",
         "Complete another part; the findings on each part say what is missing.",
     )
 

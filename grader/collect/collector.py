@@ -40,13 +40,21 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterRef:
+    """An adapter that passed its checks. It is read when it runs: a class of them may not fit."""
+
+    digest: str
+    read: Callable[[], AdapterFiles]
+
+
+@dataclass(frozen=True, slots=True)
 class Want:
     """One evidence that one student's grading needs."""
 
     student: str
     id: str
     key: str
-    adapter: AdapterFiles | None
+    adapter: AdapterRef | None
 
 
 @dataclass(slots=True)
@@ -59,7 +67,7 @@ class Collected:
 
 
 def prediction_key(
-    assignment: Assignment, questions: QuestionSet, adapter: AdapterFiles | None, device: str
+    assignment: Assignment, questions: QuestionSet, adapter: AdapterRef | None, device: str
 ) -> str:
     """Hash of all that determines the answers of a base with an adapter to a question set."""
     inputs = {
@@ -140,7 +148,7 @@ def _reason(error: Exception) -> str:
 
 
 def _predict(engine: Engine, want: Want, questions: QuestionSet) -> Evidence:
-    predictions = engine.predict(want.adapter)
+    predictions = engine.predict(want.adapter.read() if want.adapter is not None else None)
     asked = {q.id: q.messages[-1][1] for q in questions.questions}
     answers: list[dict[str, Any]] = [
         {

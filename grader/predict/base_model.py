@@ -100,7 +100,7 @@ def load_base(base: BaseModel, device: str = "cpu") -> LoadedBase:
     folder = base_folder(base)
     dtype = torch.float32 if device == "cpu" else "auto"
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, local_files_only=True, trust_remote_code=False
+        folder, dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True
     )
     tokenizer = AutoTokenizer.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False, padding_side="left"

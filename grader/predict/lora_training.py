@@ -19,7 +19,7 @@ import torch
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 from peft import LoraConfig, get_peft_model  # noqa: E402
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
 ALL_LINEAR: Final = (
     "q_proj",
