@@ -64,6 +64,19 @@ def needs_models(error: ImportError) -> UsageError:
     )
 
 
+_ANSWERING = (
+    "config",
+    "generation_config",
+    "tokenizer",
+    "special_tokens",
+    "added_tokens",
+    "chat_template",
+    "vocab",
+    "merges",
+    "model",
+)
+
+
 @cache
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:  # in pieces: a hub model's weights are gigabytes
@@ -75,7 +88,7 @@ def base_digest(folder: Path) -> str:
     """sha256 over the names and contents of the files that decide what the base answers."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.suffix in (".json", ".safetensors", ".jinja", ".model", ".txt"):
+        if path.name.startswith(_ANSWERING):  # not its card, nor what was measured of it
             digest.update(path.name.encode() + b"\0")
             digest.update(bytes.fromhex(_sha256(path)))
     return digest.hexdigest()
