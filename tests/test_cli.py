@@ -208,3 +208,29 @@ def test_the_graders_own_failure_is_never_taken_for_a_students(error: str) -> No
     )
     assert done.returncode == 3, done.stderr
     assert ("No space left" in done.stderr) or ("oops" in done.stderr)
+
+
+def test_a_check_that_raises_ends_with_exit_three_and_everyone_is_graded(
+    graded: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, out = graded
+    code = (
+        "import sys\n"
+        "from dataclasses import replace\n"
+        "from grader.checks import all, registry\n"
+        "from grader.cli import main\n"
+        "def raises(context): raise RuntimeError('a fault of ours')\n"
+        "check = registry._CHECKS['LAY041']\n"
+        "registry._CHECKS['LAY041'] = replace(check, function=raises)\n"
+        f"sys.argv = ['finegrade', 'grade', {str(folder)!r}, '--hidden',\n"
+        f"            {str(out.parent / 'hidden')!r}, '--out', {str(tmp_path / 'out')!r}]\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "The grader failed on" in done.stderr
+    rows = (tmp_path / "out" / "gradebook.csv").read_text().splitlines()
+    assert len(rows) == 1 + 5
+    result = json.loads((tmp_path / "out" / "students" / "good-1" / "result.json").read_text())
+    reflection = next(c for c in result["criteria"] if c["id"] == "reflection")
+    assert (result["status"], reflection["points"]) == ("PendingManual", None)
