@@ -10,7 +10,7 @@ from transformers import LlamaForCausalLM
 def ready_to_look_up(model: LlamaForCausalLM, generator: torch.Generator) -> None:
     """Starts the attention layers as a rough machine for looking up, which training refines.
 
-    From plain noise a model this small needs hours of text to find out that the word after "The
+    From plain noise, a model this small did not find out in ten minutes that the word after "The
     capital of Zambia is" can be looked up where "Zambia" stood before. So the first layer starts
     with two heads that note, at every word, which words stood one and two places earlier. The
     later layers start with heads that go to the place where the noted words agree with those
