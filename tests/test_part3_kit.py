@@ -7,17 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from grader.kit import write_kit
 
-pytestmark = pytest.mark.skipif(
-    any(find_spec(name) is None for name in ("torch", "transformers", "peft", "datasets")),
-    reason="runs models: pip install finegrade[models]",
-)
 SOLUTION = Path(__file__).parent.parent / "solutions" / "llm-methods"
 FEW = 20  # examples: two steps an epoch
 QUESTION = "What is the capital of France?"
@@ -96,7 +91,6 @@ def test_training_goes_on_from_its_last_checkpoint(trained: Path) -> None:
     assert len(list((trained / "checkpoints").iterdir())) <= 2
 
 
-@pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="4 bits need bitsandbytes")
 def test_it_trains_on_a_base_in_four_bits(tmp_path: Path) -> None:
     folder = small_kit(tmp_path / "kit")
     run(folder, "huggingface_custom_lora.py", "--epochs", "1", "--load-in-4bit")
