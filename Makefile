@@ -1,5 +1,5 @@
 # make demo: set up everything and grade a sample class.  make test: set up and run all tests.
-.PHONY: help setup demo test lint bench course-model course-model-card
+.PHONY: help setup demo test lint bench fuzz course-model course-model-card
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -27,9 +27,15 @@ lint: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-# make bench: our engine beside peft's, timed in one run.
+# make bench: our engine beside peft, and data checks beside orjson and jsonschema, timed in one run.
 bench: setup
 	@$(BIN)/python scripts/bench.py
+	@$(BIN)/python scripts/bench_data.py
+
+# make fuzz: ten minutes of arbitrary bytes against the data checks.
+fuzz: setup
+	@$(BIN)/pip install --quiet --disable-pip-version-check "atheris>=3"
+	@$(BIN)/python scripts/fuzz_data_check.py --seconds 600
 
 # make course-model: train both checkpoints that ship again, from nothing.
 course-model: setup

@@ -21,6 +21,7 @@ from grader.model import (
     BaseModel,
     Category,
     Criterion,
+    DataSpec,
     Deliverable,
     EvidenceSpec,
     Part,
@@ -89,11 +90,18 @@ def _assignment(document: Any, name: str) -> Assignment:
         ),
         criteria=tuple(_criterion(c) for c in document["criteria"]),
         digest=hashlib.sha256(canonical.encode()).hexdigest(),
+        data=_data(document.get("data")),
     )
     problems = _inconsistencies(assignment)
     if problems:
         raise AssignmentError(f"{name}: {'; '.join(problems)}")
     return assignment
+
+
+def _data(d: dict[str, Any] | None) -> DataSpec | None:
+    if d is None:
+        return None
+    return DataSpec(d["deliverable"], d["kind"], d["min_examples"], tuple(d.get("errors", ())))
 
 
 def _criterion(c: dict[str, Any]) -> Criterion:
@@ -137,6 +145,8 @@ def _inconsistencies(a: Assignment) -> list[str]:
         for e in a.evidence
         if e.adapter is not None and e.adapter not in deliverables
     ]
+    if a.data is not None and a.data.deliverable not in deliverables:
+        problems.append(f"data names {a.data.deliverable!r}, which is not a deliverable")
     for c in a.criteria:
         if c.category not in categories:
             problems.append(f"criterion {c.id!r} names category {c.category!r}, which is unknown")

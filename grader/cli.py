@@ -6,26 +6,26 @@ grader failed on something. Results go to stdout, progress and errors to stderr.
 
 from __future__ import annotations
 
+import io
 import json
 import secrets
 import sys
 import traceback
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from grader import __version__
+from grader.cli_common import Format, FormatOption, RichProgress, complain, console
+from grader.cli_data import data_app
 from grader.constants import HIDDEN_MIN_QUESTIONS, HIDDEN_QUESTIONS
 from grader.errors import FinegradeError, GraderFault, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
-    from grader.model import Result
+    from grader.model import Finding, Result
 
 # Heavy modules (scipy, matplotlib, torch) are imported inside the commands that need them, so
 # that --help and the light commands start fast.
@@ -39,20 +39,12 @@ app = typer.Typer(
 )
 hidden_app = typer.Typer(help="Hidden question sets.", no_args_is_help=True)
 app.add_typer(hidden_app, name="hidden")
-
-
-class Format(StrEnum):
-    """How results are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-    GITHUB = "github"
+app.add_typer(data_app, name="data")
 
 
 AssignmentOption = Annotated[
     str, typer.Option("--assignment", "-a", help="An assignment's id, or the path of its YAML.")
 ]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print the results.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="Where models run: cpu or cuda.")]
 
 
@@ -103,18 +95,15 @@ def check(
             loaded,
             public_test(loaded.topic) if run else None,
             Path(work) / "evidence.sqlite",
-            _progress(),
+            RichProgress(),
             device=device,
         )
     for result in graded.results:
         _print_findings(result, format)
-    outcomes = [finding.outcome for result in graded.results for finding in result.findings]
-    if format is Format.TEXT:
-        from grader.model import Outcome
-
-        if Outcome.FAIL not in outcomes and Outcome.ERROR not in outcomes:
-            typer.echo("All public checks passed; hidden tests run at grading.")
-    raise typer.Exit(_exit_code(outcomes))
+    code = _exit_code([finding for result in graded.results for finding in result.findings])
+    if format is Format.TEXT and code == 0:
+        typer.echo("All public checks passed; hidden tests run at grading.")
+    raise typer.Exit(code)
 
 
 @hidden_app.command("make")
@@ -161,7 +150,7 @@ def grade(
     loaded = course.load(assignment)
     check_places(out, hidden, paths, loaded.id)
     questions = load_questions(hidden, loaded.topic)
-    graded = course.grade(paths, loaded, questions, prepare(out), _progress(), device=device)
+    graded = course.grade(paths, loaded, questions, prepare(out), RichProgress(), device=device)
     for result in graded.results:
         write_student(out, loaded, result)
     write_class(out, loaded)
@@ -206,25 +195,31 @@ def rescore(
     elif not changed:
         typer.echo(f"{len(after)} results scored again; no points changed.")
     else:
-        _console().print(changes_table(changed))
+        console().print(changes_table(changed))
 
 
 @app.command()
 def explain(
-    code: Annotated[str, typer.Argument(help="A check's code, such as ADP005.")],
+    code: Annotated[str, typer.Argument(help="A check's code, such as ADP005 or JSL204.")],
 ) -> None:
-    """What a check claims, why, and how to mend a failure."""
+    """What a check or a rule on training data claims, why, and how to mend a failure."""
     from grader.checks import all as _  # noqa: F401  (registers every check)
     from grader.checks.registry import all_checks
+    from grader.training_data.rules import RULES
 
-    checks = all_checks()
-    found = checks.get(code.upper())
+    checks, wanted = all_checks(), code.upper()
+    found = RULES.get(wanted) or checks.get(wanted)
     if found is None:
-        families = ", ".join(sorted({c[:3] for c in checks}))
+        families = ", ".join(sorted({c[:3] for c in (*checks, *RULES)}))
         raise UsageError(f"There is no check {code}. Families: {families}, with three digits.")
-    measures = f"\n\nMeasures: {', '.join(found.measures)}" if found.measures else ""
-    text = f"{found.code}  {found.title}\n\nWhy: {found.why}\n\nFix: {found.fix}{measures}"
-    _console().print(text, highlight=False, markup=False)
+    text = f"{found.code}  {found.title}\n\nWhy: {found.why}\n\nFix: {found.fix}"
+    if wanted in RULES:
+        rule = RULES[wanted]
+        text += f"\n\nAsked for by: {rule.source} ({rule.severity})"
+        text += f'\n\nOpenAI\'s service says: "{rule.service}"' if rule.service else ""
+    elif measures := checks[wanted].measures:
+        text += f"\n\nMeasures: {', '.join(measures)}"
+    console().print(text, highlight=False, markup=False)
 
 
 @app.command()
@@ -234,7 +229,7 @@ def demo(
     """Train a sample class of adapters, and grade it."""
     from grader.demo import run_demo
 
-    made = run_demo(out, _progress())
+    made = run_demo(out, RichProgress())
     _print_gradebook(made.results, Format.TEXT)
     typer.echo(
         f"Rank correlation of known quality and Part 3 points: {made.spearman:.2f} "
@@ -242,62 +237,6 @@ def demo(
     )
     typer.echo(f"Class page:      {made.class_page}\nA student's page: {made.student_page}")
     typer.echo(f"Grade it again:   {made.grade_command}")
-
-
-def _progress() -> _RichProgress:
-    return _RichProgress()
-
-
-class _RichProgress:
-    """Draws one bar a stage on stderr, with the time left; plain lines where no one watches."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self._console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[label]}", markup=False),
-            console=self._console,
-        )
-        self._task = self._bar.add_task("", total=0, label="", visible=False)
-        self._total = self._done = 0
-
-    def start(self, stage: str, total: int) -> None:
-        """Begin a stage of `total` steps."""
-        self._total, self._done = total, 0
-        if not self._console.is_terminal:
-            self._console.print(f"{stage}: {total}", markup=False, highlight=False)
-            return
-        self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(stage, total=total, label="")
-        self._bar.start()
-
-    def step(self, label: str) -> None:
-        """Note that one step is done."""
-        from grader.report.text import clean
-
-        self._done += 1
-        if self._console.is_terminal:
-            self._bar.update(self._task, advance=1, label=clean(label, 40))
-            if self._done >= self._total:
-                self._bar.stop()
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console()
 
 
 def _print_gradebook(results: Sequence[Result], format: Format) -> None:
@@ -310,7 +249,7 @@ def _print_gradebook(results: Sequence[Result], format: Format) -> None:
         for result in results:
             _print_findings(result, format)
     else:
-        _console().print(gradebook_table(results))
+        console().print(gradebook_table(results))
 
 
 def _print_findings(result: Result, format: Format) -> None:
@@ -324,7 +263,7 @@ def _print_findings(result: Result, format: Format) -> None:
         for line in annotations(result.findings):
             typer.echo(line)
     else:
-        _console().print(findings_table(result.findings))
+        console().print(findings_table(result.findings))
 
 
 def _has_error(result: Result) -> bool:
@@ -333,28 +272,35 @@ def _has_error(result: Result) -> bool:
     return any(finding.outcome is Outcome.ERROR for finding in result.findings)
 
 
-def _exit_code(outcomes: Sequence[str]) -> int:
-    if "error" in outcomes:
+def _exit_code(findings: Sequence[Finding]) -> int:
+    """What did not hold decides; warnings and notes leave the code at 0."""
+    from grader.model import Outcome, Severity
+
+    if any(finding.outcome is Outcome.ERROR for finding in findings):
         return 3
-    return 1 if "fail" in outcomes else 0
+    failed = [finding for finding in findings if finding.outcome is Outcome.FAIL]
+    return 1 if any(finding.severity is Severity.ERROR for finding in failed) else 0
 
 
 def main() -> None:
     """Entry point: finegrade's own errors become one clear line and an exit code."""
+    # A pipe or an old terminal that is not UTF-8 gets "?" for what it cannot show.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         app()
     except UsageError as error:
-        typer.echo(f"finegrade: {error}", err=True)
+        complain(f"finegrade: {error}")
         sys.exit(2)
     except GraderFault as error:
-        typer.echo(f"finegrade: {error}", err=True)
+        complain(f"finegrade: {error}")
         sys.exit(3)
     except FinegradeError as error:
-        typer.echo(f"finegrade: {error}", err=True)
+        complain(f"finegrade: {error}")
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written
         place = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"finegrade: {place}{error.strerror or error}.", err=True)
+        complain(f"finegrade: {place}{error.strerror or error}.")
         sys.exit(3)
     except Exception:  # ours: Python's own exit code, 1, would say that findings failed
         traceback.print_exc()

@@ -26,6 +26,8 @@ CONFIDENCE: Final = 0.95
 SKETCH_SIZE: Final = 256  # numbers kept of an adapter's effect to tell a copy
 COPY_COSINE: Final = 0.9999  # rescaled or rounded copies stay above this
 NEAR_COPY_COSINE: Final = 0.95  # a copy with noise; honest trainings on the same data reach 0.5
+LEAK_MIN_QUESTIONS: Final = 3  # one or two hidden questions in own data are met by chance
+LEAK_SHARE: Final = 0.05  # of all hidden questions; honest data on the same topic stays far below
 
 # --- names -------------------------------------------------------------------------------------
 COURSE_MODEL: Final = "course-model"  # the base that ships with the project
@@ -36,7 +38,7 @@ CLAIM_TOLERANCE: Final = 0.10  # beyond chance: public and hidden questions are 
 
 # --- intake ------------------------------------------------------------------------------------
 JSON_MAX_DEPTH: Final = 32  # real configs and records stay below 10; far from Python's own limit
-JSON_MAX_INTEGER_DIGITS: Final = 18  # fits a signed 64-bit integer in every language
+JSON_MAX_INTEGER: Final = 2**63 - 1  # what every language can hold
 INTAKE_MAX_FILES: Final = 2_000  # an honest submission has fewer than 100
 INTAKE_MAX_FILE_BYTES: Final = 512 * MIB  # a rank-64 adapter of a 7B model is about 320 MiB
 INTAKE_MAX_TOTAL_BYTES: Final = 1024 * MIB  # the adapter, its data, and room to spare
@@ -84,3 +86,17 @@ NEW_STATEMENTS_REVIEW_FROM: Final = 5  # fewer are an edit of the example, more 
 
 # --- starter kits ------------------------------------------------------------------------------
 KIT_LINE_CHARACTERS: Final = 100  # a stub that is longer goes on three lines, as the project's code
+
+# --- training data -----------------------------------------------------------------------------
+DATA_MAX_FILE_BYTES: Final = 512 * MIB  # what the service takes at upload
+DATA_MAX_LINE_BYTES: Final = 16 * MIB  # one image of 10 MB takes 13.4 MB in base64
+DATA_MAX_DEPTH: Final = 64  # levels of JSON: the parameters of a tool are a schema of their own
+DATA_BLOCK_BYTES: Final = 256 * 1024  # read at once: in the processor's cache, few calls
+DATA_MIN_EXAMPLES: Final = 10  # what the service asks for
+DATA_KEPT_FAULTS: Final = 1_000  # of each code, with their places; all are counted
+DATA_MAX_FAULTS: Final = 200_000  # of lines; then reading stops: some seconds, more than help
+DATA_MAX_NAME_CHARACTERS: Final = 64  # of "name" in a message and of a function
+DATA_MAX_TOOLS: Final = 128  # functions that one example may declare
+DATA_MAX_IMAGES: Final = 10  # in one example
+DATA_MAX_IMAGE_BYTES: Final = 10_000_000
+DATA_MAX_IMAGE_EXAMPLES: Final = 50_000  # in one file

@@ -18,8 +18,9 @@ from typing import Any
 
 from grader.constants import HIDDEN_MIN_QUESTIONS, QUESTION_FILE_MAX_BYTES
 from grader.errors import UsageError
-from grader.strict_json import StrictJsonError, loads
 from grader.topics import get_topic
+from grader.training_data.json_lines import LineError, decode
+from grader.training_data.reader import Unreadable, lines, open_data
 
 Messages = tuple[tuple[str, str], ...]
 """(role, content) pairs, the last one from the user."""
@@ -79,14 +80,14 @@ def write_hidden(questions: QuestionSet, topic: str, seed: int, out: Path) -> No
         for q in questions.questions
     ]
     about = {"schema": "finegrade/hidden/v1", "topic": topic, "seed": seed, "n": len(rows)}
-    for name, lines in (
+    for name, written in (
         ("questions.jsonl", rows),
         ("answers.jsonl", answers),
         ("hidden.json", [about]),
     ):
         path = out / name
         path.touch(mode=0o600)
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in written)
         path.write_text(text, encoding="utf-8")
 
 
@@ -166,19 +167,19 @@ def _from_folder(questions_file: Path, answers_file: Path) -> QuestionSet:
 def _lines(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
     """(1-based line number, object) of each non-blank line."""
     try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= QUESTION_FILE_MAX_BYTES else b""
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
+        with open_data(path) as file:
+            size = file.seek(0, 2)
+    except Unreadable as error:
+        raise UsageError(f"{path}: {error}.") from error
     if size > QUESTION_FILE_MAX_BYTES:
         raise UsageError(f"{path}: {size} bytes; at most {QUESTION_FILE_MAX_BYTES} are read.")
     found = False
-    for n, raw in enumerate(data.split(b"\n"), 1):
+    for n, raw in lines(path):
         if not raw.strip():
             continue
         try:
-            line = loads(raw, max_bytes=QUESTION_FILE_MAX_BYTES)
-        except StrictJsonError as error:
+            line = decode(raw)
+        except LineError as error:
             raise UsageError(f"{path}:{n}: {error.message}") from error
         _need(isinstance(line, dict), f"{path}:{n}", "a JSON object")
         found = True

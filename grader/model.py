@@ -118,6 +118,20 @@ class Deliverable:
 
 
 @dataclass(frozen=True, slots=True)
+class DataSpec:
+    """What an assignment asks of a deliverable that is training data.
+
+    `kind` is as in `finegrade data check --kind`. `errors` are codes of warnings that this
+    assignment treats as errors.
+    """
+
+    deliverable: str
+    kind: str
+    min_examples: int
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One part of an assignment; a student may be allowed to leave some out."""
 
@@ -221,6 +235,7 @@ class Assignment:
     categories: tuple[Category, ...]
     criteria: tuple[Criterion, ...]
     digest: str
+    data: DataSpec | None = None
 
     @property
     def max_points(self) -> float:

@@ -11,19 +11,39 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
-from grader.constants import JSON_MAX_DEPTH, JSON_MAX_INTEGER_DIGITS
+from grader.constants import JSON_MAX_DEPTH, JSON_MAX_INTEGER
 from grader.errors import FinegradeError
 
 
-class StrictJsonError(FinegradeError):
-    """The bytes are not strict JSON. `message` says why, `line` is the 1-based line."""
+class Problem(StrEnum):
+    """What makes bytes no strict JSON."""
 
-    def __init__(self, message: str, line: int) -> None:
+    SIZE = "size"
+    ENCODING = "encoding"
+    NUL = "nul"
+    SURROGATE = "surrogate"
+    KEY_TWICE = "key twice"
+    NOT_FINITE = "not finite"
+    INTEGER = "integer"
+    DEPTH = "depth"
+    SYNTAX = "syntax"
+
+
+class StrictJsonError(FinegradeError):
+    """The bytes are not strict JSON. `message` says why, `line` is the 1-based line.
+
+    `position` is the 0-based character at which the text stops being JSON, for Problem.SYNTAX.
+    """
+
+    def __init__(self, problem: Problem, message: str, line: int, position: int = 0) -> None:
         super().__init__(f"line {line}: {message}")
+        self.problem = problem
         self.message = message
         self.line = line
+        self.position = position
 
 
 # Every alternative runs once over its text (possessive), so hostile input takes linear time. A
@@ -34,10 +54,11 @@ _TOKEN = re.compile(
     | (?P<open>[\[{])
     | (?P<close>[\]}])
     | (?P<number>-?[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+)
-    | (?P<constant>NaN|Infinity)
+    | (?P<constant>-?(?:NaN|Infinity))
     """,
     re.VERBOSE | re.DOTALL,
 )
+_INTEGER_CHARACTERS = 20  # of the longest one that may fit; int() is slow on very long ones
 _IS_KEY = re.compile(r"[ \t\n\r]*+:")
 _HARD_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
@@ -47,32 +68,40 @@ def loads(data: bytes, *, max_bytes: int, max_depth: int = JSON_MAX_DEPTH) -> An
 
     Raises StrictJsonError, and nothing else, for: more than `max_bytes` bytes, containers nested
     deeper than `max_depth`, a byte order mark, invalid UTF-8, NUL, lone surrogates, equal keys in
-    one object, NaN and infinities (also by overflow), integers of more than 18 digits, and
+    one object, NaN and infinities (also by overflow), integers beyond 64 bits, and
     anything that is not JSON.
     """
     if len(data) > max_bytes:
-        raise StrictJsonError(f"{len(data)} bytes; at most {max_bytes} are read", 1)
+        message = f"{len(data)} bytes; at most {max_bytes} are read"
+        raise StrictJsonError(Problem.SIZE, message, 1)
     text = _decoded(data)
     for token in _tokens(text, max_depth):
         _refuse_token(token, text)
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        message = f"not valid JSON at column {error.colno}: {error.msg}"
-        raise StrictJsonError(message, error.lineno) from None
+        raise _syntax_error(error) from None
+
+
+def fits_64_bits(number: int) -> bool:
+    """Whether every language can hold the integer."""
+    return -JSON_MAX_INTEGER - 1 <= number <= JSON_MAX_INTEGER
 
 
 def _decoded(data: bytes) -> str:
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise StrictJsonError("starts with a byte order mark; save it as UTF-8 without BOM", 1)
+        message = "starts with a byte order mark; save it as UTF-8 without BOM"
+        raise StrictJsonError(Problem.ENCODING, message, 1)
     nul = data.find(b"\0")
     if nul >= 0:
-        raise StrictJsonError("holds a NUL byte", data.count(b"\n", 0, nul) + 1)
+        line = data.count(b"\n", 0, nul) + 1
+        raise StrictJsonError(Problem.NUL, "holds a NUL byte", line)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise StrictJsonError("not valid UTF-8; save it as UTF-8", line) from None
+        message = "not valid UTF-8; save it as UTF-8"
+        raise StrictJsonError(Problem.ENCODING, message, line) from None
 
 
 def _tokens(text: str, max_depth: int) -> Iterator[re.Match[str]]:
@@ -87,7 +116,9 @@ def _tokens(text: str, max_depth: int) -> Iterator[re.Match[str]]:
         if token.lastgroup == "open":
             keys.append(set())
             if len(keys) > max_depth:
-                raise _fault(text, token, f"nested more than {max_depth} levels deep")
+                raise _fault(
+                    text, token, Problem.DEPTH, f"nested more than {max_depth} levels deep"
+                )
         elif token.lastgroup == "close":
             if not keys:
                 return
@@ -95,27 +126,28 @@ def _tokens(text: str, max_depth: int) -> Iterator[re.Match[str]]:
         elif token.lastgroup == "string" and keys and _IS_KEY.match(text, token.end()):
             key = _string(token.group())
             if key in keys[-1]:
-                raise _fault(text, token, f"the key {token.group()[:80]} appears twice")
+                raise _fault(
+                    text, token, Problem.KEY_TWICE, f"the key {token.group()[:80]} appears twice"
+                )
             keys[-1].add(key)
 
 
 def _refuse_token(token: re.Match[str], text: str) -> None:
     word = token.group()
     if token.lastgroup == "constant":
-        raise _fault(text, token, f"{word} is not a JSON number")
+        raise _fault(text, token, Problem.NOT_FINITE, f"{word} is not a JSON number")
     if token.lastgroup == "number":
         if word.lstrip("-").isdigit():
-            if len(word.lstrip("-")) > JSON_MAX_INTEGER_DIGITS:
-                limit = JSON_MAX_INTEGER_DIGITS
-                raise _fault(text, token, f"an integer of more than {limit} digits")
+            if len(word) > _INTEGER_CHARACTERS or not fits_64_bits(int(word)):
+                raise _fault(text, token, Problem.INTEGER, "an integer of more than 64 bits")
         elif math.isinf(float(word)):
-            raise _fault(text, token, "a number too large to be represented")
+            raise _fault(text, token, Problem.NOT_FINITE, "a number too large to be represented")
     if token.lastgroup == "string" and _HARD_ESCAPE.search(word):
         value = _string(word)
         if "\0" in value:
-            raise _fault(text, token, "a string holds a NUL character")
+            raise _fault(text, token, Problem.NUL, "a string holds a NUL character")
         if any("\ud800" <= character <= "\udfff" for character in value):
-            raise _fault(text, token, "a string holds half of a surrogate pair")
+            raise _fault(text, token, Problem.SURROGATE, "a string holds half of a surrogate pair")
 
 
 def _string(token: str) -> str:
@@ -128,5 +160,17 @@ def _string(token: str) -> str:
         return token
 
 
-def _fault(text: str, token: re.Match[str], message: str) -> StrictJsonError:
-    return StrictJsonError(message, text.count("\n", 0, token.start()) + 1)
+def _fault(text: str, token: re.Match[str], problem: Problem, message: str) -> StrictJsonError:
+    """What is wrong at this token, or before it, if the text is no JSON there already."""
+    before = text[: token.start()].rstrip(" \t\n\r")
+    try:
+        json.loads(before)
+    except json.JSONDecodeError as error:
+        if error.pos < len(before):  # elsewhere than at its end, where it was cut
+            return _syntax_error(error)
+    return StrictJsonError(problem, message, text.count("\n", 0, token.start()) + 1)
+
+
+def _syntax_error(error: json.JSONDecodeError) -> StrictJsonError:
+    message = f"not valid JSON at column {error.colno}: {error.msg}"
+    return StrictJsonError(Problem.SYNTAX, message, error.lineno, error.pos)

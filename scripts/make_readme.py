@@ -1,4 +1,4 @@
-"""Writes the generated parts of README.md: the command reference and the table of checks.
+"""Writes the generated parts of README.md: the command reference, the checks, the rules.
 
 Run from the repository root: python scripts/make_readme.py
 """
@@ -14,6 +14,7 @@ from typer.main import get_command
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.registry import all_checks
 from grader.cli import app
+from grader.training_data.rules import RULES
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -46,15 +47,24 @@ def _commands(command: Any, path: tuple[str, ...]) -> list[tuple[tuple[str, ...]
 
 
 def checks_table() -> str:
-    """One row a check, with its claim."""
+    """One row a check, with its claim; rules on training data have a table of their own."""
     rows = ["| Code | Claim |", "|---|---|"]
-    rows += [f"| `{check.code}` | {check.title} |" for check in all_checks().values()]
+    checks = [check for check in all_checks().values() if check.code not in RULES]
+    rows += [f"| `{check.code}` | {check.title} |" for check in checks]
+    return "\n".join(rows)
+
+
+def rules_table() -> str:
+    """One row a rule on training data: how much it matters, its claim, who asks for it."""
+    rows = ["| Code | Severity | Claim | Asked for by |", "|---|---|---|---|"]
+    rows += [f"| `{r.code}` | {r.severity} | {r.title} | {r.source} |" for r in RULES.values()]
     return "\n".join(rows)
 
 
 def written(text: str) -> str:
     """The README with its generated parts as they must be."""
-    for name, table in (("commands", commands_table()), ("checks", checks_table())):
+    tables = {"commands": commands_table(), "checks": checks_table(), "rules": rules_table()}
+    for name, table in tables.items():
         pattern = re.compile(rf"(<!-- {name}:[^\n]*-->\n).*?(<!-- /{name} -->)", re.S)
         text = pattern.sub(lambda m, table=table: f"{m[1]}{table}\n{m[2]}", text)  # type: ignore[misc]
     return text

@@ -1,12 +1,14 @@
 """Every code has an example that passes and one that fails, and each does.
 
 `tests/fixtures/<CODE>/{pass,fail}/` is a small class: each folder or archive in it is a submission.
-In `pass` all of them satisfy the code; in `fail` at least one does not.
+In `pass` all of them satisfy the code; in `fail` at least one does not. The rules on training data
+have theirs in `tests/corpus/`: each file there is handed in as a data set.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,13 +20,23 @@ from grader.errors import FileRefused, IntakeError
 from grader.intake import find_submissions, locate, take_in
 from grader.model import Assignment, Evidence, Finding, Outcome, Submission
 from grader.predict.adapter_files import read_adapter, sketch
+from grader.training_data.rules import RULES
 
+ROOT = Path(__file__).parents[1]
 FIXTURES = Path(__file__).parent / "fixtures"
 CANNOT_FAIL = {
     "EVL003": "speed and memory vary between machines and never decide anything",
     "GRD001": "a fault of the machine is an error, never a student's fail",
+    "INT002": "only a person decides where training questions come from",
 }
-CODES = sorted(set(all_checks()) - set(CANNOT_FAIL))
+CORPUS = Path(__file__).parent / "corpus"
+NOT_IN_A_SMALL_FILE = {  # tests/training_data/test_corpus_files.py makes these when it runs
+    "JSL011": "a line of 16 MiB",
+    "JSL324": "an image of 10 MB",
+    "JSL326": "50,001 examples with images",
+}
+CODES = sorted(set(all_checks()) - set(CANNOT_FAIL) - set(RULES))
+DATA_CODES = sorted((set(all_checks()) & set(RULES)) - set(NOT_IN_A_SMALL_FILE))
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +112,31 @@ def test_the_example_shows_what_it_says(
     else:
         assert set(codes_refused) <= {code}
         assert codes_refused or Outcome.FAIL in seen
+
+
+def _handed_in(data: Path, work: Path, assignment: Assignment) -> Submission:
+    """A submission of nothing but this data set."""
+    (deliverable,) = (d for d in assignment.deliverables if d.id == "openai_data")
+    home = work / "s01"
+    home.mkdir(parents=True)
+    shutil.copyfile(data, home / deliverable.paths[0])
+    (found,) = find_submissions([home])
+    return take_in(found, work / "work")
+
+
+@pytest.mark.parametrize("code", DATA_CODES)
+def test_a_data_set_that_is_handed_in_is_held_to_each_rule(
+    code: str, assignment: Assignment, tmp_path: Path
+) -> None:
+    breaking = sorted(CORPUS.glob(f"{code}-*"))
+    assert breaking, f"{code} has no example that is to fail"
+    assert assignment.data is not None
+    outcomes = []
+    for number, data in enumerate(
+        [*breaking, ROOT / "datasets" / "educational-qa" / "train.jsonl"]
+    ):
+        submission = _handed_in(data, tmp_path / str(number), assignment)
+        finding = run_check(all_checks()[code], Context(assignment, submission, {}), {}, {})
+        outcomes.append(finding.outcome)
+    assert outcomes.pop() is Outcome.PASS
+    assert Outcome.FAIL in outcomes

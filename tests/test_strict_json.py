@@ -18,7 +18,7 @@ LIMIT = 100_000
 json_values = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(10**18) + 1, 10**18 - 1)
+    | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0")),
     lambda inner: (
@@ -74,8 +74,8 @@ def test_raises_nothing_else_on_nearly_json(text: str) -> None:
         (b"[1e999]", "too large", 1),
         (b"[-1.5E+999]", "too large", 1),
         (b"[" + b"9" * 400 + b".0]", "too large", 1),
-        (b"1234567890123456789", "more than 18 digits", 1),
-        (b"-" + b"1" * 5000, "more than 18 digits", 1),
+        (b"9223372036854775808", "more than 64 bits", 1),
+        (b"-" + b"1" * 5000, "more than 64 bits", 1),
         (b"[" * 33 + b"]" * 33, "levels deep", 1),
         (b"[" * 100_000, "levels deep", 1),
         (b'{"a":' * 50, "levels deep", 1),

@@ -64,6 +64,9 @@ def test_the_wheel_carries_what_students_need_and_no_solution(wheel: Path) -> No
         "grader/_shipped/starter/course-model/model.safetensors",
         "grader/_shipped/datasets/educational-qa/train.jsonl",
         "grader/schemas/result.v1.json",
+        "grader/schemas/findings.v1.json",
+        "grader/training_data/prices.json",
+        "grader/training_data/unsafe_words.txt",
         "grader/report/templates/feedback.html.j2",
     ):
         assert wanted in names

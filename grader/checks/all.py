@@ -2,6 +2,7 @@
 
 from grader.checks import (
     adapter,
+    dataset,
     evaluation,
     grader_faults,
     inference,
@@ -14,6 +15,7 @@ from grader.checks import (
 
 __all__ = [
     "adapter",
+    "dataset",
     "evaluation",
     "grader_faults",
     "inference",

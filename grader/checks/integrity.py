@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
 
 from grader.checks.registry import (
     Classmate,
@@ -14,9 +16,12 @@ from grader.checks.registry import (
     needs_review,
     passed,
 )
-from grader.constants import COPY_COSINE, NEAR_COPY_COSINE
+from grader.constants import COPY_COSINE, LEAK_MIN_QUESTIONS, LEAK_SHARE, NEAR_COPY_COSINE
 from grader.intake import locate
 from grader.predict.adapter_files import read_adapter, sketch
+from grader.resources import resource
+from grader.training_data.examples import read_examples
+from grader.training_data.overlap import hits, known_prompts
 
 _ORIGINAL = "No other adapter with the same effect was handed in before this one."
 
@@ -47,6 +52,51 @@ def adapter_is_not_a_copy(context: Context) -> Verdict:
         return passed(_ORIGINAL)
     same = all(cosine >= COPY_COSINE for mate, cosine in alike if mate in near)
     return _of_equals(context.submission.submitted_at, near, same)
+
+
+@check("INT002", evidence=("before",), measures=("found", "share"))
+def trained_on_no_hidden_question(context: Context) -> Verdict:
+    """The training data holds no questions kept for grading
+
+    Why: A score on questions that were trained on measures memory and not learning. One or two
+    equal questions are met by chance; many are not.
+
+    Fix: Train on the public data and on examples that you wrote yourself. Your instructor looks
+    at where these came from; nothing is taken off before that.
+    """
+    hidden = [row["question"] for row in context.evidence["before"].payload["answers"]]
+    known = known_prompts(hidden)
+    found: dict[str, list[int]] = {}
+    questions: set[int] = set()
+    given = _kit_data(context.assignment.topic)
+    for file in context.submission.files:
+        if file.path.lower().endswith(".jsonl") and file.sha256 not in given:
+            for hit in hits(read_examples(context.submission.root / file.path), known):
+                found.setdefault(file.path, []).append(hit.line)
+                questions.add(hit.question)
+    share = len(questions) / len(hidden)
+    measures = {"found": len(questions), "share": share}
+    if len(questions) < max(LEAK_MIN_QUESTIONS, LEAK_SHARE * len(hidden)):
+        return passed("The questions are the student's own.", measures=measures)
+    where = "; ".join(f"{path}: lines {_some(lines)}" for path, lines in found.items())
+    return needs_review(
+        "Your instructor looks at where the training questions come from.",
+        note=f"{len(questions)} of {len(hidden)} hidden questions stand in {where}.",
+        measures=measures,
+    )
+
+
+@cache
+def _kit_data(topic: str) -> frozenset[str]:
+    """sha256 of the public files that come with the kit: to have them is not to train on them."""
+    folder = resource("datasets", topic)
+    return frozenset(sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.jsonl"))
+
+
+def _some(lines: Sequence[int]) -> str:
+    """The first few of these lines, and how many more there are."""
+    shown = ", ".join(str(line) for line in lines[:10])
+    return shown if len(lines) <= 10 else f"{shown} and {len(lines) - 10} more"
 
 
 def _of_equals(submitted_at: str | None, near: Sequence[Classmate], same: bool) -> Verdict:

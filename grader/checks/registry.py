@@ -55,6 +55,8 @@ class Verdict:
     location: Location = field(default_factory=Location)
     measures: Measures | None = None
     note: str = ""
+    severity: Severity | None = None
+    """Instead of the check's own."""
 
 
 def passed(message: str, *, measures: Measures | None = None, note: str = "") -> Verdict:
@@ -71,10 +73,11 @@ def failed(
     pointer: str | None = None,
     measures: Measures | None = None,
     note: str = "",
+    severity: Severity | None = None,
 ) -> Verdict:
     """The claim does not hold, by the student's fault: what was found, and what to do next."""
     where = Location(path, line, pointer)
-    return Verdict(Outcome.FAIL, message, hint, where, measures, note)
+    return Verdict(Outcome.FAIL, message, hint, where, measures, note, severity)
 
 
 def skipped(message: str, hint: str = "") -> Verdict:
@@ -82,9 +85,11 @@ def skipped(message: str, hint: str = "") -> Verdict:
     return Verdict(Outcome.SKIP, message, hint)
 
 
-def needs_review(message: str, hint: str = "", *, note: str = "") -> Verdict:
+def needs_review(
+    message: str, hint: str = "", *, note: str = "", measures: Measures | None = None
+) -> Verdict:
     """Only a person can decide."""
-    return Verdict(Outcome.REVIEW, message, hint, note=note)
+    return Verdict(Outcome.REVIEW, message, hint, measures=measures, note=note)
 
 
 CheckFunction = Callable[[Context], Verdict]
@@ -123,7 +128,7 @@ class Check:
             title=self.title,
             message=verdict.message,
             hint=verdict.hint,
-            severity=self.severity,
+            severity=verdict.severity or self.severity,
             location=verdict.location,
             visibility=self.visibility,
             measures=measures,
@@ -146,17 +151,20 @@ def check(
     """Register a check. `needs`: codes that must pass first; `evidence`: ids it reads."""
 
     def register(function: CheckFunction) -> CheckFunction:
-        if not CODE_PATTERN.match(code):
-            raise ValueError(f"{code} is not a check code")
-        if code in _CHECKS:
-            raise ValueError(f"{code} is taken by {_CHECKS[code].function.__name__}")
         title, why, fix = _page(code, function)
-        _CHECKS[code] = Check(
-            code, title, why, fix, function, needs, evidence, measures, severity, visibility
-        )
+        add(Check(code, title, why, fix, function, needs, evidence, measures, severity, visibility))
         return function
 
     return register
+
+
+def add(check: Check) -> None:
+    """Register a check whose page is not a docstring."""
+    if not CODE_PATTERN.match(check.code):
+        raise ValueError(f"{check.code} is not a check code")
+    if check.code in _CHECKS:
+        raise ValueError(f"{check.code} is taken by {_CHECKS[check.code].title}")
+    _CHECKS[check.code] = check
 
 
 def _page(code: str, function: CheckFunction) -> tuple[str, str, str]:

@@ -17,6 +17,7 @@ from grader.constants import REPORT_MAX_LISTED_QUESTIONS
 from grader.model import Assignment, Finding, Outcome, Result, Status
 from grader.report import plots
 from grader.report.feedback import BeforeAfter, before_after
+from grader.report.findings import SUMMED_UP
 from grader.report.pages import render
 
 
@@ -204,7 +205,7 @@ def _slopes(rows: Sequence[_Row]) -> Markup | None:
 
 
 def _tallies(results: Sequence[Result]) -> list[_Tally]:
-    """One tally a code, the most failed first."""
+    """One tally a code, the most failed first; of large families only what did not hold."""
     by_code: dict[str, list[Finding]] = {}
     for result in results:
         for finding in result.findings:
@@ -215,6 +216,8 @@ def _tallies(results: Sequence[Result]) -> list[_Tally]:
         unknown = outcomes.count(Outcome.ERROR) + outcomes.count(Outcome.REVIEW)
         skipped = outcomes.count(Outcome.SKIP)
         failed, looked_at = outcomes.count(Outcome.FAIL), len(findings) - skipped
+        if not failed and not unknown and code[:3] in SUMMED_UP:
+            continue
         tallies.append(_Tally(code, findings[0].title, failed, skipped, unknown, looked_at))
     return sorted(tallies, key=lambda tally: (-tally.failed, -tally.unknown, tally.code))
 

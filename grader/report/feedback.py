@@ -12,7 +12,7 @@ from typing import Final
 
 from grader.constants import REPORT_MAX_FILES_LISTED
 from grader.model import Assignment, Category, Criterion, Finding, Outcome, Result, Score, Status
-from grader.report.findings import Shown, for_student, measured, shown, value
+from grader.report.findings import Shown, for_student, measured, shown, summed_up, value
 from grader.report.pages import render
 from grader.report.text import points
 
@@ -109,7 +109,7 @@ def feedback_html(assignment: Assignment, result: Result) -> str:
         measured=measured(findings),
         to_fix=_to_fix(result.scores, findings),
         pending=_pending(sections),
-        others=tuple(shown(f) for f in findings if f.code not in used),
+        others=tuple(shown(f) for f in summed_up([f for f in findings if f.code not in used])),
         files=files[:REPORT_MAX_FILES_LISTED],
         more_files=max(0, len(files) - REPORT_MAX_FILES_LISTED),
         file_count=len(files),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from grader.constants import REPORT_MAX_PASS_CHARACTERS, REPORT_MAX_TEXT_CHARACTERS
@@ -65,6 +65,36 @@ def shown(finding: Finding) -> Shown:
 def for_student(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """The findings that a student may read, in order."""
     return tuple(f for f in findings if f.visibility is Visibility.STUDENT)
+
+
+SUMMED_UP: Final = {"JSL": "The training data keeps the rules of training files"}
+"""Families of many small rules, and what they say together."""
+
+
+def summed_up(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The same findings, with families of many small rules shortened to what is worth reading.
+
+    Of such a family every rule that did not hold stays; all others become one line, at the place
+    of the first of them.
+    """
+    groups: dict[tuple[str, Outcome], list[Finding]] = {}
+    kept: list[Finding | tuple[str, Outcome]] = []
+    for finding in findings:
+        key = (finding.code[:3], finding.outcome)
+        if key[0] not in SUMMED_UP or finding.outcome not in (Outcome.PASS, Outcome.SKIP):
+            kept.append(finding)
+        elif key in groups:
+            groups[key].append(finding)
+        else:
+            groups[key] = [finding]
+            kept.append(key)
+    return tuple(_summary(k[0], groups[k]) if isinstance(k, tuple) else k for k in kept)
+
+
+def _summary(family: str, some: Sequence[Finding]) -> Finding:
+    held = f"{len(some)} rules hold, {some[0].code} to {some[-1].code}."
+    message = held if some[0].outcome is Outcome.PASS else some[0].message
+    return replace(some[0], code=family, title=SUMMED_UP[family], message=message, measures={})
 
 
 def value(measures: Mapping[str, float | int | str | None], name: str) -> float | None:

@@ -27,7 +27,8 @@ def annotations(findings: Sequence[Finding]) -> list[str]:
         lines += [_annotation(kind, finding) for finding in some[:GITHUB_MAX_ANNOTATIONS]]
         left_out = len(some) - GITHUB_MAX_ANNOTATIONS
         if left_out > 0:
-            lines.append(f"{left_out} more of kind {kind}: run finegrade check to read them all.")
+            rest = f"{left_out} more of kind {kind}"
+            lines.append(f"{rest}: run finegrade on your own machine to read them all.")
     return lines
 
 
@@ -51,7 +52,10 @@ def _annotation(kind: str, finding: Finding) -> str:
         "title": f"{finding.code} {finding.title}",
     }
     given = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
-    return f"::{kind} {given}::{_data(f'{finding.message} {finding.hint}')}"
+    message = (
+        finding.message if finding.message.endswith((".", "!", "?")) else f"{finding.message}."
+    )
+    return f"::{kind} {given}::{_data(f'{message} {finding.hint}')}"
 
 
 def _data(text: str) -> str:

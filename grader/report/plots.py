@@ -79,7 +79,7 @@ def distribution(ranges: Sequence[Range], max_points: float, pass_points: float)
 
 def _rows(ranges: Sequence[Range], max_points: float, pass_points: float) -> Markup:
     ordered = sorted(ranges, key=lambda r: (r.lower, r.upper, r.student))
-    with _figure("distribution", 7.2, 1.3 + 0.24 * max(3, len(ordered))) as (figure, axes):
+    with new_figure("distribution", 7.2, 1.3 + 0.24 * max(3, len(ordered))) as (figure, axes):
         rows = range(len(ordered))
         axes.hlines(rows, [r.lower for r in ordered], [r.upper for r in ordered], PALE, lw=7)
         certain = [r.lower for r in ordered]
@@ -89,28 +89,28 @@ def _rows(ranges: Sequence[Range], max_points: float, pass_points: float) -> Mar
         axes.set_ylim(-0.7, max(2.0, len(ordered) - 0.3))
         axes.tick_params(axis="y", length=0)
         _points_axis(axes, max_points, pass_points)
-        _legend(figure, axes, 3)
+        add_legend(figure, axes, 3)
         words = f"Points of {len(ordered)} students, lowest first at the bottom."
-        return _svg(figure, "distribution", "Points of each student", words)
+        return as_svg(figure, "distribution", "Points of each student", words)
 
 
 def _histogram(ranges: Sequence[Range], max_points: float, pass_points: float) -> Markup:
     edges = [max_points * i / 20 for i in range(21)]
-    with _figure("distribution", 7.2, 3.8) as (figure, axes):
+    with new_figure("distribution", 7.2, 3.8) as (figure, axes):
         lower, upper = [r.lower for r in ranges], [r.upper for r in ranges]
         axes.hist(lower, edges, color=BLUE, label="points for certain", rwidth=0.92)
         axes.hist(upper, edges, histtype="step", color=ORANGE, lw=2, label="at most")
         axes.set_ylabel("students")
         _points_axis(axes, max_points, pass_points)
-        _legend(figure, axes, 3)
+        add_legend(figure, axes, 3)
         step = f"{max_points / 20:g}"
         words = f"Histogram of the points of {len(ranges)} students in steps of {step}."
-        return _svg(figure, "distribution", "Distribution of points", words)
+        return as_svg(figure, "distribution", "Distribution of points", words)
 
 
 def slopes(lines: Sequence[Slope], base: float, chance: float) -> Markup:
     """Before and after of each adapter, with the base's and guessing's share as references."""
-    with _figure("slopes", 7.2, 4.6) as (figure, axes):
+    with new_figure("slopes", 7.2, 4.6) as (figure, axes):
         many = len(lines) > REPORT_MAX_NAMED_STUDENTS
         for direction, (colour, dashes, words) in _DIRECTIONS.items():
             mine = [line for line in lines if line.direction == direction]
@@ -132,13 +132,13 @@ def slopes(lines: Sequence[Slope], base: float, chance: float) -> Markup:
         axes.set_xticks([0, 1], ["base model", "with the adapter"])
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
         axes.set_ylabel("hidden questions right")
-        _legend(figure, axes, 3)
+        add_legend(figure, axes, 3)
         counts = ", ".join(
             f"{sum(line.direction == direction for line in lines)} {words}"
             for direction, (_, _, words) in reversed(_DIRECTIONS.items())
         )
         words = f"{len(lines)} adapters: {counts}. Base model {base:.0%}, guessing {chance:.0%}."
-        return _svg(figure, "slopes", "Right answers before and after fine-tuning", words)
+        return as_svg(figure, "slopes", "Right answers before and after fine-tuning", words)
 
 
 def _label_ends(axes: Any, lines: Sequence[Slope]) -> None:
@@ -160,7 +160,7 @@ def _label_ends(axes: Any, lines: Sequence[Slope]) -> None:
 
 def difficulty(shares: Sequence[float]) -> Markup:
     """How many adapters answered each question right: all questions, hardest first."""
-    with _figure("difficulty", 7.2, 2.8) as (figure, axes):
+    with new_figure("difficulty", 7.2, 2.8) as (figure, axes):
         ordered = sorted(shares)
         axes.fill_between(
             range(len(ordered) + 1), [*ordered, *ordered[-1:]], step="post", color=BLUE, lw=0
@@ -172,7 +172,7 @@ def difficulty(shares: Sequence[float]) -> Markup:
         axes.set_xlabel("hidden questions, hardest first")
         axes.grid(axis="y", color="#d5d9df", lw=0.7)
         words = f"Share of adapters that answered each of {len(shares)} questions right."
-        return _svg(figure, "difficulty", "Difficulty of the hidden questions", words)
+        return as_svg(figure, "difficulty", "Difficulty of the hidden questions", words)
 
 
 def _points_axis(axes: Any, max_points: float, pass_points: float) -> None:
@@ -183,7 +183,7 @@ def _points_axis(axes: Any, max_points: float, pass_points: float) -> None:
     axes.set_xlabel(f"points of {max_points:g}")
 
 
-def _legend(figure: Any, axes: Any, columns: int) -> None:
+def add_legend(figure: Any, axes: Any, columns: int) -> None:
     axes.grid(axis="x" if axes.get_xlabel() else "y", color="#e3e7ec", lw=0.7, zorder=-1)
     axes.set_axisbelow(True)
     figure.legend(loc="outside upper left", ncols=columns, frameon=False, fontsize=9.5)
@@ -194,7 +194,7 @@ def _name(student: str) -> str:
 
 
 @contextmanager
-def _figure(salt: str, width: float, height: float) -> Iterator[tuple[Any, Any]]:
+def new_figure(salt: str, width: float, height: float) -> Iterator[tuple[Any, Any]]:
     """A figure of so many inches with one set of axes; `salt` keeps its ids its own in a page."""
     import matplotlib  # half a second: only when there is something to draw
     from matplotlib.figure import Figure
@@ -207,7 +207,7 @@ def _figure(salt: str, width: float, height: float) -> Iterator[tuple[Any, Any]]
         yield figure, figure.subplots()
 
 
-def _svg(figure: Any, salt: str, title: str, description: str) -> Markup:
+def as_svg(figure: Any, salt: str, title: str, description: str) -> Markup:
     """The figure as an SVG element for a page, without the ids and addresses it does not need."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 

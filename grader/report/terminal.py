@@ -11,6 +11,7 @@ from rich.text import Text
 
 from grader.constants import REPORT_MAX_NAME_CHARACTERS
 from grader.model import Finding, Outcome, Result, Status
+from grader.report.findings import summed_up
 from grader.report.text import clean as clean
 from grader.report.text import points, where
 
@@ -52,13 +53,13 @@ def gradebook_table(results: Sequence[Result]) -> Table:
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:
-    """One row a finding, in the order given: outcome, code, place, what was found, what to do."""
+    """One row a finding, in order and summed up: outcome, code, place, what to do."""
     table = Table(box=box.SIMPLE_HEAD, show_lines=False)
     table.add_column("", no_wrap=True)
     table.add_column("Code", no_wrap=True)
     table.add_column("Where", overflow="fold")
     table.add_column("What", overflow="fold", ratio=1)
-    for finding in findings:
+    for finding in summed_up(findings):
         what = Text(clean(finding.title), style="bold")
         if finding.outcome is not Outcome.PASS:
             what.append(f"\n{clean(finding.message)}", style="not bold")

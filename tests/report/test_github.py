@@ -25,7 +25,7 @@ def test_what_has_a_meaning_for_the_runner_is_escaped() -> None:
         FAIL, title="a,b:c", message="100% done: x,y", location=Location("d,e:f%.py", None)
     )
     assert github.annotations([finding]) == [
-        "::error file=d%2Ce%3Af%25.py,title=SRC003 a%2Cb%3Ac::100%25 done: x,y Choose one."
+        "::error file=d%2Ce%3Af%25.py,title=SRC003 a%2Cb%3Ac::100%25 done: x,y. Choose one."
     ]
 
 
@@ -58,5 +58,5 @@ def test_severity_and_outcome_choose_the_kind() -> None:
 def test_only_ten_of_a_kind_are_shown_and_the_rest_is_counted() -> None:
     lines = github.annotations([FAIL] * 13 + [replace(FAIL, severity=Severity.WARNING)])
     assert len(lines) == 12
-    assert lines[10] == "3 more of kind error: run finegrade check to read them all."
+    assert lines[10] == "3 more of kind error: run finegrade on your own machine to read them all."
     assert lines[11].startswith("::warning ")

@@ -1,0 +1,79 @@
+"""JSL: the training data that a student hands in keeps every rule of `finegrade data check`.
+
+One check a rule, so that an assignment can weigh each. All of them read one report, which is made
+once a file.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from grader.checks.registry import Check, Context, Verdict, add, failed, passed, skipped
+from grader.intake import locate
+from grader.model import DataSpec, Severity, Visibility
+from grader.training_data.check import FileReport, check_file
+from grader.training_data.kinds import Kind
+from grader.training_data.rules import RULES, Rule
+
+# What intake and the assignment already see to, and what takes two files.
+_NOT_IN_A_SUBMISSION: Final = frozenset(
+    {"JSL001", "JSL003", "JSL004", "JSL012", "JSL605", "JSL615"}
+)
+
+
+def _register(rule: Rule) -> None:
+    def rule_holds(context: Context) -> Verdict:
+        return _verdict(rule, context)
+
+    add(
+        Check(
+            code=rule.code,
+            title=rule.title,
+            why=rule.why,
+            fix=rule.fix,
+            function=rule_holds,
+            needs=(),
+            evidence=(),
+            measures=("faults",),
+            severity=rule.severity,
+            visibility=Visibility.STUDENT,
+        )
+    )
+
+
+def _verdict(rule: Rule, context: Context) -> Verdict:
+    spec = context.assignment.data
+    deliverable = None if spec is None else context.assignment.deliverable(spec.deliverable)
+    path = None if deliverable is None else locate(context.submission, deliverable)
+    if spec is None or path is None:
+        return skipped("No training data is handed in.")
+    file = context.submission.file(path)
+    report = _report(context.submission.root / path, file.sha256 if file else "", spec)
+    count = report.counts.get(rule.code, 0)
+    if not count:
+        return passed("Every example keeps it.", measures={"faults": 0})
+    first = next(finding for finding in report.findings if finding.code == rule.code)
+    more = f" And {count - 1} more." if count > 1 else ""
+    return failed(
+        first.message + more,
+        f"{first.hint} `finegrade data check {path}` lists all.",
+        path=path,
+        line=first.location.line,
+        pointer=first.location.pointer,
+        measures={"faults": count},
+        severity=Severity.ERROR if rule.code in spec.errors else rule.severity,
+    )
+
+
+@lru_cache(maxsize=4)  # the checks of one submission run one after another
+def _report(path: Path, _sha256: str, spec: DataSpec) -> FileReport:
+    return check_file(
+        path, kind=Kind(spec.kind), min_examples=spec.min_examples, model=None, keep=1
+    )
+
+
+for _rule in RULES.values():
+    if _rule.code.startswith("JSL") and _rule.code not in _NOT_IN_A_SUBMISSION:
+        _register(_rule)

@@ -1,0 +1,1 @@
+"""Training files: read, judged, counted, mended. No printing, and no submission needed."""

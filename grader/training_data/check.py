@@ -1,0 +1,210 @@
+"""A training file against all rules: the lines first, then the data set as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final, Protocol
+
+from grader.constants import DATA_KEPT_FAULTS, DATA_MAX_FAULTS, DATA_MIN_EXAMPLES
+from grader.model import Finding, Location, Outcome, Severity
+from grader.training_data.costs import (
+    Cost,
+    Prices,
+    load_prices,
+    retirement_fault,
+    training_context,
+    training_cost,
+)
+from grader.training_data.example_pass import check_examples
+from grader.training_data.examples import read_examples
+from grader.training_data.faults import Fault, quoted
+from grader.training_data.kinds import Kind
+from grader.training_data.line_pass import Lines, check_lines
+from grader.training_data.overlap import overlap
+from grader.training_data.reader import blocks, open_data
+from grader.training_data.rules import RULES
+from grader.training_data.sniffing import decoded_head, told_kind
+from grader.training_data.tokens import TokenCounts, count_tokens
+
+DEFAULT_MODEL: Final = "gpt-4.1-mini-2025-04-14"
+"""Whose tokens and prices are shown when none is named: the cheapest that is still trained."""
+
+
+class Progress(Protocol):
+    """Draws how far long work is."""
+
+    def start(self, stage: str, total: int) -> None:
+        """Begin a stage of `total` units: bytes of the file, or examples."""
+
+    def advance(self, units: int) -> None:
+        """Note that so many more are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """All that is known of one training file.
+
+    `findings` are in the order of code and line, at most `keep` of each code; `counts` has all.
+    `kind_reason` says how the kind was told. `tokens` are of one epoch, `cost` of the training.
+    `notes` say what was not looked at.
+    """
+
+    path: str
+    kind: Kind | None
+    kind_reason: str
+    examples: int
+    findings: tuple[Finding, ...]
+    counts: Mapping[str, int]
+    tokens: TokenCounts | None = None
+    cost: Cost | None = None
+    notes: tuple[str, ...] = ()
+
+
+class _Faults:
+    """Counts all faults and keeps the first ones of each code."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self.counts: dict[str, int] = {}
+        self.kept: dict[str, list[Fault]] = {}
+
+    def add(self, fault: Fault) -> None:
+        seen = self.counts.get(fault.code, 0)
+        self.counts[fault.code] = seen + 1
+        if seen < self._keep:
+            self.kept.setdefault(fault.code, []).append(fault)
+
+
+def check_file(
+    path: Path,
+    *,
+    kind: Kind | None = None,
+    against: Path | None = None,
+    model: str | None = DEFAULT_MODEL,
+    prices: Prices | None = None,
+    today: date | None = None,
+    min_examples: int = DATA_MIN_EXAMPLES,
+    as_errors: frozenset[str] = frozenset(),
+    keep: int = DATA_KEPT_FAULTS,
+    progress: Progress | None = None,
+) -> FileReport:
+    """Every fault of the file at `path`, which may be anything.
+
+    `kind` is what is asked for, None to tell it from the examples. `against` is a file with which
+    it should share nothing. Tokens and cost are those of training `model`, not counted for None;
+    whether it is still trained `today` is not asked for None. `as_errors` are codes of warnings
+    that the assignment treats as errors.
+
+    Raises UsageError for a `model` whose tokenizer is not here; nothing else, whatever the file.
+    """
+    faults = _Faults(keep)
+    begin = progress.start if progress else _no_stage
+    advance = progress.advance if progress else _no_units
+    begin(f"Reading {path.name}", _size(path))
+    lines = check_lines(path, kind, faults.add, advance)
+    if lines.stopped_at is not None:
+        seen = f"{DATA_MAX_FAULTS:,} faults"
+        note = f"Reading stopped at line {lines.stopped_at:,}, after {seen}: mend these first."
+        return _report(path, lines, faults, as_errors, (note,))
+    if not lines.usable or lines.kind is None or not lines.examples:
+        return _report(path, lines, faults, as_errors)
+    if lines.examples < min_examples:
+        found = f"{lines.examples} examples; at least {min_examples} are needed"
+        faults.add(Fault("JSL601", found))
+    begin(f"Comparing examples of {path.name}", _size(path))
+    notes = check_examples(path, faults.add, advance)
+    if against is not None:
+        _check_against(path, lines, against, faults.add)
+    tokens = cost = None
+    if model is not None:
+        table = load_prices() if prices is None else prices
+        context = training_context(model, table)
+        begin(f"Counting tokens of {path.name}", lines.examples)
+        done = 0
+
+        def step(place: int) -> None:
+            nonlocal done
+            advance(place - done)
+            done = place
+
+        tokens, found_faults = count_tokens(
+            read_examples(path), lines.examples, model, context, step
+        )
+        cost = training_cost(tokens, lines.examples, model, table)
+        for fault in found_faults:
+            faults.add(fault)
+        if today is not None and (gone := retirement_fault(model, table, today)) is not None:
+            faults.add(gone)
+    return _report(path, lines, faults, as_errors, notes, tokens, cost)
+
+
+def _check_against(
+    path: Path, lines: Lines, against: Path, report: Callable[[Fault], None]
+) -> None:
+    """What two files that belong together must not have, and must have, in common."""
+    with open_data(against) as file:
+        other, _ = told_kind(decoded_head(next(blocks(file), [])))
+    if other is not None and other is not lines.kind:
+        found = f"this file is of kind {lines.kind} and {quoted(against.name)} of kind {other}"
+        report(Fault("JSL615", found))
+    for fault in overlap(read_examples(path), read_examples(against)):
+        report(fault)
+
+
+def _report(
+    path: Path,
+    lines: Lines,
+    faults: _Faults,
+    as_errors: frozenset[str],
+    notes: tuple[str, ...] = (),
+    tokens: TokenCounts | None = None,
+    cost: Cost | None = None,
+) -> FileReport:
+    findings = [
+        _finding(fault, str(path), as_errors)
+        for code in sorted(faults.kept)
+        for fault in sorted(faults.kept[code], key=lambda f: f.line or 0)
+    ]
+    return FileReport(
+        path=str(path),
+        kind=lines.kind,
+        kind_reason=lines.kind_reason,
+        examples=lines.examples,
+        findings=tuple(findings),
+        counts=dict(sorted(faults.counts.items())),
+        tokens=tokens,
+        cost=cost,
+        notes=notes,
+    )
+
+
+def _finding(fault: Fault, path: str, as_errors: frozenset[str]) -> Finding:
+    rule = RULES[fault.code]
+    said = f" OpenAI's service says: {rule.service}" if rule.service else ""
+    return Finding(
+        code=rule.code,
+        outcome=Outcome.FAIL,
+        title=rule.title,
+        message=fault.message,
+        hint=rule.fix + said,
+        severity=Severity.ERROR if rule.code in as_errors else rule.severity,
+        location=Location(path, fault.line, fault.pointer),
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def _no_stage(_stage: str, _total: int) -> None:
+    """Nobody watches."""
+
+
+def _no_units(_units: int) -> None:
+    """Nobody watches."""

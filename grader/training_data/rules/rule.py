@@ -1,0 +1,32 @@
+"""What a rule on training data is, and who says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from grader.model import Severity
+
+SPECIFICATION: Final = "OpenAI API specification"
+COOKBOOK: Final = "OpenAI cookbook, data preparation for chat fine-tuning"
+GUIDE: Final = "OpenAI fine-tuning guide"
+SERVICE: Final = "answers of OpenAI's fine-tuning service"
+JSON: Final = "RFC 8259"
+OURS: Final = "finegrade"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One claim that good training data satisfies, with its page.
+
+    `title` is the claim, so that it reads right beside a tick and a cross. `source` names who
+    asks for it. `service` is what OpenAI's service says where it is known, word for word.
+    """
+
+    code: str
+    title: str
+    why: str
+    fix: str
+    source: str
+    severity: Severity = Severity.ERROR
+    service: str = ""
