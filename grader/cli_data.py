@@ -97,6 +97,7 @@ def check(
     from grader.model import Severity
     from grader.training_data.check import DEFAULT_MODEL, check_file
     from grader.training_data.costs import load_prices
+    from grader.training_data.rules import RULES
 
     asked = None if kind is AskedKind.AUTO else Kind(kind)
     min_examples, as_errors = DATA_MIN_EXAMPLES, frozenset[str]()
@@ -108,8 +109,10 @@ def check(
             raise UsageError(f"Assignment {assignment} asks for no training data: leave it out.")
         asked = asked or Kind(spec.kind)
         min_examples, as_errors = spec.min_examples, frozenset(spec.errors)
-    if against is not None and not against.is_file():
-        raise UsageError(f"--against {against}: there is no such file.")
+        if unknown := sorted(as_errors - RULES.keys()):
+            raise UsageError(f"Assignment {assignment}: there is no rule {', '.join(unknown)}.")
+    if against is not None:
+        _refuse_empty(against)
     known = load_prices(prices)
     with _progress(files) as progress:
         reports = [
@@ -229,6 +232,20 @@ def stats(
     write_atomic(out, dataset_html(report, numbers))
     _print_lines([*head_lines(report), summary_line([report])])
     typer.echo(f"Page: {clean(str(out))}")
+
+
+def _refuse_empty(against: Path) -> None:
+    """Raises UsageError for a file with which no example can be compared: none would be found."""
+    from grader.training_data.examples import read_examples
+    from grader.training_data.opening import open_jsonl
+
+    with open_jsonl(against):
+        pass
+    if next(read_examples(against), None) is None:
+        raise UsageError(
+            f"--against {against}: no usable example in it. "
+            f"`finegrade data check {against}` says why."
+        )
 
 
 def _today(model: str | None) -> date | None:

@@ -35,6 +35,7 @@ from grader.model import Assignment, Finding, Outcome, Result, Score, Status, Su
 from grader.predict.adapter_files import read_adapter, sketch
 from grader.predict.base_model import base_digest, base_folder, load_base, needs_models
 from grader.rubric import score, status, total
+from grader.training_data.rules import RULES
 
 if TYPE_CHECKING:
     from grader.predict.engine import Engine
@@ -51,6 +52,8 @@ def load(reference: str | Path) -> Assignment:
         listed = {check.code for check in in_order(assignment.checks, assignment)}
         unlisted = sorted(listed - set(assignment.checks))
         problems += [f"its checks need {code}, which is not in checks" for code in unlisted]
+    if assignment.data is not None:
+        problems += [f"there is no rule {c}" for c in assignment.data.errors if c not in RULES]
     for criterion in assignment.criteria:
         code, _, measure = criterion.source.partition(".")
         if measure and code in checks and measure not in checks[code].measures:

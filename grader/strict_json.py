@@ -80,7 +80,13 @@ def loads(data: bytes, *, max_bytes: int, max_depth: int = JSON_MAX_DEPTH) -> An
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise _syntax_error(error) from None
+        raise syntax_error(error) from None
+
+
+def syntax_error(error: json.JSONDecodeError) -> StrictJsonError:
+    """What Python's reader says of a text that is no JSON, as our own error."""
+    message = f"not valid JSON at column {error.colno}: {error.msg}"
+    return StrictJsonError(Problem.SYNTAX, message, error.lineno, error.pos)
 
 
 def fits_64_bits(number: int) -> bool:
@@ -161,16 +167,4 @@ def _string(token: str) -> str:
 
 
 def _fault(text: str, token: re.Match[str], problem: Problem, message: str) -> StrictJsonError:
-    """What is wrong at this token, or before it, if the text is no JSON there already."""
-    before = text[: token.start()].rstrip(" \t\n\r")
-    try:
-        json.loads(before)
-    except json.JSONDecodeError as error:
-        if error.pos < len(before):  # elsewhere than at its end, where it was cut
-            return _syntax_error(error)
     return StrictJsonError(problem, message, text.count("\n", 0, token.start()) + 1)
-
-
-def _syntax_error(error: json.JSONDecodeError) -> StrictJsonError:
-    message = f"not valid JSON at column {error.colno}: {error.msg}"
-    return StrictJsonError(Problem.SYNTAX, message, error.lineno, error.pos)

@@ -183,7 +183,7 @@ def _report(
 
 def _finding(fault: Fault, path: str, as_errors: frozenset[str]) -> Finding:
     rule = RULES[fault.code]
-    said = f" OpenAI's service says: {rule.service}" if rule.service else ""
+    said = f" OpenAI's service says: {rule.service}." if rule.service else ""
     return Finding(
         code=rule.code,
         outcome=Outcome.FAIL,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from grader.constants import DATA_KEPT_FAULTS
-from grader.training_data.examples import Example, examples_of
-from grader.training_data.near import NEAR_MAX_TEXTS, NearShelf, NearText, near_texts
+from grader.training_data.duplicates import near_text
+from grader.training_data.examples import examples_of
+from grader.training_data.near import NEAR_MAX_TEXTS, NearShelf, near_texts
 from grader.training_data.new_file import new_file
 from grader.training_data.opening import bare, open_jsonl, unchanged, whole_lines
 from grader.training_data.places import Places
 from grader.training_data.reader import Line
-from grader.training_data.reading import Reading, folded, read
+from grader.training_data.reading import Reading, read
 
 _DIGEST_BYTES: Final = 16  # two of a billion examples collide with a chance below 1e-20
 
@@ -50,9 +50,9 @@ def dedupe(path: Path, out: Path, *, near: bool = False) -> Deduped:
     """Write the file at `path` without copies of earlier examples to a new file at `out`.
 
     Copies are what JSL602 reports: system text, prompt and answer are equal but for case, white
-    space and Unicode form, and tools, images and rejected answer are equal; of these, examples
-    that differ in the weights of their answers, or in calls beside the last one, stay. With
-    `near`, what JSL603 reports is dropped as well, but for examples with weights or such calls.
+    space and Unicode form, and tools, images, weights, calls beside an answer and the rejected
+    answer are equal. With `near`, what JSL603 reports is dropped as well, but for examples with
+    weights or such calls.
     Other lines keep their bytes. Memory: a digest of each example, and the texts that
     `grader.training_data.near` compares.
 
@@ -87,27 +87,11 @@ def copy_digest(reading: Reading) -> bytes:
         reading.system,
         reading.asked,
         reading.answered,
-        folded(reading.rejected),
+        reading.rejected,
         str(reading.beside),
-        _beside_answers(reading.example),
+        str(reading.beside_answer),
     )
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=_DIGEST_BYTES).digest()
-
-
-def near_text(reading: Reading) -> NearText:
-    """What is compared of an example to find near copies."""
-    rejected = folded(reading.rejected)
-    answered = f"{reading.answered}\n{rejected}" if rejected else reading.answered
-    return NearText(reading.asked, answered)
-
-
-def _beside_answers(example: Example) -> str:
-    """The weights of answers, and the calls beside the text of the last one; "" without any."""
-    answers = [m for m in example.messages if m.get("role") == "assistant"]
-    weights = [m.get("weight", 1) for m in answers]
-    calls = [m.get("tool_calls") for m in answers[-1:] if m.get("content")]
-    plain = all(weight == 1 for weight in weights) and not any(calls)
-    return "" if plain else json.dumps([weights, calls], sort_keys=True)
 
 
 class _Search:
@@ -133,7 +117,7 @@ class _Search:
         first = self._first.setdefault(copy_digest(reading), line.number)
         if first != line.number:
             self._copies[line.number] = Dropped(line.number, first, near=False)
-        elif not reading.beside and not _beside_answers(example):
+        elif not reading.beside and not reading.beside_answer:
             self.shelf.add(line.number, near_text(reading))
 
     def dropped(self) -> dict[int, Dropped]:

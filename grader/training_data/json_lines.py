@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from grader.constants import DATA_MAX_DEPTH, DATA_MAX_LINE_BYTES
-from grader.strict_json import Problem, StrictJsonError, fits_64_bits, loads
+from grader.strict_json import Problem, StrictJsonError, fits_64_bits, loads, syntax_error
 
 # A quote before a colon ends a key, or begins a text: never fewer of them than there are keys. A
 # quote behind a backslash is inside a text, unless the backslash is itself escaped (doubtful).
@@ -53,14 +53,6 @@ _SIGNS: Final = (
     (re.compile(rb",\s*[\]}]"), "there is a comma before a closing bracket"),
     (re.compile(rb"^\s*(?://|#|/\*)"), "comments are no part of JSON"),
     (re.compile(rb"[{,]\s*[A-Za-z_]\w*+\s*+:"), "a key stands without quotes"),
-)
-# The same by what the reader says of the line, which alone tells little.
-_SIGNS_OF_ERROR: Final = (
-    ("Extra data", re.compile(rb"\}\s*,\s*$"), "a comma follows the object"),
-    ("Extra data", re.compile(rb"\}\r\s*\{"), "lines end with a carriage return, not a line feed"),
-    ("Extra data", re.compile(rb"\}[ \t,]*\{"), "several objects stand on the line"),
-    ("Unterminated string", re.compile(rb"^"), "a line feed inside a text is written \\n"),
-    ("Invalid control character", re.compile(rb"\t"), "a tab inside a text is written \\t"),
 )
 
 
@@ -110,7 +102,7 @@ def _decode_strictly(raw: bytes) -> Any:
         fault = error if error.problem is Problem.SYNTAX else _syntax_error(raw)
         if fault is None:
             raise LineError(_CODES[error.problem], error.message) from None
-        words = "".join(f"; {words}" for words in _signs(fault.message, raw))
+        words = "".join(f"; {words}" for words in _signs(fault, raw))
         raise LineError("JSL101", fault.message + words) from None
 
 
@@ -119,21 +111,29 @@ def _syntax_error(raw: bytes) -> StrictJsonError | None:
     try:
         json.loads(raw.decode("utf-8"))
     except json.JSONDecodeError as error:
-        message = f"not valid JSON at column {error.colno}: {error.msg}"
-        return StrictJsonError(Problem.SYNTAX, message, 1)
+        return syntax_error(error)
     except (ValueError, RecursionError):  # no UTF-8, thousands of digits, or too deep to tell
         pass
     return None
 
 
-def _signs(message: str, raw: bytes) -> Iterator[str]:
-    """What the bytes of a line that is no JSON show, and the reader's message does not say."""
+def _signs(error: StrictJsonError, raw: bytes) -> Iterator[str]:
+    """What a line that is no JSON shows of the slip, beside what the reader's message says."""
     for sign, words in _SIGNS:
         if sign.search(raw):
             yield words
-    for said, sign, words in _SIGNS_OF_ERROR:
-        if said in message and sign.search(raw):
-            yield words
+    text = raw.decode()
+    rest = text[error.position :].strip()
+    if "Extra data" in error.message and text[error.position - 1] == "\r":
+        yield "lines end with a carriage return alone; end each with a line feed"
+    elif "Extra data" in error.message and rest == ",":
+        yield "a comma follows the object"
+    elif "Extra data" in error.message and rest.lstrip(", \t").startswith("{"):
+        yield "another object follows on the line"
+    elif "Unterminated string" in error.message:
+        yield "a quote is missing, or a line feed in the text is not written as \\n"
+    elif "Invalid control character" in error.message:
+        yield "inside a text, a tab is written as \\t and a line feed as \\n"
 
 
 def _count_keys(value: Any, depth: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from grader.training_data.examples import kind_of
 from grader.training_data.faults import Fault, quoted
+from grader.training_data.foreign import foreign_form, unknown_form
 from grader.training_data.json_lines import LineError, decode
 from grader.training_data.kinds import KEYS_OF_KIND, Kind
 
@@ -31,18 +32,6 @@ _CONTINUES: Final = re.compile(rb'\s+["\]}\[{]')
 _HINTING_KEYS: Final = {
     Kind.PREFERENCE: ("preferred_completion", "non_preferred_completion"),
 }
-_FOREIGN: Final = (
-    (("conversations",), 'the ShareGPT form; here it is "messages" with "role" and "content"'),
-    (
-        ("instruction", "output"),
-        'the Alpaca form; here it is "messages", or "question" and "answer"',
-    ),
-    (
-        ("chosen", "rejected"),
-        'the form of TRL; here it is "input", "preferred_output" and "non_preferred_output"',
-    ),
-    (("text",), 'plain text; here it is "messages", with a question and its answer'),
-)
 _BEGINNING_BYTES: Final = 1024  # binary formats have a zero byte in them
 _KIND_LINES: Final = 100  # of a file are enough to tell its kind
 
@@ -70,8 +59,12 @@ def told_kind(values: Iterable[Any]) -> tuple[Kind | None, str]:
     partly: Counter[Kind] = Counter()
     keys: dict[Kind, str] = {}
     foreign: Counter[str] = Counter()
+    unknown: str | None = None
     for value in values:
-        foreign.update(name for names, name in _FOREIGN if all(n in value for n in names))
+        if (form := foreign_form(value)) is not None:
+            foreign[form] += 1
+        elif unknown is None:
+            unknown = unknown_form(value)
         if (kind := kind_of(value)) is not None:
             whole[kind] += 1
         for kind in _hinted(value):
@@ -86,10 +79,8 @@ def told_kind(values: Iterable[Any]) -> tuple[Kind | None, str]:
     if len(partly) == 1:
         (kind,) = partly
         return kind, f'its examples have "{keys[kind]}"'
-    return None, (
-        'no example has the keys of a known kind; expected "messages", or "question" and "answer", '
-        "or another known set of keys"
-    )
+    found = f"; {unknown}" if unknown else ""
+    return None, f"no example has the keys of a known kind{found}"
 
 
 def decoded_head(head: Iterable[bytes]) -> list[dict[str, Any]]:

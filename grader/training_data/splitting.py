@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from grader.errors import UsageError
-from grader.training_data.deduping import copy_digest, near_text
+from grader.training_data.deduping import copy_digest
+from grader.training_data.duplicates import near_text
 from grader.training_data.examples import examples_of
+from grader.training_data.faults import counted
 from grader.training_data.near import NEAR_MAX_TEXTS, NearShelf, NearText, near_texts
 from grader.training_data.new_file import new_folder
 from grader.training_data.opening import bare, open_jsonl, unchanged, whole_lines, without_marks
@@ -87,9 +89,9 @@ def split(path: Path, out: Path, shares: Sequence[float] = DEFAULT_SHARES, seed:
         counts = Counter(parts)
         wanted = [part for part, share in enumerate(shares) if share]
         if any(not counts[part] for part in wanted):
-            found = f"{len(parts)} examples in {len(groups)} groups that must stay together"
+            found = f"{counted(len(parts), 'example')} in {counted(len(groups), 'group')}"
             raise UsageError(
-                f"{path}: {found} are too few for shares of {', '.join(map(str, shares))}. "
+                f"{path}: {found} to be kept together are too few for shares of {', '.join(map(str, shares))}. "
                 "Write more examples, or choose other shares."
             )
         with open_jsonl(path) as text, ExitStack() as stack:

@@ -33,10 +33,9 @@ def makes_a_call(message: Mapping[str, Any]) -> bool:
 
 def call_faults(message: Mapping[str, Any], at: str) -> Iterator[Fault]:
     """The faults of the calls in a message of the assistant, which stands at `at`."""
-    if "function_call" in message:
+    if message.get("function_call") is not None:  # null is how openai's client writes "no call"
         yield Fault("JSL307", "the message has a function_call", None, f"{at}/function_call")
-        if message["function_call"] is not None:
-            yield from _function(message["function_call"], f"{at}/function_call")
+        yield from _function(message["function_call"], f"{at}/function_call")
     calls = message.get("tool_calls")
     if "tool_calls" not in message or calls is None:
         return
