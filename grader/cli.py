@@ -19,6 +19,7 @@ import typer
 from grader import __version__
 from grader.cli_common import Format, FormatOption, RichProgress, complain, console
 from grader.cli_data import data_app
+from grader.cli_simulate import simulate
 from grader.constants import HIDDEN_MIN_QUESTIONS, HIDDEN_QUESTIONS
 from grader.errors import FinegradeError, GraderFault, UsageError
 
@@ -40,6 +41,7 @@ app = typer.Typer(
 hidden_app = typer.Typer(help="Hidden question sets.", no_args_is_help=True)
 app.add_typer(hidden_app, name="hidden")
 app.add_typer(data_app, name="data")
+app.command()(simulate)
 
 
 AssignmentOption = Annotated[

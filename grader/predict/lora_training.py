@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import math
-import random
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
+from transformers import AutoTokenizer
 
-# bitsandbytes, which peft imports where it is installed, says at every start that it found no
-# kernels for 4 bits on this processor. Nothing here is in 4 bits.
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-
-from peft import LoraConfig, get_peft_model  # noqa: E402
-from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
-
-ALL_LINEAR: Final = (
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "o_proj",
-    "gate_proj",
-    "up_proj",
-    "down_proj",
-)
-IGNORED: Final = -100  # the label that cross-entropy leaves out
+from grader.predict.lora_run import ALL_LINEAR, LoraRun
 
 Message = dict[str, str]
 Trainable = tuple[Sequence[Message], str]
@@ -68,43 +49,29 @@ def train_lora(
 
     Raises ValueError for no examples, an empty answer, or epochs or batch_size below 1.
     """
-    if not examples or epochs < 1 or batch_size < 1:
-        raise ValueError("train_lora needs examples, epochs >= 1 and batch_size >= 1")
     if threads is not None:
         torch.set_num_threads(threads)
-    torch.manual_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(base_dir)
-    base = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32)
-    encoded = [encode(tokenizer, prompt, answer) for prompt, answer in examples]
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=alpha,
-        target_modules=list(targets),
-        task_type="CAUSAL_LM",
-        base_model_name_or_path=str(base_dir),
+    run = LoraRun(
+        base_dir,
+        [[encode(tokenizer, prompt, answer)] for prompt, answer in examples],
+        pad=int(tokenizer.pad_token_id),
+        rank=rank,
+        alpha=alpha,
+        targets=targets,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
     )
-    with warnings.catch_warnings():  # peft asks for an attribute that transformers renames
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        model = get_peft_model(base, config)
-    model.train()
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=0.0)
-    steps = epochs * math.ceil(len(encoded) / batch_size)
     losses: list[float] = []
     started = time.monotonic()
-    for batch in _batches(encoded, epochs, batch_size, random.Random(seed)):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate * (1 - len(losses) / steps)
-        loss = model(**_padded(batch, int(tokenizer.pad_token_id))).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        losses.append(float(loss.detach()))
+    while run.done < run.steps:
+        losses.append(run.step().loss)
         if on_step:
-            on_step(len(losses), steps, losses[-1])
+            on_step(run.done, run.steps, losses[-1])
     seconds = time.monotonic() - started
-    model.save_pretrained(out_dir)
+    run.save_adapter(out_dir)
     return TrainingLog(losses, seconds)
 
 
@@ -126,25 +93,3 @@ def encode(tokenizer: Any, prompt: Sequence[Message], answer: str) -> tuple[list
     head = tokenizer(before, add_special_tokens=False)["input_ids"]
     tail = tokenizer(whole[len(before) :], add_special_tokens=False)["input_ids"]
     return [*head, *tail], len(head)
-
-
-def _batches(
-    encoded: Sequence[tuple[list[int], int]], epochs: int, size: int, rng: random.Random
-) -> Any:
-    for _ in range(epochs):
-        order = rng.sample(range(len(encoded)), len(encoded))
-        for start in range(0, len(order), size):
-            yield [encoded[i] for i in order[start : start + size]]
-
-
-def _padded(batch: Sequence[tuple[list[int], int]], pad: int) -> dict[str, torch.Tensor]:
-    """Right-padded input_ids, attention_mask and labels, each (rows, longest)."""
-    longest = max(len(ids) for ids, _ in batch)
-    ids = torch.full((len(batch), longest), pad)
-    mask = torch.zeros_like(ids)
-    labels = torch.full_like(ids, IGNORED)
-    for row, (tokens, prompt) in enumerate(batch):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        mask[row, : len(tokens)] = 1
-        labels[row, prompt : len(tokens)] = torch.tensor(tokens[prompt:])
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels}

@@ -1,0 +1,1 @@
+"""An OpenAI fine-tuning service on this machine, whose jobs really train."""

@@ -1,0 +1,210 @@
+"""From a request's parts to generations, and from generations to answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from openai.types import CompletionUsage
+
+from grader.errors import FileRefused
+from grader.openai_sim import errors
+from grader.openai_sim.errors import ApiError
+from grader.openai_sim.serving import Served, Server, UnknownModel
+
+if TYPE_CHECKING:
+    from starlette.requests import Request as HttpRequest
+
+    from grader.openai_sim.chat_requests import Asked
+    from grader.openai_sim.rows import Answering, Generation, Guide, Piece
+
+CLIENT_GONE: Final = 499  # nginx's number; nobody is there to read it, the journal is
+_CHARACTERS_PER_TOKEN: Final = 64  # more in the mean is no text; such a prompt is not even counted
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt as token ids. Counted with the base's own tokenizer, as all tokens here are."""
+
+    ids: tuple[int, ...]
+
+
+def find_model(server: Server, name: str) -> Served:
+    """The model of this name; raises ApiError 404 when there is none."""
+    try:
+        return server.model(name)
+    except (UnknownModel, FileNotFoundError):
+        raise errors.no_such_model(name) from None
+    except FileRefused:
+        raise errors.server_fault() from None
+
+
+def chat_prompt(model: Served, messages: Sequence[Mapping[str, str]]) -> Prompt:
+    """The conversation as the model's chat template writes it; raises ApiError 400."""
+    from jinja2 import TemplateError
+
+    said = [dict(m, role="system" if m["role"] == "developer" else m["role"]) for m in messages]
+    try:
+        text = model.base.tokenizer.apply_chat_template(
+            said, tokenize=False, add_generation_prompt=True
+        )
+    except TemplateError as error:
+        raise ApiError(
+            400, f"{model.base_name} cannot read these messages: {error}", param="messages"
+        ) from None
+    if not text:
+        raise ApiError(
+            400,
+            f"{model.base_name} answers the last message of the role 'user'; there is none.",
+            param="messages",
+        )
+    return text_prompt(model, text, "messages")
+
+
+def text_prompt(model: Served, text: str, param: str) -> Prompt:
+    """A text as it stands; raises ApiError 400 when it leaves no room for an answer."""
+    if len(text) > _CHARACTERS_PER_TOKEN * model.context:
+        raise _too_long(model, f"{len(text)} characters", param)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ApiError(
+            400, f"Invalid '{param}': it has half a surrogate pair, which is no text.", param=param
+        ) from None
+    ids = model.base.tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise ApiError(400, f"Invalid '{param}': it is empty.", param=param)
+    if len(ids) >= model.context:
+        raise _too_long(model, f"{len(ids)} tokens", param)
+    return Prompt(tuple(ids))
+
+
+def _too_long(model: Served, size: str, param: str) -> ApiError:
+    return ApiError(
+        400,
+        f"This model's maximum context length is {model.context} tokens. However, your {param} "
+        f"resulted in {size}. Please reduce the length of the {param}.",
+        param=param,
+        code="context_length_exceeded",
+    )
+
+
+def generation(model: Served, prompt: Prompt, asked: Asked, most: int | None) -> Generation:
+    """One answer to this prompt, of at most `most` tokens and never beyond the context."""
+    from grader.openai_sim.rows import Generation
+    from grader.openai_sim.sampling import Sampling
+
+    room = model.context - len(prompt.ids)
+    sampling = Sampling(
+        temperature=1.0 if asked.temperature is None else asked.temperature,
+        top_p=1.0 if asked.top_p is None else asked.top_p,
+        presence=asked.presence_penalty or 0.0,
+        frequency=asked.frequency_penalty or 0.0,
+        seed=asked.seed_or_any(),
+    )
+    return Generation(prompt.ids, min(most or room, room), sampling, stop=asked.stops)
+
+
+def choices(
+    one: Generation, number: int, guides: Sequence[Guide] = (), first: int = 0
+) -> list[Generation]:
+    """`number` answers to the same prompt, each with its own chance and its own guide."""
+    return [
+        replace(one, choice=first + i, guide=guides[i] if guides else None) for i in range(number)
+    ]
+
+
+def usage(read: int, written: int) -> CompletionUsage:
+    """Tokens by the base's own tokenizer, not by OpenAI's; a prompt counts once for all `n`."""
+    return CompletionUsage(
+        prompt_tokens=read, completion_tokens=written, total_tokens=read + written
+    )
+
+
+async def answered(
+    server: Server, model: Served, asked: Sequence[Generation], http: HttpRequest
+) -> list[Answering]:
+    """All answers, once the last is complete; gives up when the client goes away."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Queue[Answering] = asyncio.Queue()
+
+    def on_end(answer: Answering) -> None:
+        _call(loop, ended, answer)
+
+    answers = _submitted(server, model, [replace(one, on_end=on_end) for one in asked])
+    waiting = asyncio.ensure_future(_all(ended, len(answers)))
+    leaving = asyncio.ensure_future(_left(http))
+    try:
+        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        if not waiting.done():
+            waiting.cancel()
+            for answer in answers:
+                answer.cancel()
+    if not waiting.done() or waiting.cancelled():
+        raise ApiError(CLIENT_GONE, "The client closed the connection.")
+    _check(answers)
+    return answers
+
+
+async def pieces(
+    server: Server, model: Served, asked: Sequence[Generation]
+) -> AsyncIterator[tuple[int, Piece | None]]:
+    """(number of the answer, its next piece); None as piece: it failed.
+
+    Closing the iterator cancels what is not complete.
+    """
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Queue[tuple[int, Piece | None]] = asyncio.Queue()
+
+    def listening(at: int, one: Generation) -> Generation:
+        def on_end(answer: Answering) -> None:
+            if answer.error is not None:
+                _call(loop, ready, (at, None))
+
+        return replace(one, on_piece=lambda piece: _call(loop, ready, (at, piece)), on_end=on_end)
+
+    answers = _submitted(server, model, [listening(i, one) for i, one in enumerate(asked)])
+    left = len(answers)
+    try:
+        while left:
+            at, piece = await ready.get()
+            left -= piece is None or piece.finish is not None
+            yield at, piece
+    finally:
+        for answer in answers:
+            answer.cancel()
+
+
+def _submitted(server: Server, model: Served, asked: Sequence[Generation]) -> list[Answering]:
+    from grader.openai_sim.rows import Overloaded
+
+    try:
+        return server.submit(model, asked)
+    except Overloaded:
+        raise errors.overloaded() from None
+
+
+def _call(loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[Any], item: object) -> None:
+    with suppress(RuntimeError):  # a service that stops closes its loop before the last answer
+        loop.call_soon_threadsafe(queue.put_nowait, item)
+
+
+async def _all(ended: asyncio.Queue[Answering], number: int) -> None:
+    for _ in range(number):
+        await ended.get()
+
+
+async def _left(http: HttpRequest) -> None:
+    """Returns when the client has gone."""
+    while (await http.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _check(answers: Sequence[Answering]) -> None:
+    if any(answer.error is not None for answer in answers):
+        raise errors.server_fault()

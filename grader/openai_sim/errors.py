@@ -1,0 +1,222 @@
+"""What the service says when it refuses: OpenAI's envelope, its words and its codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request
+
+INVALID: Final = "invalid_request_error"
+_WINDING_DOWN: Final = (
+    "OpenAI is winding down the fine-tuning platform and your organization is no longer able to "
+    "create new fine-tuning training jobs."
+)
+_QUOTA: Final = (
+    "You exceeded your current quota, please check your plan and billing details. For more "
+    "information on this error, read the docs: "
+    "https://platform.openai.com/docs/guides/error-codes/api-errors."
+)
+
+
+class ErrorBody(BaseModel):
+    """The inside of the envelope."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorEnvelope(BaseModel):
+    """The body of every answer that is an error."""
+
+    error: ErrorBody
+
+
+class ApiError(Exception):
+    """A refusal: its HTTP status, what stands in the envelope, and further headers."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str = INVALID,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = ErrorBody(message=message, type=type, param=param, code=code)
+        self.headers = dict(headers or {})
+
+
+def response(error: ApiError) -> JSONResponse:
+    """The refusal as an answer."""
+    content = ErrorEnvelope(error=error.body).model_dump()
+    return JSONResponse(content, error.status, error.headers)
+
+
+def install(app: FastAPI) -> None:
+    """Every error of this app goes out in the envelope."""
+    app.add_exception_handler(ApiError, _refused)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+
+
+# --- the words that more than one place needs ------------------------------------------------
+
+
+def no_such_file(file_id: str) -> ApiError:
+    """A file that is not there, where it is asked for itself."""
+    return ApiError(404, f"No such File object: {file_id}", param="id")
+
+
+def no_such_job(job_id: str) -> ApiError:
+    """A job that is not there."""
+    return ApiError(
+        404,
+        f"Could not find fine tune: {job_id}",
+        param="fine_tune_id",
+        code="fine_tune_not_found",
+    )
+
+
+def no_such_model(model: str) -> ApiError:
+    """A model that is not there, where it is used or asked for."""
+    return ApiError(
+        404,
+        f"The model `{model}` does not exist or you do not have access to it.",
+        param="model",
+        code="model_not_found",
+    )
+
+
+def retired_model(model: str) -> ApiError:
+    """A model that was there once."""
+    return ApiError(
+        404,
+        f"The model `{model}` has been deprecated, learn more here: "
+        "https://platform.openai.com/docs/deprecations",
+        code="model_not_found",
+    )
+
+
+def not_tunable(model: str) -> ApiError:
+    """A model that cannot be trained."""
+    return ApiError(
+        400,
+        f"Model {model} is not available for fine-tuning or does not exist.",
+        param="model",
+        code="model_not_available",
+    )
+
+
+def wrong_key(key: str) -> ApiError:
+    """A key that opens nothing; only its ends are shown, as the service does."""
+    shown = f"{key[:3]}{'*' * 8}{key[-4:]}" if len(key) > 12 else "*" * 8
+    return ApiError(
+        401,
+        f"Incorrect API key provided: {shown}. You can find your API key at "
+        "https://platform.openai.com/account/api-keys.",
+        code="invalid_api_key",
+    )
+
+
+def no_key() -> ApiError:
+    """A request without a key."""
+    return ApiError(
+        401,
+        "You didn't provide an API key. You need to provide your API key in an Authorization "
+        "header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+    )
+
+
+def winding_down() -> ApiError:
+    """What an organisation that may not train any longer is told."""
+    return ApiError(403, _WINDING_DOWN, code="training_not_available")
+
+
+def out_of_quota() -> ApiError:
+    """No money left; waiting does not help."""
+    return ApiError(429, _QUOTA, type="insufficient_quota", code="insufficient_quota")
+
+
+def too_fast(model: str, seconds: float) -> ApiError:
+    """Too many requests; `seconds` is how long to wait."""
+    return ApiError(
+        429,
+        f"Rate limit reached for {model} on requests per min (RPM): Limit 3, Used 3, Requested 1. "
+        f"Please try again in {seconds:g}s. Visit "
+        "https://platform.openai.com/account/rate-limits to learn more.",
+        type="requests",
+        code="rate_limit_exceeded",
+        headers={
+            "retry-after": str(max(1, round(seconds))),
+            "retry-after-ms": f"{seconds * 1e3:g}",
+        },
+    )
+
+
+def too_large(limit: int) -> ApiError:
+    """A body above the limit in bytes."""
+    return ApiError(413, f"Maximum content size limit ({limit}) exceeded.")
+
+
+def overloaded() -> ApiError:
+    """More requests at once than are worked on."""
+    return ApiError(
+        503,
+        "The engine is currently overloaded, please try again later.",
+        type="server_error",
+        headers={"retry-after": "1"},
+    )
+
+
+def server_fault() -> ApiError:
+    """The service itself failed."""
+    return ApiError(
+        500,
+        "The server had an error while processing your request. Sorry about that!",
+        type="server_error",
+    )
+
+
+# --- what Starlette and FastAPI find wrong -----------------------------------------------------
+
+
+async def _refused(_request: Request, error: Any) -> JSONResponse:
+    return response(error)
+
+
+async def _http(request: Request, error: Any) -> JSONResponse:
+    place = f"{request.method} {request.url.path}"
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return response(ApiError(404, f"Invalid URL ({place})", code="unknown_url"))
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        said = f"Not allowed to {request.method} on {request.url.path}. (HINT: Perhaps you meant "
+        wrong = ApiError(
+            405,
+            said + "to use a different HTTP method?)",
+            code="method_not_supported",
+            headers=error.headers,
+        )
+        return response(wrong)
+    return response(ApiError(error.status_code, str(error.detail), headers=error.headers))
+
+
+async def _invalid(_request: Request, error: Any) -> JSONResponse:
+    first = error.errors()[0]
+    place = ".".join(str(step) for step in first["loc"][1:]) or "body"
+    return response(
+        ApiError(400, f"Invalid '{place}': {first['msg']}.", param=place, code="invalid_value")
+    )

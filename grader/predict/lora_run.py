@@ -1,0 +1,209 @@
+"""The training of one LoRA adapter, a step at a time: it can be watched, left and taken up again.
+
+A run that is left after some step, saved and taken up by another process ends with the very
+adapter of a run that nobody interrupted: what is drawn at random depends on the seed and the
+number of the step alone, and the rest is saved.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+
+# bitsandbytes, which peft imports where it is installed, says at every start that it found no
+# kernels for 4 bits on this processor. Nothing here is in 4 bits.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+from peft import LoraConfig, get_peft_model  # noqa: E402
+from safetensors import safe_open  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+from transformers import AutoModelForCausalLM  # noqa: E402
+
+ALL_LINEAR: Final = (
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
+)
+IGNORED: Final = -100  # the label that cross-entropy leaves out
+_LONGEST_GRADIENT: Final = 1.0  # norm; one odd example must not throw the adapter away
+
+Encoded = tuple[Sequence[int], int]
+"""Token ids of a text, and how many at its start are prompt: these are read and not learned."""
+Lesson = Sequence[Encoded]
+"""The rows of one example: what it has of them, its objective says."""
+
+
+class Measured(NamedTuple):
+    """What an objective finds: the loss to follow (nats), and the share that it got right."""
+
+    loss: torch.Tensor
+    accuracy: float
+    others: Mapping[str, float]
+
+
+Objective = Callable[[Any, Sequence[Lesson], int], Measured]
+"""objective(model, lessons, pad token id): the loss of these lessons together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step that was done: its number from 1 on, and what was measured before the update."""
+
+    number: int
+    loss: float
+    accuracy: float
+    others: Mapping[str, float]
+
+
+def answer_loss(model: Any, lessons: Sequence[Lesson], pad: int) -> Measured:
+    """Cross-entropy of the learned tokens, mean over all of them; accuracy is that of guesses."""
+    batch = padded([row for lesson in lessons for row in lesson], pad, model.device)
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    before_each, labels = logits[:, :-1].float(), batch["labels"][:, 1:]
+    loss = torch.nn.functional.cross_entropy(before_each.flatten(0, 1), labels.flatten())
+    learned = labels != IGNORED
+    right = (before_each.detach().argmax(-1) == labels) & learned
+    return Measured(loss, float(right.sum() / learned.sum()), {})
+
+
+class LoraRun:
+    """A model with a new adapter, its optimiser, and how far its training is.
+
+    `steps` is how many steps there are in all, `done` how many of them are done.
+    """
+
+    def __init__(
+        self,
+        base_dir: Path,
+        lessons: Sequence[Lesson],
+        *,
+        pad: int,
+        objective: Objective = answer_loss,
+        rank: int = 8,
+        alpha: int = 16,
+        targets: Sequence[str] = ALL_LINEAR,
+        learning_rate: float,
+        epochs: int,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        """AdamW, learning rate falling linearly to 0; `batch_size` counts lessons.
+
+        Raises ValueError for no lessons, or epochs or batch_size below 1.
+        """
+        if not lessons or epochs < 1 or batch_size < 1:
+            raise ValueError("training needs examples, epochs >= 1 and batch_size >= 1")
+        torch.manual_seed(seed)
+        base = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32)
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=alpha,
+            target_modules=list(targets),
+            task_type="CAUSAL_LM",
+            base_model_name_or_path=str(base_dir),
+        )
+        with warnings.catch_warnings():  # peft asks for an attribute that transformers renames
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            self._model = get_peft_model(base, config)
+        self._model.train()
+        self._trained = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
+        self._rate = learning_rate
+        self._optimiser = torch.optim.AdamW(
+            self._trained.values(), lr=learning_rate, weight_decay=0.0
+        )
+        self._objective, self._pad = objective, pad
+        self._batches = _batches(lessons, epochs, batch_size, random.Random(seed))
+        self.steps_an_epoch = math.ceil(len(lessons) / batch_size)
+        self.steps = epochs * self.steps_an_epoch
+        self.done = 0
+
+    def step(self) -> Step:
+        """Do the next step."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._rate * (1 - self.done / self.steps)
+        found = self._objective(self._model, next(self._batches), self._pad)
+        found.loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._trained.values(), _LONGEST_GRADIENT)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        self.done += 1
+        return Step(self.done, float(found.loss.detach()), found.accuracy, found.others)
+
+    @torch.no_grad()
+    def measure(self, lessons: Sequence[Lesson], batch_size: int) -> tuple[float, float]:
+        """(loss, accuracy) of lessons that are not learned, each the mean over batches by size."""
+        loss = accuracy = 0.0
+        for start in range(0, len(lessons), batch_size):
+            batch = lessons[start : start + batch_size]
+            found = self._objective(self._model, batch, self._pad)
+            loss += float(found.loss) * len(batch)
+            accuracy += found.accuracy * len(batch)
+        return loss / len(lessons), accuracy / len(lessons)
+
+    def save_adapter(self, folder: Path) -> None:
+        """Write the adapter as it is now, PEFT style."""
+        self._model.save_pretrained(folder)
+
+    def save(self, file: Path) -> None:
+        """Write all that `resume` needs; the file is whole or not there, also after kill -9."""
+        tensors = {f"weight/{n}": p.detach().clone() for n, p in self._trained.items()}
+        for name, parameter in self._trained.items():
+            for key, value in self._optimiser.state[parameter].items():
+                tensors[f"{key}/{name}"] = value.clone()
+        new = file.with_suffix(".new")
+        save_file(tensors, new, metadata={"done": str(self.done)})
+        os.replace(new, file)
+
+    def resume(self, file: Path) -> None:
+        """Go on from what `save` wrote; the run must be new and made with the same arguments."""
+        with safe_open(file, framework="pt") as saved:
+            self.done = int(saved.metadata()["done"])
+        tensors = load_file(file)
+        with torch.no_grad():
+            for name, parameter in self._trained.items():
+                parameter.copy_(tensors.pop(f"weight/{name}"))
+        for key, value in tensors.items():
+            kind, _, name = key.partition("/")
+            self._optimiser.state[self._trained[name]][kind] = value
+        for _ in islice(self._batches, self.done):
+            pass
+
+
+def padded(rows: Sequence[Encoded], pad: int, device: Any = "cpu") -> dict[str, torch.Tensor]:
+    """Right-padded input_ids, attention_mask and labels, each (rows, longest)."""
+    longest = max(len(ids) for ids, _ in rows)
+    ids = torch.full((len(rows), longest), pad)
+    mask = torch.zeros_like(ids)
+    labels = torch.full_like(ids, IGNORED)
+    for row, (tokens, prompt) in enumerate(rows):
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        mask[row, : len(tokens)] = 1
+        labels[row, prompt : len(tokens)] = torch.tensor(tokens[prompt:])
+    return {
+        "input_ids": ids.to(device),
+        "attention_mask": mask.to(device),
+        "labels": labels.to(device),
+    }
+
+
+def _batches(
+    lessons: Sequence[Lesson], epochs: int, size: int, rng: random.Random
+) -> Iterator[list[Lesson]]:
+    for _ in range(epochs):
+        order = rng.sample(range(len(lessons)), len(lessons))
+        for start in range(0, len(order), size):
+            yield [lessons[i] for i in order[start : start + size]]
