@@ -111,6 +111,8 @@ def check(
         min_examples, as_errors = spec.min_examples, frozenset(spec.errors)
         if unknown := sorted(as_errors - RULES.keys()):
             raise UsageError(f"Assignment {assignment}: there is no rule {', '.join(unknown)}.")
+    if Path("-") in files:
+        raise UsageError("Standard input is not read: a file is read twice. Write it to one first.")
     if against is not None:
         _refuse_empty(against)
     known = load_prices(prices)
@@ -221,7 +223,8 @@ def stats(
 
     if not file.is_file():
         raise UsageError(f"{file}: there is no such file.")
-    if out.is_dir() or (out.exists() and out.samefile(file)):
+    no_page = out.exists() and (out.suffix not in (".html", ".htm") or out.samefile(file))
+    if out.is_dir() or no_page:
         raise UsageError(f"--out {out}: give the name of a new page, such as train.html.")
     today, model = _today(model), model or DEFAULT_MODEL
     with _progress([file]) as progress:

@@ -27,6 +27,7 @@ SKETCH_SIZE: Final = 256  # numbers kept of an adapter's effect to tell a copy
 COPY_COSINE: Final = 0.9999  # rescaled or rounded copies stay above this
 NEAR_COPY_COSINE: Final = 0.95  # a copy with noise; honest trainings on the same data reach 0.5
 LEAK_MIN_QUESTIONS: Final = 3  # one or two hidden questions in own data are met by chance
+LEAK_MAX_BYTES: Final = 64 * MIB  # of each text file that is searched for hidden questions
 LEAK_SHARE: Final = 0.05  # of all hidden questions; honest data on the same topic stays far below
 
 # --- names -------------------------------------------------------------------------------------

@@ -116,6 +116,14 @@ def test_a_measure_that_no_check_has_is_refused(tmp_path: Path) -> None:
         course.load(path)
 
 
+def test_a_rule_on_data_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    data = {"deliverable": "openai_data", "kind": "chat", "min_examples": 15, "errors": ["JSL999"]}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(broken(data=data)))
+    with pytest.raises(AssignmentError, match="there is no rule JSL999"):
+        course.load(path)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "a: [", "\t", "id: 1"])
 def test_what_is_no_assignment_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"

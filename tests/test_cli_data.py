@@ -210,6 +210,25 @@ def test_what_also_stands_in_the_other_file_is_found(tmp_path: Path) -> None:
     assert f"{leaking}:21: " in out
 
 
+@pytest.mark.parametrize("text", ["", "[{}]", "question,answer\na,b\n", "nonsense\n", "{}\n"])
+def test_a_file_that_nothing_can_be_compared_with_is_wrong_usage(text: str, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text(text)
+    assert str(other) in finegrade("check", TRAIN, "--against", other, expect=2).stderr
+
+
+def test_a_rule_that_does_not_exist_is_no_error_of_an_assignment(tmp_path: Path) -> None:
+    rubric = resource("rubrics", "llm-methods.yaml").read_text()
+    assert "min_examples: 15}" in rubric
+    own = tmp_path / "own.yaml"
+    for codes, code in (("JSL602", 0), ("JSL999", 2)):
+        own.write_text(
+            rubric.replace("min_examples: 15}", f"min_examples: 15, errors: [{codes}]}}")
+        )
+        done = finegrade("check", TRAIN, "--assignment", own, expect=code)
+        assert ("JSL999" in done.stderr) is (code == 2)
+
+
 def test_another_table_prices_another_model(tmp_path: Path) -> None:
     row = {
         "model": "our-model",
@@ -373,3 +392,8 @@ def test_checking_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_standard_input_is_refused_in_words() -> None:
+    done = finegrade("check", "-", expect=2)
+    assert "Standard input is not read" in done.stderr

@@ -70,7 +70,7 @@ def test_raises_nothing_else_on_nearly_json(text: str) -> None:
         (b'[{"a": {"b": 1,\n\n"b": 1}}]', "appears twice", 3),
         (b"[1,\nNaN]", "NaN", 2),
         (b"[Infinity]", "Infinity", 1),
-        (b"[-Infinity]", "Infinity", 1),
+        (b"[-Infinity]", "-Infinity", 1),
         (b"[1e999]", "too large", 1),
         (b"[-1.5E+999]", "too large", 1),
         (b"[" + b"9" * 400 + b".0]", "too large", 1),

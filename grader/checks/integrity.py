@@ -20,9 +20,9 @@ from grader.constants import COPY_COSINE, LEAK_MIN_QUESTIONS, LEAK_SHARE, NEAR_C
 from grader.intake import locate
 from grader.predict.adapter_files import read_adapter, sketch
 from grader.resources import resource
-from grader.training_data.examples import read_examples
-from grader.training_data.overlap import hits, known_prompts
+from grader.training_data.leaks import leaks
 
+_MAY_TRAIN = (".jsonl", ".json", ".csv", ".tsv", ".txt")
 _ORIGINAL = "No other adapter with the same effect was handed in before this one."
 
 
@@ -65,13 +65,12 @@ def trained_on_no_hidden_question(context: Context) -> Verdict:
     at where these came from; nothing is taken off before that.
     """
     hidden = [row["question"] for row in context.evidence["before"].payload["answers"]]
-    known = known_prompts(hidden)
     found: dict[str, list[int]] = {}
     questions: set[int] = set()
     given = _kit_data(context.assignment.topic)
     for file in context.submission.files:
-        if file.path.lower().endswith(".jsonl") and file.sha256 not in given:
-            for hit in hits(read_examples(context.submission.root / file.path), known):
+        if file.path.lower().endswith(_MAY_TRAIN) and file.sha256 not in given:
+            for hit in leaks(context.submission.root / file.path, hidden):
                 found.setdefault(file.path, []).append(hit.line)
                 questions.add(hit.question)
     share = len(questions) / len(hidden)

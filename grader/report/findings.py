@@ -67,7 +67,7 @@ def for_student(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(f for f in findings if f.visibility is Visibility.STUDENT)
 
 
-SUMMED_UP: Final = {"JSL": "The training data keeps the rules of training files"}
+SUMMED_UP: Final = {"JSL": "rules on training data hold"}
 """Families of many small rules, and what they say together."""
 
 
@@ -88,13 +88,17 @@ def summed_up(findings: Sequence[Finding]) -> tuple[Finding, ...]:
         else:
             groups[key] = [finding]
             kept.append(key)
-    return tuple(_summary(k[0], groups[k]) if isinstance(k, tuple) else k for k in kept)
+    broken = {f.code[:3] for f in kept if isinstance(f, Finding)}
+    return tuple(
+        _summary(k[0], groups[k], k[0] in broken) if isinstance(k, tuple) else k for k in kept
+    )
 
 
-def _summary(family: str, some: Sequence[Finding]) -> Finding:
-    held = f"{len(some)} rules hold, {some[0].code} to {some[-1].code}."
+def _summary(family: str, some: Sequence[Finding], others: bool) -> Finding:
+    held = f"{len(some)} rules, {some[0].code} to {some[-1].code}."
     message = held if some[0].outcome is Outcome.PASS else some[0].message
-    return replace(some[0], code=family, title=SUMMED_UP[family], message=message, measures={})
+    title = f"{'All other' if others else 'All'} {SUMMED_UP[family]}"
+    return replace(some[0], code=family, title=title, message=message, measures={})
 
 
 def value(measures: Mapping[str, float | int | str | None], name: str) -> float | None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.constants import REPORT_MAX_NAME_CHARACTERS
-from grader.model import Finding, Outcome, Result, Status
+from grader.model import Finding, Outcome, Result, Severity, Status
 from grader.report.findings import summed_up
 from grader.report.text import clean as clean
 from grader.report.text import points, where
@@ -66,5 +66,12 @@ def findings_table(findings: Sequence[Finding]) -> Table:
         if finding.hint and finding.outcome is not Outcome.PASS:
             what.append(f"\nNext: {clean(finding.hint)}", style="not bold cyan")
         place, code = Text(where(finding.location)), Text(clean(finding.code))
-        table.add_row(Text(*_OUTCOMES[finding.outcome]), code, place, what)
+        table.add_row(Text(*_sign(finding)), code, place, what)
     return table
+
+
+def _sign(finding: Finding) -> tuple[str, str]:
+    """Symbol, word and style; a fail that is a warning or a note says so."""
+    if finding.outcome is Outcome.FAIL and finding.severity is not Severity.ERROR:
+        return f"✗ {finding.severity}", "yellow"
+    return _OUTCOMES[finding.outcome]

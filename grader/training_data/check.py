@@ -118,27 +118,34 @@ def check_file(
     notes = check_examples(path, faults.add, advance)
     if against is not None:
         _check_against(path, lines, against, faults.add)
-    tokens = cost = None
-    if model is not None:
-        table = load_prices() if prices is None else prices
-        context = training_context(model, table)
-        begin(f"Counting tokens of {path.name}", lines.examples)
-        done = 0
-
-        def step(place: int) -> None:
-            nonlocal done
-            advance(place - done)
-            done = place
-
-        tokens, found_faults = count_tokens(
-            read_examples(path), lines.examples, model, context, step
-        )
-        cost = training_cost(tokens, lines.examples, model, table)
-        for fault in found_faults:
-            faults.add(fault)
-        if today is not None and (gone := retirement_fault(model, table, today)) is not None:
-            faults.add(gone)
+    if model is None:
+        return _report(path, lines, faults, as_errors, notes)
+    table = load_prices() if prices is None else prices
+    begin(f"Counting tokens of {path.name}", lines.examples)
+    tokens, outliers = count_tokens(
+        read_examples(path),
+        lines.examples,
+        model,
+        training_context(model, table),
+        _differences(advance),
+    )
+    gone = None if today is None else retirement_fault(model, table, today)
+    for fault in (*outliers, *([gone] if gone else [])):
+        faults.add(fault)
+    cost = training_cost(tokens, lines.examples, model, table)
     return _report(path, lines, faults, as_errors, notes, tokens, cost)
+
+
+def _differences(advance: Callable[[int], None]) -> Callable[[int], None]:
+    """Takes how many are done in all, and passes on how many that is since the last call."""
+    done = 0
+
+    def step(place: int) -> None:
+        nonlocal done
+        advance(place - done)
+        done = place
+
+    return step
 
 
 def _check_against(

@@ -78,13 +78,13 @@ def check_lines(path: Path, asked: Kind | None, report: Report, advance: Advance
 def _check_open(file: BinaryIO, asked: Kind | None, report: Report, advance: Advance) -> Lines:
     rest = blocks(file)
     head = next(rest, [])
-    if head and head[0].startswith(BOM):
-        report(Fault("JSL005", "the file begins with a byte order mark", 1))
-        head = [head[0][len(BOM) :], *head[1:]]
-    if (fault := wrong_format(head)) is not None:
+    bare = [head[0].removeprefix(BOM), *head[1:]] if head else []
+    if (fault := wrong_format(bare)) is not None:
+        if bare[0] is not head[0]:
+            report(Fault("JSL005", "the file begins with a byte order mark", 1))
         report(fault)
         return Lines(asked, "", usable=False)
-    kind, reason = told_kind(decoded_head(head))
+    kind, reason = told_kind(decoded_head(bare))
     if asked is not None and kind is not None and kind is not asked:
         report(Fault("JSL014", f"the examples are of kind {kind}; {asked} is asked for"))
     if asked is not None and kind is None:

@@ -12,7 +12,7 @@ from os.path import commonprefix
 from typing import Final, NamedTuple
 
 NEAR_SIMILARITY: Final = 0.9  # one word changed in an example of three lines
-NEAR_MAX_TEXTS: Final = 20_000  # compared with each other: some seconds
+NEAR_MAX_TEXTS: Final = 10_000  # compared with each other: some seconds, 100 MB
 NEAR_MAX_CHARACTERS: Final = 10_000_000  # kept of all texts together: 10 MB, 40 of rare scripts
 NEAR_TEMPLATE_MIN_TEXTS: Final = 10  # different ones; fewer may be copies, not a template
 _NEAR_TEMPLATE_OTHERS: Final = 10  # one in so many at either end may be without the template

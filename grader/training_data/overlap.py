@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from heapq import merge
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final
 
-from grader.training_data.examples import Example, text_of
+from grader.training_data.examples import Example
 from grader.training_data.faults import Fault
 from grader.training_data.near import NEAR_MAX_TEXTS, NearShelf, NearText, near_texts
-from grader.training_data.reading import Reading, folded, read
+from grader.training_data.reading import Reading, read
 
 OVERLAP_NEAR_MAX_PROMPTS: Final = NEAR_MAX_TEXTS // 2  # of either file compared for near copies
-
-
-class Hit(NamedTuple):
-    """A line that asks a known question: its 1-based number, and the question's 0-based index."""
-
-    line: int
-    question: int
 
 
 def overlap(examples: Iterable[Example], others: Iterable[Example]) -> Iterator[Fault]:
@@ -41,28 +34,6 @@ def overlap(examples: Iterable[Example], others: Iterable[Example]) -> Iterator[
         elif not reading.beside:
             unlike.add(reading.line, NearText(reading.asked))
     yield from merge(_equal(found), _nearly(unlike, known.shelf), key=attrgetter("line"))
-
-
-def known_prompts(prompts: Iterable[str]) -> Mapping[str, int]:
-    """Questions by their folded form, for `hits`: each with its 0-based index."""
-    known: dict[str, int] = {}
-    for index, prompt in enumerate(prompts):
-        known.setdefault(folded(prompt), index)
-    known.pop("", None)
-    return known
-
-
-def hits(examples: Iterable[Example], known: Mapping[str, int]) -> Iterator[Hit]:
-    """Where the examples ask one of the known questions, in folded form.
-
-    A question may be the whole prompt or one message of a user. Each is named once a line.
-    """
-    for example in examples:
-        texts = [text_of(m) for m in example.messages if m.get("role") == "user"]
-        asked = dict.fromkeys(folded(text) for text in (example.prompt, *texts))
-        for text in asked:
-            if text in known:
-                yield Hit(example.line, known[text])
 
 
 class _Prompts:

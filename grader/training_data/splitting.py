@@ -91,8 +91,8 @@ def split(path: Path, out: Path, shares: Sequence[float] = DEFAULT_SHARES, seed:
         if any(not counts[part] for part in wanted):
             found = f"{counted(len(parts), 'example')} in {counted(len(groups), 'group')}"
             raise UsageError(
-                f"{path}: {found} to be kept together are too few for shares of {', '.join(map(str, shares))}. "
-                "Write more examples, or choose other shares."
+                f"{path}: {found} to be kept together are too few for shares of "
+                f"{', '.join(map(str, shares))}. Write more examples, or choose other shares."
             )
         with open_jsonl(path) as text, ExitStack() as stack:
             files = {p: stack.enter_context((folder / FILES[p]).open("xb")) for p in wanted}

@@ -115,10 +115,10 @@ def _unanswered(waiting: dict[str, str]) -> Iterator[Fault]:
 
 def _list_of(definitions: Any, key: str) -> Iterator[Fault]:
     at = f"/{key}"
-    if not isinstance(definitions, list) or not definitions:
+    if not isinstance(definitions, list) or (not definitions and key == "functions"):
         found = "an empty list" if definitions == [] else quoted(definitions)
         yield Fault("JSL305", f"{key} is {found}; expected a list of functions", None, at)
-        return
+        return  # an empty list of tools stands in OpenAI's own example of preference data
     if len(definitions) > DATA_MAX_TOOLS:
         found = f"{len(definitions)} functions; at most {DATA_MAX_TOOLS} are taken"
         yield Fault("JSL305", found, None, at)

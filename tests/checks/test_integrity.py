@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,13 @@ from grader.model import Finding, Outcome
 HIDDEN = [f"question {i}" for i in range(N)]
 
 
-def _finding(tmp_path: Path, questions: list[str], name: str = "openai_train.jsonl") -> Finding:
+def _finding(
+    tmp_path: Path,
+    questions: list[str],
+    name: str = "openai_train.jsonl",
+    extra: tuple[str, str] | None = None,
+    hidden: list[str] = HIDDEN,
+) -> Finding:
     home = tmp_path / "s01"
     home.mkdir()
     rows = [
@@ -25,14 +32,21 @@ def _finding(tmp_path: Path, questions: list[str], name: str = "openai_train.jso
         for q in questions
     ]
     (home / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if extra is not None:
+        (home / extra[0]).write_text(extra[1])
     (found,) = find_submissions([home])
     submission = take_in(found, tmp_path / "work")
-    context = Context(load_assignment("llm-methods"), submission, {"before": evidence(0)})
+    before = evidence(0)
+    asked = [
+        row | {"question": q} for row, q in zip(before.payload["answers"], hidden, strict=False)
+    ]
+    known = replace(before, payload={"answers": asked})
+    context = Context(load_assignment("llm-methods"), submission, {"before": known})
     return run_check(all_checks()["INT002"], context, {}, {})
 
 
 def test_own_questions_pass(tmp_path: Path) -> None:
-    found = _finding(tmp_path, [f"my own question {i}" for i in range(50)])
+    found = _finding(tmp_path, [f"a thing of my own {i}" for i in range(50)])
     assert (found.outcome, found.measures["found"]) == (Outcome.PASS, 0)
 
 
@@ -40,12 +54,41 @@ def test_a_few_equal_questions_are_chance(tmp_path: Path) -> None:
     assert _finding(tmp_path, HIDDEN[:4]).outcome is Outcome.PASS
 
 
-@pytest.mark.parametrize("write", [str, str.upper, lambda q: f"  {q.replace(' ', '   ')} "])
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        str.upper,
+        lambda q: f"  {q.replace(' ', '   ')} ??",
+        lambda q: f"Question: {q}\nAnswer:",
+    ],
+)
 def test_many_hidden_questions_wait_for_a_person(tmp_path: Path, write) -> None:
     found = _finding(tmp_path, ["mine", *map(write, HIDDEN[20:40])], "extra.jsonl")
     assert found.outcome is Outcome.REVIEW
     assert found.measures["share"] == 0.2
     assert "extra.jsonl: lines 2, 3, 4" in found.note
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("train.csv", lambda q: f'"{q}",yes'),
+        ("alpaca.jsonl", lambda q: json.dumps({"instruction": q, "output": "yes"})),
+        ("notes.txt", str),
+    ],
+)
+def test_the_form_of_the_file_makes_no_difference(tmp_path: Path, name: str, write) -> None:
+    found = _finding(tmp_path, ["mine"], extra=(name, "\n".join(map(write, HIDDEN[:30]))))
+    assert found.outcome is Outcome.REVIEW
+    assert name in found.note
+
+
+def test_the_kits_own_files_do_not_count(tmp_path: Path) -> None:
+    public = Path(__file__).parents[2] / "datasets" / "educational-qa" / "test.jsonl"
+    rows = [json.loads(line)["messages"][1]["content"] for line in public.read_text().splitlines()]
+    found = _finding(tmp_path, ["mine"], extra=("test.jsonl", public.read_text()), hidden=rows)
+    assert found.measures["found"] == 0
 
 
 def test_what_the_student_reads_reveals_no_question_and_no_count(tmp_path: Path) -> None:

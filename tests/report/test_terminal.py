@@ -30,7 +30,7 @@ def test_the_gradebook_shows_a_range_where_points_are_open(make_result, refused)
 def test_findings_say_what_and_what_next(make_result) -> None:
     result = make_result(outcomes={"SRC003": Outcome.FAIL})
     text = _shown(findings_table([f for f in result.findings if f.code == "SRC003"]))
-    assert "✗ fail" in text
+    assert "✗ warning" in text
     assert "huggingface_custom_lora.py, line 42" in text
     assert "Next: Do what helps with SRC003." in text
     assert "NOTE-FOR-THE-INSTRUCTOR" not in text

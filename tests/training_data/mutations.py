@@ -256,7 +256,7 @@ MUTATIONS: Final = {
     ),
     "result without id": Mutation("JSL303", CHAT, _sets_in_message("tool", "tool_call_id"), True),
     "result left out": Mutation("JSL304", CHAT, _loses_a_result, True),
-    "empty tools": Mutation("JSL305", CHAT, _sets("tools", to=[]), True),
+    "empty functions": Mutation("JSL305", CHAT, _sets("functions", to=[]), True),
     "129 tools": Mutation(
         "JSL305",
         CHAT,

@@ -102,6 +102,13 @@ def test_preference_pairs_with_other_rejected_answers_stay(tmp_path: Path) -> No
     assert deduped(tmp_path, b"\n".join(some))[0] == b"\n".join(some[:2]) + b"\n"
 
 
+def test_the_id_of_a_call_beside_a_text_makes_no_other_example(tmp_path: Path) -> None:
+    some = [chat(user("a"), answer("b", tool_calls=[{**CALL, "id": id}])) for id in ("1", "2")]
+    written, result = deduped(tmp_path, b"\n".join(some))
+    assert written == some[0] + b"\n"
+    assert result.copies == 1
+
+
 def test_near_copies_are_dropped_only_when_asked_for(tmp_path: Path) -> None:
     text = (
         "Why does warm water freeze at the same temperature as cold water, although it takes "

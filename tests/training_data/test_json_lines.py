@@ -86,6 +86,17 @@ def test_the_fast_reader_says_what_the_strict_one_says(raw: bytes) -> None:
         (b'{"a": [1,]}', "JSL101", "comma before a closing bracket"),
         (b"{a: 1}", "JSL101", "key stands without quotes"),
         (b"# a note", "JSL101", "comments"),
+        (b"```jsonl", "JSL101", "fence of Markdown"),
+        (b"<!DOCTYPE html>", "JSL101", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1", "JSL101", "Git LFS"),
+        (b"<<<<<<< HEAD", "JSL101", "merge of Git"),
+        (b'"{""a"": 1}"', "JSL101", "cell of a table"),
+        ('{\u201ca": 1}'.encode(), "JSL101", "typographic"),
+        (b'{"a": 1},', "JSL101", "comma follows"),
+        (b'{"a": 1} , {"a": 2}', "JSL101", "another object follows"),
+        (b'{"a": 1}\r{"a": 2}', "JSL101", "carriage return alone"),
+        (b'{"a": "b', "JSL101", "line feed in the text"),
+        (b'{"a": "\t"}', "JSL101", "a tab is written as \\t"),
         (b'{"a": "\xe9"}', "JSL102", "UTF-8"),
         (b'{"a": "\\u0000"}', "JSL103", "NUL"),
         (b'{"a": "\\ud800"}', "JSL104", "surrogate"),
@@ -100,3 +111,9 @@ def test_a_refused_line_names_its_rule_and_its_reason(raw: bytes, code: str, wor
         decode(raw)
     assert refused.value.code == code
     assert words in refused.value.message
+
+
+def test_what_stands_inside_a_text_is_no_sign_of_the_slip() -> None:
+    with pytest.raises(LineError) as refused:
+        decode(b'{"a": ["<b>", "```", "} {"], "b": 1} extra')
+    assert refused.value.message == "not valid JSON at column 38: Extra data"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading_builder import JsonObject, chat, completion, examples, preference, qa, words
+from reading_builder import JsonObject, chat, completion, examples, qa, words
 
 from grader.training_data.examples import read_examples
-from grader.training_data.overlap import Hit, hits, known_prompts, overlap
+from grader.training_data.overlap import overlap
 
 DATASETS = Path(__file__).parents[2] / "datasets"
 PAIRS = [
@@ -63,30 +63,6 @@ def test_the_public_files_share_nothing(ours: Path, theirs: Path) -> None:
     assert list(overlap(read_examples(ours), read_examples(theirs))) == []
 
 
-def test_known_questions_are_found_as_messages_and_as_whole_prompts() -> None:
-    known = known_prompts(["What is a frog?", "Where?\nIn a pond?", "Why?", "why? "])
-    turns = {
-        "messages": [
-            {"role": "system", "content": "Why?"},
-            {"role": "user", "content": "what is  a FROG?"},
-            {"role": "assistant", "content": "Why?"},
-            {"role": "user", "content": [{"type": "text", "text": "Why?"}]},
-            {"role": "assistant", "content": "No."},
-        ]
-    }
-    values = [
-        turns,
-        qa("Where?\nIn a pond?", "yes"),
-        completion("Who?", "me"),
-        preference("why?", "so", "no"),
-    ]
-    assert list(hits(examples(values), known)) == [Hit(1, 0), Hit(1, 2), Hit(2, 1), Hit(4, 2)]
-
-
-def test_an_empty_known_question_is_none() -> None:
-    assert list(hits(examples([completion("", "text")]), known_prompts(["", " "]))) == []
-
-
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
 
@@ -100,5 +76,3 @@ def test_every_common_prompt_is_found(
     found = [line for line, _ in shared([qa(*one) for one in ours], [qa(*one) for one in theirs])]
     assert set(common) <= set(found)
     assert found == sorted(set(found), key=lambda line: line or 0)
-    asked = list(hits(examples(qa(*one) for one in ours), known_prompts(prompts)))
-    assert {hit.line for hit in asked} >= set(common)

@@ -177,7 +177,7 @@ def test_wrong_shares_are_refused(tmp_path: Path, shares: tuple[float, ...], wor
         ([], "holds no examples"),
         ([b"", b" "], "holds no examples"),
         (distinct(4), "too few"),
-        ([qa("the same", str(n)) for n in range(50)], "50 examples in 1 groups"),
+        ([qa("the same", str(n)) for n in range(50)], "50 examples in 1 group to"),
         ([*distinct(20), b"{", b'{"a": 1}'], r"2 \(lines 21, 22\). `finegrade data check"),
         ([b"question,answer", b"1,2"], "data convert"),
     ],

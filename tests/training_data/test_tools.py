@@ -1,8 +1,8 @@
-"""Functions that an example declares."""
+"""Functions that an example declares, and calls."""
 
 import pytest
 
-from grader.training_data.tools import declaration_faults
+from grader.training_data.tools import call_faults, declaration_faults
 
 
 def _tool(name: object) -> dict[str, object]:
@@ -24,3 +24,8 @@ def test_names_that_it_refuses(name: object) -> None:
 def test_two_functions_of_one_name() -> None:
     (fault,) = declaration_faults({"tools": [_tool("a"), _tool("b"), _tool("a")]})
     assert (fault.code, fault.pointer) == ("JSL305", "/tools/2/function")
+
+
+def test_null_in_place_of_a_call_is_no_call() -> None:
+    answer = {"role": "assistant", "content": "b", "function_call": None, "tool_calls": None}
+    assert list(call_faults(answer, "/messages/1")) == []

@@ -193,7 +193,7 @@ TOOL_RULES: Final = (
     ),
     Rule(
         "JSL305",
-        "tools is a list of 1 to 128 function definitions",
+        "tools is a list of at most 128 function definitions",
         "The model is trained on the definitions as well; broken ones are refused.",
         'Write each as {"type": "function", "function": {"name": ..., "parameters": {...}}}.',
         SPECIFICATION,

@@ -171,8 +171,7 @@ TOKEN_RULES: Final = (
         "TOK003",
         "The model can still be trained and served",
         "A model that is withdrawn takes its fine-tunes with it.",
-        "Choose a model that lasts as long as you need it, or train locally with "
-        "`finegrade simulate`.",
+        "Choose a model that lasts as long as you need it, or train a local one.",
         GUIDE,
         Severity.WARNING,
     ),
