@@ -27,10 +27,12 @@ lint: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-# make bench: our engine beside peft, and data checks beside orjson and jsonschema, timed in one run.
+# make bench: our engine beside peft, data checks beside orjson and jsonschema, batched serving
+# beside one by one.
 bench: setup
 	@$(BIN)/python scripts/bench.py
 	@$(BIN)/python scripts/bench_data.py
+	@$(BIN)/python scripts/bench_serving.py
 
 # make fuzz: ten minutes of arbitrary bytes against the data checks.
 fuzz: setup

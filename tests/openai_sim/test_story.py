@@ -22,7 +22,7 @@ from grader.metrics import exact_match
 BASE = "gpt-4.1-nano-2025-04-14"
 TRAIN = ROOT / "datasets" / "educational-qa" / "train.jsonl"
 VALIDATION = ROOT / "datasets" / "educational-qa" / "validation.jsonl"
-_TOLD = "step train_loss train_accuracy valid_loss valid_mean_token_accuracy".split()
+_TOLD = ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]
 
 
 @dataclass(frozen=True)

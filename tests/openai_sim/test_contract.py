@@ -1,0 +1,1 @@
+"""The description that the service gives of itself holds, whatever is sent to it."""
