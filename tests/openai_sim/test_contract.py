@@ -1,1 +1,0 @@
-"""The description that the service gives of itself holds, whatever is sent to it."""
