@@ -297,6 +297,7 @@ def _line(
         "request": answer.id,
         "method": scope["method"],
         "path": journal.short(scope["path"]),
+        "later_page": b"after=" in scope.get("query_string", b""),
         "status": 499 if answer.lost or answer.status is None else answer.status,
         "ms": round(1000 * took, 1),
         "user_agent": journal.short(headers.get("user-agent", "")),

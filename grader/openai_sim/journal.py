@@ -124,7 +124,9 @@ def summary(lines: Iterable[Line]) -> dict[str, Any]:
 def _polls(rows: Iterable[Line]) -> dict[str, Any]:
     asked: dict[str, list[float]] = {}
     for row in rows:
-        if row["method"] == "GET" and row["path"].startswith(_JOBS + "/") and row.get("job"):
+        # Turning the pages of a long list of events is no new question.
+        asks = row["method"] == "GET" and not row.get("later_page")
+        if asks and row["path"].startswith(_JOBS + "/") and row.get("job"):
             asked.setdefault(row["job"], []).append(row["time"])
     return {job: _spacing(times) for job, times in asked.items()}
 

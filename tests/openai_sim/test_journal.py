@@ -92,3 +92,13 @@ def test_no_key_and_no_text_of_a_client_acts_on_the_page(tmp_path: Path) -> None
     assert page.status_code == 200
     assert evil not in page.text
     assert "sk-secret" not in (tmp_path / "journal.jsonl").read_text()
+
+
+def test_turning_pages_is_no_poll() -> None:
+    line = {"method": "GET", "path": "/v1/fine_tuning/jobs/j/events", "job": "j", "status": 200}
+    pages = [line | {"time": float(t), "later_page": t > 0} for t in range(9)]
+    assert summary([*pages, line | {"time": 60.0}])["polls"]["j"] == {
+        "requests": 2,
+        "median_seconds": 60.0,
+        "least_seconds": 60.0,
+    }
