@@ -32,7 +32,7 @@ from grader.openai_sim.chat_requests import ChatRequest, plain_messages, refuse_
 from grader.openai_sim.errors import ApiError, ErrorEnvelope
 from grader.openai_sim.forms import guides
 from grader.openai_sim.records import new_id
-from grader.openai_sim.sending import DONE, json_response, streaming
+from grader.openai_sim.sending import DONE, OR_STREAM, json_response, streaming
 from grader.openai_sim.serving import Served, Server
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def router(server: Server, *, scaffold: bool = True) -> APIRouter:
     routes.include_router(responses.router(server, scaffold=scaffold))
     routes.include_router(embeddings.router())
 
-    @routes.post("/chat/completions", response_model=ChatCompletion)
+    @routes.post("/chat/completions", response_model=ChatCompletion, responses=OR_STREAM)
     async def create_chat_completion(body: ChatRequest, http: Request) -> Response:
         """Answer a conversation."""
         model = find_model(server, body.model)

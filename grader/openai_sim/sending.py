@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 DONE: Final = "data: [DONE]\n\n"  # the last event of a stream
+OR_STREAM: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/event-stream": {}}}}
+"""What the description of a route says when its answer may also be streamed."""
 
 
 def json_response(text: str, headers: Mapping[str, str]) -> Response:

@@ -24,7 +24,7 @@ from grader.openai_sim.asking import (
 from grader.openai_sim.chat_requests import CompletionRequest, refuse_extras, unsupported
 from grader.openai_sim.errors import ErrorEnvelope
 from grader.openai_sim.records import new_id
-from grader.openai_sim.sending import DONE, json_response, streaming
+from grader.openai_sim.sending import DONE, OR_STREAM, json_response, streaming
 from grader.openai_sim.serving import Served, Server
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def router(server: Server) -> APIRouter:
     """completions."""
     routes = APIRouter()
 
-    @routes.post("/completions", response_model=Completion)
+    @routes.post("/completions", response_model=Completion, responses=OR_STREAM)
     async def create_completion(body: CompletionRequest, http: Request) -> Response:
         """Go on with one text or several."""
         model = find_model(server, body.model)

@@ -1,0 +1,66 @@
+"""Programs of other makers that fine-tune with OpenAI: they run here as they are."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from process_builder import Simulate, simulate
+from sim_builder import chat_lines, environment
+
+MODEL = "gpt-4.1-nano-2025-04-14"
+_PROGRAMS = Path(__file__).with_name("client_programs")
+_SECONDS = 180.0
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulate]:
+    with simulate(tmp_path_factory.mktemp("clients") / "home") as started:
+        yield started
+
+
+def test_litellm_fine_tunes(running: Simulate, tmp_path: Path) -> None:
+    seen = _run("with_litellm.py", running, tmp_path, examples=12)
+    assert seen["file"] == "train.jsonl"
+    assert seen["status"] == "succeeded"
+    assert seen["model"].startswith(f"ft:{MODEL}:finegrade:lite:")
+    assert seen["cancelled"] == seen["created"][1]
+    assert seen["listed"][:2] == seen["created"][::-1]
+    assert base64.b64decode(seen["result"]).startswith(b"step,train_loss,")
+    assert seen["tokens"] > 0
+
+
+def test_dspy_fine_tunes_and_bootstraps(running: Simulate, tmp_path: Path) -> None:
+    seen = _run("with_dspy.py", running, tmp_path, examples=24)
+    for made in ("taught", "student"):
+        assert seen[made].startswith(f"ft:{MODEL}:finegrade::")
+        assert seen[f"{made}_score"] >= seen["base_score"] + 50
+    assert seen["taught"] != seen["student"]
+
+
+def _run(program: str, running: Simulate, folder: Path, examples: int) -> dict[str, Any]:
+    """What the program says it saw, run with nothing but what the service printed."""
+    file = folder / "train.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in chat_lines(examples)))
+    own = {
+        "DSPY_CACHEDIR": str(folder / "dspy"),
+        "DSPY_FINETUNEDIR": str(folder / "finetune"),
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+    done = subprocess.run(
+        [sys.executable, str(_PROGRAMS / program), str(file), MODEL],
+        env=environment() | running.exports | own,
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return seen
