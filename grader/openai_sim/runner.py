@@ -78,7 +78,8 @@ class Runner:
             self._store.update_job(
                 job.id, if_status="pausing", event="The job was paused", status="paused", pid=None
             )
-        running = self._store.list_jobs(status="running", newest_first=False)
+        under_way = self._store.list_jobs(status="running", newest_first=False)
+        running = [job for job in under_way if not job.fate]  # a scenario's are never trained
         for job in running:
             if job.wanted == "cancel":
                 cancel(self._store, job.id)

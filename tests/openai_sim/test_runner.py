@@ -169,3 +169,15 @@ def test_a_paused_job_stays_paused_when_its_service_was_killed(store: Store) -> 
     runner.start()
     runner.stop()
     assert job_of(store, job_id).status == "paused"
+
+
+def test_a_scenarios_job_is_never_trained_not_even_after_a_kill(store: Store) -> None:
+    file = add_file(store, chat_lines(10))
+    staged = add_job(store, file, hyperparameters=SHORT, status="running", fate="job-fails")
+    queued = add_job(store, file, hyperparameters=SHORT)
+    runner = Runner(store, BASE)
+    runner.start()
+    until(lambda: job_of(store, queued).status in DONE, "the other job is done")
+    runner.stop()
+    assert job_of(store, staged).status == "running"
+    assert steps_told(store, staged) == []
