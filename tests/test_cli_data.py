@@ -115,7 +115,6 @@ def test_faults_stand_at_their_lines_once_a_rule_and_exit_with_one(bad: Path) ->
     assert "more" not in everything
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize("colour", [True, False])
 def test_a_terminal_has_colours_unless_they_are_not_wanted(bad: Path, colour: bool) -> None:
     import pty
@@ -254,7 +253,6 @@ def hostile(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.skipif(os.name != "posix", reason="no such name is possible elsewhere")
 @pytest.mark.parametrize("format", ["text", "json", "github"])
 def test_what_is_checked_cannot_act(hostile: Path, format: str) -> None:
     code, done = run("check", hostile, "--format", format, "--all")
@@ -266,7 +264,6 @@ def test_what_is_checked_cannot_act(hostile: Path, format: str) -> None:
     assert bool(commands) is (format == "github")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="no such name is possible elsewhere")
 @pytest.mark.parametrize(
     "command",
     [

@@ -142,7 +142,7 @@ class Batcher:
         ids, mask = self._padded(joining)
         positions = (mask.long().cumsum(-1) - 1).clamp(min=0)
         self._adapters.select([row.generation.adapter for row in joining])
-        read = self._forward(ids, mask, positions, None)
+        read = self._base.forward(ids, mask, positions, None, 1)
         after = positions[:, -1] + 1
         if not self._rows:
             self._cache = read.past_key_values
@@ -173,7 +173,9 @@ class Batcher:
             self._selected = True
         chosen = torch.tensor([tokens[i] for i in stay], device=self._base.device)
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(stay), 1)], dim=1)
-        output = self._forward(chosen[:, None], self._mask, self._positions[:, None], self._cache)
+        output = self._base.forward(
+            chosen[:, None], self._mask, self._positions[:, None], self._cache, 1
+        )
         self._cache, self._scores = output.past_key_values, output.logits[:, -1]
         self._positions = self._positions + 1
 
@@ -221,19 +223,6 @@ class Batcher:
             ids[i, longest - len(prompt) :] = torch.tensor(prompt)
             mask[i, longest - len(prompt) :] = 1
         return ids.to(self._base.device), mask.to(self._base.device)
-
-    def _forward(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any
-    ) -> Any:
-        """One pass over ids [rows, n] after what the cache holds; logits of the last place."""
-        return self._base.model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
 
 
 def _each_layer(cache: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> None:

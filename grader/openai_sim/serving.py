@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from grader.constants import COURSE_MODEL
 from grader.model import BaseModel, Submission, SubmittedFile
@@ -135,28 +135,13 @@ def open_bases(
 
     Raises UsageError and GraderFault as `grader.predict.base_model.load_base` does.
     """
-    from grader.predict.base_model import load_base
+    from grader.predict.base_model import load_base, load_folder
 
     chosen = base or BaseModel(COURSE_MODEL, _sha256(_weights(COURSE_MODEL)))
     bases = {chosen.name: load_base(chosen, device)}
     if reader and chosen.name == COURSE_MODEL:
-        bases[READER] = _load_reader(device)
+        bases[READER] = load_folder(resource("starter", READER), device)
     return bases
-
-
-def _load_reader(device: str) -> LoadedBase:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from grader.predict.base_model import LoadedBase, base_digest
-
-    folder = resource("starter", READER)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
-    )
-    tokenizer: Any = AutoTokenizer.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False
-    )
-    return LoadedBase(model.to(device).eval(), tokenizer, base_digest(folder), device)
 
 
 def _as_submission(folder: Path) -> Submission:

@@ -9,12 +9,15 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grader.constants import COURSE_MODEL
 from grader.errors import GraderFault, UsageError
 from grader.model import BaseModel
 from grader.resources import resource
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,19 @@ class LoadedBase:
     tokenizer: Any
     digest: str
     device: str
+
+    def forward(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any, keep: int
+    ) -> Any:
+        """One pass over ids [rows, n] after what the cache holds; logits of the last `keep`."""
+        return self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=keep,
+        )
 
 
 def base_folder(base: BaseModel) -> Path:
@@ -100,7 +116,6 @@ def load_base(base: BaseModel, device: str = "cpu") -> LoadedBase:
     Raises UsageError when torch cannot use the device.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     _check_device(device)
@@ -110,7 +125,14 @@ def load_base(base: BaseModel, device: str = "cpu") -> LoadedBase:
         # At this size a second thread gains little and, on a busy machine, costs a lot; and one
         # thread always adds numbers up in the same order.
         torch.set_num_threads(1)
-    folder = base_folder(base)
+    return load_folder(base_folder(base), device)
+
+
+def load_folder(folder: Path, device: str) -> LoadedBase:
+    """Load the model in `folder`; the caller has seen to the device and to the pinned weights."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     dtype = torch.float32 if device == "cpu" else "auto"
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True

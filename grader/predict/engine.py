@@ -121,7 +121,7 @@ class Engine:
         started = time.perf_counter()
         ids, mask = self._padded(batch)
         positions = _positions(mask)
-        read = self._forward(ids, mask, positions, None, 1)
+        read = self._base.forward(ids, mask, positions, None, 1)
         after = positions[:, -1:] + 1
         prompt_seconds = time.perf_counter() - started
         # The references run on a copy of the cache, so that generation starts from the prompt.
@@ -146,7 +146,7 @@ class Engine:
             if len(new) == self._max_new_tokens or bool(done.all()):
                 break
             mask = torch.cat([mask, mask.new_ones(PREDICT_ROWS, 1)], dim=1)
-            output = self._forward(chosen[:, None], mask, positions, output.past_key_values, 1)
+            output = self._base.forward(chosen[:, None], mask, positions, output.past_key_values, 1)
             positions = positions + 1
         rows = torch.stack(new, dim=1)[: len(batch.rows)].tolist()
         stops = set(self._stops.tolist())
@@ -172,24 +172,11 @@ class Engine:
         # The mask stays open over the padding behind the answer: causal attention hides it anyway.
         whole = torch.cat([mask, mask.new_ones(PREDICT_ROWS, width)], dim=1)
         places = positions + torch.arange(width, device=mask.device)
-        logits = self._forward(targets, whole, places, cache, width).logits
+        logits = self._base.forward(targets, whole, places, cache, width).logits
         before_each = torch.cat([prompt_logits, logits[:, :-1]], dim=1).float()
         picked = torch.log_softmax(before_each, dim=-1).gather(-1, targets[..., None])[..., 0]
         means = (picked * keep).sum(1) / keep.sum(1).clamp(min=1)
         return [float(x) for x in means[: len(batch.rows)]]
-
-    def _forward(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any, keep: int
-    ) -> Any:
-        """One pass over ids [rows, n] after what the cache holds; logits of the last `keep`."""
-        return self._base.model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=keep,
-        )
 
     def _padded(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """(ids, mask), both [PREDICT_ROWS, length], left-padded; spare rows repeat the first."""
