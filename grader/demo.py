@@ -82,14 +82,17 @@ class Demo:
     grade_command: str
 
 
-def run_demo(out: Path, progress: Progress) -> Demo:
-    """Make the class and a hidden set in OUT, unless they are there, and grade the class."""
+def run_demo(out: Path, progress: Progress, *, hidden_seed: int | None = None) -> Demo:
+    """Make the class and a hidden set in OUT, unless they are there, and grade the class.
+
+    Without a `hidden_seed` one is drawn that nobody knows.
+    """
     assignment = course.load(ASSIGNMENT)
     submissions, hidden, results_folder = out / "class", out / "hidden", out / "results"
     if not hidden.exists():  # the hidden set comes last: without it the class is not complete
         shutil.rmtree(submissions, ignore_errors=True)
         make_class(submissions, assignment, progress)
-        seed = secrets.randbits(63)
+        seed = secrets.randbits(63) if hidden_seed is None else hidden_seed
         questions = make_hidden(assignment.topic, seed, HIDDEN_QUESTIONS)
         write_hidden(questions, assignment.topic, seed, hidden)
     graded = course.grade(
@@ -114,15 +117,18 @@ def run_demo(out: Path, progress: Progress) -> Demo:
 
 
 def quality_agreement(results: Sequence[Result]) -> tuple[float, int]:
-    """(Spearman's rho of known quality and awarded Part 3 function points, students compared)."""
+    """(Spearman's rho of known quality and awarded Part 3 function points, students compared).
+
+    Who has points that are not known yet is not compared.
+    """
     from scipy.stats import spearmanr
 
     known = {recipe.student: recipe.quality for recipe in RECIPES}
-    pairs = [
-        (known[result.student], sum(s.points or 0 for s in result.scores if s.part == "lora"))
-        for result in results
-        if result.student in known
-    ]
+    pairs = []
+    for result in results:
+        points = [s.points for s in result.scores if s.part == "lora"]
+        if result.student in known and None not in points:
+            pairs.append((known[result.student], sum(filter(None, points))))
     return float(spearmanr(*zip(*pairs, strict=True)).statistic), len(pairs)
 
 

@@ -13,6 +13,7 @@ from grader.metrics import bleu, exact_match, mean, rouge_l, token_f1
 from grader.model import Evidence
 from grader.statistics import paired_gain
 from grader.strict_json import StrictJsonError, loads
+from grader.topics import get_topic
 
 
 def _answers(evidence: Evidence) -> list[dict[str, Any]]:
@@ -199,12 +200,12 @@ def claims_agree(ctx: Context) -> Verdict:
         return failed(f"{path} reports shares outside 0 to 1.", fix, path=path)
     measures: dict[str, float] = {f"claimed_{when}": claims[when] for when in claims}
     measures["tolerance"] = CLAIM_TOLERANCE
+    public = len(get_topic(ctx.assignment.topic).public("test"))
     off = []
     for when, claim in claims.items():
-        ours = mean(_correct(ctx.evidence[when]))
-        n = len(_answers(ctx.evidence[when]))
-        allowed = CLAIM_TOLERANCE + 2.58 * math.sqrt(ours * (1 - ours) / n)  # 99 % of chance
-        if abs(claim - ours) > allowed:
+        right = _correct(ctx.evidence[when])
+        ours = mean(right)
+        if abs(claim - ours) > CLAIM_TOLERANCE + _chance(claim, public, ours, len(right)):
             off.append(f"{when}: {claim:.0%} reported, {ours:.0%} measured")
     if off:
         text = f"Exact match {'; '.join(off)}; more apart than chance allows."
@@ -212,3 +213,13 @@ def claims_agree(ctx: Context) -> Verdict:
             text, "Evaluate the saved adapter again and report that.", path=path, measures=measures
         )
     return passed("The reported exact match agrees with the measured one.", measures=measures)
+
+
+def _chance(one: float, of_one: int, other: float, of_other: int) -> float:
+    """How far two shares of equal chance lie apart at most, 99 times in a hundred.
+
+    The pooled two-proportion test: a small public test set is as much a matter of luck as the
+    hidden questions are.
+    """
+    pooled = (one * of_one + other * of_other) / (of_one + of_other)
+    return 2.58 * math.sqrt(pooled * (1 - pooled) * (1 / of_one + 1 / of_other))

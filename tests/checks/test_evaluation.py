@@ -140,6 +140,14 @@ def test_a_claim_must_be_readable_and_near_the_truth(
     assert claims(tmp_path, text) is outcome
 
 
+def test_a_small_public_test_set_may_be_luckier_than_the_hidden_one(tmp_path: Path) -> None:
+    """Seen with an honest adapter of twelve examples: 26 of 56 public, 40 of 150 hidden."""
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "metrics.json").write_text(metrics(0.0, 0.4643))
+    verdict = claims_agree(context(tmp_path, evidence(0), evidence(27)))
+    assert verdict.outcome is Outcome.PASS
+
+
 def test_two_places_for_the_claims_are_the_students_fault(tmp_path: Path) -> None:
     for place in ("a", "b"):
         (tmp_path / "student" / place).mkdir(parents=True)
