@@ -11,14 +11,14 @@ help:
 
 setup: .venv/ready
 
-.venv/ready: requirements.lock pyproject.toml scripts/setup.sh
+.venv/ready: requirements.lock pyproject.toml scripts/setup.sh $(wildcard tests/clients/*)
 	@PYTHON="$(PYTHON)" scripts/setup.sh
 
 demo: setup
 	@$(BIN)/finegrade demo --out demo
 
 test: lint
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 # make lint: ruff, mypy --strict and the floors of the plan.
 lint: setup

@@ -1,18 +1,29 @@
-"""How many times faster 64 chat requests are together than one by one, and why adapters stand
-side by side in a batch.
+"""How many times faster 64 chat requests are together than one by one, within a process and over
+HTTP, and why adapters stand side by side in a batch.
 
     OMP_NUM_THREADS=1 python scripts/bench_serving.py
 
-Adapters are random, which costs what trained ones do. Prints medians of five rounds.
+Adapters are random, which costs what trained ones do. Each round times 64 requests one by one and
+then together; a ratio is of one round, and the median of seven counts. Over HTTP the service is
+`finegrade simulate` in a process of its own, and the client, in this process, does as little as a
+client can: it takes time from the service where there are few cores. Only a quiet machine with two
+free cores measures the service; elsewhere the ratios scatter, and the load that is printed says so.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import shlex
+import signal
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,10 +33,12 @@ from peft import LoraConfig, get_peft_model
 from grader.openai_sim.rows import Generation
 from grader.openai_sim.sampling import Sampling
 from grader.openai_sim.serving import Served, Server, open_bases
+from grader.openai_sim.store import ModelRow, Store
 from grader.resources import resource
 
-ROUNDS = 5
+ROUNDS = 7
 REQUESTS = 64
+TOKENS = 64  # at most; answers end before
 ADAPTERS = 4
 RANK = 8
 REPEATS = 50
@@ -58,7 +71,12 @@ def questions() -> list[str]:
     return found
 
 
-def requests(server: Server, names: list[str], tokens: int) -> list[tuple[Served, Generation]]:
+Answer = tuple[str, int]  # its text and its tokens
+Asked = tuple[Served, Generation]
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def requests(server: Server, names: Sequence[str]) -> list[Asked]:
     made = []
     for at, question in enumerate(questions()):
         model = server.model(names[at % len(names)])
@@ -67,24 +85,122 @@ def requests(server: Server, names: list[str], tokens: int) -> list[tuple[Served
             [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
         )
         ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
-        made.append((model, Generation(ids, tokens, Sampling(temperature=0))))
+        made.append((model, Generation(ids, TOKENS, Sampling(temperature=0))))
     return made
 
 
-def one_by_one(server: Server, asked: list[tuple[Served, Generation]]) -> list[str]:
-    texts = []
-    for model, generation in asked:
-        (answer,) = server.submit(model, [generation])
-        answer.done.wait()
-        texts.append(answer.text)
-    return texts
+async def within_the_process(server: Server, names: Sequence[str], label: str) -> None:
+    asked = requests(server, names)
+
+    async def one_by_one() -> list[Answer]:
+        answers = []
+        for model, generation in asked:
+            (answer,) = server.submit(model, [generation])
+            answer.done.wait()
+            answers.append((answer.text, answer.tokens))
+        return answers
+
+    async def together() -> list[Answer]:
+        answers = [server.submit(model, [generation])[0] for model, generation in asked]
+        for answer in answers:
+            answer.done.wait()
+        return [(answer.text, answer.tokens) for answer in answers]
+
+    await compare(f"within the process, {label}", one_by_one, together)
 
 
-def together(server: Server, asked: list[tuple[Served, Generation]]) -> list[str]:
-    answers = [server.submit(model, [generation])[0] for model, generation in asked]
-    for answer in answers:
-        answer.done.wait()
-    return [answer.text for answer in answers]
+async def over_http(url: str, key: str, names: Sequence[str], label: str) -> None:
+    host, _, port = url.split("/")[2].partition(":")
+    bodies = [
+        {
+            "model": names[at % len(names)],
+            "messages": [{"role": "user", "content": question}],
+            "temperature": 0,
+            "max_tokens": TOKENS,
+        }
+        for at, question in enumerate(questions())
+    ]
+
+    def written(body: object) -> bytes:
+        text = json.dumps(body)
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}"
+        head += f"\r\ncontent-type: application/json\r\ncontent-length: {len(text)}"
+        return f"{head}\r\n\r\n{text}".encode()
+
+    messages = [written(body) for body in bodies]
+
+    async def one_by_one() -> list[Answer]:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        answers = [await ask((reader, writer), message) for message in messages]
+        writer.close()
+        return answers
+
+    async def one(message: bytes) -> Answer:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        answer = await ask((reader, writer), message)
+        writer.close()
+        return answer
+
+    async def together() -> list[Answer]:
+        return await asyncio.gather(*(one(message) for message in messages))
+
+    await compare(f"over HTTP, {label}", one_by_one, together)
+
+
+async def ask(connection: Connection, message: bytes) -> Answer:
+    """The answer to one request on a connection that stays open."""
+    reader, writer = connection
+    writer.write(message)
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    length = int(head.partition("content-length:")[2].split()[0])
+    value = json.loads(await reader.readexactly(length))
+    return value["choices"][0]["message"]["content"], value["usage"]["completion_tokens"]
+
+
+async def compare(
+    label: str,
+    one_by_one: Callable[[], Awaitable[list[Answer]]],
+    together: Callable[[], Awaitable[list[Answer]]],
+) -> None:
+    """Warm up, time both in turn, and print the ratios."""
+    alone, at_once = await one_by_one(), await together()
+    assert alone == at_once, "an answer among others is not what it is alone"
+    slow, fast = [], []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        await one_by_one()
+        between = time.perf_counter()
+        await together()
+        slow.append(between - started)
+        fast.append(time.perf_counter() - between)
+    ratios = [one / other for one, other in zip(slow, fast, strict=True)]
+    tokens = [tokens for _, tokens in alone]
+    print(
+        f"{label}: one by one {statistics.median(slow):.2f} s, together "
+        f"{statistics.median(fast):.3f} s; median {statistics.median(ratios):.1f} times, "
+        f"{min(ratios):.1f} to {max(ratios):.1f}; answers of {min(tokens)} to {max(tokens)} "
+        f"tokens, the same both ways; load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
+
+
+@contextmanager
+def service(home: Path) -> Iterator[tuple[str, str]]:
+    """`finegrade simulate` with the adapters of `home`: its address and a key."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "grader.cli", "simulate", "--port=0", f"--home={home}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        lines = [process.stdout.readline() for _ in range(2)]
+        told = dict(shlex.split(line)[1].split("=", 1) for line in lines)
+        yield told["OPENAI_BASE_URL"], told["OPENAI_API_KEY"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate()
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -133,23 +249,24 @@ def layer_variants() -> None:
 
 def main() -> None:
     torch.set_num_threads(1)
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     with torch.inference_mode():
         layer_variants()
     with tempfile.TemporaryDirectory() as folder:
-        adapters = write_adapters(Path(folder))
-        server = Server(open_bases(reader=False), adapters.get)
+        store = Store.open(Path(folder))
+        adapters = write_adapters(store.adapters_folder)
+        for name, place in adapters.items():
+            store.add_model(ModelRow(name, 0, "bench", place.name))
+        store.close()
         names = ["course-model", *adapters]
-        for label, chosen in (("base alone", names[:1]), ("base and 4 adapters", names)):
-            asked = requests(server, chosen, 64)
-            same = one_by_one(server, asked) == together(server, asked)
-            alone = [timed(partial(one_by_one, server, asked)) for _ in range(ROUNDS)]
-            all_at_once = [timed(partial(together, server, asked)) for _ in range(ROUNDS)]
-            slow, fast = statistics.median(alone), statistics.median(all_at_once)
-            print(
-                f"64 requests, {label}: one by one {slow:.2f} s, together {fast:.3f} s, "
-                f"{slow / fast:.1f} times; same texts: {same}"
-            )
+        cases = (("base alone", names[:1]), ("base and 4 adapters", names))
+        server = Server(open_bases(reader=False), adapters.get)
+        for label, chosen in cases:
+            asyncio.run(within_the_process(server, chosen, label))
         server.close()
+        with service(Path(folder)) as (url, key):
+            for label, chosen in cases:
+                asyncio.run(over_http(url, key, chosen, label))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,19 @@
 """Stands here so that builders beside it can be imported from tests in every folder."""
+
+from __future__ import annotations
+
+import pytest
+from browser_builder import CHROMIUM, PENDING
+from client_builder import CLIENTS
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what is pending; unlike the header, this is shown with -q too."""
+    for client in CLIENTS:
+        if not client.is_installed:
+            terminalreporter.write_line(
+                f"Pending: the story told by {client}, which is not installed. "
+                "Run scripts/setup.sh where the network can be reached."
+            )
+    if not CHROMIUM:
+        terminalreporter.write_line(PENDING)

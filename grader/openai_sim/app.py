@@ -112,11 +112,11 @@ def create_app(
     app.state.admission = admission
     app.state.journal = Journal(home / "journal.jsonl")
     errors.install(app)
-    for router in (files.router, jobs.router, models.router):
-        app.include_router(router, prefix="/v1")
-    if server is not None and find_spec(_CHAT) is not None:
+    if server is not None and find_spec(_CHAT) is not None:  # first: it is asked most
         chat: APIRouter = import_module(_CHAT).router(server)
         app.include_router(chat, prefix="/v1")
+    for router in (files.router, jobs.router, models.router):
+        app.include_router(router, prefix="/v1")
     app.include_router(pages.router)
     app.add_middleware(Gate, lines=app.state.journal, faults=faults, key=key)
     return app

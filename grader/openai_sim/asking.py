@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from openai.types import CompletionUsage
 
@@ -129,23 +129,29 @@ async def answered(
 ) -> list[Answering]:
     """All answers, once the last is complete; gives up when the client goes away."""
     loop = asyncio.get_running_loop()
-    ended: asyncio.Queue[Answering] = asyncio.Queue()
+    ended: asyncio.Future[None] = loop.create_future()
+    left = len(asked)
 
-    def on_end(answer: Answering) -> None:
-        _call(loop, ended, answer)
+    def one_less() -> None:
+        nonlocal left
+        left -= 1
+        if not left and not ended.done():
+            ended.set_result(None)
+
+    def on_end(_answer: Answering) -> None:
+        _soon(loop, one_less)
 
     answers = _submitted(server, model, [replace(one, on_end=on_end) for one in asked])
-    waiting = asyncio.ensure_future(_all(ended, len(answers)))
     leaving = asyncio.ensure_future(_left(http))
     try:
-        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ended, leaving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         leaving.cancel()
-        if not waiting.done():
-            waiting.cancel()
+        if not ended.done():
+            ended.cancel()
             for answer in answers:
                 answer.cancel()
-    if not waiting.done() or waiting.cancelled():
+    if ended.cancelled():
         raise ApiError(CLIENT_GONE, "The client closed the connection.")
     _check(answers)
     return answers
@@ -164,9 +170,12 @@ async def pieces(
     def listening(at: int, one: Generation) -> Generation:
         def on_end(answer: Answering) -> None:
             if answer.error is not None:
-                _call(loop, ready, (at, None))
+                _soon(loop, ready.put_nowait, (at, None))
 
-        return replace(one, on_piece=lambda piece: _call(loop, ready, (at, piece)), on_end=on_end)
+        def on_piece(piece: Piece) -> None:
+            _soon(loop, ready.put_nowait, (at, piece))
+
+        return replace(one, on_piece=on_piece, on_end=on_end)
 
     answers = _submitted(server, model, [listening(i, one) for i, one in enumerate(asked)])
     left = len(answers)
@@ -189,14 +198,9 @@ def _submitted(server: Server, model: Served, asked: Sequence[Generation]) -> li
         raise errors.overloaded() from None
 
 
-def _call(loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[Any], item: object) -> None:
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *given: object) -> None:
     with suppress(RuntimeError):  # a service that stops closes its loop before the last answer
-        loop.call_soon_threadsafe(queue.put_nowait, item)
-
-
-async def _all(ended: asyncio.Queue[Answering], number: int) -> None:
-    for _ in range(number):
-        await ended.get()
+        loop.call_soon_threadsafe(call, *given)
 
 
 async def _left(http: HttpRequest) -> None:

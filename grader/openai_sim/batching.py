@@ -32,6 +32,7 @@ LINGER_SECONDS: Final = 0.002  # how long an idle base waits for another request
 LINGER_MOST_SECONDS: Final = 0.05  # and in all; a client needs about that long to send 64
 JOIN_ROWS: Final = 8  # this many join those who are answering at once,
 JOIN_SECONDS: Final = 0.02  # fewer when they have waited this long
+_LARGE_BLOCK: Final = 30 * 2**20  # bytes
 _LOG = logging.getLogger(__name__)
 
 
@@ -78,6 +79,7 @@ class Batcher:
 
     @torch.inference_mode()
     def _serve(self) -> None:
+        _keep_freed_memory()
         while True:
             with self._changed:
                 while not (self._waiting or self._rows or self._closed):
@@ -223,6 +225,15 @@ class Batcher:
             ids[i, longest - len(prompt) :] = torch.tensor(prompt)
             mask[i, longest - len(prompt) :] = 1
         return ids.to(self._base.device), mask.to(self._base.device)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep the memory of tensors for the next ones.
+
+    It gives blocks back to the system that are larger than the largest that it has seen freed, up
+    to 32 MiB; their pages then cost more than what is computed in them.
+    """
+    torch.empty(_LARGE_BLOCK, dtype=torch.uint8)
 
 
 def _each_layer(cache: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> None:

@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 def router(server: Server, *, scaffold: bool = True) -> APIRouter:
     """All that answers with text. `scaffold` False leaves DSPy's field markers to the model."""
     routes = APIRouter()
-    routes.include_router(text_completions.router(server))
-    routes.include_router(responses.router(server, scaffold=scaffold))
-    routes.include_router(embeddings.router())
 
     @routes.post("/chat/completions", response_model=ChatCompletion, responses=OR_STREAM)
     async def create_chat_completion(body: ChatRequest, http: Request) -> Response:
@@ -83,6 +80,9 @@ def router(server: Server, *, scaffold: bool = True) -> APIRouter:
         )
         return json_response(completion.model_dump_json(exclude_unset=True), headers)
 
+    routes.include_router(text_completions.router(server))
+    routes.include_router(responses.router(server, scaffold=scaffold))
+    routes.include_router(embeddings.router())
     return routes
 
 

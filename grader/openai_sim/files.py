@@ -7,10 +7,10 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse
 from openai.types import FileDeleted, FileObject
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -20,11 +20,9 @@ from grader.constants import DATA_MAX_FILE_BYTES, MIB
 from grader.openai_sim.errors import INVALID, ApiError, no_such_file, too_large
 from grader.openai_sim.findings import document, refused_at_upload
 from grader.openai_sim.journal import note
+from grader.openai_sim.listing import NamedPage
 from grader.openai_sim.store import FileRow, Store, new_id, now
 from grader.training_data.check import check_file
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 STORED_MAX_BYTES: Final = 8 * 1024 * MIB  # of all files together: a laptop's disk is shared
 DISK_RESERVE_BYTES: Final = 512 * MIB  # stay free after any upload
@@ -36,6 +34,11 @@ _PURPOSE: Final = "fine-tune"
 _OTHER_PURPOSES: Final = ("assistants", "batch", "vision", "user_data", "evals")
 
 router = APIRouter(tags=["Files"])
+
+
+class ListFilesResponse(NamedPage[FileObject]):
+    """Some files."""
+
 
 _UPLOAD: Final[dict[str, Any]] = {
     "requestBody": {
@@ -56,8 +59,8 @@ _UPLOAD: Final[dict[str, Any]] = {
 }
 
 
-@router.post("/files", response_model=FileObject, openapi_extra=_UPLOAD)
-async def upload_file(request: Request) -> JSONResponse:
+@router.post("/files", response_model_exclude_unset=True, openapi_extra=_UPLOAD)
+async def upload_file(request: Request) -> FileObject:
     """Take a training file; 400 when it is no JSONL at all. Its other faults fail the job."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ApiError(400, "Expected a body of type multipart/form-data.")
@@ -75,44 +78,48 @@ async def upload_file(request: Request) -> JSONResponse:
     finally:
         await form.close()
     note(request, file=row.id, file_uploaded=True, bytes=row.bytes)
-    return JSONResponse(_object(row))
+    return _object(row)
 
 
-@router.get("/files", responses={200: {"description": "Files, newest first"}})
+@router.get(
+    "/files",
+    response_model_exclude_unset=True,
+    response_description="Files, newest first",
+)
 def list_files(
     request: Request,
     purpose: str | None = None,
     limit: Annotated[int, Query(ge=1, le=_LIST_MOST)] = _LIST_MOST,
     order: Literal["asc", "desc"] = "desc",
     after: str | None = None,
-) -> dict[str, Any]:
+) -> ListFilesResponse:
     """Files, the newest first unless asked otherwise."""
     store: Store = request.app.state.store
     rows = store.list_files(after, limit + 1, purpose=purpose, newest_first=order == "desc")
     shown = rows[:limit]
-    return {
-        "object": "list",
-        "data": [_object(row) for row in shown],
-        "has_more": len(rows) > limit,
-        "first_id": shown[0].id if shown else None,
-        "last_id": shown[-1].id if shown else None,
-    }
+    return ListFilesResponse(
+        object="list",
+        data=[_object(row) for row in shown],
+        has_more=len(rows) > limit,
+        first_id=shown[0].id if shown else None,
+        last_id=shown[-1].id if shown else None,
+    )
 
 
-@router.get("/files/{file_id}", response_model=FileObject)
-def retrieve_file(request: Request, file_id: str) -> JSONResponse:
+@router.get("/files/{file_id}", response_model_exclude_unset=True)
+def retrieve_file(request: Request, file_id: str) -> FileObject:
     """One file."""
-    return JSONResponse(_object(_found(request, file_id)))
+    return _object(_found(request, file_id))
 
 
-@router.delete("/files/{file_id}", response_model=FileDeleted)
-def delete_file(request: Request, file_id: str) -> Mapping[str, Any]:
+@router.delete("/files/{file_id}")
+def delete_file(request: Request, file_id: str) -> FileDeleted:
     """Forget a file. A job that still has to read it fails."""
     row = _found(request, file_id)
     store: Store = request.app.state.store
     if not store.delete_file(row.id):  # somebody else was faster
         raise no_such_file(file_id)
-    return FileDeleted(id=row.id, deleted=True, object="file").model_dump()
+    return FileDeleted(id=row.id, deleted=True, object="file")
 
 
 @router.get("/files/{file_id}/content", response_class=FileResponse)
@@ -190,9 +197,9 @@ def _take(store: Store, file: UploadFile) -> FileRow:
     return store.add_file(row)
 
 
-def _object(row: FileRow) -> dict[str, Any]:
-    """As the service writes it: without the members that may be absent but not null."""
-    value = FileObject.model_validate(
+def _object(row: FileRow) -> FileObject:
+    """As the service writes it: what may be absent but not null is not set."""
+    return FileObject.model_validate(
         {
             "object": "file",
             "id": row.id,
@@ -203,4 +210,3 @@ def _object(row: FileRow) -> dict[str, Any]:
             "status": row.status,
         }
     )
-    return value.model_dump(exclude_unset=True)

@@ -32,6 +32,8 @@ _UPLOAD_MAX_BYTES: Final = DATA_MAX_FILE_BYTES + MIB  # and what multipart write
 _LOST_SECONDS: Final = 600.0  # that an answer may stay away: the client's own patience
 _OPEN: Final = ("/health",)
 _API: Final = "/v1/"
+_STREAM: Final = b"text/event-stream"
+_STREAMED_PIECES: Final = 3  # that come of a stream that is cut: the role and two of the text
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _log = logging.getLogger(__name__)
@@ -64,7 +66,8 @@ class Gate:
             took = time.perf_counter() - begun
             self._journal.write(_line(scope, headers, answer, notes, started, took))
 
-        answer = _Answer(send, write)
+        # What a browser asks is no program's doing, and an open page asks every second.
+        answer = _Answer(send, write if scope["path"].startswith(_API) else None)
         self._at_once += 1
         try:
             await self._handle(scope, headers, receive, answer, notes)
@@ -106,18 +109,30 @@ class Gate:
         if fault is None:
             await self._app(scope, receive, answer)
             return
-        notes["scenario"] = fault.scenario
-        await self._stage(fault, scope, receive, answer)
+        await self._stage(fault, scope, receive, answer, notes)
 
-    async def _stage(self, fault: Fault, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        """Answer as the scenario wants."""
+    async def _stage(
+        self,
+        fault: Fault,
+        scope: Scope,
+        receive: Receive,
+        answer: _Answer,
+        notes: dict[str, Any],
+    ) -> None:
+        """Answer as the scenario wants, and note it where the client can tell."""
+
+        def staged() -> None:
+            notes["scenario"] = fault.scenario
+
+        if fault.effect is Effect.CUT:
+            answer.cut = staged
+            await self._app(scope, receive, answer)
+            return
+        staged()
         match fault.effect:
             case Effect.REFUSE:
                 assert fault.error is not None  # every scenario that refuses says how
                 raise fault.error
-            case Effect.CUT:
-                answer.cut = True
-                await self._app(scope, receive, answer)
             case Effect.LOSE:
                 lost = _Answer(_nowhere)
                 await self._app(scope, receive, lost)
@@ -161,9 +176,11 @@ class _Answer:
         self._write = write
         self._begun = time.perf_counter()
         self._held: Message | None = None
+        self._pieces = 0
         self.id = f"req_{secrets.token_hex(16)}"
         self.status: int | None = None
-        self.cut = False
+        self.cut: Callable[[], None] | None = None
+        """Called when the answer is one that can be cut, which it then is."""
         self.lost = False
 
     async def __call__(self, message: Message) -> None:
@@ -176,7 +193,8 @@ class _Answer:
             took = 1000 * (time.perf_counter() - self._begun)
             headers["openai-processing-ms"] = str(round(took))
             message = {**message, "headers": headers.raw}
-            if self.cut and self.status == 200:
+            if self.cut is not None and self.status == 200:
+                self.cut()
                 self._held = message
                 return
         elif not message.get("more_body", False):
@@ -193,8 +211,20 @@ class _Answer:
             self._write = None
 
     async def _send_cut(self, start: Message, message: Message) -> None:
-        """The start that was held back, and the first half of the first piece as the whole."""
+        """The start that was held back, and a part of what comes after it as the whole.
+
+        Of a stream some whole pieces, else the first half.
+        """
         body = message.get("body", b"")
+        if _STREAM in dict(start["headers"]).get(b"content-type", b""):
+            if self._pieces == 0:
+                await self._send(start)
+            self._pieces += 1
+            more = self._pieces < _STREAMED_PIECES and message.get("more_body", False)
+            await self._send({"type": "http.response.body", "body": body, "more_body": more})
+            if not more:
+                self._send = _nowhere
+            return
         body = body[: len(body) // 2]
         headers = MutableHeaders(raw=list(start["headers"]))
         headers["content-length"] = str(len(body))

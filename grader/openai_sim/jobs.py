@@ -18,6 +18,8 @@ from grader.openai_sim.job_request import (
     job_request,
 )
 from grader.openai_sim.journal import note
+from grader.openai_sim.listing import NamedPage, Page
+from grader.openai_sim.naming import ORGANIZATION, snapshot
 from grader.openai_sim.parameters import json_object
 from grader.openai_sim.scenarios import Faults
 from grader.openai_sim.store import (
@@ -52,6 +54,18 @@ class Job(FineTuningJob):
         "failed",
         "cancelled",
     ]
+
+
+class ListPaginatedFineTuningJobsResponse(Page[Job]):
+    """Some jobs."""
+
+
+class ListFineTuningJobEventsResponse(Page[FineTuningJobEvent]):
+    """Some of what a job told."""
+
+
+class ListFineTuningJobCheckpointsResponse(NamedPage[FineTuningJobCheckpoint]):
+    """Some of the models that a job saved on its way."""
 
 
 def _or_auto(kind: dict[str, Any]) -> dict[str, Any]:
@@ -108,15 +122,13 @@ _CREATE: Final[dict[str, Any]] = {
 }
 
 
-@router.post("", response_model=Job, response_model_exclude_unset=True, openapi_extra=_CREATE)
-def create_job(
-    request: Request, body: Annotated[dict[str, Any], Depends(json_object)]
-) -> dict[str, Any]:
+@router.post("", response_model_exclude_unset=True, openapi_extra=_CREATE)
+def create_job(request: Request, body: Annotated[dict[str, Any], Depends(json_object)]) -> Job:
     """Create a job. Its files are read later: what is wrong in them fails the job."""
     asked = job_request(body)
     store: Store = request.app.state.store
     faults: Faults = request.app.state.faults
-    model = models.snapshot(asked.model)
+    model = snapshot(asked.model)
     _check(store, asked, model)
     row = JobRow(
         id=new_id("ftjob"),
@@ -142,12 +154,16 @@ def create_job(
     return _object(request, row)
 
 
-@router.get("", responses={200: {"description": "Jobs, newest first"}})
+@router.get(
+    "",
+    response_model_exclude_unset=True,
+    response_description="Jobs, newest first",
+)
 def list_jobs(
     request: Request,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=_LIST_MOST)] = _JOBS_SHOWN,
-) -> dict[str, Any]:
+) -> ListPaginatedFineTuningJobsResponse:
     """Jobs, newest first; `metadata[key]=value` in the query keeps those that have it."""
     store: Store = request.app.state.store
     wanted = {
@@ -160,17 +176,21 @@ def list_jobs(
         rows = [job for job in every if wanted.items() <= (job.metadata or {}).items()]
     else:
         rows = store.list_jobs(after, limit + 1)
-    return _page([_object(request, row) for row in rows[:limit]], len(rows) > limit)
+    return ListPaginatedFineTuningJobsResponse(
+        object="list",
+        data=[_object(request, row) for row in rows[:limit]],
+        has_more=len(rows) > limit,
+    )
 
 
-@router.get("/{job_id}", response_model=Job, response_model_exclude_unset=True)
-def retrieve_job(request: Request, job_id: str) -> dict[str, Any]:
+@router.get("/{job_id}", response_model_exclude_unset=True)
+def retrieve_job(request: Request, job_id: str) -> Job:
     """One job."""
     return _object(request, _found(request, job_id))
 
 
-@router.post("/{job_id}/cancel", response_model=Job, response_model_exclude_unset=True)
-def cancel_job(request: Request, job_id: str) -> dict[str, Any]:
+@router.post("/{job_id}/cancel", response_model_exclude_unset=True)
+def cancel_job(request: Request, job_id: str) -> Job:
     """Stop a job for good. One that runs stops within a step."""
     job = _found(request, job_id)
     store: Store = request.app.state.store
@@ -190,8 +210,8 @@ def cancel_job(request: Request, job_id: str) -> dict[str, Any]:
     return _object(request, _found(request, job_id))
 
 
-@router.post("/{job_id}/pause", response_model=Job, response_model_exclude_unset=True)
-def pause_job(request: Request, job_id: str) -> dict[str, Any]:
+@router.post("/{job_id}/pause", response_model_exclude_unset=True)
+def pause_job(request: Request, job_id: str) -> Job:
     """Stop a job for now. One that runs stops within a step and keeps its place."""
     job = _found(request, job_id)
     store: Store = request.app.state.store
@@ -203,8 +223,8 @@ def pause_job(request: Request, job_id: str) -> dict[str, Any]:
     return _object(request, _found(request, job_id))
 
 
-@router.post("/{job_id}/resume", response_model=Job, response_model_exclude_unset=True)
-def resume_job(request: Request, job_id: str) -> dict[str, Any]:
+@router.post("/{job_id}/resume", response_model_exclude_unset=True)
+def resume_job(request: Request, job_id: str) -> Job:
     """Let a paused job go on: it goes back into the queue."""
     job = _found(request, job_id)
     store: Store = request.app.state.store
@@ -216,35 +236,47 @@ def resume_job(request: Request, job_id: str) -> dict[str, Any]:
     return _object(request, _found(request, job_id))
 
 
-@router.get("/{job_id}/events", responses={200: {"description": "Events, newest first"}})
+@router.get(
+    "/{job_id}/events",
+    response_model_exclude_unset=True,
+    response_description="Events, newest first",
+)
 def list_events(
     request: Request,
     job_id: str,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=_LIST_MOST)] = _EVENTS_SHOWN,
-) -> dict[str, Any]:
+) -> ListFineTuningJobEventsResponse:
     """What a job told, newest first."""
     store: Store = request.app.state.store
     rows = store.list_events(_found(request, job_id).id, after, limit + 1)
-    return _page([_event(row) for row in rows[:limit]], len(rows) > limit)
+    return ListFineTuningJobEventsResponse(
+        object="list", data=[_event(row) for row in rows[:limit]], has_more=len(rows) > limit
+    )
 
 
-@router.get("/{job_id}/checkpoints", responses={200: {"description": "Checkpoints"}})
+@router.get(
+    "/{job_id}/checkpoints",
+    response_model_exclude_unset=True,
+    response_description="Checkpoints",
+)
 def list_checkpoints(
     request: Request,
     job_id: str,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=_LIST_MOST)] = _CHECKPOINTS_SHOWN,
-) -> dict[str, Any]:
+) -> ListFineTuningJobCheckpointsResponse:
     """The models that a job saved on its way, newest first."""
     store: Store = request.app.state.store
     rows = store.list_checkpoints(_found(request, job_id).id, after, limit + 1)
     shown = rows[:limit]
-    ends = {
-        "first_id": shown[0].id if shown else None,
-        "last_id": shown[-1].id if shown else None,
-    }
-    return _page([_checkpoint(row) for row in shown], len(rows) > limit) | ends
+    return ListFineTuningJobCheckpointsResponse(
+        object="list",
+        data=[_checkpoint(row) for row in shown],
+        has_more=len(rows) > limit,
+        first_id=shown[0].id if shown else None,
+        last_id=shown[-1].id if shown else None,
+    )
 
 
 def _check(store: Store, asked: JobRequest, model: str) -> None:
@@ -282,15 +314,11 @@ def _wrong_state(job: JobRow, wanted: str) -> errors.ApiError:
     )
 
 
-def _page(data: list[dict[str, Any]], has_more: bool) -> dict[str, Any]:
-    return {"object": "list", "data": data, "has_more": has_more}
-
-
-def _object(request: Request, job: JobRow) -> dict[str, Any]:
-    """As the service writes it: `null` where it has no value, other methods left out."""
+def _object(request: Request, job: JobRow) -> Job:
+    """As the service writes it: `null` where it has no value, other methods not set."""
     numbers = dict(job.resolved or job.hyperparameters or {})
     usual = {name: value for name, value in numbers.items() if name != "beta"}
-    value = Job.model_validate(
+    return Job.model_validate(
         {
             "object": "fine_tuning.job",
             "id": job.id,
@@ -298,7 +326,7 @@ def _object(request: Request, job: JobRow) -> dict[str, Any]:
             "created_at": job.created_at,
             "finished_at": job.finished_at,
             "fine_tuned_model": job.fine_tuned_model,
-            "organization_id": f"org-{models.ORGANIZATION}",
+            "organization_id": f"org-{ORGANIZATION}",
             "result_files": list(job.result_files),
             "status": job.status,
             "validation_file": job.validation_file,
@@ -316,7 +344,6 @@ def _object(request: Request, job: JobRow) -> dict[str, Any]:
             "method": {"type": job.method, job.method: {"hyperparameters": numbers}},
         }
     )
-    return value.model_dump(exclude_unset=True)
 
 
 def _error(request: Request, job: JobRow) -> dict[str, Any] | None:
@@ -331,8 +358,8 @@ def _error(request: Request, job: JobRow) -> dict[str, Any] | None:
     return error
 
 
-def _event(row: EventRow) -> dict[str, Any]:
-    value = FineTuningJobEvent.model_validate(
+def _event(row: EventRow) -> FineTuningJobEvent:
+    return FineTuningJobEvent.model_validate(
         {
             "object": "fine_tuning.job.event",
             "id": row.id,
@@ -343,11 +370,10 @@ def _event(row: EventRow) -> dict[str, Any]:
             "type": row.type,
         }
     )
-    return value.model_dump(exclude_unset=True)
 
 
-def _checkpoint(row: CheckpointRow) -> dict[str, Any]:
-    value = FineTuningJobCheckpoint.model_validate(
+def _checkpoint(row: CheckpointRow) -> FineTuningJobCheckpoint:
+    return FineTuningJobCheckpoint.model_validate(
         {
             "object": "fine_tuning.job.checkpoint",
             "id": row.id,
@@ -358,4 +384,3 @@ def _checkpoint(row: CheckpointRow) -> dict[str, Any]:
             "step_number": row.step,
         }
     )
-    return value.model_dump(exclude_unset=True)

@@ -24,8 +24,10 @@ _NOTES: Final = "finegrade.notes"  # the key in an ASGI scope
 _TEXT_CHARACTERS: Final = 200  # of any text of a client that is written down
 _LAST_BYTES: Final = 4 * 1024 * 1024  # read for the page: some 10,000 requests
 
-_JOBS: Final = "/v1/fine_tuning/jobs"
-_INFERENCE: Final = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/responses"})
+JOBS: Final = "/v1/fine_tuning/jobs"
+INFERENCE: Final = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/responses"})
+PAGE_AGENT: Final = "finegrade-page"
+"""How the service's own page calls itself where it asks as a client."""
 
 Line = Mapping[str, Any]
 
@@ -88,23 +90,40 @@ def _read(file: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             yield value
 
 
-def summary(lines: Iterable[Line]) -> dict[str, Any]:
-    """What a client did, as a JSON value.
+def of_clients(lines: Iterable[Line]) -> list[Line]:
+    """The requests of clients in the order of time: not those of people who look at our pages."""
+    asked = (
+        line
+        for line in lines
+        if line["path"].startswith("/v1/") and line.get("user_agent") != PAGE_AGENT
+    )
+    return sorted(asked, key=lambda line: line["time"])
 
-    `requests`, `files_uploaded`, `jobs_created` (ids), `jobs_by_training` with the number of jobs
-    for one and the same request body, of which those beyond the first are `duplicate_jobs`;
-    `polls` has for each job how often it was asked for and the median and the least seconds
-    between; `faults` counts what scenarios did and `reactions` what the client did next with the
-    same request: "retried by the client library", "retried by the program", or "gave up";
-    `models_used` counts answered inference requests; `statuses` and `clients` count all requests.
+
+def is_poll(line: Line) -> bool:
+    """Whether a client asks how a job is; turning the pages of a list is no new question."""
+    asks = line["method"] == "GET" and not line.get("later_page")
+    return bool(asks and line["path"].startswith(JOBS + "/") and line.get("job"))
+
+
+def summary(lines: Iterable[Line]) -> dict[str, Any]:
+    """What clients did, as a JSON value.
+
+    `requests`, `files_uploaded`, `jobs_created` (ids), of which `duplicate_jobs` came of a request
+    body that had created one before; `polls` has for each job how often it was asked for and the
+    median and the least seconds between; `faults` counts what scenarios did and `reactions` what
+    the client did next with the same request: "retried by the client library", "retried by the
+    program", or "gave up"; `reactions_to` has these counts for each scenario; `models_used` counts
+    answered inference requests; `statuses` and `clients` count all requests.
     """
-    rows = sorted(lines, key=lambda line: line.get("time", 0))
+    rows = of_clients(lines)
+    reactions = _reactions(rows)
     created = [r for r in rows if r.get("job_created")]
     bodies = Counter(str(r.get("body_digest", "")) for r in created)
     used = Counter(
         str(r["model"])
         for r in rows
-        if r["path"] in _INFERENCE and r["status"] == 200 and "model" in r
+        if r["path"] in INFERENCE and r["status"] == 200 and "model" in r
     )
     return {
         "requests": len(rows),
@@ -113,7 +132,8 @@ def summary(lines: Iterable[Line]) -> dict[str, Any]:
         "duplicate_jobs": sum(count - 1 for count in bodies.values()),
         "polls": _polls(rows),
         "faults": dict(Counter(str(r["scenario"]) for r in rows if r.get("scenario"))),
-        "reactions": dict(Counter(_reactions(rows))),
+        "reactions": dict(sum(reactions.values(), Counter[str]())),
+        "reactions_to": {scenario: dict(counts) for scenario, counts in reactions.items()},
         "library_retries": sum(1 for r in rows if r.get("retry_count")),
         "models_used": dict(used),
         "statuses": dict(sorted(Counter(str(r["status"]) for r in rows).items())),
@@ -124,9 +144,7 @@ def summary(lines: Iterable[Line]) -> dict[str, Any]:
 def _polls(rows: Iterable[Line]) -> dict[str, Any]:
     asked: dict[str, list[float]] = {}
     for row in rows:
-        # Turning the pages of a long list of events is no new question.
-        asks = row["method"] == "GET" and not row.get("later_page")
-        if asks and row["path"].startswith(_JOBS + "/") and row.get("job"):
+        if is_poll(row):
             asked.setdefault(row["job"], []).append(row["time"])
     return {job: _spacing(times) for job, times in asked.items()}
 
@@ -140,18 +158,22 @@ def _spacing(times: list[float]) -> dict[str, Any]:
     }
 
 
-def _reactions(rows: list[Line]) -> Iterator[str]:
-    for place, row in enumerate(rows):
-        if not row.get("scenario") or row["status"] == 200:
-            continue
-        same = (r for r in rows[place + 1 :] if _what(r) == _what(row))
-        after = next(same, None)
-        if after is None:
-            yield "gave up"
-        elif after.get("retry_count"):
-            yield "retried by the client library"
-        else:
-            yield "retried by the program"
+def _reactions(rows: list[Line]) -> dict[str, Counter[str]]:
+    """What the client did after each scenario's faults, but for answers of status 200."""
+    after: dict[tuple[Any, ...], Line] = {}  # by request: the next time that it was made
+    found: dict[str, Counter[str]] = {}
+    for row in reversed(rows):
+        if row.get("scenario") and row["status"] != 200:
+            following = after.get(_what(row))
+            if following is None:
+                how = "gave up"
+            elif following.get("retry_count"):
+                how = "retried by the client library"
+            else:
+                how = "retried by the program"
+            found.setdefault(str(row["scenario"]), Counter())[how] += 1
+        after[_what(row)] = row
+    return found
 
 
 def _what(row: Line) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from grader.openai_sim.models import ORGANIZATION, checkpoint_name, tuned_name
+from grader.openai_sim.naming import ORGANIZATION, checkpoint_name, tuned_name
 from grader.openai_sim.settling import adapter_folder, forget_model, job_folder
 from grader.openai_sim.store import CheckpointRow, FileRow, JobRow, ModelRow, Store, new_id, now
 
@@ -29,12 +29,11 @@ _COLUMNS: Final = {  # of the result file: the key of a step's data
 def keep_checkpoint(store: Store, job: JobRow, run: LoraRun, data: Mapping[str, Any]) -> None:
     """Make the model of an epoch's end usable, unless it is there; of all, the newest stay."""
     name, step = checkpoint_name(job, run.done), run.done
-    if any(row.step == step for row in store.list_checkpoints(job.id)):
-        return
-    _add_model(store, job, run, name)
-    row = CheckpointRow(new_id("ftckpt"), job.id, now(), step, name, _metrics(data))
-    store.add_checkpoint(row)
-    store.add_event(job.id, f"Checkpoint created at step {step} with Snapshot ID: {name}")
+    if all(row.step != step for row in store.list_checkpoints(job.id)):
+        _add_model(store, job, run, name)
+        row = CheckpointRow(new_id("ftckpt"), job.id, now(), step, name, _metrics(data))
+        made = f"Checkpoint created at step {step} with Snapshot ID: {name}"
+        store.add_checkpoint(row, made)
     _drop(store, store.list_checkpoints(job.id)[_KEPT_CHECKPOINTS:])
 
 

@@ -1,18 +1,81 @@
-"""One base that answers to all the names that courses use."""
+"""Names of models: those of the one base, and those of what jobs make of it.
+
+The process of a job needs them too, so nothing of the web service is imported here.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
-from grader.openai_sim.models import adapter_of, base_names
+from grader.constants import COURSE_MODEL
 from grader.openai_sim.serving import Served, Server
+from grader.resources import resource
+from grader.training_data.encodings import base_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from grader.openai_sim.store import Store
+    from grader.openai_sim.store import JobRow, Store
     from grader.predict.base_model import LoadedBase
+
+ORGANIZATION: Final = "finegrade"
+"""The organisation that every key belongs to."""
+
+_CHARACTERS: Final = 8  # of a job's id or of a digest: enough to tell two apart
+
+
+@cache
+def course_snapshot() -> str:
+    """The course model under its own name and the first digits of its weights' SHA-256.
+
+    It names the same bytes on every machine, and other ones never.
+    """
+    with resource("starter", COURSE_MODEL, "model.safetensors").open("rb") as weights:
+        digest = hashlib.file_digest(weights, "sha256").hexdigest()
+    return f"{COURSE_MODEL}-{digest[:_CHARACTERS]}"
+
+
+def snapshot(model: str) -> str:
+    """The full name of a model that may be named without its date."""
+    return _snapshots().get(model, model)
+
+
+def base_names() -> tuple[str, ...]:
+    """Every name under which the base answers."""
+    return (*_snapshots().values(), *_snapshots())
+
+
+def tuned_name(job: JobRow) -> str:
+    """What the model of a job is called; the same job always gives the same name.
+
+    A job that goes on from a tuned model names that one's base.
+    """
+    suffix = re.sub(r"[^a-z0-9_-]+", "-", (job.suffix or "").lower())
+    own = job.id.rpartition("-")[2][:_CHARACTERS]
+    return f"ft:{base_of(job.model)}:{ORGANIZATION}:{suffix}:{own}"
+
+
+def checkpoint_name(job: JobRow, step: int) -> str:
+    """What the model of a checkpoint is called; the last checkpoint is the job's model itself."""
+    return f"{tuned_name(job)}:ckpt-step-{step}"
+
+
+@cache
+def _snapshots() -> dict[str, str]:
+    """The name without a date: the snapshot that it means."""
+    return {
+        COURSE_MODEL: course_snapshot(),
+        "gpt-4.1": "gpt-4.1-2025-04-14",
+        "gpt-4.1-mini": "gpt-4.1-mini-2025-04-14",
+        "gpt-4.1-nano": "gpt-4.1-nano-2025-04-14",
+        "gpt-4o": "gpt-4o-2024-08-06",
+        "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
+        "gpt-3.5-turbo": "gpt-3.5-turbo-0125",
+    }
 
 
 class NamedServer(Server):
@@ -20,6 +83,8 @@ class NamedServer(Server):
 
     def __init__(self, bases: Mapping[str, LoadedBase], store: Store) -> None:
         """`store` knows the tuned models."""
+        from grader.openai_sim.models import adapter_of
+
         self._find = adapter_of(store)
         super().__init__(bases, self._find)
 

@@ -1,34 +1,34 @@
-"""Pages for people: the overview, the journal, and whether the service is well."""
+"""Pages for people: the overview, a file's findings, the box to ask, the journal; and health."""
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from pathlib import Path
+import shlex
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
 from anyio.to_thread import run_sync as to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from grader import __version__
-from grader.openai_sim.journal import Journal, summary, summary_text
+from grader.openai_sim import journal_page, overview, trying
+from grader.openai_sim.errors import no_such_file
+from grader.openai_sim.journal import Journal, Line, of_clients, summary
 from grader.openai_sim.models import base_names
 from grader.openai_sim.parameters import given_key
-from grader.openai_sim.store import DONE, EventRow, JobRow, Store
+from grader.openai_sim.rendering import render
+from grader.openai_sim.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TEMPLATES: Final = Path(__file__).parent / "templates"
-_SHOWN: Final = 50  # rows of each table
 _LINES_SHOWN: Final = 200  # of the journal, newest first
-_CURVES: Final = 10  # jobs with a loss curve
-_CURVE_POINTS: Final = 400  # of one curve; as many as the picture is wide
-_WIDTH, _HEIGHT = 400, 80  # of a curve in its own units
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"
+_RUNS_SHOWN: Final = 20  # to choose from
+_QUESTIONS: Final = 12  # of the job's own file, to choose from
+_LOCAL_KEY: Final = "sk-finegrade-local"  # any will do where none is asked for
+_KEY_ASKED: Final = "<the key that finegrade simulate printed>"
+
+# Seconds between two looks of an open page: while a job is under way, and otherwise.
+_BUSY_EVERY, _IDLE_EVERY = 1, 5
 
 router = APIRouter()
 
@@ -40,111 +40,123 @@ def health() -> dict[str, str]:
 
 
 @router.get("/", response_class=HTMLResponse, include_in_schema=False)
-def overview(request: Request) -> HTMLResponse:
-    """Files, jobs with their losses, and models."""
+def overview_page(request: Request) -> HTMLResponse:
+    """Jobs with their progress and losses, models, and files."""
     store: Store = request.app.state.store
-    jobs = store.list_jobs(limit=_SHOWN)
-    return _page(
+    jobs = overview.jobs(store)
+    models = store.list_models()
+    return render(
         "overview.html.j2",
-        files=store.list_files(limit=_SHOWN),
-        jobs=[(job, _curve(store, job) if at < _CURVES else None) for at, job in enumerate(jobs)],
-        models=store.list_models(),
-        scenarios=[scenario.name for scenario in request.app.state.faults.scenarios],
-        working=any(job.status not in DONE for job in jobs),
+        counts=overview.counts(jobs),
+        jobs=jobs,
+        files=overview.files(store),
+        tuned=[row for row in reversed(models) if row.adapter is not None],
+        bases=[row for row in models if row.adapter is None],
+        scenarios=request.app.state.faults.scenarios,
+        exports=_exports(request),
+        **_refresh(any(job.under_way for job in jobs)),
     )
+
+
+@router.get("/files/{file_id}", response_class=HTMLResponse, include_in_schema=False)
+def file_page(request: Request, file_id: str) -> HTMLResponse:
+    """What the data rules found in a file."""
+    store: Store = request.app.state.store
+    row = store.get_file(file_id)
+    if row is None:
+        raise no_such_file(file_id)
+    return render("file.html.j2", file=overview.file_view(row), found=overview.findings(row))
 
 
 @router.get("/try", response_class=HTMLResponse, include_in_schema=False)
-async def try_models(request: Request, question: str = "", model: str = "") -> HTMLResponse:
+async def try_page(
+    request: Request, question: str = "", model: str = "", system: str | None = None
+) -> HTMLResponse:
     """The same question to a tuned model and to its base, side by side."""
     store: Store = request.app.state.store
-    tuned = [row.id for row in await to_thread(store.list_models) if row.adapter is not None]
-    answers: list[tuple[str, str]] = []
+    rows = await to_thread(store.list_models)
+    tuned = [row.id for row in reversed(rows) if row.adapter is not None]
+    chosen = model or (tuned or list(base_names()))[0]
+    examples = await to_thread(trying.examples_of, store, chosen)
+    if system is None:  # as the model was trained
+        system = examples[0].system if examples else ""
+    answers: list[trying.Answer] = []
     if question and model:
         base = model.split(":")[1] if model.startswith("ft:") else model
-        names = dict.fromkeys((base, model))
-        answers = [(name, await _ask(request, name, question)) for name in names]
-    return _page(
+        key = given_key(request.headers) or _LOCAL_KEY
+        # One after the other, so that each has its own time.
+        for name in dict.fromkeys((base, model)):
+            answers.append(await trying.ask(request.app, key, name, system, question))
+    failed = any(answer.error for answer in answers)
+    texts = [answer.text for answer in answers]
+    others = [answers[-1].text, answers[0].text] if len(answers) == 2 and not failed else texts
+    return render(
         "try.html.j2",
         question=question,
-        model=model,
+        system=system,
+        model=chosen,
         models=tuned or list(base_names()),
-        answers=answers,
+        any_tuned=bool(tuned),
+        examples=examples[:_QUESTIONS],
+        known=next((e for e in examples if e.question == question.strip()), None),
+        answers=[
+            (answer, trying.compared(answer.text, other))
+            for answer, other in zip(answers, others, strict=True)
+        ],
+        same=len(set(texts)) == 1,
+        failed=failed,
     )
-
-
-async def _ask(request: Request, model: str, question: str) -> str:
-    """What a model answers, asked as any client asks; or what the service says instead."""
-    body = {"model": model, "messages": [{"role": "user", "content": question}], "temperature": 0}
-    key = given_key(request.headers) or "page"
-    transport = httpx.ASGITransport(app=request.app)
-    async with httpx.AsyncClient(transport=transport, base_url=str(request.base_url)) as client:
-        answer = await client.post(
-            "/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {key}"}
-        )
-    said = answer.json()
-    if answer.status_code != 200:
-        return f"{answer.status_code}: {said['error']['message']}"
-    return str(said["choices"][0]["message"]["content"])
 
 
 @router.get("/journal", response_class=HTMLResponse, include_in_schema=False)
-def journal_page(request: Request) -> HTMLResponse:
-    """What clients did."""
+def show_journal(request: Request, run: str = "", path: str = "", status: str = "") -> HTMLResponse:
+    """What clients did: the latest run at a glance, and its requests."""
     journal: Journal = request.app.state.journal
-    lines = journal.last_lines()
-    return _page(
+    store: Store = request.app.state.store
+    runs = journal_page.runs(of_clients(journal.last_lines()))
+    numbered = list(enumerate(runs, 1))
+    lines = _chosen(runs, run)
+    wanted = [line for line in reversed(lines) if journal_page.fits(line, path, status)]
+    return render(
         "journal.html.j2",
-        summary=summary_text(summary(lines)).splitlines(),
-        lines=[(line, _rest(line)) for line in reversed(lines[-_LINES_SHOWN:])],
+        runs=[(at, its[0]["time"], len(its)) for at, its in numbered[-_RUNS_SHOWN:]],
+        run=run,
+        path=path,
+        status=status,
+        statuses=journal_page.STATUSES,
+        begin=lines[0]["time"] if lines else 0,
+        end=lines[-1]["time"] if lines else 0,
+        facts=summary(lines),
+        repeated=journal_page.repeated(lines),
+        strips=journal_page.strips(lines) if lines else None,
+        found=len(wanted),
+        lines=[
+            (line, journal_page.how_it_went(line), journal_page.about(line))
+            for line in wanted[:_LINES_SHOWN]
+        ],
+        exports=_exports(request),
+        **_refresh(any(job.under_way for job in overview.jobs(store))),
     )
 
 
-def _page(template: str, **values: Any) -> HTMLResponse:
-    page = _environment().get_template(template).render(version=__version__, **values)
-    return HTMLResponse(page, headers={"content-security-policy": _POLICY})
+def _chosen(runs: Sequence[list[Line]], run: str) -> list[Line]:
+    """The requests of a run by its number, of all for "all", else of the latest."""
+    if run == "all":
+        return [line for its in runs for line in its]
+    if run.isdecimal() and len(run) < 6 and 1 <= int(run) <= len(runs):
+        return runs[int(run) - 1]
+    return runs[-1] if runs else []
 
 
-@cache
-def _environment() -> Environment:
-    return Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=FileSystemLoader(_TEMPLATES),
-    )
+def _refresh(busy: bool) -> dict[str, Any]:
+    return {"every": _BUSY_EVERY if busy else _IDLE_EVERY, "busy": busy}
 
 
-def _rest(line: dict[str, Any]) -> str:
-    """What a line says beside its columns."""
-    shown = {"time", "request", "method", "path", "status", "ms", "scenario", "retry_count"}
-    return json.dumps({k: v for k, v in line.items() if k not in shown}, ensure_ascii=False)
-
-
-def _curve(store: Store, job: JobRow) -> dict[str, Any] | None:
-    """Points of an SVG polyline of the training loss, with the first and the last loss."""
-    events = [event for event in store.list_events(job.id) if event.type == "metrics"]
-    losses = _losses(events)
-    if len(losses) < 2:
-        return None
-    step = max(1, len(losses) // _CURVE_POINTS)
-    drawn = losses[::step]
-    most = max(drawn) or 1.0
-    points = " ".join(
-        f"{at * _WIDTH / (len(drawn) - 1):.1f},{_HEIGHT * (1 - loss / most):.1f}"
-        for at, loss in enumerate(drawn)
-    )
-    return {
-        "points": points,
-        "first": losses[0],
-        "last": losses[-1],
-        "width": _WIDTH,
-        "height": _HEIGHT,
-    }
-
-
-def _losses(events: Sequence[EventRow]) -> list[float]:
-    """The training losses in the order of the steps."""
-    found = [(event.data or {}).get("train_loss") for event in reversed(events)]
-    return [float(loss) for loss in found if isinstance(loss, int | float)]
+def _exports(request: Request) -> list[str]:
+    """The two lines that point a client here; a key that is asked for is never shown."""
+    url = f"{str(request.base_url).rstrip('/')}/v1"
+    key = _LOCAL_KEY if given_key(request.headers) is None else _KEY_ASKED
+    return [
+        f"export OPENAI_BASE_URL={shlex.quote(url)}",
+        f"export OPENAI_API_KEY={shlex.quote(key)}",
+    ]

@@ -103,7 +103,12 @@ class ModelRow:
 
 def new_id(prefix: str) -> str:
     """An id as the service writes them: the prefix ("file", "ftjob", ...) and 24 characters."""
-    return f"{prefix}-{''.join(secrets.choice(_BASE62) for _ in range(_ID_CHARACTERS))}"
+    number = secrets.randbelow(62**_ID_CHARACTERS)
+    characters = []
+    for _ in range(_ID_CHARACTERS):
+        number, one = divmod(number, 62)
+        characters.append(_BASE62[one])
+    return f"{prefix}-{''.join(characters)}"
 
 
 def now() -> int:

@@ -43,7 +43,8 @@ class Chooser:
     def __init__(self, sampling: Sampling, choice: int = 0) -> None:
         """`choice` is the number of the answer among the `n` of its request."""
         self._sampling = sampling
-        self._random = np.random.default_rng((sampling.seed % 2**64, choice))
+        self._choice = choice
+        self._random: np.random.Generator | None = None  # takes long to make; few rows need it
         self._seen: Counter[int] = Counter()
 
     def choose(self, scores: npt.NDArray[Any], allowed: npt.NDArray[np.bool_] | None) -> int:
@@ -63,6 +64,8 @@ class Chooser:
             self._seen[token] += 1
 
     def _draw(self, values: Scores) -> int:
+        if self._random is None:
+            self._random = np.random.default_rng((self._sampling.seed % 2**64, self._choice))
         weights = np.exp(values - values.max())
         order = np.argsort(-weights, kind="stable")
         reached = np.cumsum(weights[order])

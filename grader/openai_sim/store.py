@@ -174,9 +174,13 @@ class Store:
         """Events of a job, newest first."""
         return self._list(EventRow, after, limit, {"job": job_id}, True)
 
-    def add_checkpoint(self, row: CheckpointRow) -> CheckpointRow:
-        """Remember a checkpoint whose model is already known."""
-        return self._insert(row)
+    def add_checkpoint(self, row: CheckpointRow, *messages: str) -> CheckpointRow:
+        """Remember a checkpoint whose model is already known, together with its events."""
+        with self._change() as db:
+            _insert(db, row)
+            for message in messages:
+                _insert(db, EventRow(new_id("ftevent"), row.job, now(), "info", message))
+        return row
 
     def list_checkpoints(
         self, job_id: str, after: str | None = None, limit: int | None = None

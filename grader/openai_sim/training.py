@@ -23,6 +23,7 @@ from grader.constants import COURSE_MODEL
 from grader.openai_sim.leaving import finish, keep_checkpoint
 from grader.openai_sim.material import Material, Refused, read_material
 from grader.openai_sim.settling import BUSY, cancel, crashed, fail, job_folder, locked
+from grader.openai_sim.starting import write_start
 from grader.openai_sim.store import JobRow, Store, now
 from grader.resources import resource
 
@@ -107,6 +108,7 @@ class _Job:
     def __init__(self, store: Store, job_id: str, base: Path, stopping: threading.Event) -> None:
         self._store, self._id, self._base, self._stopping = store, job_id, base, stopping
         self._folder = job_folder(store, job_id)
+        self._start = self._folder / "start.safetensors"
         self._state = self._folder / "state.safetensors"
 
     def run(self) -> None:
@@ -185,39 +187,51 @@ class _Job:
                 self._store.update_job(self._id, if_status="running", estimated_finish=now() + left)
         self._heed(run)
         finish(self._store, job, run, material.billed * int(numbers["n_epochs"]))
-        self._state.unlink(missing_ok=True)
+        self._forget()
 
     def _prepared(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[LoraRun, Material]:
         from transformers import AutoTokenizer
 
-        from grader.openai_sim.dpo import preference_loss
+        from grader.openai_sim.dpo import Preferences
         from grader.predict.lora_run import LoraRun, answer_loss
 
         tokenizer = AutoTokenizer.from_pretrained(
             self._base, local_files_only=True, trust_remote_code=False
         )
         material = read_material(self._store, tokenizer, job)
+        begun = write_start(self._store, job, self._base, self._start)
+        preferences = Preferences(numbers["beta"]) if job.method == "dpo" else None
         rate = _COURSE_RATE if self._base.name == COURSE_MODEL else _RATE
         pad = tokenizer.pad_token_id
         run = LoraRun(
             self._base,
             material.training,
             pad=int(tokenizer.eos_token_id if pad is None else pad),
-            objective=answer_loss if job.method != "dpo" else preference_loss(numbers["beta"]),
+            objective=preferences or answer_loss,
             learning_rate=rate * float(numbers["learning_rate_multiplier"]),
             epochs=int(numbers["n_epochs"]),
             batch_size=int(numbers["batch_size"]),
             seed=job.seed,
         )
+        if begun:
+            run.resume(self._start)
+        if preferences is not None:  # now, while the model is the reference
+            at_once = int(numbers["batch_size"])  # of no more memory than a step
+            preferences.begin(run, [*material.training, *material.validation], at_once)
         if self._state.exists():
             run.resume(self._state)
         return run, material
+
+    def _forget(self) -> None:
+        """Remove what only an unfinished training needs."""
+        for file in (self._start, self._state):
+            file.unlink(missing_ok=True)
 
     def _heed(self, run: LoraRun | None) -> None:
         """Do what the client or the service wants now; raises Stop when that is to stop."""
         job = self._store.get_job(self._id)
         if job is None or job.status == "cancelled" or job.wanted == "cancel":
-            self._state.unlink(missing_ok=True)
+            self._forget()
             raise Stop("cancelled")
         paused = job.wanted == "pause"
         if run is None and not paused:
@@ -256,4 +270,8 @@ def _sentence(data: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All that matters is on disk, and torch takes seconds to tidy up; the next job waits for that.
+    os._exit(code)

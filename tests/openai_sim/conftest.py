@@ -1,4 +1,4 @@
-"""One running service for the tests of a module that only look at answers."""
+"""Running services for the tests that only look at answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from collections.abc import Iterator
 
 import openai
 import pytest
+from browser_builder import CHROMIUM
+from process_builder import Simulate, simulate
 from service_builder import Service, service
+
+collect_ignore = [] if CHROMIUM else ["test_pages_in_browser.py"]
 
 
 @pytest.fixture(scope="module")
@@ -19,3 +23,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def client(running: Service) -> Iterator[openai.OpenAI]:
     with running.client() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulate]:
+    """A service in a process of its own, for the programs of other makers."""
+    with simulate(tmp_path_factory.mktemp("simulated") / "home", "--key=sk-course") as started:
+        yield started

@@ -6,12 +6,10 @@ import base64
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from process_builder import Simulate, simulate
+from process_builder import Simulate
 from sim_builder import chat_lines, environment
 
 MODEL = "gpt-4.1-nano-2025-04-14"
@@ -19,14 +17,8 @@ _PROGRAMS = Path(__file__).with_name("client_programs")
 _SECONDS = 180.0
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulate]:
-    with simulate(tmp_path_factory.mktemp("clients") / "home") as started:
-        yield started
-
-
-def test_litellm_fine_tunes(running: Simulate, tmp_path: Path) -> None:
-    seen = _run("with_litellm.py", running, tmp_path, examples=12)
+def test_litellm_fine_tunes(simulated: Simulate, tmp_path: Path) -> None:
+    seen = _run("with_litellm.py", simulated, tmp_path, examples=12)
     assert seen["file"] == "train.jsonl"
     assert seen["status"] == "succeeded"
     assert seen["model"].startswith(f"ft:{MODEL}:finegrade:lite:")
@@ -36,15 +28,15 @@ def test_litellm_fine_tunes(running: Simulate, tmp_path: Path) -> None:
     assert seen["tokens"] > 0
 
 
-def test_dspy_fine_tunes_and_bootstraps(running: Simulate, tmp_path: Path) -> None:
-    seen = _run("with_dspy.py", running, tmp_path, examples=24)
+def test_dspy_fine_tunes_and_bootstraps(simulated: Simulate, tmp_path: Path) -> None:
+    seen = _run("with_dspy.py", simulated, tmp_path, examples=24)
     for made in ("taught", "student"):
         assert seen[made].startswith(f"ft:{MODEL}:finegrade::")
         assert seen[f"{made}_score"] >= seen["base_score"] + 50
     assert seen["taught"] != seen["student"]
 
 
-def _run(program: str, running: Simulate, folder: Path, examples: int) -> dict[str, Any]:
+def _run(program: str, simulated: Simulate, folder: Path, examples: int) -> dict[str, Any]:
     """What the program says it saw, run with nothing but what the service printed."""
     file = folder / "train.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in chat_lines(examples)))
@@ -55,7 +47,7 @@ def _run(program: str, running: Simulate, folder: Path, examples: int) -> dict[s
     }
     done = subprocess.run(
         [sys.executable, str(_PROGRAMS / program), str(file), MODEL],
-        env=environment() | running.exports | own,
+        env=environment() | simulated.exports | own,
         capture_output=True,
         text=True,
         timeout=_SECONDS,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,7 @@ from service_builder import Service, create, service, upload
 
 from grader.openai_sim.naming import NamedServer
 from grader.openai_sim.serving import open_bases
-from grader.openai_sim.store import Store
+from grader.openai_sim.store import CheckpointRow, Store, new_id
 
 _EXAMPLES = 25  # a route; enough for every kind of wrong value
 _KEY = "sk-test"
@@ -52,6 +53,27 @@ def test_every_answer_is_as_described(running: Service, mode: GenerationMode) ->
             _holds(operation, mode, {})
 
 
+@pytest.mark.parametrize(
+    ("path", "item"),
+    [
+        ("/v1/files", "FileObject"),
+        ("/v1/models", "Model"),
+        ("/v1/fine_tuning/jobs", "Job"),
+        ("/v1/fine_tuning/jobs/{job_id}/events", "FineTuningJobEvent"),
+        ("/v1/fine_tuning/jobs/{job_id}/checkpoints", "FineTuningJobCheckpoint"),
+    ],
+)
+def test_lists_are_described_with_their_items(running: Service, path: str, item: str) -> None:
+    described = httpx.get(f"{running.url}/openapi.json", headers=_HEADERS).json()
+    schemas = described["components"]["schemas"]
+    answer = described["paths"][path]["get"]["responses"]["200"]
+    reference = answer["content"]["application/json"]["schema"]["$ref"]
+    page = schemas[reference.rpartition("/")[2]]
+    assert {"object", "data"} <= set(page["required"])
+    assert page["properties"]["data"]["items"] == {"$ref": f"#/components/schemas/{item}"}
+    assert "id" in schemas[item]["required"]
+
+
 def _config() -> schemathesis.Config:
     """Made up is all but the key, which is in `_HEADERS`, and parameters that are not described.
 
@@ -64,10 +86,12 @@ def _config() -> schemathesis.Config:
 
 
 def _there(running: Service) -> dict[str, str]:
-    """Names of a file, a job and a model that there are."""
+    """Names of a file, a job with a checkpoint, and a model that there are."""
     with running.client(_KEY) as client:
         file = upload(client)
         job = create(client, file).id
+    saved = CheckpointRow(new_id("ftckpt"), job, 1, 5, "ft:x", {"step": 5, "train_loss": 0.5})
+    running.store.add_checkpoint(saved)
     return {"file_id": file, "training_file": file, "job_id": job, "model": _MODEL}
 
 

@@ -18,7 +18,7 @@ from service_builder import (
     wait_for,
 )
 
-from grader.openai_sim.store import CheckpointRow
+from grader.openai_sim.store import CheckpointRow, ModelRow
 
 
 @pytest.fixture
@@ -302,6 +302,20 @@ def test_an_unknown_job_is_told_in_the_recorded_words(client: openai.OpenAI, cal
         "param": "fine_tune_id",
         "code": "fine_tune_not_found",
     }
+
+
+def test_a_job_may_go_on_from_a_tuned_model_until_that_is_deleted(
+    running: Service, client: openai.OpenAI, file_id: str
+) -> None:
+    parent = f"ft:{MODEL}:finegrade:mine:abcdefgh"
+    running.store.add_model(ModelRow(parent, 1, "finegrade", "folder"))
+    asked = client.fine_tuning.jobs.create(model=parent, training_file=file_id)
+    assert queued(client, asked.id).model == parent
+    client.models.delete(parent)
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.fine_tuning.jobs.create(model=parent, training_file=file_id)
+    assert (refused.value.code, refused.value.param) == ("model_not_available", "model")
+    assert parent in refused.value.message
 
 
 def test_jobs_and_events_are_paged(client: openai.OpenAI, file_id: str) -> None:

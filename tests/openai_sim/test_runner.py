@@ -29,8 +29,10 @@ from grader.openai_sim.training import train
 # peft and transformers warn about each other's names; nothing here depends on them.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
-# Some seconds of training, so that there is time to kill something in the middle.
-LONG = {"n_epochs": 12, "batch_size": 1}
+# A second of training and more, so that there is time to kill something in the middle.
+LONG = {"n_epochs": 8, "batch_size": 1}
+LONG_STEPS = 8 * 12
+PATIENCE = 180.0  # seconds for a process that is niced, beside others on a busy machine
 SHORT = {"n_epochs": 1, "batch_size": 8}
 SERVICE = """
 import sys, time
@@ -90,11 +92,11 @@ def test_a_killed_process_fails_its_job_and_the_next_job_is_trained(
     file = add_file(store, chat_lines(12))
     first = add_job(store, file, hyperparameters=LONG)
     second = add_job(store, file, hyperparameters=SHORT)
-    until(lambda: training(store, first), "the first job trains")
+    until(lambda: training(store, first, 1), "the first job trains", PATIENCE)
     assert job_of(store, second).status == "queued"
     pid = pid_of(store, first)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: ended(store, second), "the second job ends")
+    until(lambda: ended(store, second), "the second job ends", PATIENCE)
     failed = job_of(store, first)
     assert (failed.status, failed.pid) == ("failed", None)
     assert failed.error is not None
@@ -113,7 +115,7 @@ def test_a_job_of_a_killed_service_goes_on_where_it_was(store: Store) -> None:
         env=environment(),
     )
     try:
-        until(lambda: training(store, job_id), "the job trains")
+        until(lambda: training(store, job_id), "the job trains", PATIENCE)
         pid = pid_of(store, job_id)
     finally:
         service.kill()
@@ -122,10 +124,10 @@ def test_a_job_of_a_killed_service_goes_on_where_it_was(store: Store) -> None:
     left = job_of(store, job_id)
     told = len(steps_told(store, job_id))
     assert left.status == "running"
-    assert told < 144
+    assert told < LONG_STEPS
     runner = Runner(store, BASE)
     runner.start()
-    until(lambda: ended(store, job_id), "the job ends")
+    until(lambda: ended(store, job_id), "the job ends", PATIENCE)
     runner.stop()
     assert job_of(store, job_id).status == "succeeded"
     assert steps_told(store, job_id) == steps_told(store, whole)  # each step once
@@ -140,7 +142,7 @@ def test_a_service_that_stops_leaves_no_process_and_no_second_one_starts_beside_
     with pytest.raises(UsageError, match="Another service"):
         Runner(store, BASE).start()
     job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=LONG)
-    until(lambda: training(store, job_id), "the job trains")
+    until(lambda: training(store, job_id, 1), "the job trains", PATIENCE)
     pid = pid_of(store, job_id)
     runner.stop()
     assert gone(pid)
@@ -171,13 +173,17 @@ def test_a_paused_job_stays_paused_when_its_service_was_killed(store: Store) -> 
     assert job_of(store, job_id).status == "paused"
 
 
-def test_a_scenarios_job_is_never_trained_not_even_after_a_kill(store: Store) -> None:
+def test_a_scenarios_job_is_never_trained_not_even_after_a_kill(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")  # would fail the job at once
     file = add_file(store, chat_lines(10))
     staged = add_job(store, file, hyperparameters=SHORT, status="running", fate="job-fails")
+    waiting = add_job(store, file, hyperparameters=SHORT, fate="job-fails")
     queued = add_job(store, file, hyperparameters=SHORT)
     runner = Runner(store, BASE)
     runner.start()
-    until(lambda: job_of(store, queued).status in DONE, "the other job is done")
+    until(lambda: ended(store, queued), "the other job is taken")
     runner.stop()
-    assert job_of(store, staged).status == "running"
-    assert steps_told(store, staged) == []
+    assert job_of(store, queued).status == "failed"
+    assert [job_of(store, job).status for job in (staged, waiting)] == ["running", "queued"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -13,7 +14,11 @@ import pytest
 from service_builder import MODEL, chat_file, create, ended, service, upload, wait_for
 
 from grader.errors import UsageError
+from grader.openai_sim.gate import Gate
+from grader.openai_sim.journal import Journal
 from grader.openai_sim.scenarios import SCENARIOS, Call, Faults
+
+CHAT = "/v1/chat/completions"
 
 
 def jobs_of(started: Any) -> int:
@@ -163,6 +168,34 @@ def test_truncated_answers_are_no_json(tmp_path: Path) -> None:
         failures = [one for _ in range(3) if (one := failure(client.files.list))]
         assert [type(one) for one in failures] == [json.JSONDecodeError]
         assert [line["status"] for line in started.lines if "scenario" in line] == [200]
+
+
+def test_a_truncated_stream_ends_in_the_middle_of_its_text(tmp_path: Path) -> None:
+    pieces = [f"data: {number}\n\n".encode() for number in range(9)]
+    sent: list[bytes] = []
+
+    async def streams(_scope: Any, _receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message.get("body", b""))
+
+    gate = Gate(streams, Journal(tmp_path / "j"), Faults(["truncated"], 0, 1.0), None)
+    headers = [(b"host", b"localhost"), (b"authorization", b"Bearer x")]
+    scope = {"type": "http", "method": "POST", "path": CHAT, "headers": headers}
+    cut = []
+    for _ in range(3):
+        sent.clear()
+        asyncio.run(gate(dict(scope), receive, send))
+        cut.append(b"".join(sent))
+    assert sorted(cut, key=len) == [b"".join(pieces[:3]), *[b"".join(pieces)] * 2]
 
 
 def test_an_expired_key_opens_nothing(tmp_path: Path) -> None:

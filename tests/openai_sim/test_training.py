@@ -5,14 +5,26 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sim_builder import BASE, MODEL, add_file, add_job, chat_lines, job_of, steps_told
+from sim_builder import (
+    BASE,
+    MODEL,
+    add_file,
+    add_job,
+    chat_lines,
+    environment,
+    job_of,
+    steps_told,
+)
 
-from grader.openai_sim.models import checkpoint_name, tuned_name
+from grader.openai_sim.naming import checkpoint_name, tuned_name
 from grader.openai_sim.store import EventRow, JobRow, Store
 from grader.openai_sim.training import train
 from grader.training_data.examples import read_examples
@@ -66,6 +78,16 @@ def weights(store: Store, model: str | None) -> bytes:
 
 def messages(store: Store, job: JobRow) -> list[str]:
     return [event.message for event in reversed(store.list_events(job.id))]
+
+
+def test_the_process_of_a_job_imports_nothing_of_the_web_service() -> None:
+    asked = "import json, sys, grader.openai_sim.training; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], env=environment(), capture_output=True, check=True
+    )
+    modules = set(json.loads(done.stdout))
+    assert "grader.openai_sim.training" in modules
+    assert modules.isdisjoint({"fastapi", "starlette", "uvicorn", "openai"})
 
 
 def test_a_job_tells_its_steps_in_the_words_of_the_service(store: Store) -> None:
