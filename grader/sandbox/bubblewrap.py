@@ -1,0 +1,290 @@
+"""The default backend on Linux: every program in namespaces of its own, made by bubblewrap.
+
+Own file system (this interpreter and its packages, read-only, and three sized folders in memory),
+own processes, own network with nothing but itself, own users, no capability, a system-call filter.
+A grader that is root starts it as a user who owns nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from grader.constants import (
+    SANDBOX_END_SECONDS,
+    SANDBOX_ROOT_BYTES,
+    SANDBOX_SEEN_UID,
+    SANDBOX_START_SECONDS,
+    SANDBOX_STATUS_MAX_BYTES,
+    SANDBOX_UID,
+)
+from grader.errors import GraderFault
+from grader.sandbox.cgroups import can_make_cgroups, make_cgroup
+from grader.sandbox.handshake import start_program
+from grader.sandbox.interpreter import (
+    HOME,
+    LOADER_CACHE,
+    PYTHON,
+    SCRATCH,
+    SUBMISSION,
+    SYSTEM_FILES,
+    SYSTEM_FOLDERS,
+    SYSTEM_LINKS,
+    environment,
+    interpreter,
+)
+from grader.sandbox.launch import Ended, Isolation, Launch, Limits, Serve, Verdict
+from grader.sandbox.limits import family, folder_bytes
+from grader.sandbox.own_package import own_package
+from grader.sandbox.public_mounts import popen_publicly, public_mounts
+from grader.sandbox.seccomp_filter import seccomp_filter
+from grader.sandbox.staging import Staged
+from grader.sandbox.supervise import Child, Run
+
+TOOL_PATH: Final = "/usr/bin:/bin:/usr/local/bin:/run/current-system/sw/bin"
+START: Final = "/opt/finegrade/start.pyc"
+SCRATCH_MODES: Final = ("0700", "1777", "1777")
+NAMESPACES: Final = (
+    *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"),
+    *("--new-session", "--as-pid-1", "--cap-drop", "ALL", "--hostname", "sandbox"),
+    *("--uid", str(SANDBOX_SEEN_UID), "--gid", str(SANDBOX_SEEN_UID), "--clearenv"),
+)
+
+
+# What bwrap says, in every version since 0.4, when it may not make namespaces.
+NO_NAMESPACES: Final = ("namespace", "uid map", "NETLINK_ROUTE", "loopback")
+WEAK_ROOT: Final = ("setpriv: setres", "a mount namespace failed", "mounting ")
+NOT_AS_ROOT: Final = "run finegrade as a user who is not root, or outside this container"
+ALLOW_NAMESPACES: Final = (
+    "on Ubuntu 24.04 and later run: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0; "
+    "on others: sudo sysctl user.max_user_namespaces=10000; in Docker start the container with "
+    "--security-opt seccomp=unconfined, or choose the restricted backend"
+)
+
+
+class Bubblewrap:
+    """Runs programs by `bwrap`; see the protocol `Sandbox`."""
+
+    name = "bubblewrap"
+    isolation = Isolation.FULL
+
+    def why_not(self) -> str | None:
+        """Why it does not work here and what to do, found by a launch; None where it does."""
+        return _why_not(os.geteuid(), TOOL_PATH)
+
+    def policy(self) -> Mapping[str, Any]:
+        """What its walls are made of; equal for equal versions of this program and machine."""
+        return {
+            "backend": self.name,
+            "namespaces": list(NAMESPACES),
+            "system_calls": hashlib.sha256(seccomp_filter()).hexdigest(),
+            "start": hashlib.sha256(start_program()).hexdigest(),
+            "shown": [*SYSTEM_FOLDERS, *interpreter().mounts],
+            "python": platform.python_version(),
+            "memory": "control group" if can_make_cgroups() else "watchdog",
+        }
+
+    def run(
+        self, launch: Launch, serve: Serve | None = None, stop: threading.Event | None = None
+    ) -> Ended:
+        """See `Sandbox.run`."""
+        as_root = os.geteuid() == 0
+        with (
+            closing(Staged(launch, public=as_root)) as staged,
+            _started(launch, staged, serve is not None, as_root) as child,
+        ):
+            return Run(child, launch, self.isolation).finish(staged, serve, stop)
+
+
+@cache
+def _why_not(_user: int, _path: str) -> str | None:
+    """Asked once for each user and place of bwrap."""
+    if sys.platform != "linux":
+        return "bubblewrap works on Linux only; use the container backend"
+    limits = Limits(wall_seconds=SANDBOX_START_SECONDS)
+    try:
+        ended = Bubblewrap().run(Launch(None, "try.py", inputs={"try.py": b""}, limits=limits))
+    except GraderFault as fault:
+        if any(sign in str(fault) for sign in WEAK_ROOT):
+            return f"this root may not act as another user ({fault}); {NOT_AS_ROOT}"
+        if any(sign in str(fault) for sign in NO_NAMESPACES):
+            return f"namespaces are blocked on this machine ({fault}); {ALLOW_NAMESPACES}"
+        return str(fault)
+    if ended.verdict != Verdict.OK:
+        said = ended.stderr.decode("utf-8", "replace").strip()
+        return f"an empty script ended with {ended.verdict} in the sandbox: {said[-500:]}"
+    return None
+
+
+@contextmanager
+def _started(launch: Launch, staged: Staged, serve: bool, as_root: bool) -> Iterator[Child]:
+    """A started sandbox; what it held of the machine is given back at the end."""
+    with ExitStack() as stack:
+        with ExitStack() as given:
+            control, inside = socket.socketpair()
+            stack.callback(control.close)
+            given.callback(inside.close)
+            stdout, write_stdout = _pipe(stack, given)
+            stderr, write_stderr = _pipe(stack, given)
+            status, write_status = _pipe(stack, given)
+            command, fds = _command(launch, staged, serve, as_root, given)
+            command += [
+                *("--json-status-fd", str(write_status)),
+                *("--", PYTHON, "-s", "-P", START, str(inside.fileno())),
+            ]
+
+            def start() -> subprocess.Popen[bytes]:
+                return subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=write_stdout,
+                    stderr=write_stderr,
+                    env={},  # process 1 of a sandbox shows what its launcher was given
+                    cwd="/",
+                    pass_fds=(*fds, write_status, inside.fileno()),
+                    start_new_session=True,  # Ctrl-C is for the grader, which then ends it
+                )
+
+            process = popen_publicly(start) if as_root else start()
+        group = make_cgroup(launch.limits)
+        if group:
+            stack.callback(group.remove)
+        stack.callback(_reap, process)
+        first = _first_process(status) or process.pid
+        end = os.pidfd_open(first)
+        stack.callback(os.close, end)
+        if group:
+            group.add(first)
+        yield Child(
+            process=process,
+            control=control,
+            stdout=stdout,
+            stderr=stderr,
+            kill=lambda: _kill(end),
+            members=lambda: family(first),
+            gone=lambda: _wait(end),
+            group=group,
+        )
+
+
+def _pipe(kept: ExitStack, given: ExitStack) -> tuple[int, int]:
+    """A pipe whose writing end is closed here once the sandbox has it."""
+    read, write = os.pipe()
+    kept.callback(os.close, read)
+    given.callback(os.close, write)
+    return read, write
+
+
+def _first_process(status: int) -> int | None:
+    """The sandbox's process 1 as the machine numbers it; None when bwrap ended before."""
+    said = b""
+    until = time.monotonic() + SANDBOX_START_SECONDS
+    while b"\n" not in said and len(said) < SANDBOX_STATUS_MAX_BYTES:
+        ready, _, _ = select.select([status], [], [], max(0.0, until - time.monotonic()))
+        piece = os.read(status, 4096) if ready else b""
+        if not piece:
+            return None
+        said += piece
+    match = re.search(rb'"child-pid": *([0-9]+)', said)
+    return int(match[1]) if match else None
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """End what was started, unless the run has done so."""
+    if process.returncode is None:
+        process.kill()
+        process.wait()
+
+
+def _kill(process: int) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+
+
+def _wait(process: int) -> None:
+    ready, _, _ = select.select([process], [], [], SANDBOX_END_SECONDS)
+    if not ready:
+        raise GraderFault("a program in the sandbox was killed and has not ended")
+
+
+def _command(
+    launch: Launch, staged: Staged, serve: bool, as_root: bool, given: ExitStack
+) -> tuple[list[str], list[int]]:
+    """bwrap's command line without the program, and the descriptors that it takes with it.
+
+    The options go through a descriptor: a command line is seen by every user of the machine.
+    """
+    fds: list[int] = []
+
+    def hold(data: bytes) -> str:
+        fd = os.memfd_create("sandbox", os.MFD_CLOEXEC)
+        given.callback(os.close, fd)
+        os.write(fd, data)
+        os.lseek(fd, 0, os.SEEK_SET)
+        fds.append(fd)
+        return str(fd)
+
+    options = [*NAMESPACES, "--seccomp", hold(seccomp_filter())]
+    options += ["--perms", "0755", "--size", str(SANDBOX_ROOT_BYTES), "--tmpfs", "/"]
+    options += _system(hold, as_root)
+    options += ["--proc", "/proc", "--dev", "/dev"]
+    sizes = list(folder_bytes(launch.limits))
+    sizes[0] += staged.copied_bytes + len(staged.files) * os.sysconf("SC_PAGE_SIZE")
+    for folder, mode, size in zip(SCRATCH, SCRATCH_MODES, sizes, strict=True):
+        options += ["--perms", mode, "--size", str(size), "--tmpfs", folder]
+    for path, file in staged.large.items():
+        options += ["--ro-bind", str(file), f"{SUBMISSION}/{path}"]
+    options += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME]
+    for name, value in environment(launch, serve).items():
+        options += ["--setenv", name, value]
+    listed = hold("".join(f"{option}\0" for option in options).encode("utf-8", "surrogateescape"))
+    return [*_launcher(as_root), "--args", listed], fds
+
+
+def _system(hold: Callable[[bytes], str], as_root: bool) -> list[str]:
+    """The read-only part: the machine's programs and libraries, the interpreter, this program."""
+    python = interpreter()
+    options: list[str] = []
+    for folder in SYSTEM_FOLDERS:
+        options += ["--ro-bind-try", folder, folder]
+    for link, target in {**SYSTEM_LINKS, **python.links}.items():
+        options += ["--symlink", target, link]
+    options += ["--ro-bind-try", LOADER_CACHE, LOADER_CACHE]
+    for inside, place in (public_mounts() if as_root else python.mounts).items():
+        options += ["--ro-bind", str(place), inside]
+    shown = {**{folder: Path(folder) for folder in SYSTEM_FOLDERS}, **python.mounts}
+    for hidden in own_package(shown):
+        options += ["--tmpfs", hidden, "--remount-ro", hidden]
+    for path, text in {**SYSTEM_FILES, **python.files}.items():
+        options += ["--perms", "0444", "--file", hold(text.encode()), path]
+    return [*options, "--perms", "0444", "--file", hold(start_program()), START]
+
+
+def _launcher(as_root: bool) -> list[str]:
+    bwrap = _tool("bwrap", "bubblewrap")
+    if not as_root:
+        return [bwrap]
+    setpriv = _tool("setpriv", "util-linux")
+    return [setpriv, f"--reuid={SANDBOX_UID}", f"--regid={SANDBOX_UID}", "--clear-groups", bwrap]
+
+
+def _tool(name: str, package: str) -> str:
+    found = shutil.which(name, path=TOOL_PATH)
+    if not found:
+        raise GraderFault(f"{name} is not installed; run: sudo apt install {package}")
+    return found

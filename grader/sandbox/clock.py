@@ -1,0 +1,183 @@
+"""A clock on which sleeps pass faster than real time; runs inside the sandbox.
+
+A sleep of a minute takes a minute divided by the rate, and afterwards the clocks have moved by the
+whole minute: what was left out is added to them. Work keeps real time, and so do the deadlines of
+whoever waits for a network, a thread or a process: those libraries see the real clock. A program
+that gets around this only waits longer.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # what is imported here is paid at every launch
+    from collections.abc import Callable
+    from typing import Any
+
+REAL_TIME_LIBRARIES = frozenset(
+    (
+        *("anyio", "asyncio", "concurrent", "http", "httpcore", "httpx", "multiprocessing"),
+        *("queue", "selectors", "socket", "ssl", "subprocess", "threading", "urllib", "urllib3"),
+    )
+)
+"""They measure deadlines for work; a sleep elsewhere in the program must not make them late."""
+
+CLOCKS = ("time", "monotonic", "perf_counter")
+
+
+class Clock:
+    """How far the program's clocks are ahead of the real ones, in nanoseconds."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self.ahead_ns = 0
+        self._lock = _thread.allocate_lock()
+        self._real_ns = time.monotonic_ns
+
+    def now_ns(self) -> int:
+        return self._real_ns() + self.ahead_ns
+
+    def wakes_ns(self, seconds: float) -> int:
+        """When a sleep that begins now ends, on this clock."""
+        return self.now_ns() + int(seconds * 1e9)
+
+    def reach(self, wakes_ns: int) -> None:
+        """Move forward to the end of a sleep; sleeps side by side move the clock once."""
+        with self._lock:
+            self.ahead_ns += max(0, wakes_ns - self.now_ns())
+
+
+def _hurried(value: object) -> bool:
+    return isinstance(value, (int, float)) and 0 < value < 1e9
+
+
+def _patch_time(clock: Clock) -> None:
+    real_sleep = time.sleep
+
+    def sleep(seconds: float, /) -> None:
+        if not _hurried(seconds):
+            real_sleep(seconds)  # its own errors, and nothing to shorten
+            return
+        wakes = clock.wakes_ns(seconds)
+        real_sleep(seconds / clock.rate)
+        clock.reach(wakes)
+
+    def seconds_of(real: Callable[[], float]) -> Callable[[], float]:
+        def read() -> float:
+            return real() if _keeps_real_time() else real() + clock.ahead_ns / 1e9
+
+        return read
+
+    def nanoseconds_of(real: Callable[[], int]) -> Callable[[], int]:
+        def read() -> int:
+            return real() if _keeps_real_time() else real() + clock.ahead_ns
+
+        return read
+
+    for name in CLOCKS:
+        setattr(time, name, seconds_of(getattr(time, name)))
+        setattr(time, f"{name}_ns", nanoseconds_of(getattr(time, f"{name}_ns")))
+    time.sleep = sleep  # type: ignore[assignment]
+
+
+def _keeps_real_time() -> bool:
+    """Whether the clock is read by a library that measures a deadline."""
+    name = sys._getframe(2).f_globals.get("__name__")
+    return isinstance(name, str) and name.partition(".")[0] in REAL_TIME_LIBRARIES
+
+
+def _patch_asyncio(tasks: Any, clock: Clock) -> None:
+    real_sleep = tasks.sleep
+
+    async def sleep(delay: float, result: Any = None) -> Any:
+        if not _hurried(delay):
+            return await real_sleep(delay, result)
+        wakes = clock.wakes_ns(delay)
+        await real_sleep(delay / clock.rate)
+        clock.reach(wakes)
+        return result
+
+    tasks.sleep = sleep
+
+
+def _patch_datetime(module: Any, clock: Clock) -> None:
+    real = module.datetime
+
+    class Kind(type):
+        """Values that C code made are of the real type, and count as this one."""
+
+        def __instancecheck__(cls, value: object) -> bool:
+            return isinstance(value, real)
+
+        def __subclasscheck__(cls, kind: type) -> bool:
+            return issubclass(kind, real)
+
+    def ahead() -> Any:
+        return module.timedelta(microseconds=clock.ahead_ns // 1000)
+
+    class datetime(real, metaclass=Kind):  # type: ignore[misc, valid-type]
+        def __repr__(self) -> str:
+            own = super().__repr__()
+            return f"datetime.{own}" if type(self) is datetime else own
+
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            if tz is None:
+                return super().now() + ahead()
+            return (super().now(module.timezone.utc) + ahead()).astimezone(tz)
+
+        @classmethod
+        def utcnow(cls) -> Any:
+            return super().now(module.timezone.utc).replace(tzinfo=None) + ahead()
+
+        @classmethod
+        def today(cls) -> Any:
+            return super().now() + ahead()
+
+    datetime.__module__, datetime.__qualname__ = "datetime", "datetime"
+    module.datetime = datetime
+
+
+class _AfterImport:
+    """Patches modules right after they are first imported: importing them here costs too much."""
+
+    def __init__(self, patches: dict[str, Callable[[Any], None]]) -> None:
+        self._patches = patches
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        patch = self._patches.pop(name, None)
+        if patch is None:
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(name, path, target)
+            if spec is not None and spec.loader is not None:
+                self._patch_after(spec.loader, patch)
+                return spec
+        return None
+
+    @staticmethod
+    def _patch_after(loader: Any, patch: Callable[[Any], None]) -> None:
+        execute = loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            execute(module)
+            patch(module)
+
+        loader.exec_module = exec_module
+
+
+def install(rate: float) -> None:
+    """Let this process and its forks sleep `rate` times faster than real time."""
+    clock = Clock(rate)
+    _patch_time(clock)
+    patches: dict[str, Callable[[Any], None]] = {
+        "asyncio.tasks": lambda module: _patch_asyncio(module, clock),
+        "datetime": lambda module: _patch_datetime(module, clock),
+    }
+    for name in list(patches):
+        if name in sys.modules:
+            patches.pop(name)(sys.modules[name])
+    sys.meta_path.insert(0, _AfterImport(patches))

@@ -1,0 +1,1 @@
+"""Hostile programs, and the judgement from outside whether a sandbox holds them."""

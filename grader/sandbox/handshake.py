@@ -1,0 +1,146 @@
+"""The grader's side of the talk with `start.py`: orders, the word to go, the report at the end."""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import os
+import re
+import resource
+import socket
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from grader.constants import (
+    SANDBOX_CPU_SLACK_SECONDS,
+    SANDBOX_DATA_FACTOR,
+    SANDBOX_START_SECONDS,
+    SANDBOX_STATUS_MAX_BYTES,
+)
+from grader.errors import GraderFault
+from grader.sandbox import start
+from grader.sandbox.interpreter import SCRATCH, SUBMISSION
+from grader.sandbox.launch import GATEWAY_PORT, Launch, Limits
+from grader.sandbox.staging import Staged
+
+REPORT: Final = re.compile(rb"\A([0-9]{1,6})\n\Z")
+
+
+@cache
+def start_program() -> bytes:
+    """start.py as byte code of this interpreter: compiling it at every launch costs 3 ms."""
+
+    source = Path(start.__file__).read_bytes()
+    code = compile(source, "/opt/finegrade/start.py", "exec")
+    # PEP 552: magic number, flags, then time and size of the source, which nobody compares
+    return importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code)
+
+
+@cache
+def _clock_source() -> str:
+    return Path(start.__file__).with_name("clock.py").read_text("utf-8")
+
+
+def rlimits(limits: Limits) -> list[tuple[int, int]]:
+    """The kernel's limits on each process of a program, as (number, value)."""
+    return [
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CPU, limits.cpu_seconds + SANDBOX_CPU_SLACK_SECONDS),
+        (resource.RLIMIT_DATA, int(limits.memory_bytes * SANDBOX_DATA_FACTOR)),
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_NOFILE, limits.open_files),
+        (resource.RLIMIT_NPROC, limits.processes),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+    ]
+
+
+class Handshake:
+    """One talk over `control`, whose other end is file descriptor 3 of start.py."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        control.settimeout(SANDBOX_START_SECONDS)
+        self.scratch: list[int] = []
+        """Descriptors of the working folder, /tmp and /dev/shm; open until `close`."""
+        self._report = b""
+
+    def prepare(
+        self, launch: Launch, staged: Staged, serve: bool, scratch: tuple[str, ...] = SCRATCH
+    ) -> socket.socket | None:
+        """Hand over orders and files; the service's listening socket, where one is wanted.
+
+        Raises GraderFault when the start program fails or stays silent.
+        """
+        orders: dict[str, Any] = {
+            "box": scratch[0],
+            "scratch": list(scratch),
+            "folders": staged.folders,
+            "files": [(path, mode) for path, mode, _ in staged.files],
+            "links": [(path, f"{SUBMISSION}/{path}") for path in staged.large],
+            "port": GATEWAY_PORT if serve else 0,
+            "script": launch.script,
+            "arguments": list(launch.arguments),
+            "rlimits": rlimits(launch.limits),
+            "clock_rate": launch.clock_rate,
+            "clock": _clock_source() if launch.clock_rate != 1.0 else "",
+        }
+        data = marshal.dumps(orders, 4)
+        try:
+            self.control.sendall(len(data).to_bytes(8, "big") + data)
+            fds = [fd for _, _, fd in staged.files]
+            for first in range(0, len(fds), start.FDS_AT_ONCE):
+                socket.send_fds(self.control, [b"f"], fds[first : first + start.FDS_AT_ONCE])
+            return self._ready(len(scratch), serve)
+        except OSError as error:
+            raise GraderFault(f"the sandbox did not start: {error}{self._last_words()}") from error
+
+    def _ready(self, folders: int, serve: bool) -> socket.socket | None:
+        word, fds, _, _ = socket.recv_fds(self.control, 2000, folders + 1)
+        self.scratch = list(fds[:folders])
+        listener = socket.socket(fileno=fds[folders]) if len(fds) > folders else None
+        if word == start.READY and len(fds) == folders + serve:
+            return listener
+        if listener:
+            listener.close()
+        said = word.removeprefix(start.FAILED).decode("utf-8", "replace")
+        raise GraderFault(f"the sandbox did not start: {said or 'it ended at once'}")
+
+    def _last_words(self) -> str:
+        """What the start program said before it closed its end."""
+        try:
+            said = self.control.recv(2000, socket.MSG_DONTWAIT)
+        except OSError:
+            return ""
+        return " (" + said.removeprefix(start.FAILED).decode("utf-8", "replace") + ")"
+
+    def go(self) -> None:
+        """Let the script run. What comes from inside after this is the program's word."""
+        try:
+            self.control.sendall(start.GO)
+        except OSError as error:
+            raise GraderFault(f"the sandbox ended before the program began: {error}") from error
+        self.control.setblocking(False)
+
+    def listen(self) -> bool:
+        """Take what has come from inside; False when no more can come."""
+        try:
+            piece = self.control.recv(4096)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if len(self._report) < SANDBOX_STATUS_MAX_BYTES:
+            self._report += piece
+        return bool(piece)
+
+    def wait_status(self) -> int | None:
+        """How the script's process ended, as waitpid gives it; None when nobody said."""
+        match = REPORT.match(self._report)
+        return int(match[1]) if match else None
+
+    def close(self) -> None:
+        for fd in self.scratch:
+            os.close(fd)
+        self.scratch = []

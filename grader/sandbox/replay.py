@@ -1,0 +1,73 @@
+"""A recorded run's model service again: the same answers, and no model.
+
+A request is known by its digest; equal requests get their recorded answers in order. One that
+polls more often than it did gets the last of them again, since nothing depends on the count but
+the clock. What was never asked before is refused and counted: the run has gone another way, and
+needs the model.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from grader.openai_sim import errors
+from grader.openai_sim.errors import ApiError
+from grader.sandbox.record import CLIENT_LEFT, Exchange, request_digest
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+
+class Replay:
+    """An ASGI application that answers as it was recorded. `unknown` counts what was not."""
+
+    def __init__(self, exchanges: Sequence[Exchange]) -> None:
+        self._known: dict[str, list[Exchange]] = defaultdict(list)
+        self._given: dict[str, int] = defaultdict(int)
+        self.unknown = 0
+        for exchange in exchanges:
+            self._known[exchange.digest].append(exchange)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = bytearray()
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body", False):
+                break
+        headers = dict(scope["headers"])
+        digest = request_digest(
+            scope["method"],
+            scope["path"],
+            scope.get("query_string", b"").decode("latin-1"),
+            headers.get(b"content-type", b""),
+            bytes(body),
+        )
+        exchange = self._next(digest, scope["method"])
+        if exchange is not None and exchange.status == CLIENT_LEFT:
+            while (await receive())["type"] != "http.disconnect":
+                pass  # its client waited in vain then, too
+            return
+        await _answer(exchange)(scope, receive, send)
+
+    def _next(self, digest: str, method: str) -> Exchange | None:
+        known = self._known.get(digest, [])
+        turn = self._given[digest]
+        self._given[digest] += 1
+        if method == "GET" and known:
+            turn = min(turn, len(known) - 1)
+        if turn >= len(known) or known[turn].reply is None:
+            self.unknown += 1
+            return None
+        return known[turn]
+
+
+def _answer(exchange: Exchange | None) -> Response:
+    if exchange is None or exchange.reply is None:
+        return errors.response(ApiError(503, "This request was not recorded."))
+    return Response(base64.b64decode(exchange.reply), exchange.status, dict(exchange.reply_headers))

@@ -1,0 +1,147 @@
+"""What a run finds in its working folder: the submission's files, with the grader's laid over them.
+
+Files reach the sandbox as open descriptors, so that its user needs no right to the student's
+folder and learns no path of the machine. Files too large to copy are mounted.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from grader.constants import INTAKE_MAX_DEPTH, INTAKE_MAX_FILES, SANDBOX_COPY_MAX_BYTES
+from grader.errors import GraderFault
+from grader.sandbox.launch import Launch
+
+NEVER_SHOWN: Final = frozenset({".git", "__pycache__", ".venv", "node_modules"})
+"""Folders that hold no work of the student's, or byte code that nobody has read."""
+
+
+class Staged:
+    """The files of one launch, open. Close it after the sandbox has them.
+
+    `files` are (path, mode, descriptor); `large` maps paths to files of the machine that are to be
+    shown below /submission; `folders` come before what they hold.
+    """
+
+    def __init__(self, launch: Launch, public: bool) -> None:
+        """Open everything; with `public`, large files are readable for every user.
+
+        Raises GraderFault for a folder that no intake lets through: a link, a device, too much.
+        """
+        self.files: list[tuple[str, int, int]] = []
+        self.large: dict[str, Path] = {}
+        self._folders: set[str] = set()
+        self._open = ExitStack()
+        self._public = public
+        self.copied_bytes = 0
+        try:
+            self._stage(launch)
+        except OSError as error:
+            self.close()
+            raise GraderFault(f"the submission cannot be read: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def folders(self) -> list[str]:
+        return sorted(self._folders)  # a folder sorts before what it holds
+
+    def close(self) -> None:
+        self._open.close()
+
+    def _stage(self, launch: Launch) -> None:
+        inputs = {_checked(path): data for path, data in launch.inputs.items()}
+        if launch.submission is not None:
+            for path, file in _regular_files(launch.submission):
+                if path not in inputs:
+                    self._add(path, file)
+        for path, data in inputs.items():
+            self._add_input(path, data)
+
+    def _add(self, path: str, file: Path) -> None:
+        fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._open.callback(os.close, fd)
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise GraderFault(f"the submission holds {path!r}, which is no regular file")
+        self._add_parents(path)
+        if found.st_size <= SANDBOX_COPY_MAX_BYTES:
+            self.files.append((path, 0o755 if found.st_mode & 0o100 else 0o644, fd))
+            self.copied_bytes += found.st_size
+        else:
+            self.large[path] = self._public_copy(file, fd) if self._public else file
+
+    def _public_copy(self, file: Path, fd: int) -> Path:
+        """A file that every user can read: this one, or a copy that lives as long as the launch."""
+        if _everyone_reads(file):
+            return file
+        folder = Path(
+            self._open.enter_context(
+                tempfile.TemporaryDirectory(prefix=f"finegrade-{os.getpid()}-")
+            )
+        )
+        folder.chmod(0o755)
+        copy = folder / "file"
+        with os.fdopen(os.dup(fd), "rb") as source, copy.open("xb") as target:
+            shutil.copyfileobj(source, target)
+        copy.chmod(0o444)
+        return copy
+
+    def _add_input(self, path: str, data: bytes) -> None:
+        fd = os.memfd_create("input", os.MFD_CLOEXEC)
+        self._open.callback(os.close, fd)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+        self._add_parents(path)
+        self.files.append((path, 0o644, fd))
+        self.copied_bytes += len(data)
+
+    def _add_parents(self, path: str) -> None:
+        self._folders |= {str(folder) for folder in PurePosixPath(path).parents[:-1]}
+
+
+def _checked(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\0" in path:
+        raise GraderFault(f"an input has the path {path!r}; it must stay in the working folder")
+    return str(PurePosixPath(path))
+
+
+def _regular_files(root: Path) -> Iterator[tuple[str, Path]]:
+    """Every file below `root` in a fixed order, by its path from there."""
+    found = 0
+    folders = [(root, 0)]
+    while folders:
+        folder, depth = folders.pop()
+        if depth > INTAKE_MAX_DEPTH:
+            raise GraderFault(f"the submission has more than {INTAKE_MAX_DEPTH} levels of folders")
+        with os.scandir(folder) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+        for entry in ordered:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in NEVER_SHOWN:
+                    folders.append((Path(entry.path), depth + 1))
+                continue
+            if not entry.is_file(follow_symlinks=False):
+                continue  # intake refuses links and pipes; nothing here follows one
+            found += 1
+            if found > INTAKE_MAX_FILES:
+                raise GraderFault(f"the submission has more than {INTAKE_MAX_FILES} files")
+            yield str(PurePosixPath(Path(entry.path).relative_to(root))), Path(entry.path)
+
+
+def _everyone_reads(file: Path) -> bool:
+    path = Path(os.path.realpath(file))
+    return bool(path.stat().st_mode & 0o004) and all(
+        folder.stat().st_mode & 0o001 for folder in path.parents
+    )

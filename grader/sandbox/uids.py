@@ -1,0 +1,71 @@
+"""Lends every run a number that no other run of this machine has meanwhile.
+
+A grader that is root runs each program as the user of that number, so that the kernel keeps runs
+apart, counts their processes apart and lets all of one be found at its end.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.constants import SANDBOX_RUN_UIDS
+from grader.errors import GraderFault
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """`uid` is the run's alone as long as `lock` is open here or in a process that inherited it."""
+
+    uid: int
+    lock: int
+
+
+@contextmanager
+def lent_uid() -> Iterator[Lease]:
+    """Borrow the lowest free number. Raises GraderFault when there is none."""
+    lock = os.open(_lock_file(), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        yield Lease(_lowest_free(lock), lock)
+    finally:
+        os.close(lock)
+
+
+def _lowest_free(lock: int) -> int:
+    """One byte of the file stands for each number; the kernel frees it with the descriptor."""
+    for at, uid in enumerate(SANDBOX_RUN_UIDS):
+        # struct flock: type, from the file's start, place, length, no process
+        wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)
+        try:
+            fcntl.fcntl(lock, fcntl.F_OFD_SETLK, wanted)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise GraderFault(f"the numbers of runs cannot be locked: {error}") from error
+        else:
+            return uid
+    raise GraderFault(
+        f"{len(SANDBOX_RUN_UIDS)} programs run already on this machine; wait for some to end"
+    )
+
+
+def _lock_file() -> Path:
+    """In a folder where nobody but this user can put anything."""
+    user = os.geteuid()
+    if user == 0:
+        return Path("/run/finegrade.uids")
+    folder = os.environ.get("XDG_RUNTIME_DIR")
+    if folder and os.access(folder, os.W_OK):
+        return Path(folder, "finegrade.uids")
+    own = Path(tempfile.gettempdir(), f"finegrade-of-{user}")
+    own.mkdir(mode=0o700, exist_ok=True)
+    found = own.lstat()
+    if not own.is_dir() or own.is_symlink() or found.st_uid != user or found.st_mode & 0o077:
+        raise GraderFault(f"{own} must be a folder that only you may enter; remove it")
+    return own / "uids"

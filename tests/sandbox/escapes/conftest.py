@@ -1,0 +1,1 @@
+"""Stands here so that the builders beside it can be imported."""

@@ -1,0 +1,47 @@
+"""On the default backend every hostile program is contained, and nobody else notices it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from grader.sandbox.bubblewrap import Bubblewrap
+from grader.sandbox.escapes.arena import Arena, open_arena
+from grader.sandbox.escapes.service import SentenceService
+from grader.sandbox.escapes.suite import run_suite
+from grader.sandbox.escapes.table import Program, all_programs
+from grader.sandbox.gateway import Gateway
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Gateway]:
+    with Gateway() as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def arena(gateway: Gateway) -> Iterator[Arena]:
+    with open_arena(Bubblewrap(), lambda: SentenceService(gateway)) as arena:
+        yield arena
+
+
+@pytest.mark.parametrize("program", all_programs(), ids=lambda program: program.name)
+def test_a_hostile_program_is_contained(arena: Arena, program: Program) -> None:
+    assert arena.applies(program)
+    row = arena.run_hostile(program)
+    assert row.contained, "\n".join(row.why_not)
+    assert arena.left_behind() == ()
+    assert arena.disturbed() == ()
+
+
+def test_many_at_once_do_not_reach_each_other(gateway: Gateway) -> None:
+    """Bombs and floods beside the honest program."""
+    chosen = [
+        program
+        for program in all_programs()
+        if program.name.startswith(("floods_", "forks_", "memory_of_", "fills_", "kills_"))
+    ]
+    report = run_suite(Bubblewrap(), lambda: SentenceService(gateway), workers=4, programs=chosen)
+    assert report.holds, report
+    assert len(report.rows) == len(chosen) > 10

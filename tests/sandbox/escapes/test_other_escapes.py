@@ -1,0 +1,20 @@
+"""The hostile programs against every other backend that works here, as `finegrade doctor` does."""
+
+from __future__ import annotations
+
+import pytest
+
+from grader.sandbox.choose import BACKENDS
+from grader.sandbox.trusted import try_walls
+
+OTHERS = [
+    name for name, make in BACKENDS.items() if name != "bubblewrap" and make().why_not() is None
+]
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+def test_every_hostile_program_is_contained(backend: str) -> None:
+    report = try_walls(BACKENDS[backend](), lambda row: None)
+    assert {row.name: row.why_not for row in report.rows if not row.contained} == {}
+    assert (report.disturbed, report.left_behind) == ((), ())
+    assert len(report.rows) >= 60

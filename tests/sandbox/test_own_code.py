@@ -1,0 +1,96 @@
+"""A student's own program on the student's own machine: no walls, and said so."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from grader.sandbox.launch import Isolation, Launch, Limits, Served, Stopped, Verdict
+from grader.sandbox.own_code import OwnCode
+
+
+def launch(tmp_path: Path, code: str, **more: object) -> Launch:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "main.py").write_text(code)
+    return Launch(folder, "main.py", **more)  # type: ignore[arg-type]
+
+
+def test_it_runs_with_arguments_inputs_and_its_own_folder(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom helper import word\n"
+        "print(sys.argv[1:], word, open('given.txt').read())\nopen('made.txt', 'w').write('x')\n"
+    )
+    given = launch(tmp_path, code, arguments=("a",), inputs={"given.txt": b"hello"})
+    assert given.submission is not None
+    (given.submission / "helper.py").write_text("word = 'helped'")
+    ended = OwnCode().run(given)
+    assert (ended.verdict, ended.isolation) == (Verdict.OK, Isolation.NONE)
+    assert ended.stdout == b"['a'] helped hello\n"
+    assert ended.files == {"made.txt": b"x"}
+    assert sorted(p.name for p in given.submission.iterdir()) == ["helper.py", "main.py"]
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "exit_code"),
+    [
+        ("raise SystemExit(3)", Verdict.EXIT, 3),
+        ("1/0", Verdict.EXIT, 1),
+        ("import os; os.kill(os.getpid(), 15)", Verdict.SIGNAL, None),
+        ("while True: pass", Verdict.TIMEOUT, None),
+    ],
+)
+def test_it_says_how_the_program_ended(
+    tmp_path: Path, code: str, verdict: Verdict, exit_code: int | None
+) -> None:
+    ended = OwnCode().run(launch(tmp_path, code, limits=Limits(wall_seconds=2)))
+    assert (ended.verdict, ended.exit_code) == (verdict, exit_code)
+
+
+def test_sleeps_pass_on_the_faster_clock(tmp_path: Path) -> None:
+    code = "import time\nbegan = time.time()\ntime.sleep(100)\nprint(time.time() - began >= 100)"
+    ended = OwnCode().run(launch(tmp_path, code, clock_rate=1000.0))
+    assert ended.stdout == b"True\n"
+
+
+def test_the_service_is_found_by_the_usual_variables(tmp_path: Path) -> None:
+    class Line(Served):
+        def __init__(self, listener: socket.socket) -> None:
+            self.heard = b""
+            self._thread = threading.Thread(target=self._hear, args=(listener,))
+            self._thread.start()
+
+        def _hear(self, listener: socket.socket) -> None:
+            connection, _ = listener.accept()
+            with connection:
+                self.heard = connection.recv(100)
+
+        def close(self) -> None:
+            self._thread.join()
+
+    lines: list[Line] = []
+
+    def serve(listener: socket.socket) -> Line:
+        lines.append(Line(listener))
+        return lines[0]
+
+    code = (
+        "import os, socket\nfrom urllib.parse import urlsplit\n"
+        "at = urlsplit(os.environ['OPENAI_BASE_URL'])\n"
+        "with socket.create_connection((at.hostname, at.port)) as line: line.send(b'hello')\n"
+    )
+    assert OwnCode().run(launch(tmp_path, code), serve).verdict is Verdict.OK
+    assert lines[0].heard == b"hello"
+
+
+def test_it_stops_when_told(tmp_path: Path) -> None:
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        OwnCode().run(launch(tmp_path, "import time; time.sleep(60)"), None, stop)
+    assert time.monotonic() - began < 50

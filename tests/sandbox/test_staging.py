@@ -1,0 +1,73 @@
+"""What is handed to a sandbox: the files of a submission, the inputs over them, nothing else."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from grader.constants import SANDBOX_COPY_MAX_BYTES
+from grader.errors import GraderFault
+from grader.sandbox.launch import Launch
+from grader.sandbox.staging import Staged
+
+
+def staged(launch: Launch) -> dict[str, bytes]:
+    with closing(Staged(launch, public=False)) as found:
+        return {path: os.pread(fd, 1000, 0) for path, _, fd in found.files}
+
+
+def test_files_and_inputs_with_their_folders(tmp_path: Path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c.py").write_text("student")
+    (tmp_path / "d.py").write_text("student")
+    launch = Launch(tmp_path, "d.py", inputs={"d.py": b"grader", "x/y/z": b"input"})
+    assert staged(launch) == {"a/b/c.py": b"student", "d.py": b"grader", "x/y/z": b"input"}
+    with closing(Staged(launch, public=False)) as found:
+        assert found.folders == ["a", "a/b", "x", "x/y"]
+
+
+def test_byte_code_links_and_pipes_are_not_handed_on(tmp_path: Path):
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.pyc").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a.py").write_text("x")
+    assert staged(Launch(tmp_path, "a.py")) == {"a.py": b"x"}
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "", "a\0b", "."])
+def test_an_input_stays_in_the_working_folder(path: str):
+    with pytest.raises(GraderFault, match="working folder"):
+        Staged(Launch(None, "x", inputs={path: b""}), public=False)
+
+
+def test_a_folder_that_is_not_there_is_the_graders_fault(tmp_path: Path):
+    with pytest.raises(GraderFault, match="cannot be read"):
+        Staged(Launch(tmp_path / "none", "x"), public=False)
+
+
+def test_a_large_private_file_is_copied_for_the_other_user_and_the_copy_goes_away(tmp_path: Path):
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * (SANDBOX_COPY_MAX_BYTES + 1))
+    large.chmod(0o600)
+    with closing(Staged(Launch(tmp_path, "x"), public=True)) as found:
+        copy = found.large["large"]
+        assert copy != large
+        assert copy.stat().st_mode & 0o004
+        assert copy.read_bytes() == large.read_bytes()
+    assert not copy.exists()
+    with closing(Staged(Launch(tmp_path, "x"), public=False)) as found:
+        assert found.large == {"large": large}
+
+
+def test_nothing_stays_open(tmp_path: Path):
+    for at in range(20):
+        (tmp_path / str(at)).write_text("x")
+    before = len(os.listdir("/proc/self/fd"))
+    staged(Launch(tmp_path, "x", inputs={"y": b""}))
+    with pytest.raises(GraderFault):
+        Staged(Launch(tmp_path, "x", inputs={"../y": b""}), public=False)
+    assert len(os.listdir("/proc/self/fd")) == before
