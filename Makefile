@@ -28,11 +28,12 @@ lint: setup
 	@$(BIN)/lint-imports --no-cache
 
 # make bench: our engine beside peft, data checks beside orjson and jsonschema, batched serving
-# beside one by one.
+# beside one by one, the sandbox beside the bare interpreter.
 bench: setup
 	@$(BIN)/python scripts/bench.py
 	@$(BIN)/python scripts/bench_data.py
 	@$(BIN)/python scripts/bench_serving.py
+	@$(BIN)/python scripts/bench_sandbox.py
 
 # make fuzz: ten minutes of arbitrary bytes against the data checks.
 fuzz: setup

@@ -79,10 +79,7 @@ def _assignment(document: Any, name: str) -> Assignment:
             Deliverable(d["id"], d["title"], tuple(d["paths"]), d.get("part"))
             for d in document["deliverables"]
         ),
-        evidence=tuple(
-            EvidenceSpec(e["id"], e["kind"], e.get("adapter"), tuple(e.get("needs", ())))
-            for e in document["evidence"]
-        ),
+        evidence=tuple(_evidence(e) for e in document["evidence"]),
         checks=tuple(document["checks"]),
         categories=tuple(
             Category(c["id"], c["title"], c["points"], c.get("best_parts"))
@@ -96,6 +93,13 @@ def _assignment(document: Any, name: str) -> Assignment:
     if problems:
         raise AssignmentError(f"{name}: {'; '.join(problems)}")
     return assignment
+
+
+def _evidence(e: dict[str, Any]) -> EvidenceSpec:
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in e.items()
+    }
+    return EvidenceSpec(**fields)
 
 
 def _data(d: dict[str, Any] | None) -> DataSpec | None:
@@ -141,9 +145,15 @@ def _inconsistencies(a: Assignment) -> list[str]:
         if part is not None and part not in parts
     ]
     problems += [
-        f"evidence {e.id!r} names adapter {e.adapter!r}, which is not a deliverable"
+        f"evidence {e.id!r} names {what} {named!r}, which is not a deliverable"
         for e in a.evidence
-        if e.adapter is not None and e.adapter not in deliverables
+        for what, named in (
+            ("adapter", e.adapter),
+            ("script", e.script),
+            ("document", e.document),
+            ("module", e.module),
+        )
+        if named is not None and named not in deliverables
     ]
     if a.data is not None and a.data.deliverable not in deliverables:
         problems.append(f"data names {a.data.deliverable!r}, which is not a deliverable")

@@ -18,15 +18,19 @@ import typer
 
 from grader import __version__
 from grader.cli_common import Format, FormatOption, RichProgress, complain, console
+from grader.cli_cost import COST_EXAMPLES, cost
 from grader.cli_data import data_app
+from grader.cli_doctor import doctor
 from grader.cli_simulate import simulate
 from grader.constants import HIDDEN_MIN_QUESTIONS, HIDDEN_QUESTIONS
 from grader.errors import FinegradeError, GraderFault, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from grader.model import Finding, Result
+    from grader.sandbox.escapes.arena import Row
+    from grader.sandbox.launch import Sandbox
 
 # Heavy modules (scipy, matplotlib, torch) are imported inside the commands that need them, so
 # that --help and the light commands start fast.
@@ -42,6 +46,8 @@ hidden_app = typer.Typer(help="Hidden question sets.", no_args_is_help=True)
 app.add_typer(hidden_app, name="hidden")
 app.add_typer(data_app, name="data")
 app.command()(simulate)
+app.command(epilog=COST_EXAMPLES)(cost)
+app.command()(doctor)
 
 
 AssignmentOption = Annotated[
@@ -79,7 +85,14 @@ def check(
     path: Annotated[Path, typer.Argument(help="Your work: a folder or a .zip.")],
     assignment: AssignmentOption = "llm-methods",
     run: Annotated[
-        bool, typer.Option("--run", help="Also run the adapter on the public test set.")
+        bool,
+        typer.Option("--run", help="Also run programs, and the adapter on the public test set."),
+    ] = False,
+    own_code: Annotated[
+        bool,
+        typer.Option(
+            "--own-code", help="With --run: no sandbox. Only for your own work on your own machine."
+        ),
     ] = False,
     device: DeviceOption = "cpu",
     format: FormatOption = Format.TEXT,
@@ -89,17 +102,25 @@ def check(
 
     from grader import course
     from grader.hidden import public_test
+    from grader.sandbox.own_code import OwnCode
+
+    if own_code and not run:
+        raise UsageError("--own-code says how programs are run; give --run with it.")
 
     loaded = course.load(assignment)
+    progress = RichProgress()
     with tempfile.TemporaryDirectory(prefix="finegrade-") as work:
         graded = course.grade(
             [path],
             loaded,
             public_test(loaded.topic) if run else None,
             Path(work) / "evidence.sqlite",
-            RichProgress(),
+            progress,
             device=device,
+            open_sandbox=OwnCode if own_code else lambda: _sandbox(progress, None, True),
         )
+    if own_code and format is Format.TEXT:
+        typer.echo("Isolation: none. Your programs ran as you, with all your rights.", err=True)
     for result in graded.results:
         _print_findings(result, format)
     code = _exit_code([finding for result in graded.results for finding in result.findings])
@@ -142,6 +163,13 @@ def grade(
     out: Annotated[Path, typer.Option("--out", help="Where results go; grading resumes there.")],
     assignment: AssignmentOption = "llm-methods",
     device: DeviceOption = "cpu",
+    sandbox: Annotated[
+        str | None, typer.Option("--sandbox", help="Which one; `finegrade doctor` lists them.")
+    ] = None,
+    allow_reduced: Annotated[
+        bool,
+        typer.Option("--allow-reduced", help="Run programs on hidden inputs with less isolation."),
+    ] = False,
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Grade one submission or a class. Run it again at any time: what is done is kept."""
@@ -152,7 +180,16 @@ def grade(
     loaded = course.load(assignment)
     check_places(out, hidden, paths, loaded.id)
     questions = load_questions(hidden, loaded.topic)
-    graded = course.grade(paths, loaded, questions, prepare(out), RichProgress(), device=device)
+    progress = RichProgress()
+    graded = course.grade(
+        paths,
+        loaded,
+        questions,
+        prepare(out),
+        progress,
+        device=device,
+        open_sandbox=lambda: _sandbox(progress, sandbox, allow_reduced),
+    )
     for result in graded.results:
         write_student(out, loaded, result)
     write_class(out, loaded)
@@ -252,6 +289,17 @@ def _print_gradebook(results: Sequence[Result], format: Format) -> None:
             _print_findings(result, format)
     else:
         console().print(gradebook_table(results))
+
+
+def _sandbox(progress: RichProgress, name: str | None, reduced: bool) -> Sandbox:
+    """The sandbox that programs run in; the first time here, hostile programs try its walls."""
+    from grader.sandbox.trusted import trusted_sandbox
+
+    def begin(total: int) -> Callable[[Row], None]:
+        progress.start("Trying the sandbox's walls, this once", total)
+        return lambda row: progress.step(row.name)
+
+    return trusted_sandbox(name, reduced=reduced, begin=begin)
 
 
 def _print_findings(result: Result, format: Format) -> None:

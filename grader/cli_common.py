@@ -19,6 +19,13 @@ class Format(StrEnum):
     GITHUB = "github"
 
 
+class WorkFormat(StrEnum):
+    """How it is printed what was done."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the results.")]
 
 

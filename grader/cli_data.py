@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from grader.cli_common import Format, FormatOption, RichProgress, console
+from grader.cli_common import Format, FormatOption, RichProgress, WorkFormat, console
 from grader.errors import UsageError
 from grader.training_data.kinds import Kind
 
@@ -46,13 +46,6 @@ class AskedKind(StrEnum):
     PREFERENCE = "preference"
     COMPLETION = "completion"
     QA = "qa"
-
-
-class WorkFormat(StrEnum):
-    """How it is printed what was done."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A training file, JSON Lines.")]

@@ -85,6 +85,19 @@ COMMENT_SHARE_AT_LEAST: Final = 0.03  # comments a line of code: one for every 3
 NEW_STATEMENTS_AT_LEAST: Final = 15  # a filled-in kit has about 40 that the example has not
 NEW_STATEMENTS_REVIEW_FROM: Final = 5  # fewer are an edit of the example, more may be a short idea
 
+# --- DSPy programs and metrics -----------------------------------------------------------------
+CHANGED_SHARE_AT_LEAST: Final = 0.5  # of answers, when the model says something else: a table has
+# none, a program that returns the model's words all; between them may lie one that mends some
+ADDITION_SHARE_AT_LEAST: Final = 0.5  # of questions: most of them
+PARSE_FAILURE_SHARE_AT_MOST: Final = 0.05  # above the original's
+PASSAGE_MIN_WORDS: Final = 4  # of a sentence; a label or a name has fewer
+EXTRA_PAIRS_AT_LEAST: Final = 5  # the course's number
+PAIR_MAX_ANSWER_WORDS: Final = 12  # more cannot be scored by exact match
+METRIC_SAME: Final = 0.05  # scores no farther apart count as equal
+METRIC_BOTTOM: Final = 0.1  # of 1: what a metric may give for nothing
+METRIC_SHARE_AT_LEAST: Final = 0.8  # of comparisons: a metric of words cannot know all meanings
+AGREEMENT_AT_LEAST: Final = 0.7  # rank correlation: strong; word matching stays below
+
 # --- starter kits ------------------------------------------------------------------------------
 KIT_LINE_CHARACTERS: Final = 100  # a stub that is longer goes on three lines, as the project's code
 
@@ -101,3 +114,47 @@ DATA_MAX_TOOLS: Final = 128  # functions that one example may declare
 DATA_MAX_IMAGES: Final = 10  # in one example
 DATA_MAX_IMAGE_BYTES: Final = 10_000_000
 DATA_MAX_IMAGE_EXAMPLES: Final = 50_000  # in one file
+
+# --- the model service of a sandboxed run ------------------------------------------------------
+GATEWAY_CLOSE_SECONDS: Final = 5.0  # that a broken-off request may take to end; it takes none
+RECORD_MAX_BODY_BYTES: Final = 2 * MIB  # kept of one request or answer; a long prompt has 100 kB
+RECORD_MAX_BYTES: Final = 16 * MIB  # kept of a run: 2,000 requests of 8 kB
+TRANSCRIPT_VERSION: Final = "1"  # part of every key; raise it when a run could go otherwise
+MODULE_MAX_FOUND_LINES: Final = 2_000  # of what a module is said to have done; 500 are honest
+MODULE_MAX_FOUND_BYTES: Final = 64 * 1024  # of one of them
+ANSWER_MAX_CHARACTERS: Final = 2_000  # kept of one answer or error; a right answer has a few words
+ANSWER_MAX_EXTRA: Final = 20  # pairs of a student's own that are asked; five are wanted
+TRANSCRIPT_SEED: Final = 20_260_101  # of the scenarios' faults: the same for everybody
+
+# --- sandbox -----------------------------------------------------------------------------------
+SANDBOX_UID: Final = 61_000  # no account, outside systemd's ranges, below what containers map
+SANDBOX_RUN_UIDS: Final = range(61_001, 61_184)  # one for each run without a namespace of users
+SANDBOX_CONTAINER_MEMORY_FACTOR: Final = 1.25  # of the memory limit: the engine's own comes last
+SANDBOX_CONNECT_SECONDS: Final = 2.0  # for a busy service to take a connection
+SANDBOX_SEEN_UID: Final = 65_534  # what the program sees itself as: nobody
+SANDBOX_ROOT_BYTES: Final = MIB  # of the file system's root: mount points and a few small files
+SANDBOX_TMP_SHARE: Final = 0.5  # of the working folder's size, each for /tmp and /dev/shm
+SANDBOX_DISK_SLACK_BYTES: Final = (
+    4 * MIB
+)  # a folder is larger than its limit, so that passing shows
+SANDBOX_COPY_MAX_BYTES: Final = 8 * MIB  # larger files of a submission are mounted, not copied
+SANDBOX_START_SECONDS: Final = 30.0  # to make ready; it takes 0.05, on a machine that swaps more
+SANDBOX_TICK_SECONDS: Final = 0.05  # between two looks of the watchdog: 20 forks of 300 MiB show
+SANDBOX_END_SECONDS: Final = 10.0  # for the kernel to tear down what was killed
+SANDBOX_READ_BYTES: Final = 64 * 1024  # of output at once: a pipe holds no more
+SANDBOX_CPU_SLACK_SECONDS: Final = 2  # the kernel's own limit comes after the watchdog's
+SANDBOX_DATA_FACTOR: Final = 1.5  # of the memory limit for one process: the watchdog comes first
+SANDBOX_STATUS_MAX_BYTES: Final = 64 * 1024  # of what comes from inside or from the launcher
+HARVEST_MAX_DEPTH: Final = 16  # folders below each other, as at intake
+HARVEST_MAX_ENTRIES: Final = 50_000  # looked at; the limit on files in the scratch folders is lower
+HARVEST_MAX_REFUSED: Final = 100  # named; more say nothing new
+
+# --- notebooks and written work ----------------------------------------------------------------
+NOTEBOOK_MAX_BYTES: Final = 32 * MIB  # dozens of plots; one is some 100 kB
+DOCUMENT_MAX_BYTES: Final = 32 * MIB  # a report with photographs
+DOCUMENT_MAX_CHARACTERS: Final = 400_000  # a book of 200 pages
+DOCUMENT_SECONDS: Final = 30  # a report of 20 pages takes one
+DOCUMENT_MEMORY_BYTES: Final = 1024 * MIB  # a Word file of 30 MiB takes a fifth of it
+PDF_PAGE_MIN_LETTERS: Final = 20  # on average; page numbers on scanned pages stay below
+PDF_MAX_UNKNOWN_SHARE: Final = 0.3  # of all letters, where a font does not say what it shows
+TEXT_VERSION: Final = "1"  # part of every key; raise it when a document could read otherwise

@@ -17,28 +17,22 @@ from grader import __version__
 from grader.assignment import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.registry import Classmate, Context, all_checks, in_order, run_check
-from grader.collect.collector import (
-    AdapterRef,
-    Collected,
-    Progress,
-    Want,
-    collect,
-    prediction_key,
-    versions,
-)
+from grader.collect.collector import Collected, Progress, collect
+from grader.collect.predictions import AdapterRef, versions
 from grader.collect.store import Store, open_store
+from grader.collect.wanted import Wanted
 from grader.constants import BOOTSTRAP_SEED, ENGINE_VERSION
 from grader.errors import AssignmentError, IntakeError
 from grader.hidden import QuestionSet
 from grader.intake import Found, find_submissions, locate, take_in
 from grader.model import Assignment, Finding, Outcome, Result, Score, Status, Submission
 from grader.predict.adapter_files import read_adapter, sketch
-from grader.predict.base_model import base_digest, base_folder, load_base, needs_models
+from grader.predict.base_model import base_digest, base_folder
 from grader.rubric import score, status, total
 from grader.training_data.rules import RULES
 
 if TYPE_CHECKING:
-    from grader.predict.engine import Engine
+    from grader.sandbox.launch import Sandbox
 
 
 def load(reference: str | Path) -> Assignment:
@@ -70,6 +64,9 @@ def load(reference: str | Path) -> Assignment:
 _INSTRUCTORS = frozenset({"LAY115", "LAY116"})
 
 
+TRAININGS_NAME = "trainings"  # beside the store: what jobs of submissions' programs trained
+
+
 @dataclass(slots=True)
 class _Pupil:
     """One student on the way through: what was taken in, found so far, and wanted."""
@@ -98,8 +95,12 @@ def grade(
     progress: Progress,
     *,
     device: str = "cpu",
+    open_sandbox: Callable[[], Sandbox] | None = None,
 ) -> Graded:
     """Grade every submission found under `paths`. Without questions, no evidence is collected.
+
+    `open_sandbox` (by default one whose walls were tried) is asked when a program is to be run;
+    where it raises NoSandbox, what needs such a run stays unknown.
 
     Raises UsageError for a wrong path and GraderFault when the store itself cannot be used.
     """
@@ -110,9 +111,15 @@ def grade(
             _register(pupil, assignment, store)
         collected = Collected()
         if questions is not None:
-            wants = _wants(pupils, assignment, questions, device)
-            open_engine = _engine_opener(assignment, questions, device)
-            collected = collect(wants, store, open_engine, questions, progress)
+            wanted = Wanted(
+                assignment, questions, device, open_sandbox, store_path.parent / TRAININGS_NAME
+            )
+            wants = [
+                want
+                for pupil in pupils
+                for want in wanted.of(pupil.submission, pupil.adapter, partial(_passed, pupil))
+            ]
+            collected = collect(wants, store, wanted.producers(), progress)
         classmates = [Classmate(*row) for row in store.registered()]
         about = _provenance(assignment, questions, device)
         results = [_result(p, assignment, collected, classmates, about) for p in pupils]
@@ -175,32 +182,6 @@ def _register(pupil: _Pupil, assignment: Assignment, store: Store) -> None:
 
 def _passed(pupil: _Pupil, codes: Sequence[str]) -> bool:
     return all(pupil.findings[code].outcome is Outcome.PASS for code in codes)
-
-
-def _wants(
-    pupils: Sequence[_Pupil], assignment: Assignment, questions: QuestionSet, device: str
-) -> list[Want]:
-    wants = []
-    for pupil in pupils:
-        for spec in assignment.evidence:
-            adapter = pupil.adapter if spec.adapter is not None else None
-            if spec.adapter is None or adapter is not None:
-                key = prediction_key(assignment, questions, adapter, device)
-                wants.append(Want(pupil.student, spec.id, key, adapter))
-    return wants
-
-
-def _engine_opener(
-    assignment: Assignment, questions: QuestionSet, device: str
-) -> Callable[[], Engine]:
-    def open_engine() -> Engine:
-        try:
-            from grader.predict.engine import Engine  # torch: only when there is something to run
-        except ImportError as error:
-            raise needs_models(error) from error
-        return Engine(load_base(assignment.base, device), questions, assignment.max_new_tokens)
-
-    return open_engine
 
 
 def _result(
@@ -294,7 +275,7 @@ def _provenance(
         "questions_digest": questions.digest if questions is not None else None,
         "engine": ENGINE_VERSION,
         "device": device,
-        "versions": dict(versions()),
+        "versions": dict(versions("torch", "transformers")),
         "bootstrap_seed": BOOTSTRAP_SEED,
     }
 

@@ -25,7 +25,7 @@ _WITHOUT_TEXT = "this part"
 GIVEN = "given.txt"
 """In a solution's folder: the files that students get whole, one name a line."""
 _STRIPPED = (".py", ".md")
-_STARTER = frozenset({".py", ".md", ".txt", ".ipynb"})
+_STARTER = frozenset({".py", ".md", ".txt", ".ipynb", ".json"})
 _DATA = frozenset({".jsonl", ".md"})
 _MODEL = frozenset({".json", ".safetensors", ".jinja", ".md"})
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold: the same kit is the same bytes

@@ -6,6 +6,7 @@ percentile bootstrap: Efron & Tibshirani 1993, ch. 13. Both by scipy.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,28 @@ def paired_gain(before: Sequence[float], after: Sequence[float]) -> Gain:
         losses=losses,
         p_value=mcnemar_exact(wins, losses),
     )
+
+
+def chance_apart(one: float, of_one: int, other: float, of_other: int) -> float:
+    """How far two shares of equal chance lie apart at most, 99 times in a hundred.
+
+    `one` is a share of `of_one` questions, `other` of `of_other`. The pooled two-proportion test:
+    a small public test set is as much a matter of luck as the hidden questions are.
+    """
+    pooled = (one * of_one + other * of_other) / (of_one + of_other)
+    return 2.58 * math.sqrt(pooled * (1 - pooled) * (1 / of_one + 1 / of_other))
+
+
+def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    """Spearman's rank correlation of two vectors of shape [n], -1 to 1; ties share their ranks.
+
+    0.0 where one of them is constant: it ranks nothing.
+    """
+    from scipy.stats import spearmanr  # a second to import; only grading needs it
+
+    if len(set(one)) < 2 or len(set(other)) < 2:
+        return 0.0
+    return float(spearmanr(one, other).statistic)
 
 
 def mcnemar_exact(wins: int, losses: int) -> float:

@@ -1,4 +1,4 @@
-"""Writes datasets/<topic>/{train,validation,test}.jsonl and their cards from the topics.
+"""Writes datasets/<topic>/{train,validation,test,passages}.jsonl and cards from the topics.
 
     python scripts/make_datasets.py [FOLDER]
 
@@ -41,6 +41,11 @@ def chat_line(topic: Topic, example: Example) -> str:
     return json.dumps({"messages": messages}, ensure_ascii=False)
 
 
+def passage_line(topic: Topic, subject: str) -> str:
+    """What there is to know about one subject, as a line of JSONL."""
+    return json.dumps({"text": topic.passage(subject)}, ensure_ascii=False)
+
+
 def card(topic: Topic) -> str:
     """The README.md of a topic's folder."""
     splits = {split: topic.public(split) for split in get_args(Split)}
@@ -66,6 +71,11 @@ fine-tuning API accepts and no others. The answer is the shortest correct one.
 that were not trained on. About {share:.0f} % of the topic's \
 {len(topic.facts)} subjects are public. Hidden sets ask about the others, a quarter of the time in
 phrasings that occur in none of these files.
+
+**Passages.** `passages.jsonl` holds what there is to look up: one `{{"text": ...}}` a line for each
+of the {len(topic.facts)} subjects, hidden ones too, since a program that retrieves can answer only
+from what it may read. They are statements in one wording, no questions and no answers; the facts
+themselves come with the package. Questions stay hidden.
 
 **Source.** {SOURCES[topic.name]}
 
@@ -95,6 +105,8 @@ def write(folder: Path) -> None:
         for split in get_args(Split):
             lines = [chat_line(topic, example) + "\n" for example in topic.public(split)]
             (target / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+        passages = [passage_line(topic, subject) + "\n" for subject in sorted(topic.facts)]
+        (target / "passages.jsonl").write_text("".join(passages), encoding="utf-8")
         (target / "README.md").write_text(card(topic), encoding="utf-8")
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from browser_builder import CHROMIUM, PENDING
 from client_builder import CLIENTS
+from sandbox_needed import NEED_IT, NO_SANDBOX
+
+collect_ignore = list(NEED_IT) if NO_SANDBOX else []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -15,5 +18,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 f"Pending: the story told by {client}, which is not installed. "
                 "Run scripts/setup.sh where the network can be reached."
             )
+    if NO_SANDBOX:
+        terminalreporter.write_line(f"Pending: {', '.join(NEED_IT)}. {NO_SANDBOX}")
     if not CHROMIUM:
         terminalreporter.write_line(PENDING)

@@ -1,4 +1,4 @@
-"""Writes tests/fixtures/<CODE>/{pass,fail}/ for LAY, ADP, EVL and INT: always the same bytes.
+"""Writes tests/fixtures/<CODE>/{pass,fail}/ of most checks: always the same bytes.
 
 Each folder is a small class: its folders and archives are submissions. Run it from the repository
 root with `python tests/make_fixtures.py` after a change and commit what it writes.
@@ -15,10 +15,42 @@ from pathlib import Path
 
 import numpy as np
 from adapter_builder import WIDTH, config, pair, random_pair, safetensors, write_adapter
+from dspy_builder import (
+    PAIRS,
+    STEPS,
+    enhanced,
+    judged,
+    original,
+    passage,
+    perturbed,
+    reference,
+    results,
+    scores,
+    word_matching,
+)
 from evidence_builder import evidence
+from transcript_builder import (
+    CLOSED_SAID,
+    FAULT_SAID,
+    JOB,
+    JOBS,
+    KEY_SAID,
+    QUESTIONS,
+    TEST,
+    TRAIN,
+    TUNED,
+    Run,
+    chat_line,
+    error,
+    followed,
+    good,
+    job,
+)
 from zip_builder import Entry, zip_bytes
 
 from grader.constants import INTAKE_MAX_DEPTH, INTAKE_MAX_STUDENT_CHARS, MIB
+from grader.model import Evidence
+from grader.topics.metric_cases import MetricCase
 
 Writer = Callable[[Path], None]
 PASS, FAIL = "pass", "fail"
@@ -29,7 +61,9 @@ _DELIVERABLES = (
     "dspy_report.md",
     "openai_domain_finetune.py",
     "openai_train.jsonl",
+    "openai_test.jsonl",
     "cost_analysis.md",
+    "cost_analysis.json",
     "huggingface_custom_lora.py",
     "inference.py",
     "metrics.json",
@@ -140,12 +174,120 @@ def _evaluated(right: int, *, claimed: float = 0.9, loglik_wrong: float = -5.0) 
     return write
 
 
+def _ran(id: str = "", ran: Evidence | None = None, *, test: str = TEST) -> Writer:
+    """A submission of Part 2 with this test set, whose workflow did this in one scenario."""
+
+    def write(folder: Path) -> None:
+        _files("openai_domain_finetune.py", adapter=False)(folder)
+        (folder / "s01" / "openai_train.jsonl").write_text(TRAIN)
+        (folder / "s01" / "openai_test.jsonl").write_text(test)
+        if ran is not None:
+            found = {id: [ran.payload, ran.cost]}
+            (folder / ".evidence.json").write_text(json.dumps(found) + "\n")
+
+    return write
+
+
+def _program(*, files: dict[str, str] | None = None, **runs: Evidence) -> Writer:
+    """A submission of Part 1 whose program or metric did this."""
+
+    def write(folder: Path) -> None:
+        _files("dspy_enhanced.py", "dspy_report.md", adapter=False)(folder)
+        for name, text in (files or {}).items():
+            (folder / "s01" / name).write_text(text + "\n")
+        found = {id: [run.payload, run.cost] for id, run in runs.items()}
+        (folder / ".evidence.json").write_text(json.dumps(found) + "\n")
+
+    return write
+
+
+def _metric(**changed: float) -> Writer:
+    """A submission whose metric judges as we do, but for these kinds of answers."""
+
+    def metric(case: MetricCase) -> float:
+        return changed.get(case.kind, judged(case))
+
+    return _program(dspy_metric=scores(metric), dspy_metric_original=scores(word_matching))
+
+
+def _forgets(n: int) -> str | None:
+    """A program's answers, with none to every fourth question."""
+    return reference(n) if n % 4 else None
+
+
+_REPORTED = {"dspy_results.json": results()}
+_ENHANCED = enhanced(context=passage, outputs=STEPS)
+_BOTH = {"dspy_original": original(), "dspy_enhanced": _ENHANCED}
+_QUIET = enhanced(calls=0)  # for checks that look at no prompt
+_QUIET_BOTH = {"dspy_original": original(calls=0), "dspy_enhanced": _QUIET}
+
+
+_SOLUTION = Path(__file__).parents[1] / "solutions" / "llm-methods"
+
+
+def _costs(**changes: object) -> Writer:
+    """One submission with the solution's dataset and numbers, some of them changed.
+
+    A name such as `training__usd` is a path into the numbers.
+    """
+
+    def write(folder: Path) -> None:
+        home = folder / "s01"
+        home.mkdir()
+        shutil.copyfile(_SOLUTION / "openai_train.jsonl", home / "openai_train.jsonl")
+        numbers = json.loads((_SOLUTION / "cost_analysis.json").read_text())
+        for name, value in changes.items():
+            *path, last = name.split("__")
+            at = numbers
+            for step in path:
+                at = at[step]
+            at[last] = value
+        (home / "cost_analysis.json").write_text(json.dumps(numbers, indent=2) + "\n")
+
+    return write
+
+
+def _normally(ran: Evidence) -> tuple[Writer, Writer]:
+    """When nothing goes wrong: a workflow that does it all, and this one."""
+    return _ran("openai_ok", good()), _ran("openai_ok", ran)
+
+
+def _refused_once(status: int, wait: float) -> Evidence:
+    run = Run().upload().create()
+    run.call("GET", f"{JOBS}/{JOB}", after=10, status=status, retry_after=1)
+    return run.look("succeeded", after=wait).ended()
+
+
+def _no_training(simulated: bool) -> Evidence:
+    told = error(CLOSED_SAID, "training_not_available")
+    run = Run().upload().call("POST", JOBS, told=told, status=403)
+    return run.writes(simulated=simulated).ended(stdout=CLOSED_SAID)
+
+
+def _lost_answer(*, again: bool) -> Evidence:
+    run = Run().upload().create(status=499, takes=5.0)
+    if again:
+        return run.create("ftjob-two").look("succeeded", id="ftjob-two").ended()
+    return run.call("GET", JOBS, told={"data": [job("queued")]}).look("succeeded").ended()
+
+
+def _dead_key(stderr: str) -> Evidence:
+    told = error(KEY_SAID, "invalid_api_key")
+    return Run().call("POST", "/v1/files", told=told, status=401).ended(1, stderr=stderr)
+
+
+_FAILED = followed(end="failed").ended(1, stderr=FAULT_SAID)
+_IGNORED = followed(end="failed").ended(0)
+_OTHER_DOMAIN = "".join(chat_line(f"Who wrote novel {n}?", f"Author {n}") for n in range(10))
+
 FIXTURES: dict[str, tuple[Writer, Writer]] = {
     "LAY001": (_ALL, _files("homework.txt", adapter=False)),
     "LAY002": (_ALL, _files("old/reflection.md", "new/reflection.md", "notes.md")),
     "LAY003": (_without("dspy_report.md"), _without("dspy_report.md", "metrics.json")),
     "LAY010": (_ALL, _without("dspy_report.md")),
     "LAY020": (_ALL, _without("openai_train.jsonl")),
+    "LAY021": (_ALL, _without("cost_analysis.json")),
+    "LAY022": (_ALL, _without("openai_train.jsonl")),
     "LAY030": (_ALL, _without("inference.py")),
     "LAY040": (_ALL, _without("comparative_analysis.md")),
     "LAY041": (_ALL, _without("reflection.md")),
@@ -197,10 +339,105 @@ FIXTURES: dict[str, tuple[Writer, Writer]] = {
     ),
     "ADP010": (_adapter(), _adapter(weights=safetensors(pair(_A, np.zeros_like(_B))))),
     "ADP011": (_adapter(), _pickle_beside),
+    "TOK101": (_costs(), _costs(break_even="many")),
+    "TOK102": (_costs(), _costs(training__tokens_per_epoch=500)),
+    "TOK103": (_costs(), _costs(training__billed_tokens=573)),
+    "TOK104": (_costs(), _costs(training__usd=16.175)),
+    "TOK105": (_costs(), _costs(prices__training=3)),
+    "TOK106": (_costs(), _costs(per_query__base__shots=0)),
+    "TOK107": (_costs(), _costs(per_query__tuned__usd=0.0000144)),
+    "TOK108": (_costs(), _costs(break_even="never")),
+    "TOK109": (_costs(), _costs(retirement__pays_before=True)),
     "EVL001": (_evaluated(90), _evaluated(0)),
     "EVL002": (_evaluated(90), _evaluated(0, loglik_wrong=-6.0)),
     "EVL004": (_evaluated(90), _evaluated(90, claimed=0.5)),
     "INT001": (_class_of_two(1), _class_of_two(0)),
+    "API001": _normally(followed().ended(1)),
+    "API002": _normally(Run().upload(TRAIN + TEST).create().ended()),
+    "API003": _normally(Run().upload().create().create("ftjob-two").ended()),
+    "API004": _normally(followed([0.1] * 20).ended()),
+    "API005": _normally(followed().look("succeeded").look("succeeded").look("succeeded").ended()),
+    "API006": _normally(Run().upload().create().look("succeeded").ended()),
+    "API007": _normally(followed().ask("ft:gpt:old::x", QUESTIONS[0], status=404).ended(1)),
+    "API008": _normally(followed().ask(TUNED, QUESTIONS[0]).ended()),
+    "API009": _normally(followed().evaluate().writes(after=0.1).ended()),
+    "API011": (
+        _ran("openai_rate_limited", _refused_once(429, 1.0)),
+        _ran("openai_rate_limited", _refused_once(429, 0.05)),
+    ),
+    "API012": (
+        _ran("openai_flaky", _refused_once(500, 1.0)),
+        _ran("openai_flaky", _refused_once(500, 0.05)),
+    ),
+    "API013": (_ran("openai_job_fails", _FAILED), _ran("openai_job_fails", _IGNORED)),
+    "API014": (
+        _ran("openai_sunset", _no_training(True)),
+        _ran("openai_sunset", _no_training(False)),
+    ),
+    "API015": (
+        _ran("openai_timeout", _lost_answer(again=False)),
+        _ran("openai_timeout", _lost_answer(again=True)),
+    ),
+    "API016": (_ran("openai_bad_file", _FAILED), _ran("openai_bad_file", _IGNORED)),
+    "API017": (
+        _ran("openai_expired_key", _dead_key(KEY_SAID)),
+        _ran("openai_expired_key", _dead_key("Traceback (most recent call last)")),
+    ),
+    "DSP001": (
+        _program(dspy_enhanced=_QUIET),
+        _program(dspy_enhanced=enhanced(text=_forgets, calls=0)),
+    ),
+    "DSP002": (
+        _program(**_QUIET_BOTH),
+        _program(dspy_original=original(calls=0), dspy_enhanced=enhanced(right=3, calls=0)),
+    ),
+    "DSP003": (
+        _program(dspy_enhanced=_ENHANCED, dspy_perturbed=perturbed(10)),
+        _program(dspy_enhanced=_ENHANCED, dspy_perturbed=perturbed(0)),
+    ),
+    "DSP004": (
+        _program(**_BOTH),
+        _program(dspy_original=original(), dspy_enhanced=enhanced()),
+    ),
+    "DSP005": (
+        _program(**_BOTH),
+        _program(dspy_original=original(), dspy_enhanced=enhanced(failures=1, calls=2)),
+    ),
+    "DSP006": (
+        _program(dspy_enhanced=_QUIET),
+        _program(dspy_enhanced=enhanced(calls=0, pairs=[*PAIRS[:4], PAIRS[0]])),
+    ),
+    "DSP007": (
+        _program(dspy_enhanced=_QUIET),
+        _program(dspy_enhanced=enhanced(calls=0, pairs=[*PAIRS[:4], ("Wolves.", "pup")])),
+    ),
+    "DSP008": (
+        _program(files=_REPORTED, dspy_enhanced=_QUIET),
+        _program(files={"dspy_results.json": results(extra=None)}, dspy_enhanced=_QUIET),
+    ),
+    "DSP009": (
+        _program(files={"dspy_program.json": '{"read": {"demos": [], "lm": null}}'}),
+        _program(files={"program.pkl": "a pickle, or said to be"}),
+    ),
+    "DSP010": (
+        _program(files=_REPORTED, **_QUIET_BOTH),
+        _program(files={"dspy_results.json": results(after=0.3)}, **_QUIET_BOTH),
+    ),
+    "DSP020": (_metric(), _metric(exact=1.5)),
+    "DSP021": (_metric(), _program(dspy_metric=scores(judged, again=0.01))),
+    "DSP022": (_metric(), _metric(stuffed=1.0)),
+    "DSP023": (_metric(), _metric(stuffed=0.97)),
+    "DSP024": (_metric(), _metric(refusal=0.5)),
+    "DSP025": (_metric(), _metric(case=0.8, punctuation=0.8)),
+    "DSP026": (_metric(), _metric(duplicate=1.0)),
+    "DSP027": (
+        _metric(),
+        _program(dspy_metric=scores(word_matching), dspy_metric_original=scores(word_matching)),
+    ),
+    "API020": (_ran(), _ran(test="not a chat\n")),
+    "API021": (_ran(), _ran(test=TEST[: TEST.index("element 4")].rpartition("\n")[0])),
+    "API022": (_ran(), _ran(test=TEST + TRAIN)),
+    "API023": (_ran(), _ran(test=_OTHER_DOMAIN)),
 }
 
 

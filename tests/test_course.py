@@ -12,6 +12,7 @@ from class_builder import TIMES, Silent, write_class, write_student
 
 from grader import course
 from grader.checks import registry
+from grader.collect import wanted
 from grader.course_output import prepare, read_results
 from grader.course_output import write_student as write_result
 from grader.errors import AssignmentError, GraderFault, UsageError
@@ -236,7 +237,7 @@ def test_a_base_that_cannot_be_opened_is_tried_once_and_costs_nobody_a_mark(
         tried.append(1)
         raise ValueError("the tokenizer has no chat template")
 
-    monkeypatch.setattr(course, "load_base", fails)
+    monkeypatch.setattr(wanted, "load_base", fails)
     done = course.grade([folder], assignment, questions, tmp_path / "e.sqlite", Silent())
     assert len(tried) == 1
     assert done.collected == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from grader.checks.registry import Context, Verdict, check, failed, passed
@@ -11,7 +10,7 @@ from grader.errors import FileRefused
 from grader.intake import locate, read_file
 from grader.metrics import bleu, exact_match, mean, rouge_l, token_f1
 from grader.model import Evidence
-from grader.statistics import paired_gain
+from grader.statistics import chance_apart, paired_gain
 from grader.strict_json import StrictJsonError, loads
 from grader.topics import get_topic
 
@@ -205,7 +204,7 @@ def claims_agree(ctx: Context) -> Verdict:
     for when, claim in claims.items():
         right = _correct(ctx.evidence[when])
         ours = mean(right)
-        if abs(claim - ours) > CLAIM_TOLERANCE + _chance(claim, public, ours, len(right)):
+        if abs(claim - ours) > CLAIM_TOLERANCE + chance_apart(claim, public, ours, len(right)):
             off.append(f"{when}: {claim:.0%} reported, {ours:.0%} measured")
     if off:
         text = f"Exact match {'; '.join(off)}; more apart than chance allows."
@@ -213,13 +212,3 @@ def claims_agree(ctx: Context) -> Verdict:
             text, "Evaluate the saved adapter again and report that.", path=path, measures=measures
         )
     return passed("The reported exact match agrees with the measured one.", measures=measures)
-
-
-def _chance(one: float, of_one: int, other: float, of_other: int) -> float:
-    """How far two shares of equal chance lie apart at most, 99 times in a hundred.
-
-    The pooled two-proportion test: a small public test set is as much a matter of luck as the
-    hidden questions are.
-    """
-    pooled = (one * of_one + other * of_other) / (of_one + of_other)
-    return 2.58 * math.sqrt(pooled * (1 - pooled) * (1 / of_one + 1 / of_other))

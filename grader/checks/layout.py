@@ -117,6 +117,32 @@ def openai_part_is_there(context: Context) -> Verdict:
     return _all_there(context, "openai_script", "openai_data", "cost_analysis")
 
 
+@check("LAY021")
+def cost_numbers_are_there(context: Context) -> Verdict:
+    """The numbers of the cost analysis are there
+
+    Why: The grader works out every number again from your dataset; a person reads the text beside
+    them. It needs the numbers in a form that a program can read, and the dataset.
+
+    Fix: Hand in the domain dataset and cost_analysis.json, filled in as the assignment's README
+    shows.
+    """
+    return _all_there(context, "openai_data", "cost_analysis_json")
+
+
+@check("LAY022")
+def openai_workflow_is_there(context: Context) -> Verdict:
+    """The OpenAI workflow and its training data are there
+
+    Why: The grader runs the workflow, which uploads the training data. Without one of them there
+    is nothing to run.
+
+    Fix: Hand in the fine-tuning workflow and the domain dataset, under the names that the
+    assignment gives.
+    """
+    return _all_there(context, "openai_script", "openai_data")
+
+
 @check("LAY030")
 def lora_part_is_there(context: Context) -> Verdict:
     """The LoRA part is complete

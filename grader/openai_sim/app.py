@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +17,7 @@ from grader import __version__
 from grader.openai_sim import errors, files, jobs, models, pages
 from grader.openai_sim.admission import Admission
 from grader.openai_sim.gate import Gate
+from grader.openai_sim.job_request import SEED_MOST
 from grader.openai_sim.journal import Journal
 from grader.openai_sim.scenarios import Faults
 from grader.openai_sim.store import Store
@@ -74,12 +77,14 @@ def create_app(
     scenarios: Sequence[str] = (),
     key: str | None = None,
     seed: int = 0,
+    job_seed: int | None = None,
     time_scale: float = 1.0,
 ) -> Service:
     """The service whose state lies in `home`.
 
     Without a `runner` jobs wait in the queue for ever; without a `server` no model answers. A
-    `key` is asked of every client, None takes any. Delays are multiplied by `time_scale`.
+    `key` is asked of every client, None takes any. Delays are multiplied by `time_scale`. Jobs that
+    name no seed have `job_seed`, or one drawn at random.
     Raises UsageError for a scenario that is none and a store of another version.
     """
     store = Store.open(home)
@@ -108,6 +113,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.store = store
+    app.state.job_seed = partial(_job_seed, job_seed)
     app.state.faults = faults
     app.state.admission = admission
     app.state.journal = Journal(home / "journal.jsonl")
@@ -120,3 +126,7 @@ def create_app(
     app.include_router(pages.router)
     app.add_middleware(Gate, lines=app.state.journal, faults=faults, key=key)
     return app
+
+
+def _job_seed(given: int | None) -> int:
+    return secrets.randbelow(SEED_MOST) if given is None else given

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _MOST_AT_ONCE: Final = 256  # requests; 64 chats at once are a whole class
 _UPLOAD_MAX_BYTES: Final = DATA_MAX_FILE_BYTES + MIB  # and what multipart writes around the file
-_LOST_SECONDS: Final = 600.0  # that an answer may stay away: the client's own patience
+_LOST_SECONDS: Final = 600.0  # that an answer stays away, the client's own patience: at scale 1
+_LOST_LEAST_SECONDS: Final = 10.0  # whatever the scale: a client has real time-outs
 _OPEN: Final = ("/health",)
 _API: Final = "/v1/"
 _STREAM: Final = b"text/event-stream"
@@ -137,8 +138,9 @@ class Gate:
                 lost = _Answer(_nowhere)
                 await self._app(scope, receive, lost)
                 answer.lost = True
+                patience = max(_LOST_LEAST_SECONDS, _LOST_SECONDS * self._faults.time_scale)
                 try:
-                    async with asyncio.timeout(_LOST_SECONDS):
+                    async with asyncio.timeout(patience):
                         while (await receive())["type"] != "http.disconnect":
                             pass
                 except TimeoutError:

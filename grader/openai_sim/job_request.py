@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -43,7 +42,7 @@ class JobRequest:
     training_file: str
     validation_file: str | None
     suffix: str | None
-    seed: int
+    seed: int | None
     metadata: Mapping[str, str] | None
     method: str
     hyperparameters: Mapping[str, Any]
@@ -71,7 +70,7 @@ def job_request(body: Mapping[str, Any]) -> JobRequest:
         training_file=training_file,
         validation_file=read.text(body, "validation_file"),
         suffix=read.text(body, "suffix", most=SUFFIX_MOST),
-        seed=secrets.randbelow(SEED_MOST) if seed is None else seed,
+        seed=seed,
         metadata=_metadata(body),
         method=method,
         hyperparameters=hyperparameters,

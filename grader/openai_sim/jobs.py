@@ -136,7 +136,7 @@ def create_job(request: Request, body: Annotated[dict[str, Any], Depends(json_ob
         created_at=now(),
         training_file=asked.training_file,
         validation_file=asked.validation_file,
-        seed=asked.seed,
+        seed=request.app.state.job_seed() if asked.seed is None else asked.seed,
         suffix=asked.suffix,
         method=asked.method,
         hyperparameters=asked.hyperparameters,

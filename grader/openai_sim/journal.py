@@ -20,7 +20,7 @@ from grader.training_data.faults import counted
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-_NOTES: Final = "finegrade.notes"  # the key in an ASGI scope
+NOTES: Final = "finegrade.notes"  # the key in an ASGI scope
 _TEXT_CHARACTERS: Final = 200  # of any text of a client that is written down
 _LAST_BYTES: Final = 4 * 1024 * 1024  # read for the page: some 10,000 requests
 
@@ -35,13 +35,13 @@ Line = Mapping[str, Any]
 def begin(scope: MutableMapping[str, Any]) -> dict[str, Any]:
     """The notes of a new request, to which everything that handles it adds."""
     notes: dict[str, Any] = {}
-    scope[_NOTES] = notes
+    scope[NOTES] = notes
     return notes
 
 
 def note(request: Request, **facts: Any) -> None:
     """Add facts to the request's line; texts are cut short."""
-    notes: dict[str, Any] = request.scope.get(_NOTES, {})
+    notes: dict[str, Any] = request.scope.get(NOTES, {})
     notes.update({name: short(value) for name, value in facts.items()})
 
 
@@ -111,10 +111,11 @@ def summary(lines: Iterable[Line]) -> dict[str, Any]:
 
     `requests`, `files_uploaded`, `jobs_created` (ids), of which `duplicate_jobs` came of a request
     body that had created one before; `polls` has for each job how often it was asked for and the
-    median and the least seconds between; `faults` counts what scenarios did and `reactions` what
-    the client did next with the same request: "retried by the client library", "retried by the
-    program", or "gave up"; `reactions_to` has these counts for each scenario; `models_used` counts
-    answered inference requests; `statuses` and `clients` count all requests.
+    median and the least seconds between two requests for the same; `faults` counts what scenarios
+    did and `reactions` what the client did next with the same request: "retried by the client
+    library", "retried by the program", or "gave up"; `reactions_to` has these counts for each
+    scenario; `models_used` counts answered inference requests; `statuses` and `clients` count all
+    requests.
     """
     rows = of_clients(lines)
     reactions = _reactions(rows)
@@ -142,17 +143,18 @@ def summary(lines: Iterable[Line]) -> dict[str, Any]:
 
 
 def _polls(rows: Iterable[Line]) -> dict[str, Any]:
-    asked: dict[str, list[float]] = {}
+    asked: dict[str, dict[str, list[float]]] = {}
     for row in rows:
         if is_poll(row):
-            asked.setdefault(row["job"], []).append(row["time"])
-    return {job: _spacing(times) for job, times in asked.items()}
+            asked.setdefault(row["job"], {}).setdefault(row["path"], []).append(row["time"])
+    return {job: _spacing(list(paths.values())) for job, paths in asked.items()}
 
 
-def _spacing(times: list[float]) -> dict[str, Any]:
-    gaps = [after - before for before, after in pairwise(times)]
+def _spacing(asked: list[list[float]]) -> dict[str, Any]:
+    """Of the times at which each path was asked for: a job and its events may go together."""
+    gaps = [after - before for times in asked for before, after in pairwise(times)]
     return {
-        "requests": len(times),
+        "requests": sum(map(len, asked)),
         "median_seconds": round(statistics.median(gaps), 3) if gaps else None,
         "least_seconds": round(min(gaps), 3) if gaps else None,
     }

@@ -14,7 +14,7 @@ from grader.openai_sim.settling import adapter_folder, forget_model, job_folder
 from grader.openai_sim.store import CheckpointRow, FileRow, JobRow, ModelRow, Store, new_id, now
 
 if TYPE_CHECKING:
-    from grader.predict.lora_run import LoraRun
+    from grader.openai_sim.recorded_run import Run
 
 _KEPT_CHECKPOINTS: Final = 3  # the model itself among them, as the service keeps them
 _COLUMNS: Final = {  # of the result file: the key of a step's data
@@ -26,7 +26,7 @@ _COLUMNS: Final = {  # of the result file: the key of a step's data
 }
 
 
-def keep_checkpoint(store: Store, job: JobRow, run: LoraRun, data: Mapping[str, Any]) -> None:
+def keep_checkpoint(store: Store, job: JobRow, run: Run, data: Mapping[str, Any]) -> None:
     """Make the model of an epoch's end usable, unless it is there; of all, the newest stay."""
     name, step = checkpoint_name(job, run.done), run.done
     if all(row.step != step for row in store.list_checkpoints(job.id)):
@@ -37,7 +37,7 @@ def keep_checkpoint(store: Store, job: JobRow, run: LoraRun, data: Mapping[str, 
     _drop(store, store.list_checkpoints(job.id)[_KEPT_CHECKPOINTS:])
 
 
-def finish(store: Store, job: JobRow, run: LoraRun, trained_tokens: int) -> None:
+def finish(store: Store, job: JobRow, run: Run, trained_tokens: int) -> None:
     """End a job as succeeded, with its model and its results; nothing stays if it was cancelled.
 
     May be done again after a kill half way: all that it makes has the same name then.
@@ -72,7 +72,7 @@ def finish(store: Store, job: JobRow, run: LoraRun, trained_tokens: int) -> None
         store.delete_file(results)
 
 
-def _add_model(store: Store, job: JobRow, run: LoraRun, name: str) -> None:
+def _add_model(store: Store, job: JobRow, run: Run, name: str) -> None:
     """The adapter as it is now, first on disk and then among the models."""
     folder = store.adapters_folder / adapter_folder(name)
     new = job_folder(store, job.id) / "adapter"

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import OrderedDict
+from copy import copy
 from dataclasses import replace
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from grader.constants import COURSE_MODEL
@@ -81,12 +84,23 @@ def _snapshots() -> dict[str, str]:
 class NamedServer(Server):
     """A server whose first base also answers as `base_names()`, from the same memory."""
 
-    def __init__(self, bases: Mapping[str, LoadedBase], store: Store) -> None:
+    def __init__(
+        self, bases: Mapping[str, LoadedBase], store: Store, rows: int | None = None
+    ) -> None:
         """`store` knows the tuned models."""
         from grader.openai_sim.models import adapter_of
 
         self._find = adapter_of(store)
-        super().__init__(bases, self._find)
+        super().__init__(bases, self._find, rows)
+
+    def beside(self, store: Store) -> NamedServer:
+        """A server of another store's models that shares this one's bases; only this is closed."""
+        from grader.openai_sim.models import adapter_of
+
+        other = copy(self)
+        other._find = other._adapter_of = adapter_of(store)
+        other._adapters, other._lock = OrderedDict(), Lock()
+        return other
 
     def model(self, name: str) -> Served:
         """As the server; raises ApiError for a model that is not there or not any longer."""

@@ -30,9 +30,13 @@ class Runner:
     Jobs that an earlier service left half way go first, on from their last saved state.
     """
 
-    def __init__(self, store: Store, base: Path) -> None:
-        """`base` is the folder of the model that all jobs train."""
-        self._store, self._base = store, base
+    def __init__(self, store: Store, base: Path, trainings: Path | None = None) -> None:
+        """`base` is the folder of the model that all jobs train.
+
+        With a folder of `trainings` a job that equals an earlier one goes through its steps again
+        instead of training.
+        """
+        self._store, self._base, self._trainings = store, base, trainings
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._lock: IO[bytes] | None = None
@@ -91,7 +95,9 @@ class Runner:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "grader.openai_sim.training"),
-                    *(str(self._store.home), job.id, str(self._base), "--watch-stdin"),
+                    *(str(self._store.home), job.id, str(self._base)),
+                    *([str(self._trainings)] if self._trainings else []),
+                    "--watch-stdin",
                 ],
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -33,11 +33,11 @@ class UnknownModel(LookupError):
 class _Opened:
     """A base and its batcher, whose thread runs from the first request on."""
 
-    def __init__(self, base: LoadedBase) -> None:
-        from grader.openai_sim.batching import Batcher
+    def __init__(self, base: LoadedBase, rows: int | None) -> None:
+        from grader.openai_sim.batching import MAX_ROWS, Batcher
 
         self.base = base
-        self.batcher = Batcher(base)
+        self.batcher = Batcher(base, rows or MAX_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +69,15 @@ class Server:
         self,
         bases: Mapping[str, LoadedBase],
         adapter_of: Callable[[str], Path | None] = lambda name: None,
+        rows: int | None = None,
     ) -> None:
         """`adapter_of` gives the folder of a fine-tuned model's adapter, None for a base's name.
 
         It raises what the service answers for names that it does not know or has retired. The
-        first of `bases` is that of fine-tuned models whose name tells of no other.
+        first of `bases` is that of fine-tuned models whose name tells of no other. At most `rows`
+        answers are written at once; with 1 an answer is to the last bit what it is alone.
         """
-        self._opened = {name: _Opened(base) for name, base in bases.items()}
+        self._opened = {name: _Opened(base, rows) for name, base in bases.items()}
         self._adapter_of = adapter_of
         self._adapters: OrderedDict[Path, tuple[int, AdapterFiles]] = OrderedDict()
         self._lock = threading.Lock()

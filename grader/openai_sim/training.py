@@ -1,4 +1,4 @@
-"""The process of one job: `python -m grader.openai_sim.training HOME JOB_ID [BASE]`.
+"""The process of one job: `python -m grader.openai_sim.training HOME JOB_ID BASE [TRAININGS]`.
 
 It trains a LoRA adapter of the base on the job's file and tells in the store what happens. What
 the client asks of it (`wanted`) is read between two steps. It may die at any time: another one
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from grader.constants import COURSE_MODEL
 from grader.openai_sim.leaving import finish, keep_checkpoint
 from grader.openai_sim.material import Material, Refused, read_material
+from grader.openai_sim.recorded_run import Recorded, Recording, Run, recorded_at
 from grader.openai_sim.settling import BUSY, cancel, crashed, fail, job_folder, locked
 from grader.openai_sim.starting import write_start
 from grader.openai_sim.store import JobRow, Store, now
@@ -57,8 +58,9 @@ def main(arguments: Sequence[str]) -> int:
     """Do the job; 0 when it is settled, whatever became of it."""
     home, job_id, *rest = arguments
     watched = "--watch-stdin" in rest
-    bases = [Path(a) for a in rest if not a.startswith("--")]
-    base = bases[0] if bases else resource("starter", COURSE_MODEL)
+    folders = [Path(a) for a in rest if not a.startswith("--")]
+    base = folders[0] if folders else resource("starter", COURSE_MODEL)
+    trainings = folders[1] if len(folders) > 1 else None
     if watched:
         threading.Thread(target=_die_with_parent, daemon=True).start()
     os.nice(_NICENESS)
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
         return BUSY
     with held:
         try:
-            train(store, job_id, base, stopping)
+            train(store, job_id, base, stopping, trainings)
         except Exception as error:
             traceback.print_exc()
             crashed(store, job_id, type(error).__name__)
@@ -78,13 +80,20 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def train(store: Store, job_id: str, base: Path, stopping: threading.Event | None = None) -> None:
+def train(
+    store: Store,
+    job_id: str,
+    base: Path,
+    stopping: threading.Event | None = None,
+    trainings: Path | None = None,
+) -> None:
     """Train a job that is queued or was left half way, until it ends or is to stop.
 
     `base` is the folder of the model. Once `stopping` is set, the job is left as it is after the
-    step under way, to be gone on with. What is wrong with the job's files ends it as failed.
+    step under way, to be gone on with. What is wrong with the job's files ends it as failed. In
+    `trainings` those that were done are kept, and taken instead of doing them again.
     """
-    _Job(store, job_id, base, stopping or threading.Event()).run()
+    _Job(store, job_id, base, stopping or threading.Event(), trainings).run()
 
 
 def _held(lock: Path) -> Any:
@@ -105,8 +114,16 @@ def _die_with_parent() -> None:
 class _Job:
     """One job while it is trained."""
 
-    def __init__(self, store: Store, job_id: str, base: Path, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        store: Store,
+        job_id: str,
+        base: Path,
+        stopping: threading.Event,
+        trainings: Path | None,
+    ) -> None:
         self._store, self._id, self._base, self._stopping = store, job_id, base, stopping
+        self._trainings = trainings
         self._folder = job_folder(store, job_id)
         self._start = self._folder / "start.safetensors"
         self._state = self._folder / "state.safetensors"
@@ -147,11 +164,8 @@ class _Job:
         return job
 
     def _train(self, job: JobRow) -> None:
-        import torch
-
-        torch.set_num_threads(1)  # sums in one order; and the service needs the other processors
         numbers = job.resolved or {}
-        run, material = self._prepared(job, numbers)
+        run, material = self._begun(job, numbers)
         batch, every = int(numbers["batch_size"]), run.steps_an_epoch
         right = "mean_token_accuracy" if job.method != "dpo" else "reward_accuracy"
         saved = started = time.monotonic()
@@ -187,14 +201,32 @@ class _Job:
                 self._store.update_job(self._id, if_status="running", estimated_finish=now() + left)
         self._heed(run)
         finish(self._store, job, run, material.billed * int(numbers["n_epochs"]))
+        if isinstance(run, Recording):
+            run.keep(material.billed, len(material.validation))
         self._forget()
 
+    def _begun(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[Run, Material]:
+        """The training that this job needs: one that was done before, where there is one."""
+        place = None
+        if self._trainings is not None:
+            place = recorded_at(self._trainings, self._store, job, self._base)
+        if place is None:
+            return self._prepared(job, numbers)
+        try:
+            recorded = Recorded(place)
+        except FileNotFoundError:
+            run, material = self._prepared(job, numbers)
+            return Recording(run, place), material
+        return recorded, Material([], [()] * recorded.validation, recorded.billed)
+
     def _prepared(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[LoraRun, Material]:
+        import torch
         from transformers import AutoTokenizer
 
         from grader.openai_sim.dpo import Preferences
         from grader.predict.lora_run import LoraRun, answer_loss
 
+        torch.set_num_threads(1)  # sums in one order; and the service needs the other processors
         tokenizer = AutoTokenizer.from_pretrained(
             self._base, local_files_only=True, trust_remote_code=False
         )
@@ -227,7 +259,7 @@ class _Job:
         for file in (self._start, self._state):
             file.unlink(missing_ok=True)
 
-    def _heed(self, run: LoraRun | None) -> None:
+    def _heed(self, run: Run | None) -> None:
         """Do what the client or the service wants now; raises Stop when that is to stop."""
         job = self._store.get_job(self._id)
         if job is None or job.status == "cancelled" or job.wanted == "cancel":
@@ -243,7 +275,7 @@ class _Job:
 
 
 def _validation(
-    run: LoraRun, lessons: Sequence[Lesson], batch: int, right: str, whole: bool
+    run: Run, lessons: Sequence[Lesson], batch: int, right: str, whole: bool
 ) -> dict[str, float]:
     """What a step tells of the validation file: now and then of a batch, at an epoch's end of all.
 

@@ -13,7 +13,6 @@ import os
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -28,6 +27,8 @@ from peft import LoraConfig, get_peft_model  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from transformers import AutoModelForCausalLM  # noqa: E402
+
+from grader.predict.training_step import TrainingStep  # noqa: E402
 
 ALL_LINEAR: Final = (
     "q_proj",
@@ -57,16 +58,6 @@ class Measured(NamedTuple):
 
 Objective = Callable[[Any, Sequence[Lesson], int], Measured]
 """objective(model, lessons, pad token id): the loss of these lessons together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step that was done: its number from 1 on, and what was measured before the update."""
-
-    number: int
-    loss: float
-    accuracy: float
-    others: Mapping[str, float]
 
 
 def answer_loss(model: Any, lessons: Sequence[Lesson], pad: int) -> Measured:
@@ -131,7 +122,7 @@ class LoraRun:
         self.steps = epochs * self.steps_an_epoch
         self.done = 0
 
-    def step(self) -> Step:
+    def step(self) -> TrainingStep:
         """Do the next step."""
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate * (1 - self.done / self.steps)
@@ -141,7 +132,7 @@ class LoraRun:
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
         self.done += 1
-        return Step(self.done, float(found.loss.detach()), found.accuracy, found.others)
+        return TrainingStep(self.done, float(found.loss.detach()), found.accuracy, found.others)
 
     @torch.no_grad()
     def measure(self, lessons: Sequence[Lesson], batch_size: int) -> tuple[float, float]:

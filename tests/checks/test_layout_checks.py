@@ -77,6 +77,7 @@ def test_complete_parts_are_counted(tmp_path: Path) -> None:
     assert finding.outcome is Outcome.FAIL
     assert "DSPy" in finding.message
     openai = ["openai_domain_finetune.py", "openai_train.jsonl", "cost_analysis.docx"]
+    openai += ["openai_test.jsonl", "cost_analysis.json"]
     assert judge("LAY003", tmp_path, *openai).outcome is Outcome.PASS
 
 

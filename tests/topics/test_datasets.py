@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from grader.topics import TOPICS, Topic
+
 ROOT = Path(__file__).resolve().parents[2]
 DATASETS = ROOT / "datasets"
 
@@ -20,17 +22,29 @@ def test_committed_datasets_equal_a_regeneration(tmp_path: Path) -> None:
     spec.loader.exec_module(script)
     script.write(tmp_path)
     made = {f.relative_to(tmp_path): f.read_bytes() for f in tmp_path.rglob("*") if f.is_file()}
-    assert len(made) == 8
+    assert len(made) == 10
     assert {name: (DATASETS / name).read_bytes() for name in made} == made
 
 
-@pytest.mark.parametrize("file", sorted(DATASETS.glob("*/*.jsonl")), ids=lambda f: str(f.name))
+CHATS = sorted(f for f in DATASETS.glob("*/*.jsonl") if f.stem != "passages")
+
+
+@pytest.mark.parametrize("file", CHATS, ids=lambda f: str(f.name))
 def test_every_line_has_the_three_messages_and_nothing_else(file: Path) -> None:
     for line in file.read_text(encoding="utf-8").splitlines():
         example = json.loads(line)
         assert list(example) == ["messages"]
         assert [m["role"] for m in example["messages"]] == ["system", "user", "assistant"]
         assert all(set(m) == {"role", "content"} and m["content"] for m in example["messages"])
+
+
+@pytest.mark.parametrize("topic", TOPICS.values(), ids=TOPICS)
+def test_each_subject_has_one_passage_and_no_passage_asks(topic: Topic) -> None:
+    lines = (DATASETS / topic.name / "passages.jsonl").read_text(encoding="utf-8").splitlines()
+    passages = [json.loads(line) for line in lines]
+    assert all(set(passage) == {"text"} for passage in passages)
+    assert sorted(p["text"] for p in passages) == sorted(map(topic.passage, topic.facts))
+    assert not any("?" in passage["text"] for passage in passages)
 
 
 def test_the_folder_is_no_package() -> None:

@@ -1,0 +1,254 @@
+"""DSP001-005: what a DSPy program answers to questions that its author has not seen, and how."""
+
+from __future__ import annotations
+
+import builtins
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from grader.checks.prompts import additions, prompts
+from grader.checks.registry import Context, Verdict, check, failed, passed
+from grader.constants import (
+    ADDITION_SHARE_AT_LEAST,
+    CHANGED_SHARE_AT_LEAST,
+    PARSE_FAILURE_SHARE_AT_MOST,
+)
+from grader.metrics import exact_match, mean, normalise
+from grader.model import Evidence
+from grader.statistics import paired_gain
+from grader.topics import get_topic
+from grader.topics.topic import Split
+from grader.training_data.faults import counted, quoted
+
+ORIGINAL, ENHANCED, PERTURBED = "dspy_original", "dspy_enhanced", "dspy_perturbed"
+_SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
+_DECIMALS: Final = 4
+
+
+def rows_of(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """The answers, one a question."""
+    return list(evidence.payload["answers"])
+
+
+def correct(evidence: Evidence, said: str = "text") -> list[float]:
+    """Exact match per question, shape [n]; `said` is "text" or "guess"."""
+    return [exact_match(row[said], row["reference"]) for row in rows_of(evidence)]
+
+
+def _share(holds: Sequence[bool]) -> float:
+    return round(mean([float(one) for one in holds]), _DECIMALS)
+
+
+@check("DSP001", evidence=(ENHANCED,), measures=("answered_share", "n"))
+def answers_every_question(ctx: Context) -> Verdict:
+    """The program answers every question
+
+    Why: A program that stops at one question stops at a user's. The grader makes the program as
+    the assignment says, asks it one question after another, and takes the `answer` of what comes
+    back.
+
+    Fix: Make the program where the assignment expects it, let it take `question`, and return a
+    prediction with a text in `answer` even when nothing was found. Try it on data/test.jsonl.
+    """
+    rows = rows_of(ctx.evidence[ENHANCED])
+    troubles = Counter(row["error"] for row in rows if row["error"] is not None)
+    answered = len(rows) - troubles.total()
+    measures = {"answered_share": round(answered / len(rows), _DECIMALS), "n": len(rows)}
+    if not troubles:
+        return passed(f"It answered all {counted(len(rows), 'question')}.", measures=measures)
+    usual, times = troubles.most_common(1)[0]
+    return failed(
+        f"It answered {answered} of {counted(len(rows), 'question')}; {times} times it ended in "
+        f"{_kind_of_error(usual)}.",
+        "Run it as the kit's README says, then import it from another file and ask it a question.",
+        measures=measures,
+        note=quoted(usual, 300),
+    )
+
+
+def _kind_of_error(text: str) -> str:
+    """Python's own name of it, if it is one: more could hold a hidden question."""
+    name = text.split(":")[0]
+    error = getattr(builtins, name, None)
+    known = isinstance(error, type) and issubclass(error, BaseException)
+    return name if known else "an error"
+
+
+@check(
+    "DSP002",
+    evidence=(ORIGINAL, ENHANCED),
+    measures=("before", "after", "chance", "delta", "delta_low95", "delta_high95", "p_value", "n"),
+)
+def improves_on_the_original(ctx: Context) -> Verdict:
+    """The program answers more hidden questions than the original
+
+    Why: An addition is worth its tokens only if more answers are right. Both programs answer the
+    same hidden questions with the same model. The gain counts from the higher of two references:
+    the original, and always giving the most frequent public answer to that kind of question. It is
+    real when the lower end of its 95 % interval (paired bootstrap over the questions) is above
+    zero.
+
+    Fix: Look at wrong answers on data/test.jsonl one by one: was the right passage in the prompt,
+    did the model use it, and was its reply read as it was meant?
+    """
+    before, after = correct(ctx.evidence[ORIGINAL]), correct(ctx.evidence[ENHANCED])
+    guess = correct(ctx.evidence[ORIGINAL], "guess")
+    guessing = mean(guess) > mean(before)
+    gain = paired_gain(guess if guessing else before, after)
+    measures = {
+        "before": mean(before),
+        "after": mean(after),
+        "chance": mean(guess),
+        "delta": gain.delta,
+        "delta_low95": gain.low95,
+        "delta_high95": gain.high95,
+        "p_value": gain.p_value,
+        "n": gain.n,
+    }
+    reference = "guessing the most frequent answer" if guessing else "the original"
+    found = (
+        f"Exact match on {gain.n} held-out questions: {mean(after):.0%} with your program, "
+        f"{mean(before):.0%} with the original, {mean(guess):.0%} by guessing. "
+        f"Gain over {reference}: {gain.delta:+.0%} (95 % interval {gain.low95:+.0%} to "
+        f"{gain.high95:+.0%}, exact McNemar p = {gain.p_value:.2g})."
+    )
+    if gain.low95 > 0:
+        return passed(found, measures=measures)
+    hint = (
+        "Passages help most here: look the subject of the question up in data/passages.jsonl and "
+        "give the model the best passage. Give the shortest correct answer, as the data does."
+    )
+    return failed(found, hint, measures=measures)
+
+
+@check(
+    "DSP003",
+    evidence=(ENHANCED, PERTURBED),
+    measures=("changed_share", "said_share", "calls_per_question"),
+)
+def depends_on_the_model(ctx: Context) -> Verdict:
+    """The program's answers depend on what the model says
+
+    Why: A program that prints constants, or reads its answers from a table, works only on what its
+    author foresaw. The grader asks some questions again while every word that the model says is
+    replaced by another one, in the same form. Answers that come from the model then change. And
+    with the model as it is, they stand in its replies. Half of them must, both times: a program may
+    also check or mend what the model says.
+
+    Fix: Return what the model answered. Look up passages for the prompt, not answers.
+    """
+    plain = {row["id"]: row for row in rows_of(ctx.evidence[ENHANCED])}
+    again = rows_of(ctx.evidence[PERTURBED])
+    both = [(plain[row["id"]], row) for row in again if plain[row["id"]]["error"] is None]
+    calls = mean([float(row["calls"]) for row in plain.values()])
+    said = [_is_said(ctx.evidence[ENHANCED], row) for row in plain.values() if row["text"]]
+    said_share = _share(said) if said else 0.0
+    measures = {
+        "changed_share": 0.0,
+        "said_share": said_share,
+        "calls_per_question": round(calls, 2),
+    }
+    hint = "Give the question to a DSPy module, and return the answer that it predicts."
+    if not both:
+        return failed("It answered no question that could be compared.", hint, measures=measures)
+    changed = [new["error"] is not None or not exact_match(new["text"], old["text"])
+               for old, new in both]  # fmt: skip
+    share = _share(changed)
+    measures["changed_share"] = share
+    found = (
+        f"When the model said something else, {sum(changed)} of "
+        f"{counted(len(both), 'answer')} changed; {said_share:.0%} of the answers stand in what "
+        f"the model said. It was asked {calls:.1f} times a question."
+    )
+    if min(share, said_share) >= CHANGED_SHARE_AT_LEAST:
+        return passed(found, measures=measures)
+    return failed(found, hint, measures=measures)
+
+
+def _is_said(evidence: Evidence, row: Mapping[str, Any]) -> bool:
+    """Whether the answer stands in a reply of the model to this question."""
+    replies = " ".join(normalise(prompt.reply) for prompt in prompts(evidence, row))
+    return f" {normalise(row['text'])} " in f" {replies} "
+
+
+@check(
+    "DSP004",
+    evidence=(ORIGINAL, ENHANCED),
+    measures=("passages_share", "demos_share", "reasoning_share", "share"),
+)
+def addition_is_in_the_prompts(ctx: Context) -> Verdict:
+    """What the program adds can be seen in its prompts
+
+    Why: Retrieval, examples and structured reasoning work only if they reach the model. The grader
+    reads what the model was really asked, and compares it with what the original asks for the same
+    question: passages that belong to the question, demonstrations, and output fields beside the
+    answer. One of them must be there for most questions.
+
+    Fix: Print what is sent (`dspy.inspect_history()`) and look for your addition. A demonstration
+    must be set on the predictor that is called, and a passage must be one of its input fields.
+    """
+    topic = get_topic(ctx.assignment.topic)
+    known = [example.question for split in _SPLITS for example in topic.public(split)]
+    known += [one["question"] for one in ctx.evidence[ENHANCED].payload["extra"]]
+    added = additions(ctx.evidence[ENHANCED], ctx.evidence[ORIGINAL], [k for k in known if k])
+    shares = {
+        "passages_share": _share(added.passages),
+        "demos_share": _share(added.demos),
+        "reasoning_share": _share(added.reasoning),
+    }
+    measures = {**shares, "share": max(shares.values())}
+    found = (
+        f"Of the questions, {shares['passages_share']:.0%} went to the model with passages, "
+        f"{shares['demos_share']:.0%} with demonstrations, {shares['reasoning_share']:.0%} with "
+        "reasoning fields that the original has not."
+    )
+    if measures["share"] >= ADDITION_SHARE_AT_LEAST:
+        return passed(found, measures=measures)
+    return failed(found, "Add at least one of them to what the model reads.", measures=measures)
+
+
+@check(
+    "DSP005",
+    evidence=(ORIGINAL, ENHANCED),
+    measures=(
+        "parse_failure_share",
+        "original_parse_failure_share",
+        "calls_per_question",
+        "input_tokens_per_question",
+        "output_tokens_per_question",
+    ),
+)
+def replies_can_be_read(ctx: Context) -> Verdict:
+    """The model's replies can be read
+
+    Why: When a reply lacks the fields that were asked for, DSPy asks the whole question again, for
+    JSON. That doubles time and price. The grader counts it from what was sent, apart from right
+    and wrong. As many such questions are allowed as the original has, and a few more.
+
+    Fix: Ask for fewer fields, with simple types, and name what each should hold. A field that a
+    small model cannot fill is better left out.
+    """
+    shares, means = {}, {}
+    for when, id in (("original_", ORIGINAL), ("", ENHANCED)):
+        rows = rows_of(ctx.evidence[id])
+        shares[when] = _share([row["parse_failures"] > 0 for row in rows])
+        for name in ("calls", "input_tokens", "output_tokens"):
+            means[when + name] = round(mean([float(row[name]) for row in rows]), 2)
+    measures = {
+        "parse_failure_share": shares[""],
+        "original_parse_failure_share": shares["original_"],
+        "calls_per_question": means["calls"],
+        "input_tokens_per_question": means["input_tokens"],
+        "output_tokens_per_question": means["output_tokens"],
+    }
+    found = (
+        f"For {shares['']:.0%} of the questions a reply could not be read (original: "
+        f"{shares['original_']:.0%}). A question took {means['calls']:.1f} calls and "
+        f"{means['input_tokens'] + means['output_tokens']:.0f} tokens (original: "
+        f"{means['original_calls']:.1f} and "
+        f"{means['original_input_tokens'] + means['original_output_tokens']:.0f})."
+    )
+    if shares[""] <= shares["original_"] + PARSE_FAILURE_SHARE_AT_MOST and means["calls"] > 0:
+        return passed(found, measures=measures)
+    return failed(found, "Simplify the signature's output fields.", measures=measures)

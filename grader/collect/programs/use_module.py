@@ -1,0 +1,133 @@
+"""Runs inside the sandbox: uses one name of a module with DSPy, as the task beside it says.
+
+Arguments: the task's file. It names the module and the name in it, and holds either `questions`
+(the name makes a program, which answers them) or `cases` (the name is a metric, which scores
+them, once in order and once in reverse). Each finding is one line of JSON in the task's `out`,
+written as soon as it is known. All that stands there is the student's word: the module runs in
+this process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+MAX_MESSAGE = 300  # characters kept of an error
+MAX_EXTRA = 20  # of the module's own examples
+
+
+def _why(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"[:MAX_MESSAGE]
+    except Exception:  # an error that cannot even be printed
+        return type(error).__name__
+
+
+class Use:
+    """One task and where its findings go."""
+
+    def __init__(self, task: dict[str, Any], out: TextIO) -> None:
+        self.task, self._out = task, out
+
+    def tell(self, kind: str, **found: Any) -> None:
+        """Write one finding."""
+        self._out.write(json.dumps({"kind": kind, **found}) + "\n")
+        self._out.flush()
+
+    def attempt(self, kind: str, work: Callable[[], dict[str, Any]], **about: Any) -> None:
+        """Write what `work` gives, or why it gives nothing."""
+        try:
+            found = work()
+        except (Exception, SystemExit) as error:  # a program that ends the run loses one question
+            found = {"error": _why(error)}
+        self.tell(kind, **about, **found)
+
+    def configure(self) -> None:
+        """One model for all of it: no randomness, no cache, one thread."""
+        import dspy
+
+        lm = dspy.LM(
+            f"openai/{self.task['model']}",
+            engine="lm15",
+            temperature=0,
+            max_tokens=300,
+            cache=False,
+            api_key=os.environ["OPENAI_API_KEY"],
+            api_base=os.environ["OPENAI_BASE_URL"],
+        )
+        dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
+        dspy.configure(lm=lm, num_threads=1)
+
+    def answer(self) -> None:
+        """Every question, then the module's own examples where the task wants them."""
+        import dspy
+
+        module = importlib.import_module(self.task["module"])
+        self.configure()
+        program = getattr(module, self.task["name"])()
+        if not isinstance(program, dspy.Module):
+            raise TypeError(f"{self.task['name']}() gives no dspy.Module")
+
+        def ask(question: str) -> dict[str, Any]:
+            answer = program(question=question).answer
+            if isinstance(answer, bool) or not isinstance(answer, str | int | float):
+                raise TypeError(f"the answer is a {type(answer).__name__}, not a text")
+            return {"answer": str(answer)}
+
+        for id, question in self.task["questions"].items():
+            self.attempt("answer", partial(ask, question), id=id)
+        if self.task["extra"]:
+            for example in list(getattr(module, "EXTRA_EXAMPLES", ()))[:MAX_EXTRA]:
+                pair = {
+                    "question": str(example.question),
+                    "expected": str(example.answer),
+                    "aliases": [str(one) for one in example.get("aliases") or ()],
+                }
+                self.attempt("extra", partial(ask, example.question), **pair)
+
+    def score(self) -> None:
+        """Every case in order, then again in reverse."""
+        import dspy
+
+        module = importlib.import_module(self.task["module"])
+        self.configure()
+        metric = getattr(module, self.task["name"])
+
+        def value(case: dict[str, str]) -> dict[str, Any]:
+            example = dspy.Example(question=case["question"], answer=case["reference"])
+            given = metric(example.with_inputs("question"), dspy.Prediction(answer=case["given"]))
+            number = float(given)
+            if not math.isfinite(number):
+                raise ValueError(f"the score is {number}")
+            return {"score": number}
+
+        cases = list(self.task["cases"].items())
+        for turn, ordered in enumerate((cases, cases[::-1])):
+            for id, case in ordered:
+                self.attempt("score", partial(value, case), id=id, turn=turn)
+
+
+def main() -> None:
+    """Do the task; what goes wrong before the first question is told as a fault."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # prices: not from the web
+    os.environ.setdefault("DSPY_CACHEDIR", os.path.join(os.environ.get("TMPDIR", "."), "dspy"))
+    task = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    with Path(task["out"]).absolute().open("w", encoding="utf-8") as out:
+        use = Use(task, out)
+        try:
+            use.answer() if "questions" in task else use.score()
+        except (Exception, SystemExit) as error:
+            use.tell("fault", error=_why(error))
+            raise
+        use.tell("done")
+
+
+if __name__ == "__main__":
+    main()

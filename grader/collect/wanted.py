@@ -1,0 +1,188 @@
+"""What evidence an assignment wants of a submission, and who produces it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grader.collect.collector import Producer, Progress, Want
+from grader.collect.predictions import KIND as PREDICTIONS
+from grader.collect.predictions import AdapterRef, Predictions, prediction_want
+from grader.collect.texts import KIND as TEXT
+from grader.collect.texts import Texts, text_want
+from grader.errors import FileRefused
+from grader.hidden import QuestionSet
+from grader.intake import locate
+from grader.model import Assignment, Evidence, EvidenceSpec, Submission
+from grader.predict.base_model import load_base, needs_models
+from grader.sandbox.choose import Absent, NoSandbox
+from grader.sandbox.launch import Sandbox
+
+if TYPE_CHECKING:
+    from grader.predict.engine import Engine
+
+TRANSCRIPT, ANSWERS, METRIC_SCORES = "transcript", "answers", "metric_scores"
+_RUN_PROGRAMS = frozenset({TRANSCRIPT, ANSWERS, METRIC_SCORES})
+_NEEDS = "Running programs needs more than the base install: pip install 'finegrade[simulate]'"
+
+
+class Wanted:
+    """What an assignment wants of a class, and how it is produced.
+
+    The sandbox is opened for the first submission that has something to run: where none has, no
+    machine needs one.
+    """
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        questions: QuestionSet,
+        device: str,
+        open_sandbox: Callable[[], Sandbox] | None,
+        trainings: Path,
+    ) -> None:
+        """`trainings` is a folder for what jobs of programs train."""
+        self._assignment, self._questions, self._device = assignment, questions, device
+        self._open_sandbox, self._trainings = open_sandbox or _trusted, trainings
+        self._why = ""
+
+    @cached_property
+    def _sandbox(self) -> Sandbox | None:
+        """None where no program can be run; `_why` then says why."""
+        try:
+            from grader.collect import transcripts  # noqa: F401  (needs more than the base install)
+
+            return self._open_sandbox()
+        except NoSandbox as error:
+            self._why = str(error)
+        except ImportError as error:
+            self._why = f"{_NEEDS} ({error.name} is missing)."
+        return None
+
+    def producers(self) -> Mapping[str, Producer]:
+        """By kind; ask when all is known that is wanted."""
+        found: dict[str, Producer] = {
+            PREDICTIONS: Predictions(
+                partial(_open_engine, self._assignment, self._questions, self._device),
+                self._questions,
+            )
+        }
+        if "_sandbox" not in self.__dict__:  # nobody has anything to run
+            return found
+        if self._sandbox is None:
+            found |= dict.fromkeys(_RUN_PROGRAMS, _Nobody(self._why))
+        else:
+            found |= _run_programs(self._assignment, self._sandbox, self._trainings)
+        return {**found, TEXT: Texts(self._sandbox or Absent(self._why))}
+
+    def of(
+        self,
+        submission: Submission,
+        adapter: AdapterRef | None,
+        passed: Callable[[Sequence[str]], bool],
+    ) -> Iterator[Want]:
+        """What is wanted of this submission; `passed` tells whether these checks did."""
+        for spec in self._assignment.evidence:
+            if not passed(spec.needs):
+                continue
+            if spec.kind == PREDICTIONS and (spec.adapter is None or adapter is not None):
+                mine = adapter if spec.adapter is not None else None
+                yield prediction_want(
+                    submission.student,
+                    spec.id,
+                    self._assignment,
+                    self._questions,
+                    mine,
+                    self._device,
+                )
+            elif spec.kind == TRANSCRIPT and spec.script is not None:
+                script = _script(submission, self._assignment, spec.script)
+                if script is None:
+                    continue
+                if self._sandbox is None:
+                    yield Want(submission.student, spec.id, TRANSCRIPT, "", None)
+                    continue
+                from grader.collect.transcripts import transcript_want
+
+                yield transcript_want(
+                    submission, spec, script, self._assignment.base, self._sandbox
+                )
+            elif spec.kind in (ANSWERS, METRIC_SCORES):
+                yield from self._asked(submission, spec)
+            elif spec.kind == TEXT and spec.document is not None:
+                path = _script(submission, self._assignment, spec.document)
+                if path is not None:
+                    yield text_want(submission, spec, path, self._sandbox)
+
+    def _asked(self, submission: Submission, spec: EvidenceSpec) -> Iterator[Want]:
+        """What is asked of a module: of the submission's, or of the kit's own."""
+        module = None
+        if spec.module is not None:
+            module = _script(submission, self._assignment, spec.module)
+            if module is None:
+                return
+        if self._sandbox is None:
+            yield Want(submission.student, spec.id, spec.kind, "", None)
+            return
+        from grader.collect.answers import answers_want
+        from grader.collect.metric_scores import scores_want
+
+        if spec.kind == ANSWERS:
+            yield answers_want(
+                submission, spec, module, self._assignment, self._questions, self._sandbox
+            )
+        else:
+            yield scores_want(submission, spec, module, self._assignment, self._sandbox)
+
+
+def _trusted() -> Sandbox:
+    from grader.sandbox.trusted import trusted_sandbox
+
+    return trusted_sandbox()
+
+
+def _run_programs(
+    assignment: Assignment, sandbox: Sandbox, trainings: Path
+) -> Mapping[str, Producer]:
+    """The producers of all kinds that run programs; each has its own hold on the simulator."""
+    from grader.collect.answers import Answers
+    from grader.collect.metric_scores import MetricScores
+    from grader.collect.transcripts import Transcripts
+    from grader.constants import TRANSCRIPT_SEED
+    from grader.sandbox.simulated import Simulator
+
+    def runs() -> Transcripts:
+        return Transcripts(sandbox, Simulator(assignment.base, trainings, seed=TRANSCRIPT_SEED))
+
+    return {TRANSCRIPT: runs(), ANSWERS: Answers(runs()), METRIC_SCORES: MetricScores(runs())}
+
+
+def _script(submission: Submission, assignment: Assignment, deliverable: str) -> str | None:
+    """Where the script lies; None where there is none, or two: other checks say so."""
+    try:
+        return locate(submission, assignment.deliverable(deliverable))
+    except FileRefused:
+        return None
+
+
+class _Nobody:
+    """The producer where nothing can be run, with the reason."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def produce(
+        self, new: Mapping[str, Want], put: Callable[[Evidence], None], progress: Progress
+    ) -> dict[str, str]:
+        """See Producer."""
+        return dict.fromkeys(new, self._why)
+
+
+def _open_engine(assignment: Assignment, questions: QuestionSet, device: str) -> Engine:
+    try:
+        from grader.predict.engine import Engine  # torch: only when there is something to run
+    except ImportError as error:
+        raise needs_models(error) from error
+    return Engine(load_base(assignment.base, device), questions, assignment.max_new_tokens)

@@ -1,0 +1,15 @@
+"""A submission of Part 2 that all tests of its checks share."""
+
+from __future__ import annotations
+
+import pytest
+from part2_builder import context
+from transcript_builder import TEST, TRAIN
+
+from grader.checks.registry import Context
+
+
+@pytest.fixture(scope="session")
+def handed_in(tmp_path_factory: pytest.TempPathFactory) -> Context:
+    """A script, training data and a test set, all of them good."""
+    return context(tmp_path_factory.mktemp("class"), TRAIN, TEST)

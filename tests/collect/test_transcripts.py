@@ -1,0 +1,151 @@
+"""Programs of submissions run in a real sandbox against the real simulator."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from class_builder import Silent
+
+from grader.assignment import load_assignment
+from grader.collect.collector import Collected, Want, collect
+from grader.collect.store import open_store
+from grader.collect.transcripts import KIND, Transcripts, transcript_want
+from grader.model import EvidenceSpec, Submission
+from grader.sandbox.choose import choose_sandbox
+from grader.sandbox.simulated import Simulator
+
+BASE = load_assignment("llm-methods").base
+
+POLLS = """
+import json, time
+from openai import OpenAI
+
+client = OpenAI()
+asked = [{"role": "user", "content": f"What is {n}?"} for n in range(10)]
+told = {"role": "assistant", "content": "It is a number."}
+lines = [{"messages": [message, told]} for message in asked]
+with open("train.jsonl", "w") as file:
+    file.writelines(json.dumps(line) + "\\n" for line in lines)
+file = client.files.create(file=open("train.jsonl", "rb"), purpose="fine-tune")
+job = client.fine_tuning.jobs.create(
+    model="gpt-4.1-mini",
+    training_file=file.id,
+    method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 1}}},
+)
+while job.status not in ("succeeded", "failed", "cancelled"):
+    time.sleep(60)
+    job = client.fine_tuning.jobs.retrieve(job.id)
+with open("result.json", "w") as file:
+    json.dump({"status": job.status}, file)
+"""
+FAILS = """
+from openai import OpenAI
+try:
+    OpenAI().models.list()
+except Exception as error:
+    print(type(error).__name__)
+    raise SystemExit(4)
+"""
+
+
+@pytest.fixture(scope="module")
+def trainings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trainings")
+
+
+def want(folder: Path, student: str, code: str, *scenarios: str, **more: Any) -> Want:
+    """A run of this code, handed in by this student."""
+    home = folder / student
+    home.mkdir(parents=True)
+    (home / "main.py").write_text(code)
+    spec = EvidenceSpec("run", KIND, script="script", scenarios=scenarios or ("ok",), **more)
+    submission = Submission(student, home, f"digest of {student}", ())
+    return transcript_want(submission, spec, "main.py", BASE, choose_sandbox())
+
+
+def collected(folder: Path, trainings: Path, *wants: Want) -> Collected:
+    producer = Transcripts(choose_sandbox(), Simulator(BASE, trainings, seed=1))
+    with open_store(folder / "evidence.sqlite") as store:
+        return collect(wants, store, {KIND: producer}, Silent())
+
+
+def payload(found: Collected, student: str) -> Mapping[str, Any]:
+    return found.evidence[student, "run"].payload
+
+
+def test_a_minute_of_polling_passes_in_a_second_and_its_spacing_is_known(
+    tmp_path: Path, trainings: Path
+) -> None:
+    found = collected(tmp_path, trainings, want(tmp_path, "polls", POLLS, "slow-queue"))
+    run = payload(found, "polls")
+    assert (run["verdict"], run["exit_code"], run["stderr"]) == ("ok", 0, "")
+    assert json.loads(base64.b64decode(run["files"]["result.json"])) == {"status": "succeeded"}
+    polls = [e["at"] for e in run["exchanges"] if e["path"].startswith("/v1/fine_tuning/jobs/")]
+    gaps = [run["clock_rate"] * (b - a) for a, b in pairwise(polls)]
+    assert len(gaps) >= 2
+    assert min(gaps) >= 59.0, "in the program's own time"
+    assert sum("job_created" in e["notes"] for e in run["exchanges"]) == 1
+
+
+def test_what_was_run_once_is_not_run_again(tmp_path: Path, trainings: Path) -> None:
+    wanted = want(tmp_path, "fails", FAILS, "expired-key")
+    first = collected(tmp_path, trainings, wanted)
+    again = collected(tmp_path, trainings, wanted)
+    assert (first.ran, again.ran) == (1, 0)
+    assert payload(again, "fails") == payload(first, "fails")
+    assert payload(again, "fails")["stdout"] == "AuthenticationError\n"
+    assert payload(again, "fails")["exit_code"] == 4
+
+
+def test_a_scenario_or_another_submission_is_another_run(tmp_path: Path) -> None:
+    keys = {
+        want(tmp_path / "1", "a", FAILS).key,
+        want(tmp_path / "2", "a", FAILS, "flaky").key,
+        want(tmp_path / "3", "b", FAILS).key,
+        want(tmp_path / "4", "a", FAILS, arguments=("x",)).key,
+        want(tmp_path / "5", "a", FAILS, clock_rate=2.0).key,
+    }
+    assert len(keys) == 5
+    assert want(tmp_path / "6", "a", FAILS).key in keys
+
+
+def test_neighbours_that_misbehave_change_nothing(tmp_path: Path, trainings: Path) -> None:
+    honest = "print(sum(range(1000)))\nopen('made.txt', 'w').write('made')\n"
+    wild = {
+        "floods": "import sys\nwhile True: sys.stdout.write('x' * 65536)",
+        "forks": "import os\nwhile True: os.fork()",
+        "eats": "x = []\nwhile True: x.append(bytearray(1 << 20))",
+        "crashes": "raise RuntimeError",
+    }
+    wants = [want(tmp_path, name, code, wall_seconds=3.0) for name, code in wild.items()]
+    wants += [want(tmp_path, f"honest{n}", honest) for n in range(4)]
+    found = collected(tmp_path, trainings, *wants)
+    assert not found.missing
+    runs = [dict(payload(found, f"honest{n}")) for n in range(4)]
+    for run in runs:
+        for measured in ("wall_seconds", "cpu_seconds", "peak_memory_bytes"):
+            del run[measured]
+    assert runs[1:] == runs[:-1]
+    assert runs[0]["stdout"] == "499500\n"
+    assert {payload(found, name)["verdict"] for name in wild} <= {
+        *("timeout", "memory", "exit", "signal"),
+    }
+
+
+def test_a_fault_of_the_service_is_nobodys_evidence(
+    tmp_path: Path, trainings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from grader.openai_sim import models
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(models, "_object", broken)
+    found = collected(tmp_path, trainings, want(tmp_path, "asks", FAILS))
+    assert "the model service failed" in found.missing["asks", "run"]

@@ -1,0 +1,5 @@
+"""Everything is half right."""
+
+
+def metric(example, prediction, trace=None):
+    return 0.5
