@@ -10,10 +10,10 @@ OUT, also when one student was graded alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from grader.collect.predictions import KIND as PREDICTIONS
 from grader.collect.store import Store, open_store
 from grader.errors import UsageError
 from grader.intake import safe_name
@@ -119,15 +119,16 @@ def _questions(
     texts: dict[str, str] = {}
     for key in sorted({key for key in _adapter_keys(results) if key}):
         evidence = store.get(key)
-        rows: Iterable[Mapping[str, Any]] = evidence.payload["answers"] if evidence else ()
-        for row in rows:
+        if evidence is None or evidence.kind != PREDICTIONS:
+            continue
+        for row in evidence.payload["answers"]:
             right.setdefault(row["id"], []).append(exact_match(row["text"], row["reference"]))
             texts[row["id"]] = row["question"]
     return {id: mean(values) for id, values in right.items()}, texts
 
 
 def _adapter_keys(results: Sequence[Result]) -> list[str | None]:
-    """Keys of the evidence that ran an adapter: every one but the bare base's."""
+    """Keys of all evidence but the bare base's, those that ran an adapter among them."""
     return [
         key
         for result in results

@@ -21,6 +21,7 @@ from grader import course
 from grader.collect.collector import Progress
 from grader.constants import HIDDEN_QUESTIONS
 from grader.course_output import prepare, write_class, write_student
+from grader.demo_programs import write_programs
 from grader.hidden import chat, load_questions, make_hidden, public_test, write_hidden
 from grader.intake import safe_name
 from grader.metrics import exact_match, mean
@@ -82,16 +83,22 @@ class Demo:
     grade_command: str
 
 
-def run_demo(out: Path, progress: Progress, *, hidden_seed: int | None = None) -> Demo:
+def run_demo(
+    out: Path, progress: Progress, *, hidden_seed: int | None = None, programs: bool = True
+) -> Demo:
     """Make the class and a hidden set in OUT, unless they are there, and grade the class.
 
-    Without a `hidden_seed` one is drawn that nobody knows.
+    Without a `hidden_seed` one is drawn that nobody knows. Without `programs` nobody hands in
+    Parts 1 and 2, which take most of the time.
     """
     assignment = course.load(ASSIGNMENT)
     submissions, hidden, results_folder = out / "class", out / "hidden", out / "results"
     if not hidden.exists():  # the hidden set comes last: without it the class is not complete
         shutil.rmtree(submissions, ignore_errors=True)
         make_class(submissions, assignment, progress)
+        if programs:
+            for home in filter(Path.is_dir, sorted(submissions.iterdir())):
+                write_programs(home, home.name, assignment.id)
         seed = secrets.randbits(63) if hidden_seed is None else hidden_seed
         questions = make_hidden(assignment.topic, seed, HIDDEN_QUESTIONS)
         write_hidden(questions, assignment.topic, seed, hidden)
@@ -214,10 +221,8 @@ def _write_documents(home: Path, student: str) -> None:
     for name, title in (
         ("comparative_analysis.md", "Comparative analysis"),
         ("reflection.md", "Reflection"),
-        ("dspy_report.md", "DSPy report"),
     ):
         (home / name).write_text(filler.format(title=title))
-    (home / "dspy_enhanced.py").write_text('"""Filler of the sample class."""\n')
 
 
 def _write_copy(folder: Path) -> None:

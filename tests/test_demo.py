@@ -25,7 +25,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def demo(out: Path) -> Demo:
-    return run_demo(out, Silent(), hidden_seed=100)
+    return run_demo(out, Silent(), hidden_seed=100, programs=False)
 
 
 def by_student(demo: Demo) -> dict[str, Result]:

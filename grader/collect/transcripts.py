@@ -25,6 +25,7 @@ from grader.sandbox.record import Record
 from grader.sandbox.simulated import Simulator
 
 KIND: Final = "transcript"
+_AT_ONCE: Final = 2  # runs for each processor: half of their time they wait for the service
 _LIBRARIES: Final = ("openai", "dspy", "torch", "transformers", "numpy")
 
 
@@ -101,7 +102,7 @@ def run_want(
 
 
 class Transcripts:
-    """The producer: as many runs at once as there are processors."""
+    """The producer: several runs at once."""
 
     def __init__(self, sandbox: Sandbox, simulator: Simulator) -> None:
         self._sandbox, self._simulator = sandbox, simulator
@@ -116,7 +117,7 @@ class Transcripts:
         with (
             self._simulator,
             Gateway() as gateway,
-            ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+            ThreadPoolExecutor(_AT_ONCE * (os.cpu_count() or 1)) as pool,
         ):
             running = {pool.submit(self._run, gateway, want): want for want in new.values()}
             try:

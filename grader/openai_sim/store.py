@@ -55,6 +55,7 @@ class Store:
         self.adapters_folder = home / "adapters"
         self._path = home / "sim.sqlite"
         self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []  # by all threads
         for folder in (home, self.files_folder, self.adapters_folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._prepare()
@@ -223,6 +224,11 @@ class Store:
             db.close()
             self._local.db = None
 
+    def end(self) -> None:
+        """Close the connections of all threads; nobody uses this store any longer."""
+        while self._opened:
+            self._opened.pop().close()
+
     def _db(self) -> sqlite3.Connection:
         db: sqlite3.Connection | None = getattr(self._local, "db", None)
         if db is None:
@@ -233,6 +239,7 @@ class Store:
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA synchronous = NORMAL")  # with WAL: whole after kill -9
             self._local.db = db
+            self._opened.append(db)
         return db
 
     @contextmanager

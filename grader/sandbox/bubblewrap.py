@@ -11,7 +11,6 @@ import hashlib
 import os
 import platform
 import re
-import select
 import shutil
 import signal
 import socket
@@ -55,6 +54,7 @@ from grader.sandbox.public_mounts import popen_publicly, public_mounts
 from grader.sandbox.seccomp_filter import seccomp_filter
 from grader.sandbox.staging import Staged
 from grader.sandbox.supervise import Child, Run
+from grader.sandbox.waiting import readable
 
 TOOL_PATH: Final = "/usr/bin:/bin:/usr/local/bin:/run/current-system/sw/bin"
 START: Final = "/opt/finegrade/start.pyc"
@@ -195,7 +195,7 @@ def _first_process(status: int) -> int | None:
     said = b""
     until = time.monotonic() + SANDBOX_START_SECONDS
     while b"\n" not in said and len(said) < SANDBOX_STATUS_MAX_BYTES:
-        ready, _, _ = select.select([status], [], [], max(0.0, until - time.monotonic()))
+        ready = readable([status], until - time.monotonic())
         piece = os.read(status, 4096) if ready else b""
         if not piece:
             return None
@@ -217,8 +217,7 @@ def _kill(process: int) -> None:
 
 
 def _wait(process: int) -> None:
-    ready, _, _ = select.select([process], [], [], SANDBOX_END_SECONDS)
-    if not ready:
+    if not readable([process], SANDBOX_END_SECONDS):
         raise GraderFault("a program in the sandbox was killed and has not ended")
 
 

@@ -24,7 +24,6 @@ import hashlib
 import itertools
 import os
 import platform
-import select
 import shutil
 import signal
 import socket
@@ -64,6 +63,7 @@ from grader.sandbox.own_package import own_package
 from grader.sandbox.staging import Staged
 from grader.sandbox.supervise import Child, Run
 from grader.sandbox.uids import Lease, lent_uid
+from grader.sandbox.waiting import readable
 
 ENGINES: Final = ("docker", "podman")
 WALLS: Final = (
@@ -302,7 +302,7 @@ def _knock(
     end = os.pidfd_open(process.pid)
     try:
         waiting = [door.fileno(), end]
-        ready, _, _ = select.select(waiting, [], [], SANDBOX_START_SECONDS)
+        ready = readable(waiting, SANDBOX_START_SECONDS)
     finally:
         os.close(end)
     if door.fileno() not in ready:
@@ -348,6 +348,5 @@ def _remove(engine: str, name: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait(process: int) -> None:
-    ready, _, _ = select.select([process], [], [], SANDBOX_END_SECONDS)
-    if not ready:
+    if not readable([process], SANDBOX_END_SECONDS):
         raise GraderFault("a program in the container was killed and has not ended")

@@ -52,7 +52,7 @@ class OwnCode:
             box = Path(work) / "box"
             _fill(box, launch)
             listener = socket.create_server(("127.0.0.1", 0))
-            environment = {**os.environ, **launch.environment}
+            environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **launch.environment}
             served = None
             if serve is not None:
                 port = listener.getsockname()[1]

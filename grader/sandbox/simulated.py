@@ -34,7 +34,7 @@ class Simulator:
     def __init__(self, base: BaseModel, trainings: Path, *, seed: int) -> None:
         """Trainings are kept in this folder. `seed` is that of scenarios, and of jobs without."""
         self._base, self._trainings, self._seed = base, trainings, seed
-        self._shared: tuple[NamedServer, Path] | None = None
+        self._shared: tuple[NamedServer, Store, Path] | None = None
         self._lock = threading.Lock()
 
     @contextmanager
@@ -63,14 +63,17 @@ class Simulator:
             finally:
                 app.state.admission.stop()
                 runner.stop()
+                store.end()
+                app.state.store.end()
         finally:
             shutil.rmtree(home, ignore_errors=True)
 
     def close(self) -> None:
         """Let the base go."""
         if self._shared is not None:
-            server, folder = self._shared
+            server, store, folder = self._shared
             server.close()
+            store.end()
             shutil.rmtree(folder, ignore_errors=True)
 
     def __enter__(self) -> Simulator:
@@ -84,5 +87,6 @@ class Simulator:
         with self._lock:
             if self._shared is None:
                 folder = Path(tempfile.mkdtemp(prefix="finegrade-service-"))
-                self._shared = NamedServer(open_bases(self._base), Store.open(folder), 1), folder
+                store = Store.open(folder)
+                self._shared = NamedServer(open_bases(self._base), store, 1), store, folder
             return self._shared[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -136,6 +137,15 @@ def test_neighbours_that_misbehave_change_nothing(tmp_path: Path, trainings: Pat
     assert {payload(found, name)["verdict"] for name in wild} <= {
         *("timeout", "memory", "exit", "signal"),
     }
+
+
+def test_many_runs_leave_nothing_open(tmp_path: Path, trainings: Path) -> None:
+    def descriptors(name: str) -> int:
+        wants = [want(tmp_path / name, f"{name}{n}", FAILS, "expired-key") for n in range(3)]
+        assert not collected(tmp_path / name, trainings, *wants).missing
+        return len(os.listdir("/proc/self/fd"))
+
+    assert descriptors("first") == descriptors("second")
 
 
 def test_a_fault_of_the_service_is_nobodys_evidence(
