@@ -65,6 +65,8 @@ def write_programs(home: Path, student: str, assignment: str) -> None:
     script = "openai_domain_finetune.py"
     source = places[openai] / script if openai in places else variants / "openai" / f"{openai}.py"
     shutil.copyfile(source, home / script)
-    for name in (*_DSPY, *_OPENAI):
-        if (solution / name).is_file():
-            shutil.copyfile(solution / name, home / name)
+    for program, names in ((dspy, _DSPY), (openai, _OPENAI)):
+        own = kit if program == _STARTER else solution
+        for name in names:
+            if (own / name).is_file():
+                shutil.copyfile(own / name, home / name)
