@@ -25,6 +25,7 @@ NEED_IT: Final = (
     "sandbox/test_bubblewrap.py",
     "sandbox/test_documents.py",
     "sandbox/test_restricted.py",
+    "sandbox/test_seccomp_filter.py",
     "test_part1_experts.py",
     "test_part2_experts.py",
 )

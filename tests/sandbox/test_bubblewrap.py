@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,10 +18,6 @@ from grader.sandbox import bubblewrap
 from grader.sandbox.bubblewrap import Bubblewrap
 from grader.sandbox.launch import Sandbox
 from grader.sandbox.limits import family
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("bwrap") is None, reason="bubblewrap is not installed: sudo apt install bubblewrap"
-)
 
 
 @pytest.fixture
