@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import secrets
 import sys
 import traceback
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from grader.model import Finding, Result
     from grader.sandbox.escapes.arena import Row
+    from grader.sandbox.forward import Endpoint
     from grader.sandbox.launch import Sandbox
 
 # Heavy modules (scipy, matplotlib, torch) are imported inside the commands that need them, so
@@ -170,6 +172,14 @@ def grade(
         bool,
         typer.Option("--allow-reduced", help="Run programs on hidden inputs with less isolation."),
     ] = False,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint",
+            help="An OpenAI-compatible service (…/v1) that answers to DSPy programs in the "
+            "simulator's place; its key in FINEGRADE_ENDPOINT_KEY.",
+        ),
+    ] = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Grade one submission or a class. Run it again at any time: what is done is kept."""
@@ -189,6 +199,7 @@ def grade(
         progress,
         device=device,
         open_sandbox=lambda: _sandbox(progress, sandbox, allow_reduced),
+        endpoint=_endpoint(endpoint) if endpoint else None,
     )
     for result in graded.results:
         write_student(out, loaded, result)
@@ -300,6 +311,18 @@ def _sandbox(progress: RichProgress, name: str | None, reduced: bool) -> Sandbox
         return lambda row: progress.step(row.name)
 
     return trusted_sandbox(name, reduced=reduced, begin=begin)
+
+
+def _endpoint(url: str) -> Endpoint:
+    """The instructor's service. Raises UsageError for an address or a key that cannot be."""
+    from grader.sandbox.forward import Endpoint
+
+    key = os.environ.get("FINEGRADE_ENDPOINT_KEY", "")
+    if not url.startswith(("http://", "https://")) or not url.rstrip("/").endswith("/v1"):
+        raise UsageError(f"--endpoint {url}: expected an address like https://api.openai.com/v1.")
+    if not key:
+        raise UsageError("--endpoint needs its key in the environment: FINEGRADE_ENDPOINT_KEY.")
+    return Endpoint(url, key)
 
 
 def _print_findings(result: Result, format: Format) -> None:

@@ -32,6 +32,7 @@ from grader.rubric import score, status, total
 from grader.training_data.rules import RULES
 
 if TYPE_CHECKING:
+    from grader.sandbox.forward import Endpoint
     from grader.sandbox.launch import Sandbox
 
 
@@ -96,11 +97,13 @@ def grade(
     *,
     device: str = "cpu",
     open_sandbox: Callable[[], Sandbox] | None = None,
+    endpoint: Endpoint | None = None,
 ) -> Graded:
     """Grade every submission found under `paths`. Without questions, no evidence is collected.
 
     `open_sandbox` (by default one whose walls were tried) is asked when a program is to be run;
-    where it raises NoSandbox, what needs such a run stays unknown.
+    where it raises NoSandbox, what needs such a run stays unknown. An `endpoint` answers hidden
+    questions to programs in the simulator's place.
 
     Raises UsageError for a wrong path and GraderFault when the store itself cannot be used.
     """
@@ -112,7 +115,12 @@ def grade(
         collected = Collected()
         if questions is not None:
             wanted = Wanted(
-                assignment, questions, device, open_sandbox, store_path.parent / TRAININGS_NAME
+                assignment,
+                questions,
+                device,
+                open_sandbox,
+                store_path.parent / TRAININGS_NAME,
+                endpoint,
             )
             wants = [
                 want

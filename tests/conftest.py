@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from browser_builder import CHROMIUM, PENDING
 from client_builder import CLIENTS
+from hypothesis import HealthCheck, settings
 from sandbox_needed import NEED_IT, NO_SANDBOX
+
+# A busy machine is no fault: no test asserts a time, examples of properties neither.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 collect_ignore = list(NEED_IT) if NO_SANDBOX else []
 

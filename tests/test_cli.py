@@ -234,3 +234,21 @@ def test_a_check_that_raises_ends_with_exit_three_and_everyone_is_graded(
     result = json.loads((tmp_path / "out" / "students" / "good-1" / "result.json").read_text())
     reflection = next(c for c in result["criteria"] if c["id"] == "reflection")
     assert (result["status"], reflection["points"]) == ("PendingManual", None)
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "says"),
+    [
+        ("https://api.example.com/v1", "", "FINEGRADE_ENDPOINT_KEY"),
+        ("ftp://api.example.com/v1", "sk", "expected an address"),
+        ("https://api.example.com", "sk", "expected an address"),
+    ],
+)
+def test_an_endpoint_without_its_key_or_address_is_refused(
+    graded: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, url: str, key: str, says: str
+) -> None:
+    monkeypatch.setenv("FINEGRADE_ENDPOINT_KEY", key)
+    folder, out = graded
+    hidden = out.parent / "hidden"
+    arguments = ("grade", folder, "--hidden", hidden, "--out", out, "--endpoint", url)
+    assert says in finegrade(*arguments, expect=2).stderr

@@ -41,10 +41,12 @@ def answers_want(
     assignment: Assignment,
     questions: QuestionSet,
     sandbox: Sandbox,
+    endpoint: str | None = None,
 ) -> Want:
     """The answers of `module`, a path in the submission; None for the kit's own program.
 
-    The kit's program has one run for a whole class: nothing of a submission is in its key.
+    `endpoint` is the address of the instructor's service, None for the simulator. The kit's program
+    has one run for a whole class: nothing of a submission is in its key.
     """
     asked = {q.id: q.messages[-1][1] for q in questions.questions[: spec.questions]}
     task = {"questions": asked, "extra": module is not None and not spec.perturb}
@@ -62,7 +64,7 @@ def answers_want(
         work=Use(run, complete),
         more={
             "questions": questions.digest,
-            "model": model_digest(spec, assignment.base),
+            "model": [endpoint, spec.model] if endpoint else model_digest(spec, assignment.base),
         },
     )
 

@@ -18,6 +18,7 @@ from grader.constants import TRANSCRIPT_SEED, TRANSCRIPT_VERSION
 from grader.errors import GraderFault
 from grader.model import BaseModel, Evidence, EvidenceSpec, Submission
 from grader.predict.base_model import base_digest, base_folder
+from grader.sandbox.forward import Endpoint
 from grader.sandbox.gateway import Gateway, GatewayLimits
 from grader.sandbox.launch import Ended, Launch, Limits, Sandbox
 from grader.sandbox.perturb import Perturbed
@@ -104,8 +105,8 @@ def run_want(
 class Transcripts:
     """The producer: several runs at once."""
 
-    def __init__(self, sandbox: Sandbox, simulator: Simulator) -> None:
-        self._sandbox, self._simulator = sandbox, simulator
+    def __init__(self, sandbox: Sandbox, services: Simulator | Endpoint) -> None:
+        self._sandbox, self._services = sandbox, services
         self._stop = threading.Event()
 
     def produce(
@@ -115,7 +116,7 @@ class Transcripts:
         progress.start("Running programs", len(new))
         failed: dict[str, str] = {}
         with (
-            self._simulator,
+            self._services,
             Gateway() as gateway,
             ThreadPoolExecutor(_AT_ONCE * (os.cpu_count() or 1)) as pool,
         ):
@@ -137,7 +138,7 @@ class Transcripts:
         record = Record()
         # Waiting times of the service pass as fast as the program's own sleeps.
         scale = 1 / run.launch.clock_rate
-        with self._simulator.service(run.scenarios, time_scale=scale) as app:
+        with self._services.service(run.scenarios, time_scale=scale) as app:
             ended = self._sandbox.run(
                 run.launch,
                 lambda listener: gateway.serve(

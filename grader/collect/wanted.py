@@ -22,6 +22,7 @@ from grader.sandbox.launch import Sandbox
 
 if TYPE_CHECKING:
     from grader.predict.engine import Engine
+    from grader.sandbox.forward import Endpoint
 
 TRANSCRIPT, ANSWERS, METRIC_SCORES = "transcript", "answers", "metric_scores"
 _RUN_PROGRAMS = frozenset({TRANSCRIPT, ANSWERS, METRIC_SCORES})
@@ -42,8 +43,13 @@ class Wanted:
         device: str,
         open_sandbox: Callable[[], Sandbox] | None,
         trainings: Path,
+        endpoint: Endpoint | None = None,
     ) -> None:
-        """`trainings` is a folder for what jobs of programs train."""
+        """`trainings` is a folder for what jobs of programs train.
+
+        With an `endpoint` it answers hidden questions in the simulator's place.
+        """
+        self._endpoint = endpoint
         self._assignment, self._questions, self._device = assignment, questions, device
         self._open_sandbox, self._trainings = open_sandbox or _trusted, trainings
         self._why = ""
@@ -74,7 +80,7 @@ class Wanted:
         if self._sandbox is None:
             found |= dict.fromkeys(_RUN_PROGRAMS, _Nobody(self._why))
         else:
-            found |= _run_programs(self._assignment, self._sandbox, self._trainings)
+            found |= _run_programs(self._assignment, self._sandbox, self._trainings, self._endpoint)
         return {**found, TEXT: Texts(self._sandbox or Absent(self._why))}
 
     def of(
@@ -131,7 +137,13 @@ class Wanted:
 
         if spec.kind == ANSWERS:
             yield answers_want(
-                submission, spec, module, self._assignment, self._questions, self._sandbox
+                submission,
+                spec,
+                module,
+                self._assignment,
+                self._questions,
+                self._sandbox,
+                self._endpoint.url if self._endpoint else None,
             )
         else:
             yield scores_want(submission, spec, module, self._assignment, self._sandbox)
@@ -144,7 +156,7 @@ def _trusted() -> Sandbox:
 
 
 def _run_programs(
-    assignment: Assignment, sandbox: Sandbox, trainings: Path
+    assignment: Assignment, sandbox: Sandbox, trainings: Path, endpoint: Endpoint | None
 ) -> Mapping[str, Producer]:
     """The producers of all kinds that run programs; each has its own hold on the simulator."""
     from grader.collect.answers import Answers
@@ -153,10 +165,14 @@ def _run_programs(
     from grader.constants import TRANSCRIPT_SEED
     from grader.sandbox.simulated import Simulator
 
-    def runs() -> Transcripts:
-        return Transcripts(sandbox, Simulator(assignment.base, trainings, seed=TRANSCRIPT_SEED))
+    def simulator() -> Simulator:
+        return Simulator(assignment.base, trainings, seed=TRANSCRIPT_SEED)
 
-    return {TRANSCRIPT: runs(), ANSWERS: Answers(runs()), METRIC_SCORES: MetricScores(runs())}
+    return {
+        TRANSCRIPT: Transcripts(sandbox, simulator()),
+        ANSWERS: Answers(Transcripts(sandbox, endpoint or simulator())),
+        METRIC_SCORES: MetricScores(Transcripts(sandbox, simulator())),
+    }
 
 
 def _script(submission: Submission, assignment: Assignment, deliverable: str) -> str | None:

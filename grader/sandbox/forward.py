@@ -6,6 +6,9 @@ expense, and outlive the run.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -15,9 +18,10 @@ from starlette.responses import Response, StreamingResponse
 
 from grader.openai_sim import errors
 from grader.openai_sim.errors import ApiError
+from grader.openai_sim.journal import NOTES
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 _PASSED_ON: Final = {
     ("POST", "/v1/chat/completions"),
@@ -26,8 +30,28 @@ _PASSED_ON: Final = {
     ("POST", "/v1/embeddings"),
     ("GET", "/v1/models"),
 }
+_NOT_THE_PROGRAMS: Final = (401, 403)  # the key is the instructor's
 _BACK: Final = ("content-type", "retry-after", "x-request-id")
 _TIMEOUT: Final = httpx.Timeout(120.0, connect=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An instructor's model service, in the place of the simulator. `url` ends in "/v1"."""
+
+    url: str
+    key: str = field(repr=False)
+
+    @contextmanager
+    def service(self, scenarios: Sequence[str], *, time_scale: float = 1.0) -> Iterator[ASGIApp]:
+        """The service of one run; it has no scenarios and no delays of its own."""
+        yield Forward(self.url, self.key)
+
+    def __enter__(self) -> Endpoint:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """There is nothing to close."""
 
 
 class Forward:
@@ -57,8 +81,13 @@ class Forward:
         )
         try:
             answer = await client.send(asked, stream=True)
-        except httpx.HTTPError:
+        except httpx.HTTPError as error:
+            request.scope[NOTES] = {
+                "fault": f"the endpoint did not answer ({type(error).__name__})"
+            }
             return errors.response(ApiError(502, "The model's endpoint did not answer."))
+        if answer.status_code in _NOT_THE_PROGRAMS or answer.status_code >= 500:
+            request.scope[NOTES] = {"fault": f"the endpoint answered {answer.status_code}"}
         headers = {name: answer.headers[name] for name in _BACK if name in answer.headers}
         background = BackgroundTask(answer.aclose)
         return StreamingResponse(

@@ -19,6 +19,7 @@ from grader.collect.store import open_store
 from grader.collect.transcripts import KIND, Transcripts, transcript_want
 from grader.model import EvidenceSpec, Submission
 from grader.sandbox.choose import choose_sandbox
+from grader.sandbox.forward import Endpoint
 from grader.sandbox.simulated import Simulator
 
 BASE = load_assignment("llm-methods").base
@@ -146,6 +147,15 @@ def test_many_runs_leave_nothing_open(tmp_path: Path, trainings: Path) -> None:
         return len(os.listdir("/proc/self/fd"))
 
     assert descriptors("first") == descriptors("second")
+
+
+def test_an_instructors_endpoint_that_is_away_is_nobodys_evidence(tmp_path: Path) -> None:
+    code = FAILS.replace("models.list()", "chat.completions.create(model='m', messages=[])")
+    wanted = want(tmp_path, "asks", code)
+    producer = Transcripts(choose_sandbox(), Endpoint("http://127.0.0.1:9/v1", "sk-instructor"))
+    with open_store(tmp_path / "evidence.sqlite") as store:
+        found = collect([wanted], store, {KIND: producer}, Silent())
+    assert "the endpoint did not answer" in found.missing["asks", "run"]
 
 
 def test_a_fault_of_the_service_is_nobodys_evidence(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from sandbox.test_gateway import ask, gateway, served
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from grader.sandbox.forward import Forward
+from grader.sandbox.forward import Endpoint, Forward
 from grader.sandbox.gateway import Gateway
 
 __all__ = ["gateway"]
 
 
-class Endpoint:
+class Provider:
     """Stands for a provider: it remembers what it was asked and with which key."""
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class Endpoint:
 
 
 def test_a_request_goes_on_with_the_instructors_key(gateway: Gateway) -> None:
-    endpoint = Endpoint()
+    endpoint = Provider()
     with (
         served(gateway, endpoint) as (there, _),
         served(gateway, Forward(f"http://127.0.0.1:{there}/v1", "sk-instructor")) as (port, record),
@@ -42,7 +43,7 @@ def test_a_request_goes_on_with_the_instructors_key(gateway: Gateway) -> None:
 
 
 def test_jobs_and_files_are_not_at_the_instructors_expense(gateway: Gateway) -> None:
-    endpoint = Endpoint()
+    endpoint = Provider()
     with (
         served(gateway, endpoint) as (there, _),
         served(gateway, Forward(f"http://127.0.0.1:{there}/v1", "sk-instructor")) as (port, _),
@@ -53,7 +54,27 @@ def test_jobs_and_files_are_not_at_the_instructors_expense(gateway: Gateway) -> 
 
 
 def test_an_endpoint_that_is_away_is_a_502_that_names_nothing(gateway: Gateway) -> None:
-    with served(gateway, Forward("http://127.0.0.1:9/v1", "sk-instructor")) as (port, _):
+    with served(gateway, Forward("http://127.0.0.1:9/v1", "sk-instructor")) as (port, record):
         status, answer = ask(port, b"{}", "/v1/chat/completions")
     assert status == 502
     assert "127.0.0.1" not in answer["error"]["message"]
+    assert "did not answer" in record.exchanges[0].notes["fault"]
+
+
+@pytest.mark.parametrize(("status", "ours"), [(200, False), (400, False), (401, True), (503, True)])
+def test_a_refused_key_and_a_broken_endpoint_are_no_fault_of_the_program(
+    gateway: Gateway, status: int, ours: bool
+) -> None:
+    async def endpoint(scope: Any, receive: Any, send: Any) -> None:
+        await JSONResponse({}, status)(scope, receive, send)
+
+    with (
+        served(gateway, endpoint) as (there, _),
+        served(gateway, Forward(f"http://127.0.0.1:{there}/v1", "sk-instructor")) as (port, record),
+    ):
+        assert ask(port, b"{}", "/v1/chat/completions")[0] == status
+    assert ("fault" in record.exchanges[0].notes) is ours
+
+
+def test_the_key_is_in_no_text_about_the_endpoint() -> None:
+    assert "sk-instructor" not in repr(Endpoint("https://api.example.com/v1", "sk-instructor"))
