@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from class_builder import Silent
 
 from grader.assignment import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
@@ -98,16 +99,6 @@ EXPERT: Mapping[str, Mapping[str, Points]] = {
     # Better than matching; number words and plurals are strange to it, and so is order.
     "f1_metric": {**METRIC, "dspy_metric_words": 0.5, "dspy_metric_games": 0.25},
 }
-
-
-class Silent:
-    """Nobody watches."""
-
-    def start(self, stage: str, total: int) -> None:
-        """See Progress."""
-
-    def step(self, label: str) -> None:
-        """See Progress."""
 
 
 Runner = Callable[[Submission, set[str]], dict[str, Evidence]]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from class_builder import Silent
 
 from grader.assignment import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
@@ -108,16 +109,6 @@ EXPERT: Mapping[str, Mapping[str, float]] = {
         "openai_test_apart": 0,
     },
 }
-
-
-class Silent:
-    """Nobody watches."""
-
-    def start(self, stage: str, total: int) -> None:
-        """See Progress."""
-
-    def step(self, label: str) -> None:
-        """See Progress."""
 
 
 Runner = Callable[[Submission, set[str]], dict[str, Evidence]]

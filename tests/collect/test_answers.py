@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from class_builder import Silent
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -238,10 +239,6 @@ def test_a_hostile_module_hurts_only_itself(assignment: Assignment, tmp_path: Pa
     assert isinstance(one.work, Use)
     kept: list[Evidence] = []
     simulator = Simulator(assignment.base, tmp_path / "trainings", seed=1)
-
-    class Silent:
-        def start(self, stage: str, total: int) -> None: ...
-        def step(self, label: str) -> None: ...
 
     answers = Answers(Transcripts(sandbox, simulator))
     assert answers.produce({one.key: one}, kept.append, Silent()) == {}
