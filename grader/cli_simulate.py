@@ -74,10 +74,14 @@ def simulate(
     chosen = _base(base)
     with _listening(host, port) as listener:
         store = Store.open(home or cache() / "simulate")
+        runner = Runner(store, _folder(chosen))
+        runner.claim()  # before the model is loaded
         server = NamedServer(open_bases(chosen), store)
+        if chosen is None:  # a large model leaves the interpreter's lock alone for long enough
+            server.decode_apart()
         app = create_app(
             store.home,
-            runner=Runner(store, _folder(chosen)),
+            runner=runner,
             server=server,
             scenarios=scenario or (),
             key=key,

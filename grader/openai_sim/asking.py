@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
 
     from grader.openai_sim.chat_requests import Asked
-    from grader.openai_sim.rows import Answering, Generation, Guide, Piece
+    from grader.openai_sim.rows import Answer, Generation, Guide, Piece
 
 CLIENT_GONE: Final = 499  # nginx's number; nobody is there to read it, the journal is
 _CHARACTERS_PER_TOKEN: Final = 64  # more in the mean is no text; such a prompt is not even counted
@@ -74,7 +74,7 @@ def text_prompt(model: Served, text: str, param: str) -> Prompt:
         raise ApiError(
             400, f"Invalid '{param}': it has half a surrogate pair, which is no text.", param=param
         ) from None
-    ids = model.base.tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = model.base.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
     if not ids:
         raise ApiError(400, f"Invalid '{param}': it is empty.", param=param)
     if len(ids) >= model.context:
@@ -126,7 +126,7 @@ def usage(read: int, written: int) -> CompletionUsage:
 
 async def answered(
     server: Server, model: Served, asked: Sequence[Generation], http: HttpRequest
-) -> list[Answering]:
+) -> Sequence[Answer]:
     """All answers, once the last is complete; gives up when the client goes away."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
@@ -138,7 +138,7 @@ async def answered(
         if not left and not ended.done():
             ended.set_result(None)
 
-    def on_end(_answer: Answering) -> None:
+    def on_end(_answer: Answer) -> None:
         _soon(loop, one_less)
 
     answers = _submitted(server, model, [replace(one, on_end=on_end) for one in asked])
@@ -168,7 +168,7 @@ async def pieces(
     ready: asyncio.Queue[tuple[int, Piece | None]] = asyncio.Queue()
 
     def listening(at: int, one: Generation) -> Generation:
-        def on_end(answer: Answering) -> None:
+        def on_end(answer: Answer) -> None:
             if answer.error is not None:
                 _soon(loop, ready.put_nowait, (at, None))
 
@@ -189,7 +189,7 @@ async def pieces(
             answer.cancel()
 
 
-def _submitted(server: Server, model: Served, asked: Sequence[Generation]) -> list[Answering]:
+def _submitted(server: Server, model: Served, asked: Sequence[Generation]) -> Sequence[Answer]:
     from grader.openai_sim.rows import Overloaded
 
     try:
@@ -209,6 +209,6 @@ async def _left(http: HttpRequest) -> None:
         pass
 
 
-def _check(answers: Sequence[Answering]) -> None:
+def _check(answers: Sequence[Answer]) -> None:
     if any(answer.error is not None for answer in answers):
         raise errors.server_fault()

@@ -29,8 +29,9 @@ MAX_WAITING: Final = 1024  # answers; more are refused: at 64 a second or so, no
 READ_TOKENS: Final = 512  # read in at once, padding included: what fits a core's cache is fastest
 GPU_READ_TOKENS: Final = 16_384  # on a GPU large is fast; this bounds memory
 LINGER_SECONDS: Final = 0.002  # how long an idle base waits for another request after each
-LINGER_MOST_SECONDS: Final = 0.05  # and in all; a client needs about that long to send 64
-JOIN_ROWS: Final = 8  # this many join those who are answering at once,
+LINGER_MOST_SECONDS: Final = 0.05  # and in all
+LINGER_ROWS: Final = 16  # are company enough: more are read in while these are decoded
+JOIN_ROWS: Final = 16  # this many join those who are answering at once,
 JOIN_SECONDS: Final = 0.02  # fewer when they have waited this long
 _LARGE_BLOCK: Final = 30 * 2**20  # bytes
 _LOG = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ class Batcher:
     def _linger(self) -> None:
         """Wait a moment for company before the first answer starts."""
         end = time.monotonic() + LINGER_MOST_SECONDS
-        while len(self._waiting) < self._max_rows and time.monotonic() < end:
+        while len(self._waiting) < min(LINGER_ROWS, self._max_rows) and time.monotonic() < end:
             if not self._changed.wait(LINGER_SECONDS) or self._closed:
                 return
 

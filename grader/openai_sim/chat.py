@@ -36,7 +36,7 @@ from grader.openai_sim.sending import DONE, OR_STREAM, json_response, streaming
 from grader.openai_sim.serving import Served, Server
 
 if TYPE_CHECKING:
-    from grader.openai_sim.rows import Answering, Generation, Piece, TokenScore
+    from grader.openai_sim.rows import Answer, Generation, Piece, TokenScore
 
 
 def router(server: Server, *, scaffold: bool = True) -> APIRouter:
@@ -86,7 +86,7 @@ def router(server: Server, *, scaffold: bool = True) -> APIRouter:
     return routes
 
 
-def _choice(at: int, answer: Answering) -> Choice:
+def _choice(at: int, answer: Answer) -> Choice:
     wanted = answer.generation.top_logprobs is not None
     return Choice(
         finish_reason=answer.finish or "stop",

@@ -86,6 +86,7 @@ class JsonGuide:
 
     def __init__(self, base: LoadedBase, schema: Mapping[str, Any]) -> None:
         """Raises BadSchema."""
+        self._made_of = base, schema
         self._vocabulary = int(base.model.config.vocab_size)
         self._state = matcher(base, json_grammar(schema))
         tokens = guidance_tokenizer(base)
@@ -93,6 +94,10 @@ class JsonGuide:
         # What the names in the schema take, at least, once it only closes.
         self._reserve = len(tokens.tokenize_str(json.dumps(schema))) + 8
         self._written = 0
+
+    def __reduce__(self) -> tuple[type[JsonGuide], tuple[LoadedBase, Mapping[str, Any]]]:
+        """A copy for another process is at the start of its answer."""
+        return JsonGuide, self._made_of
 
     def step(self, choose: Callable[[Allowed | None], int], left: int) -> int | None:
         """The next token of the JSON text, None once it is complete."""

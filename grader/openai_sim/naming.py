@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import OrderedDict
 from copy import copy
 from dataclasses import replace
 from functools import cache
-from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from grader.constants import COURSE_MODEL
+from grader.openai_sim.adapter_cache import AdapterCache
 from grader.openai_sim.serving import Served, Server
 from grader.resources import resource
 from grader.training_data.encodings import base_of
@@ -99,7 +98,7 @@ class NamedServer(Server):
 
         other = copy(self)
         other._find = other._adapter_of = adapter_of(store)
-        other._adapters, other._lock = OrderedDict(), Lock()
+        other._adapters = AdapterCache()
         return other
 
     def model(self, name: str) -> Served:

@@ -25,7 +25,7 @@ from grader.openai_sim.records import new_id
 from grader.openai_sim.sending import json_response
 
 if TYPE_CHECKING:
-    from grader.openai_sim.rows import Answering
+    from grader.openai_sim.rows import Answer
     from grader.openai_sim.serving import Served, Server
 
 
@@ -88,7 +88,7 @@ def _format(body: ResponseRequest) -> dict[str, Any] | None:
     return form if isinstance(form, dict) else None
 
 
-def _response(model: Served, body: ResponseRequest, answer: Answering, read: int) -> ResponseObject:
+def _response(model: Served, body: ResponseRequest, answer: Answer, read: int) -> ResponseObject:
     cut = answer.finish == "length"
     text = ResponseOutputText(annotations=[], text=answer.text, type="output_text", logprobs=[])
     message = ResponseOutputMessage(

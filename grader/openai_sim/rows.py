@@ -1,4 +1,4 @@
-"""One answer while it is being written: its tokens, its text, and when it ends."""
+"""One answer: what is asked, what is written token by token, and when it ends."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Generation:
     top_logprobs: int | None = None
     guide: Guide | None = None
     on_piece: Callable[[Piece], None] | None = None
-    on_end: Callable[[Answering], None] | None = None
+    on_end: Callable[[Answer], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +81,48 @@ class Piece:
 
 
 @dataclass(eq=False)
-class Answering:
-    """The state of one answer. Belongs to the decoding thread until `finished` is set.
+class Answer:
+    """One answer that somebody waits for. It belongs to whoever writes it until it is `finished`.
 
     After the end: `text`, `scores`, `finish` (None when `error` says why there is no answer), and
     `tokens`, the number that were written, the end of the turn not counted.
     """
 
     generation: Generation
-    base: LoadedBase
     text: str = ""
     scores: list[TokenScore] = field(default_factory=list)
+    tokens: int = 0
     finish: Finish | None = None
     error: BaseException | None = None
     cancelled: bool = False
     finished: bool = False
     done: threading.Event = field(default_factory=threading.Event)
 
-    def __post_init__(self) -> None:
-        generation = self.generation
+    def cancel(self) -> None:
+        """Nobody waits for this answer any more; its place is free from the next step on."""
+        self.cancelled = True
+
+    def fail(self, error: BaseException) -> None:
+        """There will be no answer, unless it is complete already."""
+        if self.finished:
+            return
+        self.error = error
+        self.end()
+
+    def end(self) -> None:
+        """Nothing more will come: tell those who wait."""
+        self.finished = True
+        self.done.set()
+        if self.generation.on_end is not None:
+            self.generation.on_end(self)
+
+
+class Answering(Answer):
+    """An answer while a batcher writes it, token by token."""
+
+    def __init__(self, generation: Generation, base: LoadedBase) -> None:
+        super().__init__(generation)
+        self.base = base
         self._ids: list[int] = []
         self._chooser = Chooser(generation.sampling, generation.choice)
         self._stops = _stop_tokens(self.base)
@@ -114,32 +137,17 @@ class Answering:
             or generation.guide is not None
         )
 
-    @property
-    def tokens(self) -> int:
-        """How many tokens the answer has."""
-        return len(self._ids)
-
-    def cancel(self) -> None:
-        """Nobody waits for this answer any more; its place is free from the next step on."""
-        self.cancelled = True
-
-    def fail(self, error: BaseException) -> None:
-        """There will be no answer, unless it is complete already."""
-        if self.finished:
-            return
-        self.error = error
-        self._finish()
-
     def advance(self, likeliest: int, scores: npt.NDArray[Any] | None) -> int:
         """Take the next token up and return it; `scores` [vocabulary] where `needs_scores`."""
         if self.cancelled:
-            self._finish()
+            self.end()
             return 0
         token = self._next(likeliest, scores)
         if token is None or token in self._stops:
             self._end("stop")
             return 0
         self._ids.append(token)
+        self.tokens += 1
         self._chooser.note(token)
         if scores is not None and self.generation.top_logprobs is not None:
             self._score(token, scores, self.generation.top_logprobs)
@@ -180,7 +188,7 @@ class Answering:
         self.text = self._decoded.strip()
         if self.generation.on_piece is not None:
             self._give(len(self._decoded.rstrip()), finish)
-        self._finish()
+        self.end()
 
     def _give(self, until: int, finish: Finish | None) -> None:
         """Give out the text up to this character; no blanks at the start of the answer."""
@@ -202,12 +210,6 @@ class Answering:
         )
         self.scores.append(own)
         self._unsent.append(own)
-
-    def _finish(self) -> None:
-        self.finished = True
-        self.done.set()
-        if self.generation.on_end is not None:
-            self.generation.on_end(self)
 
 
 def _backend(base: LoadedBase) -> Any:

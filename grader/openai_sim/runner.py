@@ -42,22 +42,27 @@ class Runner:
         self._lock: IO[bytes] | None = None
         self._left: list[JobRow] = []
 
-    def start(self) -> None:
-        """Begin. Raises UsageError when another service works in the same folder."""
-        self._lock = locked(self._store.home / "runner.lock")
+    def claim(self) -> None:
+        """Hold the folder until `stop`. Raises UsageError when another service works in it."""
+        self._lock = self._lock or locked(self._store.home / "runner.lock")
         if self._lock is None:
             raise UsageError(
                 f"Another service is running in {self._store.home}. "
                 "Stop it, or name another folder with --home."
             )
+
+    def start(self) -> None:
+        """Begin. Raises UsageError as `claim` does."""
+        self.claim()
         self._left = self._left_half_way()
         self._thread.start()
 
     def stop(self) -> None:
         """Stop; a job under way saves its state and goes on at the next start."""
         self._stopping.set()
-        if self._lock is not None:
+        if self._thread.is_alive():
             self._thread.join()
+        if self._lock is not None:
             self._lock.close()
             self._lock = None
 

@@ -119,7 +119,7 @@ class Scaffold:
 
     def __init__(self, base: LoadedBase, fields: Sequence[Field]) -> None:
         """Raises BadSchema when a field's type is too complex to hold an answer to."""
-        self._base, self._tokenizer = base, base.tokenizer
+        self._base, self._fields, self._tokenizer = base, fields, base.tokenizer
         self._vocabulary = int(base.model.config.vocab_size)
         self._names = [field.name for field in fields]
         self._guides = [self._guide(field.schema) for field in fields]
@@ -132,6 +132,10 @@ class Scaffold:
         self._value: list[int] = []
         self._forced: deque[int] = deque()
         self._next_field()
+
+    def __reduce__(self) -> tuple[type[Scaffold], tuple[LoadedBase, Sequence[Field]]]:
+        """A copy for another process is at the start of its answer."""
+        return Scaffold, (self._base, self._fields)
 
     def step(self, choose: Callable[[Allowed | None], int], left: int) -> int | None:
         """The next token: a marker's, or the model's within a field. None at the end."""

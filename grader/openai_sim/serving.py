@@ -5,24 +5,24 @@ from __future__ import annotations
 import gc
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from grader.constants import COURSE_MODEL
-from grader.model import BaseModel, Submission, SubmittedFile
+from grader.model import BaseModel
+from grader.openai_sim.adapter_cache import AdapterCache
 from grader.resources import resource
 
 if TYPE_CHECKING:
-    from grader.openai_sim.rows import Answering, Generation
+    from grader.openai_sim.batching import Batcher
+    from grader.openai_sim.decoding import DecodingProcess
+    from grader.openai_sim.rows import Answer, Generation
     from grader.predict.adapter_files import AdapterFiles
     from grader.predict.base_model import LoadedBase
 
 READER: Final = "course-model-reader"
-ADAPTERS_KEPT: Final = 32  # in memory; one of rank 8 for the course model takes 0.4 MB
 DEFAULT_CONTEXT_TOKENS: Final = 4096  # of bases whose config names none
 
 
@@ -30,23 +30,14 @@ class UnknownModel(LookupError):
     """No open base and no fine-tuned model has this name."""
 
 
-class _Opened:
-    """A base and its batcher, whose thread runs from the first request on."""
-
-    def __init__(self, base: LoadedBase, rows: int | None) -> None:
-        from grader.openai_sim.batching import MAX_ROWS, Batcher
-
-        self.base = base
-        self.batcher = Batcher(base, rows or MAX_ROWS)
-
-
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A model that can be asked: its base, its adapter, and what both are, as one short word."""
+    """A model that can be asked: its base, and its adapter with the folder that it lies in."""
 
     name: str
     base_name: str
     base: LoadedBase
+    folder: Path | None
     adapter: AdapterFiles | None
 
     @property
@@ -77,15 +68,29 @@ class Server:
         first of `bases` is that of fine-tuned models whose name tells of no other. At most `rows`
         answers are written at once; with 1 an answer is to the last bit what it is alone.
         """
-        self._opened = {name: _Opened(base, rows) for name, base in bases.items()}
+        self._bases = dict(bases)
         self._adapter_of = adapter_of
-        self._adapters: OrderedDict[Path, tuple[int, AdapterFiles]] = OrderedDict()
+        self._adapters = AdapterCache()
+        self._rows = rows
+        self._batchers: dict[str, Batcher] = {}
         self._lock = threading.Lock()
+        self._process: DecodingProcess | None = None
+
+    def decode_apart(self) -> None:
+        """Decode in a process of its own from now on, where that can be.
+
+        To be called before the first request, and only where torch has one thread: those of a pool
+        would be missing in a process that is forked.
+        """
+        from grader.openai_sim import decoding
+
+        if decoding.POSSIBLE:
+            self._process = decoding.DecodingProcess(self._bases)
 
     @property
     def bases(self) -> tuple[str, ...]:
         """The names of the bases, the default one first."""
-        return tuple(self._opened)
+        return tuple(self._bases)
 
     def model(self, name: str) -> Served:
         """The model of this name, its adapter read.
@@ -94,41 +99,44 @@ class Server:
         """
         folder = self._adapter_of(name)
         base_name = name if folder is None else self._base_of(name)
-        if base_name not in self._opened:
+        if base_name not in self._bases:
             raise UnknownModel(name)
-        adapter = None if folder is None else self._adapter(folder)
-        return Served(name, base_name, self._opened[base_name].base, adapter)
+        adapter = None if folder is None else self._adapters.read(folder)
+        return Served(name, base_name, self._bases[base_name], folder, adapter)
 
-    def submit(self, model: Served, generations: Sequence[Generation]) -> list[Answering]:
+    def submit(self, model: Served, generations: Sequence[Generation]) -> Sequence[Answer]:
         """Queue these answers of one request; raises Overloaded when the queue is full."""
+        if self._process is not None and self._process.alive:
+            return self._process.submit(model.base, model.folder, generations)
         theirs = [replace(generation, adapter=model.adapter) for generation in generations]
-        return self._opened[model.base_name].batcher.submit(theirs)
+        return self._batcher(model.base_name).submit(theirs)
+
+    @property
+    def waiting(self) -> int:
+        """How many answers are asked for and not complete."""
+        apart = 0 if self._process is None else self._process.waiting
+        return apart + sum(sum(batcher.load) for batcher in self._batchers.values())
 
     def close(self) -> None:
         """Stop answering."""
-        for opened in self._opened.values():
-            opened.batcher.close()
+        if self._process is not None:
+            self._process.close()
+        for batcher in self._batchers.values():
+            batcher.close()
+
+    def _batcher(self, base: str) -> Batcher:
+        """The base's batcher, whose thread runs from the first request on."""
+        from grader.openai_sim.batching import MAX_ROWS, Batcher
+
+        with self._lock:
+            if base not in self._batchers:
+                self._batchers[base] = Batcher(self._bases[base], self._rows or MAX_ROWS)
+            return self._batchers[base]
 
     def _base_of(self, name: str) -> str:
         """The base that a fine-tuned model's name tells of: `ft:<base>:...`."""
         named = name.split(":")[1] if name.count(":") else ""
-        return named if named in self._opened else self.bases[0]
-
-    def _adapter(self, folder: Path) -> AdapterFiles:
-        from grader.predict.adapter_files import WEIGHTS_FILE, read_adapter
-
-        written = (folder / WEIGHTS_FILE).stat().st_mtime_ns
-        with self._lock:
-            held = self._adapters.get(folder)
-            if held is not None and held[0] == written:
-                self._adapters.move_to_end(folder)
-                return held[1]
-        adapter = read_adapter(_as_submission(folder), folder.name)
-        with self._lock:
-            self._adapters[folder] = (written, adapter)
-            if len(self._adapters) > ADAPTERS_KEPT:
-                self._adapters.popitem(last=False)
-        return adapter
+        return named if named in self._bases else self.bases[0]
 
 
 def open_bases(
@@ -148,15 +156,6 @@ def open_bases(
     # then, would stop every request for a third of a second.
     gc.freeze()
     return bases
-
-
-def _as_submission(folder: Path) -> Submission:
-    """The adapter folder in the form that the adapter's reader takes."""
-    files = []
-    for path in sorted(folder.iterdir()):
-        with suppress(OSError):
-            files.append(SubmittedFile(f"{folder.name}/{path.name}", path.stat().st_size, ""))
-    return Submission("adapter", folder.parent, "", tuple(files))
 
 
 def _weights(name: str) -> Path:

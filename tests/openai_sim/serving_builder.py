@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adapter_builder import config, pair, random_pair, safetensors
 
-from grader.openai_sim.rows import Answering, Generation
+from grader.openai_sim.rows import Answer, Generation
 from grader.openai_sim.sampling import Sampling
 from grader.openai_sim.serving import Served, Server
 
@@ -44,7 +44,7 @@ def asked(model: Served, question: str, tokens: int = 24, **options: object) -> 
     return Generation(tuple(ids), tokens, **options)  # type: ignore[arg-type]
 
 
-def answer(server: Server, model: Served, generation: Generation) -> Answering:
+def answer(server: Server, model: Served, generation: Generation) -> Answer:
     """The answer, waited for."""
     (answering,) = server.submit(model, [generation])
     assert answering.done.wait(30)

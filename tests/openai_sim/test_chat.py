@@ -194,19 +194,18 @@ def test_half_a_character_is_refused_and_breaks_nothing(url, changes) -> None:
 
 
 def test_when_the_client_goes_away_nothing_is_written_for_it(url, server) -> None:
-    (idle,) = {opened.batcher for name, opened in server._opened.items() if name == BASE}
     impatient = openai.OpenAI(base_url=url, api_key="k", max_retries=0, timeout=0.5)
     endless = {"model": BASE, "messages": ASK, "temperature": 2, "n": 64, "seed": 1}
     endless["frequency_penalty"] = -2  # says the same for ever
     endless["logprobs"] = True
     with pytest.raises(openai.APITimeoutError):
         impatient.chat.completions.create(**endless)
-    wait_for(lambda: idle.load == (0, 0), 3)
+    wait_for(lambda: server.waiting == 0, 3)
     with openai.OpenAI(base_url=url, api_key="k").chat.completions.create(
         **endless, stream=True
     ) as stream:
         next(iter(stream))
-    wait_for(lambda: idle.load == (0, 0), 3)
+    wait_for(lambda: server.waiting == 0, 3)
 
 
 def test_an_unknown_model_is_not_found(client) -> None:

@@ -55,10 +55,10 @@ def test_64_requests_over_base_and_adapters_are_answered_as_each_is_alone(server
 
 
 def test_an_adapter_answers_as_the_grader_runs_it(server, adapters) -> None:
-    from grader.openai_sim.serving import _as_submission
+    from grader.openai_sim.adapter_cache import as_submission
 
     name = tuned(1)
-    adapter = read_adapter(_as_submission(adapters[name]), adapters[name].name)
+    adapter = read_adapter(as_submission(adapters[name]), adapters[name].name)
     graded = open_bases(reader=False)["course-model"]
     attach(install(graded.model), adapter)
     model = server.model(name)

@@ -1,0 +1,257 @@
+"""Batchers in a process of their own, so that requests are read in while others are decoded.
+
+Both are Python, and within one interpreter they take turns: of 64 requests at once, all were read
+in before the first was decoded (`scripts/bench_serving.py`). The process is forked once the models
+are open, so it shares their memory, and ends with the one that made it, however that ends.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from grader.openai_sim.adapter_cache import AdapterCache
+from grader.openai_sim.batching import MAX_ROWS, MAX_WAITING, Batcher
+from grader.openai_sim.rows import Answer, Finish, Generation, Overloaded, Piece, TokenScore
+from grader.predict.base_model import LoadedBase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+POSSIBLE: Final = sys.platform == "linux"
+"""Whether a process can be forked here after torch was used; Apple's libraries do not bear it."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """An answer that is asked for; `folder` is that of its adapter."""
+
+    number: int
+    base: str
+    folder: Path | None
+    generation: Generation
+    streamed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What an answer came to; `fault` says why there is none."""
+
+    number: int
+    text: str
+    scores: list[TokenScore]
+    tokens: int
+    finish: Finish | None
+    fault: str | None
+
+
+class DecodingProcess:
+    """One batcher a base, in a process that is forked now: no thread may hold a lock yet."""
+
+    def __init__(self, bases: Mapping[str, LoadedBase]) -> None:
+        self._names = {id(base): name for name, base in bases.items()}
+        self._numbers = itertools.count()
+        self._pending: dict[int, Answer] = {}
+        self._lock = threading.Lock()
+        self._alive = True
+        ours, theirs = multiprocessing.Pipe()
+        self._line = ours
+        fork = multiprocessing.get_context("fork")
+        self._process = fork.Process(
+            target=_serve, args=(theirs, ours, bases), name="finegrade-decode", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self._listener = threading.Thread(target=self._listen, name="decoded", daemon=True)
+        self._listener.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked; it cannot after a crash."""
+        return self._alive
+
+    @property
+    def waiting(self) -> int:
+        """How many answers it has not given yet."""
+        return len(self._pending)
+
+    def submit(
+        self, base: LoadedBase, folder: Path | None, generations: Sequence[Generation]
+    ) -> list[Answer]:
+        """Queue these answers, all or none; raises Overloaded when the queue is full."""
+        answers: list[Answer] = [_Distant(one, self) for one in generations]
+        with self._lock:
+            if len(self._pending) + len(answers) > MAX_ROWS + MAX_WAITING:
+                raise Overloaded(len(self._pending))
+            numbers = [next(self._numbers) for _ in answers]
+            self._pending.update(zip(numbers, answers, strict=True))
+        for number, answer in zip(numbers, answers, strict=True):
+            one = answer.generation
+            bare = replace(one, adapter=None, on_piece=None, on_end=None)
+            self._tell(_Ask(number, self._names[id(base)], folder, bare, one.on_piece is not None))
+        return answers
+
+    def cancel(self, answer: Answer) -> None:
+        """Give up what is being written for this answer."""
+        with self._lock:
+            number = next((n for n, one in self._pending.items() if one is answer), None)
+        if number is not None:
+            self._tell(number)
+
+    def close(self) -> None:
+        """End the process; what was not answered fails."""
+        self._process.terminate()
+        self._process.join()
+        self._listener.join()  # the line has ended
+        self._line.close()
+
+    def _tell(self, message: _Ask | int) -> None:
+        buffer = io.BytesIO()
+        _Pickler(buffer, self._names).dump(message)
+        try:
+            with self._lock:
+                self._line.send_bytes(buffer.getbuffer())
+        except OSError:
+            self._lose()
+
+    def _listen(self) -> None:
+        """Hand on what the process tells, until it or this one ends."""
+        while True:
+            try:
+                message = pickle.loads(self._line.recv_bytes())
+            except (EOFError, OSError):
+                break
+            self._take(message)
+        self._lose()
+
+    def _take(self, message: _Ended | tuple[int, Piece]) -> None:
+        if isinstance(message, _Ended):
+            with self._lock:
+                answer = self._pending.pop(message.number)
+            answer.text, answer.scores = message.text, message.scores
+            answer.tokens, answer.finish = message.tokens, message.finish
+            if message.fault is None:
+                answer.end()
+            else:
+                answer.fail(RuntimeError(message.fault))
+            return
+        number, piece = message
+        on_piece = self._pending[number].generation.on_piece
+        if on_piece is not None:
+            on_piece(piece)
+
+    def _lose(self) -> None:
+        """The process is gone."""
+        self._alive = False
+        with self._lock:
+            lost = list(self._pending.values())
+            self._pending.clear()
+        for answer in lost:
+            answer.fail(RuntimeError("the decoding process ended"))
+
+
+class _Distant(Answer):
+    """An answer that the process writes."""
+
+    def __init__(self, generation: Generation, writer: DecodingProcess) -> None:
+        super().__init__(generation)
+        self._writer = writer
+
+    def cancel(self) -> None:
+        """See Answer."""
+        super().cancel()
+        self._writer.cancel(self)
+
+
+class _Pickler(pickle.Pickler):
+    """Bases go by their names: both processes have them."""
+
+    def __init__(self, file: io.BytesIO, names: Mapping[int, str]) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self._names = names
+
+    def persistent_id(self, obj: Any) -> str | None:
+        return self._names[id(obj)] if isinstance(obj, LoadedBase) else None
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, data: bytes, bases: Mapping[str, LoadedBase]) -> None:
+        super().__init__(io.BytesIO(data))
+        self._bases = bases
+
+    def persistent_load(self, pid: Any) -> LoadedBase:
+        return self._bases[pid]
+
+
+def _serve(line: Connection, other_end: Connection, bases: Mapping[str, LoadedBase]) -> None:
+    """What the process does until the other one closes the line or is gone."""
+    other_end.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then ends us
+    batchers = {name: Batcher(base) for name, base in bases.items()}
+    adapters = AdapterCache()
+    rows: dict[int, Answer] = {}
+    turn = threading.Lock()
+
+    def tell(message: object) -> None:
+        data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        try:
+            with turn:
+                line.send_bytes(data)
+        except OSError:
+            os._exit(0)
+
+    while True:
+        try:
+            message: _Ask | int = _Unpickler(line.recv_bytes(), bases).load()
+        except (EOFError, OSError):
+            os._exit(0)  # at once: a step at hand is for nobody
+        if isinstance(message, _Ask):
+            _begin(message, batchers[message.base], adapters, rows, tell)
+        elif message in rows:
+            rows[message].cancel()
+
+
+def _begin(
+    asked: _Ask,
+    batcher: Batcher,
+    adapters: AdapterCache,
+    rows: dict[int, Answer],
+    tell: Callable[[object], None],
+) -> None:
+    def on_piece(piece: Piece) -> None:
+        tell((asked.number, piece))
+
+    def on_end(answer: Answer) -> None:
+        rows.pop(asked.number, None)
+        fault = None if answer.error is None else str(answer.error)
+        tell(_Ended(asked.number, answer.text, answer.scores, answer.tokens, answer.finish, fault))
+
+    try:
+        adapter = None if asked.folder is None else adapters.read(asked.folder)
+        one = replace(
+            asked.generation,
+            adapter=adapter,
+            on_piece=on_piece if asked.streamed else None,
+            on_end=on_end,
+        )
+        (answer,) = batcher.submit([one])
+        rows[asked.number] = answer
+        if answer.finished:  # before it was known here
+            rows.pop(asked.number, None)
+    except Exception as error:  # of this answer alone
+        _LOG.exception("an answer could not begin")
+        tell(_Ended(asked.number, "", [], 0, None, str(error)))
