@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from itertools import pairwise
 
 import nbformat
 import nbformat.v4
@@ -23,13 +24,11 @@ def notebook(*cells: str) -> bytes:
 def as_notebook(script: str) -> bytes:
     """The script in cells of one top-level statement each, after cells that set a notebook up."""
     lines = script.split("\n")
-    ends = [0]
-    for node in ast.parse(script).body:
-        begins = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-        if begins > ends[-1]:
-            ends.append(node.end_lineno or begins)
-        else:  # two statements on a line
-            ends[-1] = node.end_lineno or ends[-1]
-    ends[-1] = len(lines)
-    cells = ["\n".join(lines[a:b]).strip("\n") for a, b in zip(ends, ends[1:], strict=False)]
+    tree = ast.parse(script)
+    begins = [
+        min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
+        for node in tree.body
+    ]
+    cuts = [0, *(line - 1 for line in begins[1:]), len(lines)]
+    cells = ["\n".join(lines[a:b]).strip("\n") for a, b in pairwise(cuts)]
     return notebook("md:# My work\n\nWhat it does and why.", *SET_UP, *cells)

@@ -53,10 +53,8 @@ def solved(*names: str) -> dict[str, bytes]:
 
 def test_the_solutions_as_notebooks_are_judged_like_the_scripts(judge: Judge) -> None:
     scripts, notebooks = judge(), judge(**solved(*SCRIPTS))
-    assert {f.outcome for f in notebooks.values()} == {Outcome.PASS}
-    assert {c: f.outcome for c, f in scripts.items()} == {
-        c: f.outcome for c, f in notebooks.items()
-    }
+    for findings in (scripts, notebooks):
+        assert [f for f in findings.values() if f.outcome is not Outcome.PASS] == []
     assert scripts["SRC011"].measures == notebooks["SRC011"].measures
     assert "dspy_enhanced.ipynb" in notebooks["SRC012"].message
     assert "%pip install" in notebooks["SRC103"].message
@@ -74,14 +72,12 @@ def test_a_broken_notebook_costs_its_own_part_alone(judge: Judge) -> None:
 
 
 def test_places_in_a_notebook_are_told_in_cells(judge: Judge) -> None:
-    script = (SOLUTION / "huggingface_custom_lora.py").read_text()
     findings = judge(
         huggingface_custom_lora=notebook(
             "md:Words.", "x = 1", "def f():\n    raise NotImplementedError"
         ),
         inference=notebook("import torch", "\nimport datasets"),
     )
-    assert "NotImplementedError" not in script
     assert "huggingface_custom_lora.ipynb" in findings["SRC002"].message
     assert "cell 2, line 2" in findings["SRC002"].message
     assert findings["SRC002"].location.line is None
