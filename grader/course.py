@@ -82,7 +82,7 @@ class _Pupil:
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """What one run did: results by student, and how many runs of a model it took."""
+    """What one run did: results by student, and how many runs and readings it took."""
 
     results: tuple[Result, ...]
     collected: int
