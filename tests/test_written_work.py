@@ -10,6 +10,7 @@ from class_builder import Silent
 from document_builder import SENTENCE, drawn_pdf, protected_pdf, word
 
 from grader import course
+from grader.course_output import prepare, write_class, write_student
 from grader.hidden import QuestionSet, make_hidden
 from grader.model import Assignment, Outcome, Result
 from grader.sandbox.choose import NoSandbox
@@ -106,3 +107,23 @@ def test_pdf_and_word_are_read_where_programs_are_run(
         Outcome.FAIL,
         Outcome.FAIL,
     )
+
+
+def test_who_judges_it_reads_plain_text_and_never_an_earlier_version(
+    assignment: Assignment, tmp_path: Path
+) -> None:
+    home = handed_in(
+        tmp_path, comparative_analysis_md="<b>Café</b> & more.\n".encode(), reflection_md=b"First."
+    )
+    out = tmp_path / "out"
+    for reflection in (b"First.", b"\xff"):
+        (home / "reflection.md").write_bytes(reflection)
+        (result,) = course.grade([home], assignment, None, prepare(out), Silent()).results
+        write_student(out, assignment, result)
+        write_class(out, assignment)
+    student = out / "students" / "s01"
+    texts = {path.name: path.read_text("utf-8-sig") for path in student.glob("*.txt")}
+    assert texts == {"comparative_analysis.txt": "<b>Café</b> & more.\n"}
+    page = (out / "class.html").read_text()
+    assert '<a href="students/s01/comparative_analysis.txt">Comparative analysis</a>' in page
+    assert "reflection.txt" not in page
