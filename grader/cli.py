@@ -206,7 +206,7 @@ def grade(
     write_class(out, loaded)
     _print_gradebook(graded.results, format)
     if format is Format.TEXT:
-        typer.echo(f"{graded.collected} model runs; the rest was in the store.")
+        typer.echo(f"{graded.collected} runs and readings; the rest was in the store.")
         typer.echo(f"Class page: {out / 'class.html'}\nGradebook:  {out / 'gradebook.csv'}")
     broken = [r.student for r in graded.results if _has_error(r)]
     if broken:

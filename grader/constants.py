@@ -157,4 +157,6 @@ DOCUMENT_SECONDS: Final = 30  # a report of 20 pages takes one
 DOCUMENT_MEMORY_BYTES: Final = 1024 * MIB  # a Word file of 30 MiB takes a fifth of it
 PDF_PAGE_MIN_LETTERS: Final = 20  # on average; page numbers on scanned pages stay below
 PDF_MAX_UNKNOWN_SHARE: Final = 0.3  # of all letters, where a font does not say what it shows
+ANALYSIS_WORDS: Final = (400, 2_400)  # two to three pages have 600 to 1,800
+REFLECTION_WORDS: Final = (150, 1_000)  # a page has 300 to 600
 TEXT_VERSION: Final = "1"  # part of every key; raise it when a document could read otherwise

@@ -20,7 +20,7 @@ from grader.checks.registry import Classmate, Context, all_checks, in_order, run
 from grader.collect.collector import Collected, Progress, collect
 from grader.collect.predictions import AdapterRef, versions
 from grader.collect.store import Store, open_store
-from grader.collect.wanted import Wanted
+from grader.collect.wanted import Wanted, read_here, readers
 from grader.constants import BOOTSTRAP_SEED, ENGINE_VERSION
 from grader.errors import AssignmentError, IntakeError
 from grader.hidden import QuestionSet
@@ -82,7 +82,7 @@ class _Pupil:
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """What one run did: results by student, and how many runs of a model it took."""
+    """What one run did: results by student, and how many runs and readings it took."""
 
     results: tuple[Result, ...]
     collected: int
@@ -99,7 +99,7 @@ def grade(
     open_sandbox: Callable[[], Sandbox] | None = None,
     endpoint: Endpoint | None = None,
 ) -> Graded:
-    """Grade every submission found under `paths`. Without questions, no evidence is collected.
+    """Grade every submission found under `paths`. Without questions, nothing is run.
 
     `open_sandbox` (by default one whose walls were tried) is asked when a program is to be run;
     where it raises NoSandbox, what needs such a run stays unknown. An `endpoint` answers hidden
@@ -112,8 +112,14 @@ def grade(
         for pupil in pupils:
             _check_files(pupil, assignment)
             _register(pupil, assignment, store)
-        collected = Collected()
-        if questions is not None:
+        if questions is None:
+            wants = [
+                want
+                for pupil in pupils
+                for want in read_here(pupil.submission, assignment, partial(_passed, pupil))
+            ]
+            collected = collect(wants, store, readers(), progress)
+        else:
             wanted = Wanted(
                 assignment,
                 questions,

@@ -1,7 +1,7 @@
 """What `finegrade grade` leaves on disk, and reading it back.
 
     OUT/gradebook.csv, OUT/class.html, OUT/evidence.sqlite
-    OUT/students/<student>/result.json, feedback.html
+    OUT/students/<student>/result.json, feedback.html, and each written work's plain text
 
 Every file is replaced whole or not at all. The gradebook and the class page always show all of
 OUT, also when one student was graded alone.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from grader.collect.predictions import KIND as PREDICTIONS
 from grader.collect.store import Store, open_store
+from grader.collect.texts import KIND as TEXT
 from grader.errors import UsageError
 from grader.intake import safe_name
 from grader.metrics import exact_match, mean
@@ -70,6 +71,7 @@ def write_class(out: Path, assignment: Assignment) -> tuple[Result, ...]:
     write_atomic(out / "gradebook.csv", gradebook_csv(results, criteria))
     with open_store(out / STORE_NAME) as store:
         shares, texts = _questions(results, store)
+        written = {r.student: _write_texts(out, assignment, r, store) for r in results}
     report = ClassReport(
         assignment=assignment,
         results=results,
@@ -77,9 +79,31 @@ def write_class(out: Path, assignment: Assignment) -> tuple[Result, ...]:
         question_shares=shares,
         question_texts=texts,
         provenance=results[0].provenance if results else {},
+        written=written,
     )
     write_atomic(out / "class.html", class_html(report))
     return results
+
+
+def _write_texts(
+    out: Path, assignment: Assignment, result: Result, store: Store
+) -> tuple[tuple[str, str], ...]:
+    """Write what a person judges as plain text: (file name, title) of each work that was read."""
+    folder = out / "students" / safe_name(result.student)
+    written: list[tuple[str, str]] = []
+    for spec in assignment.evidence:
+        if spec.kind != TEXT or spec.document is None:
+            continue
+        key = result.provenance["evidence"].get(spec.id)
+        found = store.get(key) if key is not None else None
+        name = f"{spec.document}.txt"
+        if found is None or "text" not in found.payload:
+            (folder / name).unlink(missing_ok=True)  # of an earlier version
+            continue
+        # The mark at the start tells browsers that it is UTF-8.
+        write_atomic(folder / name, "\ufeff" + found.payload["text"])
+        written.append((name, assignment.deliverable(spec.document).title))
+    return tuple(written)
 
 
 def read_results(out: Path, assignment_id: str) -> tuple[Result, ...]:

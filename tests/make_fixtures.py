@@ -29,6 +29,7 @@ from dspy_builder import (
     word_matching,
 )
 from evidence_builder import evidence
+from notebook_builder import notebook
 from transcript_builder import (
     CLOSED_SAID,
     FAULT_SAID,
@@ -46,6 +47,7 @@ from transcript_builder import (
     good,
     job,
 )
+from written_builder import read, unread
 from zip_builder import Entry, zip_bytes
 
 from grader.constants import INTAKE_MAX_DEPTH, INTAKE_MAX_STUDENT_CHARS, MIB
@@ -86,8 +88,8 @@ def _files(*names: str, adapter: bool = True) -> Writer:
     return write
 
 
-def _without(*names: str) -> Writer:
-    return _files(*(name for name in _DELIVERABLES if name not in names))
+def _without(*names: str, adapter: bool = True) -> Writer:
+    return _files(*(name for name in _DELIVERABLES if name not in names), adapter=adapter)
 
 
 def _zip(*entries: Entry, **options: object) -> Writer:
@@ -201,6 +203,34 @@ def _program(*, files: dict[str, str] | None = None, **runs: Evidence) -> Writer
     return write
 
 
+def _written(name: str, data: bytes, evidence: Evidence | None = None) -> Writer:
+    """A complete submission in which this document is so; `evidence` says what was read of it."""
+
+    def write(folder: Path) -> None:
+        id = name.partition(".")[0]
+        _without(f"{id}.md", adapter=False)(folder)
+        (folder / "s01" / name).write_bytes(data)
+        seen = evidence or read(folder / "s01", name)
+        found = {f"{id.removeprefix('comparative_')}_text": [seen.payload, seen.cost]}
+        (folder / ".evidence.json").write_text(json.dumps(found) + "\n")
+
+    return write
+
+
+def _about(document: str, words: int) -> Writer:
+    return _written(f"{document}.md", b"# A title\n\n" + b"A word. " * (words // 2))
+
+
+def _notebook(name: str, data: bytes) -> Writer:
+    """A complete submission with this notebook in a script's place."""
+
+    def write(folder: Path) -> None:
+        _without(f"{name}.py", adapter=False)(folder)
+        (folder / "s01" / f"{name}.ipynb").write_bytes(data)
+
+    return write
+
+
 def _metric(**changed: float) -> Writer:
     """A submission whose metric judges as we do, but for these kinds of answers."""
 
@@ -280,6 +310,11 @@ _FAILED = followed(end="failed").ended(1, stderr=FAULT_SAID)
 _IGNORED = followed(end="failed").ended(0)
 _OTHER_DOMAIN = "".join(chat_line(f"Who wrote novel {n}?", f"Author {n}") for n in range(10))
 
+_PDF = b"%PDF-1.7\n%%EOF\n"
+_SOME_WORDS = _about("reflection", 300)
+_WORKS = notebook("md:# My work", "%pip install dspy", "x = 1\nprint(x)")
+_CUT = _WORKS[: len(_WORKS) // 2]
+
 FIXTURES: dict[str, tuple[Writer, Writer]] = {
     "LAY001": (_ALL, _files("homework.txt", adapter=False)),
     "LAY002": (_ALL, _files("old/reflection.md", "new/reflection.md", "notes.md")),
@@ -339,6 +374,28 @@ FIXTURES: dict[str, tuple[Writer, Writer]] = {
     ),
     "ADP010": (_adapter(), _adapter(weights=safetensors(pair(_A, np.zeros_like(_B))))),
     "ADP011": (_adapter(), _pickle_beside),
+    "DOC001": (_about("comparative_analysis", 900), _written("comparative_analysis.md", b"\xff")),
+    "DOC002": (_about("reflection", 300), _written("reflection.md", b"\xff")),
+    "DOC003": (_about("dspy_report", 300), _written("dspy_report.md", b"\xff")),
+    "DOC004": (_about("cost_analysis", 300), _written("cost_analysis.md", b"\xff")),
+    "DOC010": (_about("comparative_analysis", 900), _about("comparative_analysis", 50)),
+    "DOC011": (_about("reflection", 300), _about("reflection", 3_000)),
+    "DOC101": (_SOME_WORDS, _written("reflection.pdf", b"<html>A page.</html>\n")),
+    "DOC102": (_SOME_WORDS, _written("reflection.md", b"Caf\xe9\n")),
+    "DOC103": (_SOME_WORDS, _written("reflection.pdf", _PDF, unread("reflection.pdf", "DOC103"))),
+    "DOC104": (_SOME_WORDS, _written("reflection.md", b"\n")),
+    "DOC105": (_SOME_WORDS, _written("reflection.pdf", _PDF, unread("reflection.pdf", "DOC105"))),
+    "SRC012": (_notebook("dspy_enhanced", _WORKS), _notebook("dspy_enhanced", _CUT)),
+    "SRC013": (
+        _notebook("openai_domain_finetune", _WORKS),
+        _notebook("openai_domain_finetune", _CUT),
+    ),
+    "SRC101": (_notebook("inference", _WORKS), _notebook("inference", _CUT)),
+    "SRC102": (_notebook("inference", _WORKS), _notebook("inference", notebook("md:No code."))),
+    "SRC103": (
+        _notebook("inference", _WORKS),
+        _notebook("inference", notebook("x = 1", "!python train.py")),
+    ),
     "TOK101": (_costs(), _costs(break_even="many")),
     "TOK102": (_costs(), _costs(training__tokens_per_epoch=500)),
     "TOK103": (_costs(), _costs(training__billed_tokens=573)),

@@ -62,7 +62,7 @@ def test_grading_again_runs_no_model_and_changes_no_file(graded: tuple[Path, Pat
     folder, out = graded
     before = {p: p.read_bytes() for p in sorted(out.rglob("*")) if p.suffix in (".json", ".html")}
     again = finegrade("grade", folder, "--hidden", out.parent / "hidden", "--out", out)
-    assert "0 model runs" in again.stdout
+    assert "0 runs and readings" in again.stdout
     assert {p: p.read_bytes() for p in before} == before
 
 

@@ -50,7 +50,7 @@ def graded(
     """Results by student, and the store they came from."""
     store = tmp_path_factory.mktemp("out") / "evidence.sqlite"
     done = course.grade([folder], assignment, questions, store, Silent())
-    assert done.collected == 3  # the base, good-1 (the copy shares it), good-2
+    assert done.collected == 4  # the base, good-1 (the copy shares it), good-2, the one analysis
     return {r.student: r for r in done.results}, store
 
 
@@ -240,7 +240,7 @@ def test_a_base_that_cannot_be_opened_is_tried_once_and_costs_nobody_a_mark(
     monkeypatch.setattr(wanted, "load_base", fails)
     done = course.grade([folder], assignment, questions, tmp_path / "e.sqlite", Silent())
     assert len(tried) == 1
-    assert done.collected == 0
+    assert done.collected == 1  # the analysis, which needs no base
     good = [r for r in done.results if r.student.startswith("good")]
     assert [outcome(r, "EVL001") for r in good] == [Outcome.ERROR, Outcome.ERROR]
 

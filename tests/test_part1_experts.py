@@ -15,6 +15,7 @@ from typing import Final
 
 import pytest
 from class_builder import Silent
+from notebook_builder import as_notebook
 
 from grader.assignment import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
@@ -64,6 +65,7 @@ NO_METRIC: Mapping[str, Points] = dict.fromkeys(METRIC, 0)
 
 EXPERT: Mapping[str, Mapping[str, Points]] = {
     "good": {**PROGRAM, **HANDED_IN, **METRIC},
+    "good_notebook": PROGRAM,
     # The course's reader reads the last message alone: examples before it cannot help.
     "few_shot_only": {**PROGRAM, "dspy_gain": 0},
     "steps_only": {"dspy_gain": 0, "dspy_model": 0.5, "dspy_addition": 2},
@@ -151,11 +153,15 @@ def _needed(assignment: Assignment, criteria: Mapping[str, Points]) -> set[str]:
 
 
 def _handed_in(variant: str, questions: QuestionSet, folder: Path) -> Submission:
-    """A variant, with the kit's solution beside it under the name `good`."""
+    """A variant, or the kit's solution, which lies beside it under the name `good`, too."""
     home = folder / variant
     home.mkdir()
-    module = VARIANTS / f"{variant}.py" if variant != "good" else SOLUTION / "dspy_enhanced.py"
-    shutil.copyfile(module, home / "dspy_enhanced.py")
+    good = variant.startswith("good")
+    module = SOLUTION / "dspy_enhanced.py" if good else VARIANTS / f"{variant}.py"
+    if variant.endswith("notebook"):
+        (home / "dspy_enhanced.ipynb").write_bytes(as_notebook(module.read_text()))
+    else:
+        shutil.copyfile(module, home / "dspy_enhanced.py")
     shutil.copyfile(SOLUTION / "dspy_enhanced.py", home / "good.py")
     for name in ("dspy_results.json", "dspy_program.json"):
         shutil.copyfile(SOLUTION / name, home / name)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from class_builder import Silent
+from notebook_builder import as_notebook
 
 from grader.assignment import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
@@ -20,7 +21,7 @@ from grader.checks.registry import Context, all_checks, in_order, run_check
 from grader.collect.collector import Want
 from grader.collect.transcripts import Transcripts, transcript_want
 from grader.constants import TRANSCRIPT_SEED
-from grader.intake import find_submissions, take_in
+from grader.intake import find_submissions, locate, take_in
 from grader.model import Assignment, Evidence, Finding, Outcome, Submission
 from grader.rubric import score
 from grader.sandbox.choose import choose_sandbox
@@ -60,6 +61,7 @@ OWN_FILES = {"openai_test_set": 0.5, "openai_test_apart": 0.5}
 
 EXPERT: Mapping[str, Mapping[str, float]] = {
     "good": {**WORKS, **WITHSTANDS},
+    "good_notebook": WORKS,
     # The client library retries by itself. Of a failed job the reason is printed, among the
     # events, and then it crashes; refusals it meets with a stack trace; a lost answer it awaits.
     "naive": {
@@ -146,8 +148,10 @@ def run(assignment: Assignment, tmp_path_factory: pytest.TempPathFactory) -> Run
 def _wants(
     submission: Submission, ids: set[str], assignment: Assignment, sandbox: Sandbox
 ) -> list[Want]:
+    script = locate(submission, assignment.deliverable("openai_script"))
+    assert script is not None
     return [
-        transcript_want(submission, spec, "openai_domain_finetune.py", assignment.base, sandbox)
+        transcript_want(submission, spec, script, assignment.base, sandbox)
         for spec in assignment.evidence
         if spec.id in ids
     ]
@@ -167,11 +171,14 @@ def _needed(assignment: Assignment, criteria: Mapping[str, float]) -> set[str]:
 def _handed_in(variant: str, folder: Path) -> Submission:
     home = folder / variant
     home.mkdir()
-    script = VARIANTS / f"{variant}.py"
+    script = VARIANTS / f"{variant.removesuffix('_notebook')}.py"
     data, test = VARIANTS / "openai_train.jsonl", VARIANTS / "openai_test.jsonl"
     if variant == "tests_on_training":
         script, test = VARIANTS / "naive.py", data
-    shutil.copyfile(script, home / "openai_domain_finetune.py")
+    if variant.endswith("notebook"):
+        (home / "openai_domain_finetune.ipynb").write_bytes(as_notebook(script.read_text()))
+    else:
+        shutil.copyfile(script, home / "openai_domain_finetune.py")
     shutil.copyfile(data, home / "openai_train.jsonl")
     shutil.copyfile(test, home / "openai_test.jsonl")
     (found,) = find_submissions([home])

@@ -39,7 +39,7 @@ def inference_loads_only_what_it_needs(context: Context) -> Verdict:
     trained = trainings(program)
     if trained:
         line = program.calls[trained[0]].line
-        text = f"The inference script trains on line {line}."
+        text = f"The inference script trains on {script.at(line)}."
         return not_found(script, text, "Keep training in the training script.", line)
     names = [call.name for call in program.calls]
     whole = any("AutoPeftModel" in name and name.endswith(".from_pretrained") for name in names)

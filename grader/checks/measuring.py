@@ -66,7 +66,7 @@ def evaluated_before_and_after(context: Context) -> Verdict:
         return needs_review("When the model is evaluated is not plain; a person looks at it.")
     missing = "before" if after else "after" if before else "before or after"
     line = calls[trained[0]].line
-    text = f"The model is never evaluated {missing} the training on line {line}."
+    text = f"The model is never evaluated {missing} the training on {script.at(line)}."
     return not_found(script, text, hint, line)
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import cleandoc
+from typing import Final
 
 from grader.model import (
     Assignment,
@@ -203,6 +204,10 @@ def in_order(codes: Iterable[str], assignment: Assignment) -> list[Check]:
     return list(ordered.values())
 
 
+_LATER: Final = {"text": "PDF and Word files are read when programs are run, and at grading."}
+"""What is said of evidence that was not collected, by its kind."""
+
+
 def run_check(
     check: Check, context: Context, earlier: Mapping[str, Finding], missing: Mapping[str, str]
 ) -> Finding:
@@ -221,12 +226,13 @@ def run_check(
             return check.finding(Verdict(Outcome.SKIP, text, before.hint))
         text = f"Not known yet, because {needed} ({before.title}) is not known."
         return check.finding(Verdict(before.outcome, text))
+    kinds = {spec.id: spec.kind for spec in context.assignment.evidence}
     for id in check.evidence:
         if id in missing:
             text = "The grader could not run this; your instructor has been told. No marks lost."
             return check.finding(Verdict(Outcome.ERROR, text, note=missing[id]))
         if id not in context.evidence:
-            text = "Hidden tests run at grading."
+            text = _LATER.get(kinds.get(id, ""), "Hidden tests run at grading.")
             return check.finding(Verdict(Outcome.REVIEW, text))
     try:
         return check.finding(check.function(context))

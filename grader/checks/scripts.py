@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from grader.checks.follow import read_program
 from grader.checks.program import Call, Program
 from grader.checks.registry import Context, Verdict, failed, needs_review
+from grader.checks.syntax import SourceFault
 from grader.constants import SOURCE_MAX_BYTES
 from grader.intake import locate, read_file
+from grader.sandbox.notebooks import Notebook
+from grader.sandbox.submitted_notebook import is_notebook, submitted_notebook
 
 LORA_SCRIPT = "lora_script"
 INFERENCE_SCRIPT = "inference_script"
@@ -18,11 +21,24 @@ _WITHOUT_GRADIENT = ("no_grad()", "inference_mode()")
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script of a submission: where it lies, what it says, and what it would do."""
+    """One script of a submission: where it lies, what it says, and what it would do.
+
+    Of a `notebook` it is the code of its cells.
+    """
 
     path: str
     source: bytes
     program: Program
+    notebook: Notebook | None = None
+
+    def at(self, line: int) -> str:
+        """Where this line is: `line 12`, or `cell 3, line 2` of a notebook."""
+        place = self.notebook.place(line) if self.notebook else None
+        return place or f"line {line}"
+
+    def line(self, line: int | None) -> int | None:
+        """The line as a place in the file; None of a notebook, whose lines are JSON."""
+        return None if self.notebook else line
 
 
 def read_script(context: Context, deliverable: str) -> Script | None:
@@ -33,7 +49,11 @@ def read_script(context: Context, deliverable: str) -> Script | None:
     path = locate(context.submission, context.assignment.deliverable(deliverable))
     if path is None:
         return None
-    source = read_file(context.submission, path, SOURCE_MAX_BYTES)
+    notebook = submitted_notebook(context.submission, path) if is_notebook(path) else None
+    if notebook is not None:
+        source = notebook.script.encode()
+    else:
+        source = read_file(context.submission, path, SOURCE_MAX_BYTES)
     folder = path.rpartition("/")[0]
     beside = tuple(
         (file.path.rpartition("/")[2].removesuffix(".py"), file)
@@ -44,7 +64,14 @@ def read_script(context: Context, deliverable: str) -> Script | None:
     modules = tuple(
         (name, read_file(context.submission, file.path, SOURCE_MAX_BYTES)) for name, file in beside
     )
-    return Script(path, source, read_program(source, modules))
+    try:
+        program = read_program(source, modules)
+    except SourceFault as fault:
+        if notebook is None:
+            raise
+        place = notebook.place(fault.line) if fault.line else None
+        raise SourceFault(f"{place}: {fault.message}" if place else fault.message, None) from None
+    return Script(path, source, program, notebook)
 
 
 def not_handed_in(context: Context, deliverable: str) -> Verdict:
@@ -65,7 +92,9 @@ def not_found(script: Script, message: str, hint: str, line: int | None = None) 
     uncalled = script.program.functions.get("main")
     if uncalled is not None and not any(s in script.program.statements for s in uncalled.body):
         message += " It defines main() but never calls it."
-    return failed(message, hint, path=script.path, line=line)
+    if line and script.notebook and script.at(line) not in message.lower():
+        message += f" See {script.at(line)}."
+    return failed(message, hint, path=script.path, line=script.line(line))
 
 
 def trainings(program: Program) -> list[int]:

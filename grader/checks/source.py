@@ -30,22 +30,11 @@ from grader.constants import (
     SOURCE_MAX_BYTES,
 )
 from grader.errors import FileRefused
-from grader.intake import locate, read_file
+from grader.intake import locate
 from grader.resources import resource
-from grader.submitted_paths import shown
+from grader.sandbox.submitted_notebook import is_notebook
 
-_SECRETS = {
-    "an OpenAI key": re.compile(rb"\bsk-(?!ant-)[A-Za-z0-9_-]{20,200}"),
-    "an Anthropic key": re.compile(rb"\bsk-ant-[A-Za-z0-9_-]{20,200}"),
-    "a Hugging Face token": re.compile(rb"\bhf_[A-Za-z0-9]{30,60}\b"),
-    "a GitHub token": re.compile(rb"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{60,90})\b"),
-    "a Google key": re.compile(rb"\bAIza[A-Za-z0-9_-]{35}"),
-    "an AWS key": re.compile(rb"\bAKIA[A-Z0-9]{16}\b"),
-}
-_SOURCE_SUFFIXES = (".py", ".ipynb", ".md", ".txt", ".json", ".yaml", ".yml", ".toml", ".sh",
-                    ".env", ".cfg", ".ini")  # fmt: skip
 _OTHER_SCRIPTS = ("dspy_script", "openai_script")
-_PLACEHOLDER = re.compile(rb"your|example|placeholder|dummy|fake|test|xxx|simulat|local", re.I)
 
 
 @check("SRC001", needs=("LAY030",))
@@ -64,17 +53,20 @@ def the_scripts_are_valid_python(context: Context) -> Verdict:
             script = read_script(context, deliverable)
         except SourceFault as fault:
             path = locate(context.submission, context.assignment.deliverable(deliverable)) or name
+            name = path.rpartition("/")[2]
             where = f"line {fault.line}: " if fault.line else ""
             return failed(
                 f"{name} is not valid Python: {where}{fault.message}.",
-                f"Mend it until `python -m py_compile {name}` says nothing.",
+                "Restart the notebook's kernel and run all cells until none fails."
+                if is_notebook(name)
+                else f"Mend it until `python -m py_compile {name}` says nothing.",
                 path=path,
                 line=fault.line,
             )
         except FileRefused as refused:
             return failed(refused.message, refused.hint, path=refused.path)
         if script is not None:
-            read.append(name)
+            read.append(script.path.rpartition("/")[2])
     if not read:
         return not_handed_in(context, LORA_SCRIPT)
     return passed(f"Python can read {' and '.join(read)}.")
@@ -92,13 +84,12 @@ def no_stub_is_left(context: Context) -> Verdict:
     for script in _part_3(context):
         stubs = sorted(_stubs(script.program.tree), key=lambda stub: stub.lineno)
         if stubs:
-            lines = ", ".join(str(stub.lineno) for stub in stubs[:8])
-            what = "lines" if len(stubs) > 1 else "line"
+            places = "; ".join(script.at(stub.lineno) for stub in stubs[:8])
             return failed(
-                f"{script.path} still stops where the kit left work for you: {what} {lines}.",
+                f"{script.path} still stops where the kit left work for you: {places}.",
                 "Replace each `raise NotImplementedError(...)` by the code that its text asks for.",
                 path=script.path,
-                line=stubs[0].lineno,
+                line=script.line(stubs[0].lineno),
             )
     return passed("No stub of the kit is left.")
 
@@ -133,8 +124,8 @@ def the_code_is_documented(context: Context) -> Verdict:
         )
     if not scripts:
         return not_handed_in(context, LORA_SCRIPT)
-    documented = [one for script in scripts for one in _documented(script.program.tree)]
-    comments = len({text for script in scripts for text in _comments(script.source)})
+    documented = [one for script in scripts for one in _documented(script)]
+    comments = len({text for script in scripts for text in _comments(script)})
     lines = sum(len(_code_lines(script)) for script in scripts)
     docstring_share = sum(has for _, has in documented) / len(documented)
     comment_share = comments / max(1, lines)
@@ -164,9 +155,13 @@ def the_code_is_documented(context: Context) -> Verdict:
     )
 
 
-def _documented(tree: ast.Module) -> Iterator[tuple[str, bool]]:
-    """The module and each public function or class, and whether a docstring of words begins it."""
-    yield "the module", _says_something(tree)
+def _documented(script: Script) -> Iterator[tuple[str, bool]]:
+    """The module and each public function or class, and whether a docstring of words begins it.
+
+    A notebook may begin with a cell of Markdown instead.
+    """
+    tree, words = script.program.tree, script.notebook.words if script.notebook else ()
+    yield "the module", any(map(_has_words, words[:1])) or _says_something(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not (
             node.name.startswith("_")
@@ -177,16 +172,26 @@ def _documented(tree: ast.Module) -> Iterator[tuple[str, bool]]:
 def _says_something(
     node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef,
 ) -> bool:
-    return len(re.findall(r"[^\W\d_]{2,}", ast.get_docstring(node) or "")) >= 3
+    return _has_words(ast.get_docstring(node) or "")
 
 
-def _comments(source: bytes) -> Iterator[str]:
-    """Comments of two words and more that are no code which was commented out."""
-    for token in tokenize.tokenize(io.BytesIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            text = token.string.strip("# \t")
-            if len(re.findall(r"[^\W\d_]{2,}", text)) >= 2 and not _is_code(text):
-                yield text
+def _has_words(text: str, least: int = 3) -> bool:
+    return len(re.findall(r"[^\W\d_]{2,}", text)) >= least
+
+
+def _comments(script: Script) -> Iterator[str]:
+    """Comments of two words and more that are no code which was commented out.
+
+    Each line of a notebook's Markdown is one.
+    """
+    tokens = tokenize.tokenize(io.BytesIO(script.source).readline)
+    comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    if script.notebook is not None:
+        comments += "\n".join(script.notebook.words)[:SOURCE_MAX_BYTES].split("\n")
+    for comment in comments:
+        text = comment.strip("# \t")
+        if _has_words(text, 2) and not _is_code(text):
+            yield text
 
 
 def _is_code(text: str) -> bool:
@@ -210,42 +215,6 @@ def _code_lines(script: Script) -> set[int]:
         for node in ast.walk(script.program.tree)
         if isinstance(node, ast.stmt | ast.expr) and node not in docstrings
     }
-
-
-@check("SRC010", needs=("LAY030",))
-def no_secret_is_in_the_source(context: Context) -> Verdict:
-    """No secret is in the source
-
-    Why: A key in a file travels with it: to your instructor, into a repository, to whoever finds
-    it and runs up your bill.
-
-    Fix: Revoke the key where you got it, then read it from an environment variable.
-    """
-    for file in context.submission.files:
-        if not file.path.lower().endswith(_SOURCE_SUFFIXES) or file.size > SOURCE_MAX_BYTES:
-            continue
-        source = read_file(context.submission, file.path, SOURCE_MAX_BYTES)
-        for kind, pattern in _SECRETS.items():
-            for match in pattern.finditer(source):
-                if _is_real(match[0]):
-                    line = source.count(b"\n", 0, match.start()) + 1
-                    return failed(
-                        f"Line {line} of {shown(file.path)!r} holds what looks like {kind}.",
-                        "Revoke it now, then read it from an environment variable instead.",
-                        path=file.path,
-                        line=line,
-                    )
-    return passed("No key or token was found.")
-
-
-def _is_real(key: bytes) -> bool:
-    """Whether it is as random as keys are; `sk-your-key-here` is not."""
-    return (
-        not _PLACEHOLDER.search(key)
-        and len(set(key)) >= 12
-        and any(48 <= c <= 57 for c in key)
-        and any(65 <= c <= 90 or 97 <= c <= 122 for c in key[4:])
-    )
 
 
 @check("SRC011", needs=("LAY030", "SRC001"), measures=("new_statements", "similarity"))

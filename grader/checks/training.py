@@ -70,10 +70,10 @@ def _choices(script: Script, call: Call, hint: str) -> Verdict:
         return passed("Rank, alpha and target modules are passed to LoraConfig.")
     if not complete or call.node.args:
         return needs_review(
-            f"Line {call.line} passes settings that are only known when the script runs; a person "
-            f"looks for {', '.join(missing)}."
+            f"{script.at(call.line).capitalize()} passes settings that are only known when the "
+            f"script runs; a person looks for {', '.join(missing)}."
         )
-    text = f"The LoraConfig on line {call.line} leaves {', '.join(missing)} to the library."
+    text = f"The LoraConfig on {script.at(call.line)} leaves {', '.join(missing)} to the library."
     return not_found(script, text, hint, call.line)
 
 
@@ -128,11 +128,11 @@ def _trainer(script: Script) -> Verdict:
     evaluates = any(not _is_no(program, strategy) for strategy in strategies)
     if not complete and not (saves and evaluates):
         return needs_review(
-            f"The settings on line {call.line} are only known when the script runs; a person looks "
-            "for save_strategy and eval_strategy."
+            f"The settings on {script.at(call.line)} are only known when the script runs; a person "
+            "looks for save_strategy and eval_strategy."
         )
     if not saves:
-        text = f"No checkpoint is saved: the settings on line {call.line} do not ask for it. "
+        text = f"No checkpoint is saved: the settings on {script.at(call.line)} do not ask for it. "
         text += "Without save_strategy one is kept every 500 steps, which a short training misses."
         return not_found(script, text, hint, call.line)
     if not any(_stops_early(program, call) for call in program.calls) and not any(
@@ -243,17 +243,19 @@ def the_adapter_is_saved(context: Context) -> Verdict:
         return passed("The adapter is saved with save_pretrained.")
     if kept:
         line = kept[0][1].line
-        text = f"Line {line} saves the adapter before it is trained."
+        text = f"{script.at(line).capitalize()} saves the adapter before it is trained."
         return not_found(script, text, hint, line)
     if merged:
         line = merged[0].line
-        text = f"Line {line} saves the merged model, which is the whole base, not the adapter."
+        where = script.at(line).capitalize()
+        text = f"{where} saves the merged model, which is the whole base, not the adapter."
         return not_found(script, text, hint, line)
     if any(call.method == "get_peft_model_state_dict" for call in program.calls):
         return needs_review("The adapter's weights are saved by hand; a person looks at it.")
     pickled = next((call for call in program.calls if call.name == "torch.save"), None)
     if pickled is not None:
-        text = f"Line {pickled.line} saves with torch.save, which writes a pickle."
+        where = script.at(pickled.line).capitalize()
+        text = f"{where} saves with torch.save, which writes a pickle."
         return not_found(script, text, hint, pickled.line)
     return not_found(script, "The adapter is never saved when the script runs.", hint)
 

@@ -22,6 +22,7 @@ from grader.model import BaseModel, Evidence, EvidenceSpec, Submission
 from grader.predict.base_model import base_digest
 from grader.resources import resource
 from grader.sandbox.launch import Launch, Limits
+from grader.sandbox.submitted_notebook import program_source
 from grader.strict_json import StrictJsonError, loads
 
 _PROGRAM: Final = Path(__file__).parent / "programs" / "use_module.py"
@@ -46,7 +47,8 @@ def use_run(
 ) -> Run:
     """A run of `task` on `module`, a path in the submission; None for the given file itself.
 
-    The kit's given file and the topic's public data lie beside it, as students have them.
+    The kit's given file and the topic's public data lie beside it, as students have them. Raises
+    FileRefused SRC101 or SRC102 for a notebook that holds no script.
     """
     if spec.given is None or spec.program is None or spec.model is None:
         raise AssignmentError(f"evidence {spec.id!r} needs given, program and model")
@@ -60,15 +62,20 @@ def use_run(
         given: resource("starter", kit, given).read_bytes(),
         **{f"data/{file.name}": file.read_bytes() for file in _public_data(topic)},
     }
+    source = program_source(submission, module) if submission and module else None
     launch = Launch(
         submission=submission.root if submission is not None else None,
         script=str(folder / _NAME),
         arguments=(str(folder / _TASK),),
-        inputs={str(folder / name): body for name, body in beside.items()},
+        inputs={
+            **(source.inputs if source else {}),
+            **{str(folder / name): body for name, body in beside.items()},
+        },
         limits=Limits(wall_seconds=spec.wall_seconds),
         clock_rate=spec.clock_rate,
     )
-    return Run(launch, spec.scenarios, perturb=spec.perturb)
+    notebook = source.notebook if source else None
+    return Run(launch, spec.scenarios, perturb=spec.perturb, notebook=notebook)
 
 
 def model_digest(spec: EvidenceSpec, base: BaseModel) -> str | None:
@@ -98,6 +105,9 @@ class Uses:
             payload = dict(evidence.payload)
             files = dict(payload["files"])
             found, unread = _found(files.pop(_OUT, None))
+            for line in found:
+                if isinstance(line.get("error"), str):
+                    line["error"] = use.run.told(line["error"])
             payload |= use.complete(payload, found)
             put(replace(evidence, payload={**payload, "files": files, "unread": unread}))
 

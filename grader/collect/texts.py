@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +19,7 @@ from grader.collect.collector import Progress, Want, reason
 from grader.collect.predictions import versions
 from grader.constants import DOCUMENT_MAX_BYTES, TEXT_VERSION
 from grader.errors import FileRefused
-from grader.intake import read_file
+from grader.intake import open_file
 from grader.model import Evidence, EvidenceSpec, Submission
 from grader.sandbox.documents import text_of
 from grader.sandbox.launch import Sandbox
@@ -36,7 +39,10 @@ class Document:
 def text_want(
     submission: Submission, spec: EvidenceSpec, path: str, sandbox: Sandbox | None
 ) -> Want:
-    """The text of the document at `path` inside the submission."""
+    """The text of the document at `path` inside the submission.
+
+    `sandbox` is the one in which it is read; None where it needs none, or there is none.
+    """
     (digest,) = (file.sha256 for file in submission.files if file.path == path)
     inputs = {
         "kind": KIND,
@@ -56,27 +62,39 @@ class Texts:
     def __init__(self, sandbox: Sandbox) -> None:
         """Where no sandbox works, one that raises GraderFault for every run."""
         self._sandbox = sandbox
+        self._stop = threading.Event()
 
     def produce(
         self, new: Mapping[str, Want], put: Callable[[Evidence], None], progress: Progress
     ) -> dict[str, str]:
-        """See Producer."""
+        """See Producer. When the caller is interrupted, readers under way are killed."""
         progress.start("Reading written work", len(new))
         failed: dict[str, str] = {}
-        for key, want in new.items():
-            began = time.monotonic()
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            running = {pool.submit(self._evidence, want): want for want in new.values()}
             try:
-                payload = self._read(want.work)
-                put(Evidence(KIND, key, payload, {"seconds": time.monotonic() - began}))
-            except Exception as error:  # whatever it is, it must not stop the batch
-                failed[key] = reason(error)
-            progress.step(want.student)
+                for future in as_completed(running):
+                    want = running[future]
+                    try:
+                        put(future.result())
+                    except Exception as error:  # whatever it is, it must not stop the batch
+                        failed[want.key] = reason(error)
+                    progress.step(want.student)
+            finally:
+                self._stop.set()
+                pool.shutdown(cancel_futures=True)
         return failed
+
+    def _evidence(self, want: Want) -> Evidence:
+        began = time.monotonic()
+        payload = self._read(want.work)
+        return Evidence(KIND, want.key, payload, {"seconds": time.monotonic() - began})
 
     def _read(self, document: Document) -> dict[str, Any]:
         try:
-            data = read_file(document.submission, document.path, DOCUMENT_MAX_BYTES)
-            text = text_of(document.path, data, self._sandbox)
+            with open_file(document.submission, document.path) as file:
+                data = file.read(DOCUMENT_MAX_BYTES + 1)  # one more shows that it is too large
+            text = text_of(document.path, data, self._sandbox, self._stop)
         except FileRefused as refused:
             fault = {"code": refused.code, "message": refused.message, "hint": refused.hint}
             return {"path": document.path, "fault": fault}

@@ -21,9 +21,11 @@ from grader.predict.base_model import base_digest, base_folder
 from grader.sandbox.forward import Endpoint
 from grader.sandbox.gateway import Gateway, GatewayLimits
 from grader.sandbox.launch import Ended, Launch, Limits, Sandbox
+from grader.sandbox.notebooks import Notebook, in_cells
 from grader.sandbox.perturb import Perturbed
 from grader.sandbox.record import Record
 from grader.sandbox.simulated import Simulator
+from grader.sandbox.submitted_notebook import program_source
 
 KIND: Final = "transcript"
 _AT_ONCE: Final = 2  # runs for each processor: half of their time they wait for the service
@@ -34,28 +36,40 @@ _LIBRARIES: Final = ("openai", "dspy", "torch", "transformers", "numpy")
 class Run:
     """A program to run once, and what its model service does.
 
-    `perturb`: what models answer says something else (see `grader.sandbox.perturb`).
+    `perturb`: what models answer says something else (see `grader.sandbox.perturb`). `notebook` is
+    the one that a program of ours was made of, by the name of that program.
     """
 
     launch: Launch
     scenarios: tuple[str, ...]
     gateway: GatewayLimits = field(default_factory=GatewayLimits)
     perturb: bool = False
+    notebook: tuple[str, Notebook] | None = None
+
+    def told(self, text: str) -> str:
+        """What the program or an error of it says, with places told in the notebook's cells."""
+        return in_cells(text, self.notebook[1], self.notebook[0]) if self.notebook else text
 
 
 def transcript_want(
     submission: Submission, spec: EvidenceSpec, script: str, base: BaseModel, sandbox: Sandbox
 ) -> Want:
-    """A run of `script`, a path inside the submission."""
+    """A run of `script`, a path inside the submission.
+
+    Raises FileRefused SRC101 or SRC102 for a notebook that holds no script.
+    """
+    source = program_source(submission, script)
     run = Run(
         Launch(
             submission=submission.root,
-            script=script,
+            script=source.script,
             arguments=spec.arguments,
+            inputs=source.inputs,
             limits=Limits(wall_seconds=spec.wall_seconds),
             clock_rate=spec.clock_rate,
         ),
         spec.scenarios,
+        notebook=source.notebook,
     )
     return run_want(submission.student, spec.id, KIND, run, submission.digest, base, sandbox)
 
@@ -180,8 +194,8 @@ def _payload(run: Run, ended: Ended, record: Record) -> dict[str, Any]:
         "wall_seconds": round(ended.wall_seconds, 3),
         "cpu_seconds": round(ended.cpu_seconds, 3),
         "peak_memory_bytes": ended.peak_memory_bytes,
-        "stdout": ended.stdout.decode(errors="replace"),
-        "stderr": ended.stderr.decode(errors="replace"),
+        "stdout": run.told(ended.stdout.decode(errors="replace")),
+        "stderr": run.told(ended.stderr.decode(errors="replace")),
         "stdout_bytes": ended.stdout_bytes,
         "stderr_bytes": ended.stderr_bytes,
         "files": {

@@ -18,7 +18,9 @@ from grader.intake import locate
 from grader.model import Assignment, Evidence, EvidenceSpec, Submission
 from grader.predict.base_model import load_base, needs_models
 from grader.sandbox.choose import Absent, NoSandbox
+from grader.sandbox.documents import needs_sandbox
 from grader.sandbox.launch import Sandbox
+from grader.sandbox.submitted_notebook import program_source
 
 if TYPE_CHECKING:
     from grader.predict.engine import Engine
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 TRANSCRIPT, ANSWERS, METRIC_SCORES = "transcript", "answers", "metric_scores"
 _RUN_PROGRAMS = frozenset({TRANSCRIPT, ANSWERS, METRIC_SCORES})
+Passed = Callable[[Sequence[str]], bool]
+"""Tells whether these checks did."""
+
 _NEEDS = "Running programs needs more than the base install: pip install 'finegrade[simulate]'"
 
 
@@ -76,7 +81,7 @@ class Wanted:
             )
         }
         if "_sandbox" not in self.__dict__:  # nobody has anything to run
-            return found
+            return {**found, TEXT: Texts(Absent("Nothing was to be run."))}
         if self._sandbox is None:
             found |= dict.fromkeys(_RUN_PROGRAMS, _Nobody(self._why))
         else:
@@ -87,9 +92,9 @@ class Wanted:
         self,
         submission: Submission,
         adapter: AdapterRef | None,
-        passed: Callable[[Sequence[str]], bool],
+        passed: Passed,
     ) -> Iterator[Want]:
-        """What is wanted of this submission; `passed` tells whether these checks did."""
+        """What is wanted of this submission."""
         for spec in self._assignment.evidence:
             if not passed(spec.needs):
                 continue
@@ -104,7 +109,7 @@ class Wanted:
                     self._device,
                 )
             elif spec.kind == TRANSCRIPT and spec.script is not None:
-                script = _script(submission, self._assignment, spec.script)
+                script = _program(submission, self._assignment, spec.script)
                 if script is None:
                     continue
                 if self._sandbox is None:
@@ -118,15 +123,16 @@ class Wanted:
             elif spec.kind in (ANSWERS, METRIC_SCORES):
                 yield from self._asked(submission, spec)
             elif spec.kind == TEXT and spec.document is not None:
-                path = _script(submission, self._assignment, spec.document)
+                path = _place(submission, self._assignment, spec.document)
                 if path is not None:
-                    yield text_want(submission, spec, path, self._sandbox)
+                    sandbox = self._sandbox if needs_sandbox(path) else None
+                    yield text_want(submission, spec, path, sandbox)
 
     def _asked(self, submission: Submission, spec: EvidenceSpec) -> Iterator[Want]:
         """What is asked of a module: of the submission's, or of the kit's own."""
         module = None
         if spec.module is not None:
-            module = _script(submission, self._assignment, spec.module)
+            module = _program(submission, self._assignment, spec.module)
             if module is None:
                 return
         if self._sandbox is None:
@@ -147,6 +153,20 @@ class Wanted:
             )
         else:
             yield scores_want(submission, spec, module, self._assignment, self._sandbox)
+
+
+def read_here(submission: Submission, assignment: Assignment, passed: Passed) -> Iterator[Want]:
+    """What is wanted of this submission and takes neither hidden questions nor a sandbox."""
+    for spec in assignment.evidence:
+        if spec.kind == TEXT and spec.document is not None and passed(spec.needs):
+            path = _place(submission, assignment, spec.document)
+            if path is not None and not needs_sandbox(path):
+                yield text_want(submission, spec, path, None)
+
+
+def readers() -> Mapping[str, Producer]:
+    """The producers of what `read_here` wants."""
+    return {TEXT: Texts(Absent("Nothing is run."))}
 
 
 def _trusted() -> Sandbox:
@@ -175,12 +195,23 @@ def _run_programs(
     }
 
 
-def _script(submission: Submission, assignment: Assignment, deliverable: str) -> str | None:
-    """Where the script lies; None where there is none, or two: other checks say so."""
+def _place(submission: Submission, assignment: Assignment, deliverable: str) -> str | None:
+    """Where the file lies; None where there is none, or two: other checks say so."""
     try:
         return locate(submission, assignment.deliverable(deliverable))
     except FileRefused:
         return None
+
+
+def _program(submission: Submission, assignment: Assignment, deliverable: str) -> str | None:
+    """As `_place`, of what is to be run; None for a notebook that is no script, too."""
+    path = _place(submission, assignment, deliverable)
+    try:
+        if path is not None:
+            program_source(submission, path)
+    except FileRefused:
+        return None
+    return path
 
 
 class _Nobody:

@@ -6,7 +6,7 @@ It names students, hidden questions and notes: it is for the instructor alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, Final
 from urllib.parse import quote
@@ -27,7 +27,8 @@ class ClassReport:
 
     `folders` maps a student to the name of their folder under `students/`. `question_shares` maps
     a hidden question's id to the share of adapters (0 to 1) that answered it right, and
-    `question_texts` to its text; both are empty when nothing was run.
+    `question_texts` to its text; both are empty when nothing was run. `written` maps a student to
+    (file name in that folder, title) of each written work that could be read.
     """
 
     assignment: Assignment
@@ -36,14 +37,19 @@ class ClassReport:
     question_shares: Mapping[str, float]
     question_texts: Mapping[str, str]
     provenance: Mapping[str, Any]
+    written: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One student with a link to the page that the student gets, or ""."""
+    """One student with a link to the page that the student gets, or "".
+
+    `written` are (link, title) of the plain texts of written work.
+    """
 
     result: Result
     link: str
+    written: tuple[tuple[str, str], ...]
     comparison: BeforeAfter | None
     direction: str
 
@@ -100,7 +106,7 @@ _KINDS: Final = {
 def class_html(report: ClassReport) -> str:
     """The whole page of a class as HTML text."""
     results = sorted(report.results, key=lambda r: r.student)
-    rows = [_row(result, report.folders) for result in results]
+    rows = [_row(result, report) for result in results]
     compared = [row for row in rows if row.comparison is not None]
     questions = sorted(report.question_shares.items(), key=lambda item: (item[1], item[0]))
     tallies = _tallies(results)
@@ -119,6 +125,7 @@ def class_html(report: ClassReport) -> str:
         better=sum(row.direction == "better" for row in compared),
         attention=_attention(rows),
         rows=rows,
+        written=any(row.written for row in rows),
         tallies=[tally for tally in tallies if tally.failed or tally.unknown],
         all_passed=[tally.code for tally in tallies if not (tally.failed or tally.unknown)],
         averages=_averages(report.assignment, results),
@@ -130,12 +137,15 @@ def class_html(report: ClassReport) -> str:
     )
 
 
-def _row(result: Result, folders: Mapping[str, str]) -> _Row:
-    folder = folders.get(result.student)
+def _row(result: Result, report: ClassReport) -> _Row:
+    folder = report.folders.get(result.student)
+    home = f"students/{quote(folder, safe='')}" if folder else ""
+    texts = report.written.get(result.student, ()) if home else ()
     comparison = before_after(result.findings)
     return _Row(
         result=result,
-        link=f"students/{quote(folder, safe='')}/feedback.html" if folder else "",
+        link=f"{home}/feedback.html" if home else "",
+        written=tuple((f"{home}/{quote(name, safe='')}", title) for name, title in texts),
         comparison=comparison,
         direction=_direction(comparison),
     )

@@ -93,6 +93,11 @@ class Text:
     notes: tuple[str, ...]
 
 
+def needs_sandbox(path: str) -> bool:
+    """Whether a file of this name is read inside the sandbox; others are read right here."""
+    return _KINDS.get(Path(path).suffix.lower()) in _NAMES
+
+
 def document_text(path: Path, sandbox: Sandbox, stop: threading.Event | None = None) -> Text:
     """The text of the document at `path`: a .pdf, .docx, .md, .markdown, .txt or .ipynb file.
 

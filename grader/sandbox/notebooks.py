@@ -58,11 +58,19 @@ class Notebook:
 
     `cell_of_line` says of each of the script's lines which code cell it is from and which line of
     that cell it is, both counted from 1, cells without code left aside; None for lines of ours.
+    `words` are the cells of Markdown, in order.
     """
 
     script: str
     cell_of_line: tuple[tuple[int, int] | None, ...]
     left_out: tuple[LeftOut, ...]
+    words: tuple[str, ...]
+
+    def place(self, line: int) -> str | None:
+        """Where in the notebook a line of the script (from 1) is from, or None."""
+        inside = 1 <= line <= len(self.cell_of_line)
+        cell = self.cell_of_line[line - 1] if inside else None
+        return f"cell {cell[0]}, line {cell[1]}" if cell else None
 
 
 def read_cells(data: bytes, path: str) -> tuple[Cell, ...]:
@@ -97,7 +105,8 @@ def read_notebook(data: bytes, path: str) -> Notebook:
     Raises what `read_cells` raises, and FileRefused SRC102 when there is no code, more than
     SOURCE_MAX_BYTES of it, or an `await` outside of functions, which only notebooks have.
     """
-    sources = [cell.source for cell in read_cells(data, path) if cell.kind == "code"]
+    cells = read_cells(data, path)
+    sources = [cell.source for cell in cells if cell.kind == "code"]
     if not any(source.strip() for source in sources):
         raise FileRefused(
             _NO_SCRIPT,
@@ -113,22 +122,21 @@ def read_notebook(data: bytes, path: str) -> Notebook:
             "Move data out of the code into files of their own.",
             path,
         )
-    return _script(sources, path)
+    return _script(sources, tuple(c.source for c in cells if c.kind == "markdown"), path)
 
 
 def in_cells(text: str, notebook: Notebook, script: str) -> str:
     """A traceback or warning with places in the script told as places in the notebook.
 
     `script` is the file name under which the script was run. `File "/box/x.py", line 12` becomes
-    `cell 3, line 2`; lines that are no cell's stay as they are.
+    `cell 3, line 2`, and so does `x.py, line 12` in a syntax error's text; lines that are no cell's
+    stay as they are.
     """
-    place = re.compile(rf'File "(?:[^"\n]*/)?{re.escape(script)}", line (\d{{1,9}})(?!\d)')
+    name = re.escape(script)
+    place = re.compile(rf'(?:File "(?:[^"\n]*/)?{name}"|(?<=\(){name}), line (\d{{1,9}})(?!\d)')
 
     def told(match: re.Match[str]) -> str:
-        line = int(match[1])
-        inside = 1 <= line <= len(notebook.cell_of_line)
-        cell = notebook.cell_of_line[line - 1] if inside else None
-        return f"cell {cell[0]}, line {cell[1]}" if cell else match[0]
+        return notebook.place(int(match[1])) or match[0]
 
     return place.sub(told, text)
 
@@ -219,7 +227,7 @@ def _cell(cell: Any, number: int, path: str) -> Cell:
     return Cell(kind, _NEWLINE.sub("\n", source))
 
 
-def _script(sources: list[str], path: str) -> Notebook:
+def _script(sources: list[str], words: tuple[str, ...], path: str) -> Notebook:
     cells: list[list[str]] = []
     left_out: list[LeftOut] = []
     trees: list[ast.Module | None] = []
@@ -236,7 +244,7 @@ def _script(sources: list[str], path: str) -> Notebook:
     for number, lines in enumerate(cells, 1):
         script += [f"# %% cell {number}", *lines]
         cell_of_line += [None, *((number, line) for line in range(1, len(lines) + 1))]
-    return Notebook("\n".join(script) + "\n", tuple(cell_of_line), tuple(left_out))
+    return Notebook("\n".join(script) + "\n", tuple(cell_of_line), tuple(left_out), words)
 
 
 def _tree(lines: list[str]) -> ast.Module | None:

@@ -15,6 +15,7 @@ import yaml
 from class_builder import Silent
 from hypothesis import given
 from hypothesis import strategies as st
+from notebook_builder import notebook
 
 from grader.assignment import load_assignment
 from grader.collect.answers import Answers, answers_want
@@ -27,6 +28,7 @@ from grader.errors import AssignmentError
 from grader.hidden import make_hidden
 from grader.model import Assignment, Evidence, EvidenceSpec, Submission
 from grader.sandbox.choose import choose_sandbox
+from grader.sandbox.notebooks import read_notebook
 from grader.sandbox.simulated import Simulator
 from grader.topics.metric_cases import metric_cases
 
@@ -148,6 +150,16 @@ def test_why_nothing_was_asked_is_told(
     want: Callable[..., Want], lines: list[Any], payload: dict[str, Any], fault: str | None
 ) -> None:
     assert _completed(want("dspy_enhanced"), lines, **payload)["fault"] == fault
+
+
+def test_errors_of_a_notebook_are_told_in_cells(want: Callable[..., Want]) -> None:
+    plain = want("dspy_enhanced")
+    book = read_notebook(notebook("x = 1", "y = 2\nls -la"), "dspy_enhanced.ipynb")
+    run = replace(plain.work.run, notebook=("dspy_enhanced.py", book))
+    wanted = replace(plain, work=replace(plain.work, run=run))
+    error = "SyntaxError: invalid syntax (dspy_enhanced.py, line 6)"
+    payload = _completed(wanted, [{"kind": "fault", "error": error}])
+    assert payload["fault"] == "SyntaxError: invalid syntax (cell 2, line 2)"
 
 
 def test_junk_is_counted_and_long_answers_are_cut(want: Callable[..., Want]) -> None:

@@ -12,14 +12,19 @@ from typing import Any
 
 import pytest
 from class_builder import Silent
+from notebook_builder import notebook
 
 from grader.assignment import load_assignment
 from grader.collect.collector import Collected, Want, collect
 from grader.collect.store import open_store
 from grader.collect.transcripts import KIND, Transcripts, transcript_want
+from grader.errors import FileRefused
+from grader.intake import find_submissions, take_in
 from grader.model import EvidenceSpec, Submission
 from grader.sandbox.choose import choose_sandbox
 from grader.sandbox.forward import Endpoint
+from grader.sandbox.launch import Sandbox
+from grader.sandbox.own_code import OwnCode
 from grader.sandbox.simulated import Simulator
 
 BASE = load_assignment("llm-methods").base
@@ -156,6 +161,52 @@ def test_an_instructors_endpoint_that_is_away_is_nobodys_evidence(tmp_path: Path
     with open_store(tmp_path / "evidence.sqlite") as store:
         found = collect([wanted], store, {KIND: producer}, Silent())
     assert "the endpoint did not answer" in found.missing["asks", "run"]
+
+
+def notebook_want(folder: Path, sandbox: Sandbox, *cells: str, **more: Any) -> Want:
+    """A run of a notebook of these cells."""
+    home = folder / "book"
+    home.mkdir()
+    (home / "main.ipynb").write_bytes(notebook("md:Words.", "%pip install x", *cells))
+    submission = take_in(find_submissions([home])[0], folder / "work")
+    spec = EvidenceSpec("run", KIND, script="script", scenarios=("ok",), **more)
+    return transcript_want(submission, spec, "main.ipynb", BASE, sandbox)
+
+
+@pytest.mark.parametrize("sandbox", [choose_sandbox(), OwnCode()], ids=["sandbox", "own code"])
+def test_a_notebook_is_run_as_a_script_and_its_errors_are_told_in_cells(
+    sandbox: Sandbox, tmp_path: Path, trainings: Path
+) -> None:
+    cells = ("import os\nprint(sorted(os.listdir()))", "def f(x):\n    return 1 / x", "\nf(0)")
+    wanted = notebook_want(tmp_path, sandbox, *cells)
+    producer = Transcripts(sandbox, Simulator(BASE, trainings, seed=1))
+    with open_store(tmp_path / "evidence.sqlite") as store:
+        found = collect([wanted], store, {KIND: producer}, Silent())
+    run = found.evidence["book", "run"].payload
+    assert (run["verdict"], run["exit_code"]) == ("exit", 1)
+    assert "'main.ipynb', 'main.py'" in run["stdout"]
+    assert "cell 4, line 2, in <module>" in run["stderr"]
+    assert "cell 3, line 2, in f" in run["stderr"]
+    assert "main.py" not in run["stderr"]
+    assert [path.name for path in (tmp_path / "book").iterdir()] == ["main.ipynb"]
+
+
+def test_a_notebook_without_end_is_stopped(tmp_path: Path, trainings: Path) -> None:
+    cells = ("n = 0", "while True:\n    n += 1")
+    wanted = notebook_want(tmp_path, choose_sandbox(), *cells, wall_seconds=2.0)
+    run = collected(tmp_path, trainings, wanted).evidence["book", "run"].payload
+    assert run["verdict"] == "timeout"
+
+
+def test_another_cell_is_another_run_and_a_broken_notebook_none(tmp_path: Path) -> None:
+    keys = set()
+    for code in ("x = 1", "x = 2"):
+        (tmp_path / code).mkdir()
+        keys.add(notebook_want(tmp_path / code, choose_sandbox(), code).key)
+    assert len(keys) == 2
+    (tmp_path / "await").mkdir()
+    with pytest.raises(FileRefused, match="waits for something"):
+        notebook_want(tmp_path / "await", choose_sandbox(), "await f()")
 
 
 def test_a_fault_of_the_service_is_nobodys_evidence(

@@ -101,6 +101,12 @@ def test_other_files_and_lines_outside_of_cells_stay_as_they_are() -> None:
     )
     assert in_cells(text, book, "x.py") == text
     assert in_cells('File "/box/x.py", line 3', book, "x.py") == "cell 1, line 1"
+    assert in_cells("bad (x.py, line 3)", book, "x.py") == "bad (cell 1, line 1)"
+    assert in_cells("bad (max.py, line 3)", book, "x.py") == "bad (max.py, line 3)"
+
+
+def test_words_are_kept_in_order() -> None:
+    assert read_notebook(notebook("md:One", "x = 1", "md:Two"), NAME).words == ("One", "Two")
 
 
 def test_what_only_notebooks_know_works_in_the_script(tmp_path: Path) -> None:

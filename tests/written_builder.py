@@ -1,0 +1,35 @@
+"""Evidence of written work in tests: really read where no sandbox is needed, or said to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from class_builder import Silent
+
+from grader.collect.texts import KIND, Texts, text_want
+from grader.intake import find_submissions, take_in
+from grader.model import Evidence, EvidenceSpec
+from grader.sandbox.choose import Absent
+
+
+def read(home: Path, name: str) -> Evidence:
+    """What is read of this document of the submission at `home`, without a sandbox."""
+    (found,) = find_submissions([home])
+    want = text_want(take_in(found, home), EvidenceSpec("x", KIND, document="x"), name, None)
+    kept: list[Evidence] = []
+    assert Texts(Absent("No sandbox.")).produce({want.key: want}, kept.append, Silent()) == {}
+    return Evidence(KIND, "k", kept[0].payload, {})
+
+
+def text(
+    path: str, says: str, *, pages: int | None = None, notes: tuple[str, ...] = ()
+) -> Evidence:
+    """Evidence of a document that was read."""
+    payload = {"path": path, "text": says, "pages": pages, "notes": list(notes)}
+    return Evidence(KIND, "k", payload, {})
+
+
+def unread(path: str, code: str) -> Evidence:
+    """Evidence of a document that has the fault of this code."""
+    fault = {"code": code, "message": f"{path!r} cannot be read.", "hint": "Export it again."}
+    return Evidence(KIND, "k", {"path": path, "fault": fault}, {})
