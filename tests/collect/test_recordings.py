@@ -20,6 +20,7 @@ from grader.collect.store import open_store
 from grader.course_output import prepare, recordings, write_student
 from grader.errors import GraderFault, UsageError
 from grader.hidden import make_hidden
+from grader.intake import Found, take_in
 from grader.model import Assignment, Evidence, Outcome, Result
 from grader.sandbox import simulated
 from grader.sandbox.choose import choose_sandbox
@@ -220,6 +221,29 @@ def recorded(folder: Path, verdict: str, *exchanges: Exchange) -> Recordings:
     with open_store(folder / "evidence.sqlite") as store:
         store.put(Evidence("transcript", "k", {"verdict": verdict, "exchanges": told}, {}))
     return Recordings(folder / "evidence.sqlite", {("s1", "run"): "k"})
+
+
+def test_a_model_whose_answers_are_recorded_need_not_be_here(
+    tmp_path: Path, assignment: Assignment
+) -> None:
+    specs = tuple(
+        replace(spec, model="school-llm", needs=())
+        for spec in assignment.evidence
+        if spec.id in ANSWERED
+    )
+    (tmp_path / "s1").mkdir()
+    shutil.copyfile(SOLUTION / "dspy_enhanced.py", tmp_path / "s1" / "dspy_enhanced.py")
+    asked = wanted.Wanted(
+        replace(assignment, evidence=specs),
+        make_hidden("educational-qa", 3, 30),
+        "cpu",
+        choose_sandbox,
+        tmp_path,
+        recordings=recorded(tmp_path, "ok", EXCHANGE),
+    )
+    submission = take_in(Found("s1", tmp_path / "s1"), tmp_path)
+    wants = list(asked.of(submission, None, lambda codes: True))
+    assert {want.id for want in wants} == set(ANSWERED)
 
 
 @pytest.mark.parametrize(("verdict", "known"), [("timeout", 1), ("memory", 1), ("exit", 2)])
