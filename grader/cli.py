@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grader import __version__
-from grader.cli_common import Format, FormatOption, RichProgress, complain, console
+from grader.cli_common import (
+    Format,
+    FormatOption,
+    RichProgress,
+    complain,
+    console,
+    open_sandbox,
+    print_findings,
+    print_gradebook,
+)
 from grader.cli_cost import COST_EXAMPLES, cost
 from grader.cli_data import data_app
 from grader.cli_doctor import doctor
@@ -27,12 +36,10 @@ from grader.constants import HIDDEN_MIN_QUESTIONS, HIDDEN_QUESTIONS
 from grader.errors import FinegradeError, GraderFault, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from grader.model import Finding, Result
-    from grader.sandbox.escapes.arena import Row
     from grader.sandbox.forward import Endpoint
-    from grader.sandbox.launch import Sandbox
 
 # Heavy modules (scipy, matplotlib, torch) are imported inside the commands that need them, so
 # that --help and the light commands start fast.
@@ -119,12 +126,14 @@ def check(
             Path(work) / "evidence.sqlite",
             progress,
             device=device,
-            open_sandbox=OwnCode if own_code else lambda: _sandbox(progress, None, True),
+            open_sandbox=OwnCode
+            if own_code
+            else lambda: open_sandbox(progress, None, reduced=True),
         )
     if own_code and format is Format.TEXT:
         typer.echo("Isolation: none. Your programs ran as you, with all your rights.", err=True)
     for result in graded.results:
-        _print_findings(result, format)
+        print_findings(result, format)
     code = _exit_code([finding for result in graded.results for finding in result.findings])
     if format is Format.TEXT and code == 0:
         typer.echo("All public checks passed; hidden tests run at grading.")
@@ -156,7 +165,11 @@ def hidden_make(
     typer.echo(f"{out}: {n} questions on {topic}, disjoint from all public ones.")
 
 
-@app.command()
+@app.command(
+    epilog="Example: finegrade grade submissions --hidden hidden --out results\n\n"
+    "With the programs' models answering as recorded: finegrade grade submissions --hidden hidden "
+    "--out again --replay results"
+)
 def grade(
     paths: Annotated[list[Path], typer.Argument(help="Submissions, or folders of them.")],
     hidden: Annotated[
@@ -180,15 +193,35 @@ def grade(
             "simulator's place; its key in FINEGRADE_ENDPOINT_KEY.",
         ),
     ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            "--replay",
+            metavar="OUT_OLD",
+            help="The --out folder of an earlier grading: programs run again and are told what "
+            "they were told then, so no model is asked and no job trained. For another sandbox, "
+            "other limits or a newer finegrade. A program that asks something else is left open, "
+            "at no cost in marks. OUT_OLD stays as it is.",
+        ),
+    ] = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Grade one submission or a class. Run it again at any time: what is done is kept."""
     from grader import course
-    from grader.course_output import check_places, prepare, write_class, write_student
+    from grader.course_output import (
+        check_places,
+        prepare,
+        recordings,
+        write_class,
+        write_student,
+    )
     from grader.hidden import load_questions
 
+    if replay is not None and endpoint is not None:
+        raise UsageError("With --replay no service is asked: leave --endpoint away.")
     loaded = course.load(assignment)
     check_places(out, hidden, paths, loaded.id)
+    recorded = recordings(replay, out, loaded.id) if replay is not None else None
     questions = load_questions(hidden, loaded.topic)
     progress = RichProgress()
     graded = course.grade(
@@ -198,15 +231,17 @@ def grade(
         prepare(out),
         progress,
         device=device,
-        open_sandbox=lambda: _sandbox(progress, sandbox, allow_reduced),
+        open_sandbox=lambda: open_sandbox(progress, sandbox, reduced=allow_reduced),
         endpoint=_endpoint(endpoint) if endpoint else None,
+        recordings=recorded,
     )
     for result in graded.results:
         write_student(out, loaded, result)
     write_class(out, loaded)
-    _print_gradebook(graded.results, format)
+    print_gradebook(graded.results, format)
     if format is Format.TEXT:
-        typer.echo(f"{graded.collected} runs and readings; the rest was in the store.")
+        told = "" if replay is None else f", programs answered from {replay}"
+        typer.echo(f"{graded.collected} runs and readings{told}; the rest was in the store.")
         typer.echo(f"Class page: {out / 'class.html'}\nGradebook:  {out / 'gradebook.csv'}")
     broken = [r.student for r in graded.results if _has_error(r)]
     if broken:
@@ -280,37 +315,13 @@ def demo(
     from grader.demo import run_demo
 
     made = run_demo(out, RichProgress())
-    _print_gradebook(made.results, Format.TEXT)
+    print_gradebook(made.results, Format.TEXT)
     typer.echo(
         f"Rank correlation of known quality and Part 3 points: {made.spearman:.2f} "
         f"(Spearman, {made.compared} students)"
     )
     typer.echo(f"Class page:      {made.class_page}\nA student's page: {made.student_page}")
     typer.echo(f"Grade it again:   {made.grade_command}")
-
-
-def _print_gradebook(results: Sequence[Result], format: Format) -> None:
-    from grader.report.result_json import to_json
-    from grader.report.terminal import gradebook_table
-
-    if format is Format.JSON:
-        typer.echo(json.dumps([to_json(result) for result in results], indent=2))
-    elif format is Format.GITHUB:
-        for result in results:
-            _print_findings(result, format)
-    else:
-        console().print(gradebook_table(results))
-
-
-def _sandbox(progress: RichProgress, name: str | None, reduced: bool) -> Sandbox:
-    """The sandbox that programs run in; the first time here, hostile programs try its walls."""
-    from grader.sandbox.trusted import trusted_sandbox
-
-    def begin(total: int) -> Callable[[Row], None]:
-        progress.start("Trying the sandbox's walls, this once", total)
-        return lambda row: progress.step(row.name)
-
-    return trusted_sandbox(name, reduced=reduced, begin=begin)
 
 
 def _endpoint(url: str) -> Endpoint:
@@ -323,20 +334,6 @@ def _endpoint(url: str) -> Endpoint:
     if not key:
         raise UsageError("--endpoint needs its key in the environment: FINEGRADE_ENDPOINT_KEY.")
     return Endpoint(url, key)
-
-
-def _print_findings(result: Result, format: Format) -> None:
-    from grader.report.github import annotations
-    from grader.report.result_json import to_json
-    from grader.report.terminal import findings_table
-
-    if format is Format.JSON:
-        typer.echo(json.dumps(to_json(result), indent=2))
-    elif format is Format.GITHUB:
-        for line in annotations(result.findings):
-            typer.echo(line)
-    else:
-        console().print(findings_table(result.findings))
 
 
 def _has_error(result: Result) -> bool:

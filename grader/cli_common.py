@@ -1,14 +1,24 @@
-"""What all commands of the command line share: formats, the console, progress."""
+"""What commands share: formats, the console, progress, results, the sandbox."""
 
 from __future__ import annotations
 
+import json
+import sys
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
     from rich.console import Console
+
+    from grader.model import Result
+    from grader.sandbox.escapes.arena import Row
+    from grader.sandbox.launch import Sandbox
 
 
 class Format(StrEnum):
@@ -29,6 +39,7 @@ class WorkFormat(StrEnum):
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the results.")]
 
 
+_PROGRESS_FROM_BYTES: Final = 4 * 1024 * 1024  # less is read before anyone looks for a bar
 _STAGE_CHARACTERS: Final = 60  # beside a bar
 _LINE_CHARACTERS: Final = 5_000  # of an error: a path of 4,096 and what is wrong with it
 
@@ -114,3 +125,57 @@ class RichProgress:
         """Take the bar away, wherever it stands: the terminal's cursor comes back."""
         if self._console.is_terminal:
             self._bar.stop()
+
+
+def print_gradebook(results: Sequence[Result], format: Format) -> None:
+    """Print a class's results: a line a student, or all of them as a machine reads them."""
+    from grader.report.result_json import to_json
+    from grader.report.terminal import gradebook_table
+
+    if format is Format.JSON:
+        typer.echo(json.dumps([to_json(result) for result in results], indent=2))
+    elif format is Format.GITHUB:
+        for result in results:
+            print_findings(result, format)
+    else:
+        console().print(gradebook_table(results))
+
+
+def print_findings(result: Result, format: Format) -> None:
+    """Print one student's findings."""
+    from grader.report.github import annotations
+    from grader.report.result_json import to_json
+    from grader.report.terminal import findings_table
+
+    if format is Format.JSON:
+        typer.echo(json.dumps(to_json(result), indent=2))
+    elif format is Format.GITHUB:
+        for line in annotations(result.findings):
+            typer.echo(line)
+    else:
+        console().print(findings_table(result.findings))
+
+
+def open_sandbox(progress: RichProgress, name: str | None, *, reduced: bool) -> Sandbox:
+    """The sandbox that programs run in; the first time here, hostile programs try its walls."""
+    from grader.sandbox.trusted import trusted_sandbox
+
+    def begin(total: int) -> Callable[[Row], None]:
+        progress.start("Trying the sandbox's walls, this once", total)
+        return lambda row: progress.step(row.name)
+
+    return trusted_sandbox(name, reduced=reduced, begin=begin)
+
+
+@contextmanager
+def file_progress(files: Sequence[Path]) -> Iterator[RichProgress | None]:
+    """A bar for work on files where someone watches, and only for what takes long enough."""
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    if not sys.stderr.isatty() or size < _PROGRESS_FROM_BYTES:
+        yield None
+        return
+    bar = RichProgress(percent=True)
+    try:
+        yield bar
+    finally:
+        bar.stop()

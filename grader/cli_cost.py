@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from grader.cli_common import WorkFormat, console
+from grader.cli_common import WorkFormat, console, file_progress
 from grader.errors import UsageError
 
 if TYPE_CHECKING:
@@ -113,26 +113,28 @@ def cost(
     if plot is not None:
         _check_plot(plot)
     tuned = model or DEFAULT_MODEL
-    found = study(
-        file,
-        tuned,
-        base_model or tuned,
-        load_prices(prices),
-        Assumptions(
-            shots=shots,
-            prompt_tokens=prompt_tokens,
-            tuned_prompt_tokens=tuned_prompt_tokens,
-            answer_tokens=answer_tokens,
-            context_tokens=context_tokens,
-            corpus_tokens=corpus_tokens,
-            store_per_month=store,
-            cache_hits=cache_hits,
-            other_fixed=other,
-            queries_per_day=queries_per_day,
-        ),
-        (today or datetime.now(UTC)).date(),
-        _epochs(epochs),
-    )
+    with file_progress([file]) as progress:
+        found = study(
+            file,
+            tuned,
+            base_model or tuned,
+            load_prices(prices),
+            Assumptions(
+                shots=shots,
+                prompt_tokens=prompt_tokens,
+                tuned_prompt_tokens=tuned_prompt_tokens,
+                answer_tokens=answer_tokens,
+                context_tokens=context_tokens,
+                corpus_tokens=corpus_tokens,
+                store_per_month=store,
+                cache_hits=cache_hits,
+                other_fixed=other,
+                queries_per_day=queries_per_day,
+            ),
+            (today or datetime.now(UTC)).date(),
+            _epochs(epochs),
+            progress,
+        )
     _print(found, format)
     if plot is not None:
         _draw(found, plot, quiet=format is WorkFormat.JSON)

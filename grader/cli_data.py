@@ -7,15 +7,14 @@ takes to start.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from grader.cli_common import Format, FormatOption, RichProgress, WorkFormat, console
+from grader.cli_common import Format, FormatOption, WorkFormat, console, file_progress
 from grader.errors import UsageError
 from grader.training_data.kinds import Kind
 
@@ -25,10 +24,7 @@ if TYPE_CHECKING:
     from grader.model import Finding
     from grader.report.dataset_text import Line
     from grader.training_data.check import FileReport
-    from grader.training_data.examples import Example
 
-_PROGRESS_FROM_BYTES: Final = 4 * 1024 * 1024  # less is checked before anyone looks for a bar
-_EXAMPLES_A_STEP: Final = 500  # of a bar: drawing it for each example takes longer than reading
 _ALL_KEPT: Final = 100_000  # faults of each code with --all: more than anyone reads, some 100 MB
 
 data_app = typer.Typer(
@@ -109,7 +105,7 @@ def check(
     if against is not None:
         _refuse_empty(against)
     known = load_prices(prices)
-    with _progress(files) as progress:
+    with file_progress(files) as progress:
         reports = [
             check_file(
                 path,
@@ -213,6 +209,7 @@ def stats(
     from grader.training_data.check import DEFAULT_MODEL, check_file
     from grader.training_data.examples import read_examples
     from grader.training_data.tokens import TOKEN_EXACT_EXAMPLES, counter
+    from grader.training_data.watching import watched
 
     if not file.is_file():
         raise UsageError(f"{file}: there is no such file.")
@@ -220,10 +217,10 @@ def stats(
     if out.is_dir() or no_page:
         raise UsageError(f"--out {out}: give the name of a new page, such as train.html.")
     today, model = _today(model), model or DEFAULT_MODEL
-    with _progress([file]) as progress:
+    with file_progress([file]) as progress:
         report = check_file(file, model=model, today=today, progress=progress)
         every = -(-report.examples // TOKEN_EXACT_EXAMPLES) or 1
-        examples = _watched(read_examples(file), report.examples, progress)
+        examples = watched(read_examples(file), progress, "Measuring examples", report.examples)
         numbers = gather(examples, counter(model), every)
     write_atomic(out, dataset_html(report, numbers))
     _print_lines([*head_lines(report), summary_line([report])])
@@ -256,31 +253,6 @@ def _shares(text: str) -> tuple[float, ...]:
         return tuple(float(share) for share in text.split(","))
     except ValueError as error:
         raise UsageError(f"--shares {text}: give numbers such as 0.8,0.1,0.1.") from error
-
-
-@contextmanager
-def _progress(files: Sequence[Path]) -> Iterator[RichProgress | None]:
-    """A bar where someone watches, and only for what takes long enough to be watched."""
-    size = sum(path.stat().st_size for path in files if path.is_file())
-    if not sys.stderr.isatty() or size < _PROGRESS_FROM_BYTES:
-        yield None
-        return
-    bar = RichProgress(percent=True)
-    try:
-        yield bar
-    finally:
-        bar.stop()
-
-
-def _watched(
-    examples: Iterator[Example], total: int, progress: RichProgress | None
-) -> Iterator[Example]:
-    if progress is not None:
-        progress.start("Measuring examples", total)
-    for number, example in enumerate(examples, 1):
-        if progress is not None and number % _EXAMPLES_A_STEP == 0:
-            progress.advance(_EXAMPLES_A_STEP)
-        yield example
 
 
 def _print_reports(reports: Sequence[FileReport], format: Format, all: bool) -> None:

@@ -19,6 +19,7 @@ from grader.checks import all as _all_checks  # noqa: F401  (registers every che
 from grader.checks.registry import Classmate, Context, all_checks, in_order, run_check
 from grader.collect.collector import Collected, Progress, collect
 from grader.collect.predictions import AdapterRef, versions
+from grader.collect.recordings import Recordings
 from grader.collect.store import Store, open_store
 from grader.collect.wanted import Wanted, read_here, readers
 from grader.constants import BOOTSTRAP_SEED, ENGINE_VERSION
@@ -98,17 +99,22 @@ def grade(
     device: str = "cpu",
     open_sandbox: Callable[[], Sandbox] | None = None,
     endpoint: Endpoint | None = None,
+    recordings: Recordings | None = None,
 ) -> Graded:
     """Grade every submission found under `paths`. Without questions, nothing is run.
 
     `open_sandbox` (by default one whose walls were tried) is asked when a program is to be run;
     where it raises NoSandbox, what needs such a run stays unknown. An `endpoint` answers hidden
-    questions to programs in the simulator's place.
+    questions to programs in the simulator's place. With `recordings` programs are answered as they
+    were in that earlier grading, by no model; what else it collected and is still true is reused.
 
-    Raises UsageError for a wrong path and GraderFault when the store itself cannot be used.
+    Raises UsageError for a wrong path or damaged recordings, and GraderFault when the store itself
+    cannot be used.
     """
     with tempfile.TemporaryDirectory(prefix="finegrade-") as work, open_store(store_path) as store:
         pupils, refused = _take_in_all(find_submissions(paths), Path(work), assignment, progress)
+        if recordings is not None:
+            _remember(recordings, store)
         for pupil in pupils:
             _check_files(pupil, assignment)
             _register(pupil, assignment, store)
@@ -127,15 +133,20 @@ def grade(
                 open_sandbox,
                 store_path.parent / TRAININGS_NAME,
                 endpoint,
+                recordings,
             )
             wants = [
                 want
                 for pupil in pupils
                 for want in wanted.of(pupil.submission, pupil.adapter, partial(_passed, pupil))
             ]
-            collected = collect(wants, store, wanted.producers(), progress)
+            producers = wanted.producers()
+            if recordings is None:
+                collected = collect(wants, store, producers, progress)
+            else:
+                collected = collect(wants, store, producers, progress, recordings.evidence)
         classmates = [Classmate(*row) for row in store.registered()]
-        about = _provenance(assignment, questions, device)
+        about = _provenance(assignment, questions, device, replayed=recordings is not None)
         results = [_result(p, assignment, collected, classmates, about) for p in pupils]
         results += [_not_taken_in(found, first, assignment, about) for found, first in refused]
     return Graded(tuple(sorted(results, key=lambda r: r.student)), collected.ran)
@@ -192,6 +203,14 @@ def _register(pupil: _Pupil, assignment: Assignment, store: Store) -> None:
         store.unregister(pupil.student)
     else:
         store.register(pupil.student, pupil.submission.submitted_at, effect)
+
+
+def _remember(recordings: Recordings, store: Store) -> None:
+    """Note the adapters of the earlier class that this one does not know: copies have originals."""
+    known = {student for student, _, _ in store.registered()}
+    for student, submitted_at, sketch_ in recordings.registered:
+        if student not in known:
+            store.register(student, submitted_at, sketch_)
 
 
 def _passed(pupil: _Pupil, codes: Sequence[str]) -> bool:
@@ -279,7 +298,7 @@ def _status_without_work(first: Finding) -> Status:
 
 
 def _provenance(
-    assignment: Assignment, questions: QuestionSet | None, device: str
+    assignment: Assignment, questions: QuestionSet | None, device: str, *, replayed: bool
 ) -> Mapping[str, Any]:
     folder = base_folder(assignment.base)
     return {
@@ -289,6 +308,7 @@ def _provenance(
         "questions_digest": questions.digest if questions is not None else None,
         "engine": ENGINE_VERSION,
         "device": device,
+        "replayed": replayed,
         "versions": dict(versions("torch", "transformers")),
         "bootstrap_seed": BOOTSTRAP_SEED,
     }

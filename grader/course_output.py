@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from grader.collect.predictions import KIND as PREDICTIONS
+from grader.collect.recordings import Recordings
 from grader.collect.store import Store, open_store
 from grader.collect.texts import KIND as TEXT
 from grader.errors import UsageError
@@ -55,6 +56,28 @@ def prepare(out: Path) -> Path:
     except OSError as error:
         raise UsageError(f"{out} cannot be made ({error.strerror}).") from error
     return out / STORE_NAME
+
+
+def recordings(earlier: Path, out: Path, assignment_id: str) -> Recordings:
+    """What the grading whose OUT was `earlier` recorded of programs.
+
+    Raises UsageError when it holds no results of this assignment, when its store is missing or
+    damaged, and when it is OUT itself: the recording stays as it is.
+    """
+    if earlier.resolve() == out.resolve():
+        raise UsageError(
+            f"--replay and --out both name {out}. Choose a new --out: what was recorded, and the "
+            "results of then, stay as they are."
+        )
+    id = assignment_of(earlier)
+    if id != assignment_id:
+        raise UsageError(f"--replay {earlier} holds results of {id}, and not of {assignment_id}.")
+    keys = {
+        (result.student, evidence_id): key
+        for result in read_results(earlier, assignment_id)
+        for evidence_id, key in result.provenance["evidence"].items()
+    }
+    return Recordings(earlier / STORE_NAME, keys)
 
 
 def write_student(out: Path, assignment: Assignment, result: Result) -> None:

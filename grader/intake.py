@@ -341,7 +341,7 @@ def locate(submission: Submission, deliverable: Deliverable) -> str | None:
             raise FileRefused(
                 "LAY002",
                 f"{deliverable.title}: {len(matches)} places could be {wanted!r}: {listed}.",
-                f"Keep one, best as {wanted!r} at the top of the submission.",
+                f"Keep one copy, best as {wanted!r} at the top of the submission.",
             )
         if matches:
             return matches[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -252,3 +253,56 @@ def test_an_endpoint_without_its_key_or_address_is_refused(
     hidden = out.parent / "hidden"
     arguments = ("grade", folder, "--hidden", hidden, "--out", out, "--endpoint", url)
     assert says in finegrade(*arguments, expect=2).stderr
+
+
+def test_a_replay_gives_the_same_marks_and_reuses_the_answers_of_adapters(
+    graded: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, out = graded
+    before = {p: p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
+    hidden, again = out.parent / "hidden", tmp_path / "again"
+    done = finegrade("grade", folder, "--hidden", hidden, "--out", again, "--replay", out)
+    assert f"0 runs, programs answered from {out}" in done.stdout
+    assert (again / "gradebook.csv").read_bytes() == (out / "gradebook.csv").read_bytes()
+    kept = {p: p.read_bytes() for p in before if p.exists()}
+    assert kept == before, "what was recorded stays as it is"
+
+
+def test_copies_have_originals_where_one_student_is_replayed_alone(
+    graded: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, out = graded
+    hidden = out.parent / "hidden"
+    finegrade("grade", folder / "copy", "--hidden", hidden, "--out", tmp_path, "--replay", out)
+    alone, then = (
+        json.loads((place / "students" / "copy" / "result.json").read_text())["criteria"]
+        for place in (tmp_path, out)
+    )
+    assert alone == then
+
+
+@pytest.mark.parametrize(
+    ("replay", "more", "says"),
+    [
+        ("{out}", ("--out", "{out}"), "both name"),
+        ("{out}", ("--out", "{tmp}/o", "--endpoint", "https://a/v1"), "leave --endpoint away"),
+        ("{tmp}/none", ("--out", "{tmp}/o"), "holds no results"),
+        ("{tmp}/no-store", ("--out", "{tmp}/o"), "evidence.sqlite cannot be replayed"),
+        ("{tmp}/damaged", ("--out", "{tmp}/o"), "evidence.sqlite cannot be replayed"),
+    ],
+)
+def test_what_cannot_be_replayed_at_all_is_wrong_usage(
+    graded: tuple[Path, Path], tmp_path: Path, replay: str, more: tuple[str, ...], says: str
+) -> None:
+    folder, out = graded
+    for name in ("no-store", "damaged"):
+        shutil.copytree(out / "students", tmp_path / name / "students")
+    (tmp_path / "damaged" / "evidence.sqlite").write_text("no database, but long enough " * 40)
+    places = {"{out}": str(out), "{tmp}": str(tmp_path)}
+    arguments = [replay, *more]
+    for name, place in places.items():
+        arguments = [argument.replace(name, place) for argument in arguments]
+    hidden = out.parent / "hidden"
+    done = finegrade("grade", folder, "--hidden", hidden, "--replay", *arguments, expect=2)
+    assert says in done.stderr
+    assert not (tmp_path / "o").exists()

@@ -58,7 +58,8 @@ def cost_numbers_are_readable(context: Context) -> Verdict:
     except ClaimsError as error:
         return failed(
             f"{path} cannot be used: {error.message}",
-            "Compare it with the example and the table of fields in the assignment's README.",
+            "Compare cost_analysis.json with the example and the table of fields in the "
+            "assignment's README.",
             path=path,
             line=error.line,
             pointer=error.pointer,
@@ -297,7 +298,7 @@ def end_of_the_model_is_considered(context: Context) -> Verdict:
         text = f"{_day(claims.retires)} stated, {_day(price.retires)} in the table."
         if claims.valid_from != price.valid_from:
             return needs_review(f"The model's end: {text} The tables are of different dates.")
-        hint = "Copy the day that `finegrade cost` prints for your model."
+        hint = "Copy the day of your model's end from what `finegrade cost` prints."
         return failed(f"The model's end: {text}", hint, path=path, pointer="/retirement/date")
     horizon = Horizon(claims.date, claims.queries_per_day, price.retires, price.closes)
     measures = {"queries_left": horizon.queries_left} if price.retires else {}

@@ -93,7 +93,7 @@ def off(
     """Does not hold, whatever the agreement, which a rubric may still weigh."""
     return failed(
         text,
-        f"Work it out again; `finegrade explain {code}` says how.",
+        f"Work this number of the cost analysis out again; `finegrade explain {code}` says how.",
         path=found_file(context),
         pointer=place,
         measures={**measures, "agreement": close},

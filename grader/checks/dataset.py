@@ -10,7 +10,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from grader.checks.registry import Check, Context, Verdict, add, failed, passed, skipped
+from grader.checks.registry import (
+    Check,
+    Context,
+    Verdict,
+    add,
+    failed,
+    not_looked_at,
+    passed,
+    skipped,
+)
+from grader.errors import FileRefused
 from grader.intake import locate
 from grader.model import DataSpec, Severity, Visibility
 from grader.training_data.check import FileReport, check_file
@@ -46,7 +56,10 @@ def _register(rule: Rule) -> None:
 def _verdict(rule: Rule, context: Context) -> Verdict:
     spec = context.assignment.data
     deliverable = None if spec is None else context.assignment.deliverable(spec.deliverable)
-    path = None if deliverable is None else locate(context.submission, deliverable)
+    try:
+        path = None if deliverable is None else locate(context.submission, deliverable)
+    except FileRefused as refused:
+        return not_looked_at(refused)
     if spec is None or path is None:
         return skipped("No training data is handed in.")
     file = context.submission.file(path)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from grader.checks.registry import Context, Verdict, check, failed, passed
+from grader.checks.registry import Context, Verdict, check, failed, not_looked_at, passed
 from grader.constants import HIDDEN_MIN_QUESTIONS
 from grader.errors import FileRefused
 from grader.intake import locate
@@ -96,7 +96,7 @@ def enough_questions_of(context: Context) -> Verdict:
         return passed(f"{said}.", measures=measures)
     if left_out:
         said += f"; {counted(left_out, 'line')} repeat a question or have no answer"
-    hint = f"At least {HIDDEN_MIN_QUESTIONS} different questions are needed, each with its answer."
+    hint = f"Write at least {HIDDEN_MIN_QUESTIONS} different test questions, each with its answer."
     return failed(f"{said}.", hint, measures=measures)
 
 
@@ -111,7 +111,10 @@ def keeps_test_and_training_apart(context: Context) -> Verdict:
     `finegrade data check openai_train.jsonl --against openai_test.jsonl` lists them.
     """
     tests = _examples(context, TEST_SET)
-    found = list(overlap(tests, _examples(context, DATA)))
+    try:
+        found = list(overlap(tests, _examples(context, DATA)))
+    except FileRefused as refused:
+        return not_looked_at(refused)
     share = 1 - len(found) / len(tests)
     measures = {"overlapping": len(found), "share": round(share, 3)}
     if not found:
@@ -119,7 +122,7 @@ def keeps_test_and_training_apart(context: Context) -> Verdict:
     return failed(
         f"{counted(len(found), 'test question')} of {len(tests)} also in the training data; "
         f"the first: {found[0].message}.",
-        "Write other questions on the same domain.",
+        "Write test questions on the same domain that are not in the training data.",
         path=locate(context.submission, context.assignment.deliverable(TEST_SET)),
         line=found[0].line,
         measures=measures,
@@ -136,7 +139,11 @@ def asks_about_its_domain(context: Context) -> Verdict:
     Fix: Ask for the same kinds of things as the training data does, about other subjects. Half of
     the questions have to share a word with the training data; common words do not count.
     """
-    known = set[str]().union(*(_words(f"{e.prompt} {e.answer}") for e in _examples(context, DATA)))
+    try:
+        trained = _examples(context, DATA)
+    except FileRefused as refused:
+        return not_looked_at(refused)
+    known = set[str]().union(*(_words(f"{e.prompt} {e.answer}") for e in trained))
     tests = _examples(context, TEST_SET)
     apart = [e for e in tests if not known & _words(f"{e.prompt} {e.answer}")]
     share = 1 - len(apart) / len(tests)
@@ -146,7 +153,7 @@ def asks_about_its_domain(context: Context) -> Verdict:
     return failed(
         f"Only {share:.0%} of the test questions share a word with the training data; "
         f"{quoted(apart[0].prompt)} does not.",
-        "Ask about what the training data is about.",
+        "Let the test questions ask about what the training data is about.",
         path=locate(context.submission, context.assignment.deliverable(TEST_SET)),
         line=apart[0].line,
         measures=measures,

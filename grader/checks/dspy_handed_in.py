@@ -73,7 +73,7 @@ def added_pairs_are_new(ctx: Context) -> Verdict:
             bad.append(f"pair {number} asks for a fact of the passages")
         seen.add(question)
     return _verdict_on_pairs(
-        _pairs(ctx), bad, "are new", "Choose a topic that the data does not cover."
+        _pairs(ctx), bad, "are new", "Write added pairs on a topic that the data does not cover."
     )
 
 
@@ -99,7 +99,10 @@ def added_pairs_are_valid(ctx: Context) -> Verdict:
     faults = [_fault(pair) for pair in _pairs(ctx)]
     bad = [f"pair {number} {why}" for number, why in enumerate(faults, 1) if why]
     return _verdict_on_pairs(
-        _pairs(ctx), bad, "can be scored", "Write a question and its shortest correct answer."
+        _pairs(ctx),
+        bad,
+        "can be scored",
+        "Give each added pair a question and its shortest correct answer.",
     )
 
 
@@ -165,7 +168,7 @@ def saved_program_is_plain_json(ctx: Context) -> Verdict:
     """
     paths = [file.path for file in ctx.submission.files]
     pickles = [path for path in paths if path.lower().endswith(_PICKLES)]
-    hint = "Save the state as JSON, under a name that ends in .json."
+    hint = "Save the program's state as JSON, under a name that ends in .json."
     if pickles:
         text = f"{counted(len(pickles), 'pickle')} among the files; the first is {pickles[0]}."
         return failed(text, hint, path=pickles[0])
@@ -183,7 +186,7 @@ def saved_program_is_plain_json(ctx: Context) -> Verdict:
         return failed(f"{path} is not the state of a program.", hint, path=path)
     secrets = sorted(_keys(value) & _SECRET_STATE)
     if secrets:
-        return failed(f"{path} holds {', '.join(secrets)}.", "Remove it.", path=path)
+        return failed(f"{path} holds {', '.join(secrets)}.", f"Remove that from {path}.", path=path)
     return passed("The saved program is plain JSON.")
 
 

@@ -117,7 +117,7 @@ def scores_lie_between_0_and_1(ctx: Context) -> Verdict:
     said = f"{len(cases) - len(out)} of {counted(len(cases), 'answer')} got a number from 0 to 1"
     if not out:
         return passed(f"{said}.", measures=measures)
-    hint = "Return a float from 0 to 1 whatever the answer is."
+    hint = "Let the metric return a float from 0 to 1 whatever the answer is."
     note = f"{out[0]['error'] or ''} {quoted(out[0]['given'])}".strip()
     return failed(f"{said}; {_told(out[0])}.", hint, measures=measures, note=note)
 
@@ -138,7 +138,7 @@ def scores_are_repeatable(ctx: Context) -> Verdict:
     if not other:
         return passed(f"{counted(len(cases), 'answer')} scored alike twice.", measures=measures)
     text = f"{len(other)} of {counted(len(cases), 'answer')} did not get the same score twice."
-    return failed(text, "Make the score depend on its arguments alone.", measures=measures)
+    return failed(text, "Make the metric's score depend on its arguments alone.", measures=measures)
 
 
 @check("DSP022", evidence=(METRIC,), measures=("share", "n"))
@@ -155,7 +155,8 @@ def right_answers_are_above_wrong_ones(ctx: Context) -> Verdict:
         pairs,
         lambda pair: _above(_score(pair[0]), _score(pair[1])),
         "The exact answer scores more than a wrong one",
-        "Compare whole words and numbers with the expected answer, and mind what is denied.",
+        "Let the metric compare whole words and numbers with the expected answer, and mind what is "
+        "denied.",
     )
 
 
@@ -174,7 +175,7 @@ def paraphrases_are_above_keywords(ctx: Context) -> Verdict:
         pairs,
         lambda pair: _above(_score(pair[0]), _score(pair[1])),
         "A right answer in other words scores more than a list of keywords",
-        "Count extra words against an answer, but not those of a plain sentence.",
+        "Let the metric count extra words against an answer, but not those of a plain sentence.",
     )
 
 
@@ -192,7 +193,7 @@ def nothing_said_scores_nothing(ctx: Context) -> Verdict:
         pairs,
         lambda pair: _score(pair[0]) <= METRIC_BOTTOM and _above(_score(pair[1]), _score(pair[0])),
         f"Saying nothing scores at most {METRIC_BOTTOM}, and less than the exact answer",
-        "Return 0 when there is no answer, or when the answer says that there is none.",
+        "Let the metric return 0 for no answer, and for one that says that there is none.",
     )
 
 
@@ -209,7 +210,7 @@ def case_and_punctuation_are_ignored(ctx: Context) -> Verdict:
         pairs,
         lambda pair: abs(_score(pair[0]) - _score(pair[1])) <= METRIC_SAME,
         "Another spelling scores as the exact answer does",
-        "Normalise both texts in the same way.",
+        "Let the metric normalise the answer and the expected answer in the same way.",
     )
 
 
@@ -227,7 +228,7 @@ def games_are_not_rewarded(ctx: Context) -> Verdict:
         pairs,
         lambda pair: _above(_score(pair[1]), _score(pair[0])),
         "Copies and shuffled words score less than the exact answer",
-        "Compare counts of words, not sets, and look at their order.",
+        "Let the metric compare counts of words, not sets, and look at their order.",
     )
 
 
@@ -258,7 +259,7 @@ def agrees_with_people(ctx: Context) -> Verdict:
     )
     if mine >= AGREEMENT_AT_LEAST and mine > theirs:
         return passed(found, measures=measures)
-    hint = "Start with the answers that word matching gets wrong: sentences, lists, negations."
+    hint = "Mend the metric first where word matching is wrong: sentences, lists, negations."
     return failed(found, hint, measures=measures)
 
 

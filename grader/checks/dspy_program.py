@@ -61,7 +61,8 @@ def answers_every_question(ctx: Context) -> Verdict:
     return failed(
         f"It answered {answered} of {counted(len(rows), 'question')}; {times} times it ended in "
         f"{_kind_of_error(usual)}.",
-        "Run it as the kit's README says, then import it from another file and ask it a question.",
+        "Run dspy_enhanced.py as the kit's README says, then import it from another file and ask "
+        "its program a question.",
         measures=measures,
         note=quoted(usual, 300),
     )
@@ -205,7 +206,11 @@ def addition_is_in_the_prompts(ctx: Context) -> Verdict:
     )
     if measures["share"] >= ADDITION_SHARE_AT_LEAST:
         return passed(found, measures=measures)
-    return failed(found, "Add at least one of them to what the model reads.", measures=measures)
+    return failed(
+        found,
+        "Add passages, demonstrations or reasoning fields to what the model reads.",
+        measures=measures,
+    )
 
 
 @check(

@@ -79,19 +79,20 @@ def _advice(after: Evidence, score: float) -> str:
     )
     if right_form > 0.5:
         return (
-            "The answers have the right form and the wrong content. Check that each answer in "
-            "your training data belongs to its question, and that you did not train too long on "
-            "too few examples."
+            "The adapter's answers have the right form and the wrong content. Check that each "
+            "answer in your training data belongs to its question, and that you did not train "
+            "too long on too few examples."
         )
     if longer:
         return (
-            "The answers are much longer than the expected ones: the adapter has learned little, "
+            "The adapter's answers are much longer than the expected ones: it has learned little, "
             "or another answer format. Raise the learning rate or the number of steps, and train "
             "on answers as short as those of the public data, in the base's chat template."
         )
     return (
-        "The answers have neither the right form nor the right content. A learning rate that is "
-        "too high destroys the base, one that is too low changes nothing: try a few values."
+        "The adapter's answers have neither the right form nor the right content. A learning "
+        "rate that is too high destroys the base, one that is too low changes nothing: try a few "
+        "values."
     )
 
 
@@ -179,7 +180,10 @@ def claims_agree(ctx: Context) -> Verdict:
     Fix: Report exact match, as shares from 0 to 1, in metrics.json under "before" and "after",
     each {"exact_match": …}, measured on the public test set after loading the saved adapter.
     """
-    fix = 'Write {"before": {"exact_match": 0.0}, "after": {"exact_match": 0.9}} with your numbers.'
+    fix = (
+        'Write your numbers into metrics.json, as {"before": {"exact_match": 0.0}, '
+        '"after": {"exact_match": 0.9}}.'
+    )
     try:
         path = locate(ctx.submission, ctx.assignment.deliverable("metrics"))
     except FileRefused as error:
@@ -209,6 +213,9 @@ def claims_agree(ctx: Context) -> Verdict:
     if off:
         text = f"Exact match {'; '.join(off)}; more apart than chance allows."
         return failed(
-            text, "Evaluate the saved adapter again and report that.", path=path, measures=measures
+            text,
+            "Evaluate the saved adapter again and report that in metrics.json.",
+            path=path,
+            measures=measures,
         )
     return passed("The reported exact match agrees with the measured one.", measures=measures)

@@ -35,7 +35,12 @@ def inference_loads_only_what_it_needs(context: Context) -> Verdict:
         if _is_for_training(name):
             shown = name.split(".")[0] if name.split(".")[0] in _FOR_TRAINING else name
             text = f"{shown} is imported, which only training needs."
-            return not_found(script, text, "Remove the import; answering needs none of it.", line)
+            return not_found(
+                script,
+                text,
+                f"Remove {shown} from the inference script: answering needs none of it.",
+                line,
+            )
     trained = trainings(program)
     if trained:
         line = program.calls[trained[0]].line
@@ -57,7 +62,8 @@ def inference_loads_only_what_it_needs(context: Context) -> Verdict:
         return not_found(
             script,
             f"When it is run, {script.path} {' and '.join(missing)}.",
-            "Load the base, put the adapter on it with PeftModel.from_pretrained, and generate.",
+            "In the inference script load the base, put the adapter on it with "
+            "PeftModel.from_pretrained, and generate.",
         )
     return passed("The inference script loads the base and the adapter, and nothing else.")
 

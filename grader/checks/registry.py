@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from inspect import cleandoc
 from typing import Final
 
+from grader.errors import CodedError
 from grader.model import (
     Assignment,
     Evidence,
@@ -84,6 +85,12 @@ def failed(
 def skipped(message: str, hint: str = "") -> Verdict:
     """There is nothing to look at, and the assignment allows that."""
     return Verdict(Outcome.SKIP, message, hint)
+
+
+def not_looked_at(refused: CodedError) -> Verdict:
+    """A file was refused by a rule whose own check fails, and says what to do."""
+    text = f"Not looked at, because {refused.code} did not hold. {refused.message}"
+    return skipped(text, refused.hint)
 
 
 def needs_review(

@@ -23,7 +23,7 @@ _TRIES_OF_A_DEAD_KEY: Final = 3
 _TRACE: Final = "Traceback (most recent call last)"
 _QUOTED_WORDS: Final = 6  # of the service's message that have to be shown in a row
 
-_NO_JOB: Final = "It has to upload its data and create a job before anything can go wrong with it."
+_NO_JOB: Final = "Let the workflow upload its data and create a job: nothing can go wrong before."
 
 
 @check("API011", evidence=("openai_rate_limited",), measures=("refused", "share"))
@@ -38,7 +38,7 @@ def heeds_rate_limits(context: Context) -> Verdict:
     """
     run = transcript(context.evidence["openai_rate_limited"])
     refused = [call for call in run.calls if call.status == 429]
-    hint = "Wait as long as retry-after says, ask again, and go on to the end."
+    hint = "After a 429 wait as long as retry-after says, ask again, and go on to the end."
     if not refused:
         return never_met(run, "came to a rate limit", _NO_JOB, {"refused": 0})
     hasty = [c for c in refused if _again_after(run, c) < _SOON * (c.retry_after or 0.0)]
@@ -62,7 +62,7 @@ def survives_server_errors(context: Context) -> Verdict:
     """
     run = transcript(context.evidence["openai_flaky"])
     refused = [call for call in run.calls if call.status >= 500]
-    hint = "Ask again after a short wait, a few times at most, and go on to the end."
+    hint = "After a server error ask again, after a short wait and a few times at most, and go on."
     if not refused:
         return never_met(run, "met a server error", _NO_JOB, {"refused": 0})
     hasty = [c for c in refused if _again_after(run, c) < _SHORTEST_WAIT_SECONDS]
@@ -88,7 +88,7 @@ def reports_a_failed_job(context: Context) -> Verdict:
     return _failed_job(
         run,
         Claim(len(run.jobs) <= 2, "no job after job: two at most"),
-        'if job.status == "failed": sys.exit(job.error.message)',
+        'End with the job\'s own reason: if job.status == "failed": sys.exit(job.error.message)',
     )
 
 
@@ -123,7 +123,7 @@ def falls_back_to_a_simulation(context: Context) -> Verdict:
         f"The creation of a job was refused (403) {counted(len(refused), 'time')}; the program "
         f"{'wrote a simulation' if simulated else f'left {what}'} and {ending(run)}."
     )
-    hint = "Catch openai.PermissionDeniedError around the creation, say so, and simulate."
+    hint = "Catch openai.PermissionDeniedError around the job's creation, say so, and simulate."
     return verdict(seen, claims, hint, {"creates": creates})
 
 
@@ -156,7 +156,7 @@ def pays_once_when_an_answer_is_lost(context: Context) -> Verdict:
         f"The answer to the creation of a job got lost, and was waited for {waited:.0f} s. "
         f"{counted(len(jobs), 'job')} created in all; the program {ending(run)}."
     )
-    hint = "OpenAI(timeout=30, max_retries=0), then jobs.list() before creating anything again."
+    hint = "Use OpenAI(timeout=30, max_retries=0), and look into jobs.list() before creating again."
     return verdict(seen, claims, hint, measures)
 
 
@@ -175,7 +175,7 @@ def reports_a_bad_file(context: Context) -> Verdict:
     return _failed_job(
         run,
         Claim(once, "the bad file is uploaded and tried once"),
-        "Print job.error.message and stop: only a person can mend the file.",
+        "Print job.error.message and stop: only a person can mend the training file.",
     )
 
 
@@ -191,7 +191,7 @@ def explains_an_expired_key(context: Context) -> Verdict:
     run = transcript(context.evidence["openai_expired_key"])
     refused = [call for call in run.calls if call.status == 401]
     measures = {"requests": len(run.calls)}
-    hint = "Catch openai.AuthenticationError, say it in a sentence, and end with sys.exit(1)."
+    hint = "Catch openai.AuthenticationError, say so in a sentence, and end with sys.exit(1)."
     if not refused:
         return never_met(run, "used its key", hint, measures)
     told = _names(run, refused[0].error.get("message"), "invalid_api_key", "401", "key")

@@ -45,7 +45,7 @@ def no_secret_is_in_the_source(context: Context) -> Verdict:
                     where = cell or (f"Line {line}" if is_file else "The text")
                     return failed(
                         f"{where} of {shown(path)!r} holds what looks like {kind}.",
-                        "Revoke it now, then read it from an environment variable instead.",
+                        "Revoke this key now, and read the new one from an environment variable.",
                         path=path,
                         line=line if is_file and not cell else None,
                     )

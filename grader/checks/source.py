@@ -120,7 +120,7 @@ def the_code_is_documented(context: Context) -> Verdict:
     except (SourceFault, FileRefused) as fault:
         return failed(
             f"A script cannot be read: {fault}",
-            "Mend it so that Python can read it, then see here.",
+            "Mend the script so that Python can read it; then its documentation is looked at.",
         )
     if not scripts:
         return not_handed_in(context, LORA_SCRIPT)
@@ -138,7 +138,8 @@ def the_code_is_documented(context: Context) -> Verdict:
         return failed(
             f"{docstring_share:.0%} of modules and public functions have a docstring; at least "
             f"{DOCSTRING_SHARE_AT_LEAST:.0%} should. Without one: {without}.",
-            "Begin each with a sentence in triple quotes that says what it does.",
+            "Begin each module and public function with a sentence in triple quotes that says "
+            "what it does.",
             measures=measures,
         )
     if comment_share < COMMENT_SHARE_AT_LEAST:
@@ -245,7 +246,7 @@ def it_goes_beyond_the_example(context: Context) -> Verdict:
         return passed(text, measures=measures)
     if len(new) >= NEW_STATEMENTS_REVIEW_FROM:
         return replace(needs_review(f"{text} A person looks at what they add."), measures=measures)
-    verdict = not_found(script, text, "Add what the example lacks.")
+    verdict = not_found(script, text, "Add to the training script what the kit's example lacks.")
     return failed(verdict.message, verdict.hint, path=script.path, measures=measures)
 
 

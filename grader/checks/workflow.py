@@ -61,7 +61,7 @@ def workflow_runs_to_its_end(context: Context) -> Verdict:
         Claim(saw_end(run, job, "succeeded"), "it sees the job succeed"),
         Claim(run.verdict == "ok", "it ends by itself with exit code 0"),
     ]
-    hint = "Run it against `finegrade simulate` and read its error messages."
+    hint = "Run the workflow against `finegrade simulate` and read its error messages."
     return verdict(f"With nothing going wrong, it {ending(run)}.", claims, hint)
 
 
@@ -78,7 +78,7 @@ def training_file_is_uploaded(context: Context) -> Verdict:
     run = transcript(context.evidence[_OK])
     uploads, job = run.uploads, followed_job(run)
     measures = {"uploads": len(uploads)}
-    hint = 'Upload with purpose="fine-tune", and pass on the id that the service gives back.'
+    hint = 'Upload the file with purpose="fine-tune", and give the job the id that comes back.'
     if not uploads:
         return never_met(run, "uploaded a file that the service took", hint, measures)
     used = [u for u in uploads if job is not None and u.id == job.file]
@@ -128,7 +128,7 @@ def polls_at_a_sane_pace(context: Context) -> Verdict:
     """
     run = transcript(context.evidence[_OK])
     job = followed_job(run)
-    hint = "Wait some seconds before the first look, and longer before each next one."
+    hint = "Wait some seconds before the first look at the job, and longer before each next one."
     if job is None:
         return never_met(run, "created a job", _NO_JOB, {"polls": 0})
     looks = run.state_calls(job)
@@ -179,7 +179,9 @@ def stops_when_the_job_has_ended(context: Context) -> Verdict:
         Claim(run.ended_itself, "the program comes to its own end"),
     ]
     seen = f"After the job's end it was looked at {after} times more; the program {ending(run)}."
-    hint = 'while job.status not in ("succeeded", "failed", "cancelled"): …'
+    hint = (
+        'End the loop with the job: while job.status not in ("succeeded", "failed", "cancelled"): …'
+    )
     return verdict(seen, claims, hint, {"looks_after": after})
 
 
@@ -214,7 +216,7 @@ def returned_model_is_used(context: Context) -> Verdict:
     run = transcript(context.evidence[_OK])
     answers = sum(chat.tuned for chat in run.chats)
     unknown = sum(call.status == 404 for call in run.model_calls)
-    hint = "Read the name from job.fine_tuned_model when the job has succeeded."
+    hint = "Read the tuned model's name from job.fine_tuned_model when the job has succeeded."
     if not answers and not unknown:
         return never_met(run, "asked a tuned model", hint, {"tuned_answers": 0})
     claims = [
@@ -277,7 +279,7 @@ def reported_results_are_true(context: Context) -> Verdict:
     try:
         claimed = results_of(run)
     except ResultsError as error:
-        return failed(f"{RESULTS}: {error}", hint, measures={"share": 0.0})
+        return failed(f"{RESULTS}: {error}.", hint, measures={"share": 0.0})
     return _held_against(claimed, run, questions, hint)
 
 

@@ -45,7 +45,8 @@ def answers_want(
 ) -> Want:
     """The answers of `module`, a path in the submission; None for the kit's own program.
 
-    `endpoint` is the address of the instructor's service, None for the simulator. The kit's program
+    `endpoint` is the address of the instructor's service, or what else answers in the simulator's
+    place; None for the simulator. The kit's program
     has one run for a whole class: nothing of a submission is in its key.
     """
     asked = {q.id: q.messages[-1][1] for q in questions.questions[: spec.questions]}

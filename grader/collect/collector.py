@@ -59,14 +59,29 @@ class Collected:
 
 
 def collect(
-    wants: Sequence[Want], store: Store, producers: Mapping[str, Producer], progress: Progress
+    wants: Sequence[Want],
+    store: Store,
+    producers: Mapping[str, Producer],
+    progress: Progress,
+    earlier: Callable[[str], Evidence | None] = lambda key: None,
 ) -> Collected:
-    """Fetch or produce all that is wanted; `producers` by kind."""
+    """Fetch or produce all that is wanted; `producers` by kind.
+
+    `earlier` may know the evidence of a key from elsewhere; it is kept in this store, too.
+    """
     collected = Collected()
     failed: dict[str, str] = {}
     for kind, producer in producers.items():
         mine = {want.key: want for want in wants if want.kind == kind}
-        new = {key: want for key, want in mine.items() if store.get(key) is None}
+        new = {}
+        for key, want in mine.items():
+            if store.get(key) is not None:
+                continue
+            known = earlier(key)
+            if known is not None:
+                store.put(known)
+            else:
+                new[key] = want
         if new:
             troubles = producer.produce(new, store.put, progress)
             collected.ran += len(new) - len(troubles)

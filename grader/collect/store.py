@@ -67,12 +67,28 @@ class Store:
         rows = self._connection.execute("SELECT * FROM register ORDER BY student")
         return [(student, at, tuple(json.loads(sketch))) for student, at, sketch in rows]
 
+    def damage(self) -> str | None:
+        """What is wrong with the file, None where nothing is. Raises sqlite3.Error for no store."""
+        self._connection.execute("SELECT key, kind, payload, cost FROM evidence LIMIT 1")
+        (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        return None if found == "ok" else str(found)
+
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         try:
             with self._connection:
                 self._connection.execute(statement, values)
         except sqlite3.Error as error:
             raise GraderFault(f"the evidence store cannot be written: {error}") from error
+
+
+@contextmanager
+def read_store(path: Path) -> Iterator[Store]:
+    """Open a store to read from only, and change nothing of it. Raises sqlite3.Error."""
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
+    try:
+        yield Store(connection)
+    finally:
+        connection.close()
 
 
 @contextmanager

@@ -7,13 +7,15 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from grader.collect.collector import Progress, Want, reason
 from grader.collect.predictions import versions
+from grader.collect.recordings import INSTEAD, Recording
 from grader.constants import TRANSCRIPT_SEED, TRANSCRIPT_VERSION
 from grader.errors import GraderFault
 from grader.model import BaseModel, Evidence, EvidenceSpec, Submission
@@ -24,8 +26,12 @@ from grader.sandbox.launch import Ended, Launch, Limits, Sandbox
 from grader.sandbox.notebooks import Notebook, in_cells
 from grader.sandbox.perturb import Perturbed
 from grader.sandbox.record import Record
+from grader.sandbox.replay import Replay
 from grader.sandbox.simulated import Simulator
 from grader.sandbox.submitted_notebook import program_source
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 KIND: Final = "transcript"
 _AT_ONCE: Final = 2  # runs for each processor: half of their time they wait for the service
@@ -37,7 +43,8 @@ class Run:
     """A program to run once, and what its model service does.
 
     `perturb`: what models answer says something else (see `grader.sandbox.perturb`). `notebook` is
-    the one that a program of ours was made of, by the name of that program.
+    the one that a program of ours was made of, by the name of that program. With a `recording` the
+    service answers from it, perturbed if the recorded run was.
     """
 
     launch: Launch
@@ -45,6 +52,7 @@ class Run:
     gateway: GatewayLimits = field(default_factory=GatewayLimits)
     perturb: bool = False
     notebook: tuple[str, Notebook] | None = None
+    recording: Recording | None = None
 
     def told(self, text: str) -> str:
         """What the program or an error of it says, with places told in the notebook's cells."""
@@ -119,7 +127,8 @@ def run_want(
 class Transcripts:
     """The producer: several runs at once."""
 
-    def __init__(self, sandbox: Sandbox, services: Simulator | Endpoint) -> None:
+    def __init__(self, sandbox: Sandbox, services: Simulator | Endpoint | None) -> None:
+        """`services` may be None where every run has its recording."""
         self._sandbox, self._services = sandbox, services
         self._stop = threading.Event()
 
@@ -130,7 +139,7 @@ class Transcripts:
         progress.start("Running programs", len(new))
         failed: dict[str, str] = {}
         with (
-            self._services,
+            self._services or nullcontext(),
             Gateway() as gateway,
             ThreadPoolExecutor(_AT_ONCE * (os.cpu_count() or 1)) as pool,
         ):
@@ -150,15 +159,16 @@ class Transcripts:
     def _run(self, gateway: Gateway, want: Want) -> Evidence:
         run: Run = want.work
         record = Record()
-        # Waiting times of the service pass as fast as the program's own sleeps.
-        scale = 1 / run.launch.clock_rate
-        with self._services.service(run.scenarios, time_scale=scale) as app:
+        with self._model_service(run) as app:
             ended = self._sandbox.run(
                 run.launch,
-                lambda listener: gateway.serve(
-                    Perturbed(app) if run.perturb else app, record, run.gateway, listener
-                ),
+                lambda listener: gateway.serve(app, record, run.gateway, listener),
                 self._stop,
+            )
+        if isinstance(app, Replay) and app.unknown:
+            raise GraderFault(
+                f"{app.unknown} of its requests are not as recorded: it has gone another way. "
+                f"{INSTEAD}"
             )
         faults = [e.notes["fault"] for e in record.exchanges if "fault" in e.notes]
         if faults:  # ours: what the program did after it tells nothing about the program
@@ -166,6 +176,18 @@ class Transcripts:
         payload = _payload(run, ended, record)
         cost = {"wall_seconds": ended.wall_seconds, "cpu_seconds": ended.cpu_seconds}
         return Evidence(want.kind, want.key, payload, cost)
+
+    @contextmanager
+    def _model_service(self, run: Run) -> Iterator[ASGIApp]:
+        """What answers to this run."""
+        if run.recording is not None:
+            yield Replay(run.recording.exchanges())
+            return
+        assert self._services is not None  # only recorded runs do without
+        # Waiting times of the service pass as fast as the program's own sleeps.
+        scale = 1 / run.launch.clock_rate
+        with self._services.service(run.scenarios, time_scale=scale) as app:
+            yield Perturbed(app) if run.perturb else app
 
 
 def _keep(

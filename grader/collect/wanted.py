@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +25,7 @@ from grader.sandbox.launch import Sandbox
 from grader.sandbox.submitted_notebook import program_source
 
 if TYPE_CHECKING:
+    from grader.collect.recordings import Recordings
     from grader.predict.engine import Engine
     from grader.sandbox.forward import Endpoint
 
@@ -49,12 +52,14 @@ class Wanted:
         open_sandbox: Callable[[], Sandbox] | None,
         trainings: Path,
         endpoint: Endpoint | None = None,
+        recordings: Recordings | None = None,
     ) -> None:
         """`trainings` is a folder for what jobs of programs train.
 
-        With an `endpoint` it answers hidden questions in the simulator's place.
+        With an `endpoint` it answers hidden questions in the simulator's place; with `recordings`
+        these answer all programs, and there is neither.
         """
-        self._endpoint = endpoint
+        self._endpoint, self._recordings = endpoint, recordings
         self._assignment, self._questions, self._device = assignment, questions, device
         self._open_sandbox, self._trainings = open_sandbox or _trusted, trainings
         self._why = ""
@@ -85,7 +90,7 @@ class Wanted:
         if self._sandbox is None:
             found |= dict.fromkeys(_RUN_PROGRAMS, _Nobody(self._why))
         else:
-            found |= _run_programs(self._assignment, self._sandbox, self._trainings, self._endpoint)
+            found |= self._run_programs(self._sandbox)
         return {**found, TEXT: Texts(self._sandbox or Absent(self._why))}
 
     def of(
@@ -117,8 +122,8 @@ class Wanted:
                     continue
                 from grader.collect.transcripts import transcript_want
 
-                yield transcript_want(
-                    submission, spec, script, self._assignment.base, self._sandbox
+                yield self._answered(
+                    transcript_want(submission, spec, script, self._assignment.base, self._sandbox)
                 )
             elif spec.kind in (ANSWERS, METRIC_SCORES):
                 yield from self._asked(submission, spec)
@@ -142,17 +147,56 @@ class Wanted:
         from grader.collect.metric_scores import scores_want
 
         if spec.kind == ANSWERS:
-            yield answers_want(
+            # A recording may be of a model that is not on this machine.
+            answering = "a recording" if self._recordings else None
+            if self._endpoint is not None:
+                answering = self._endpoint.url
+            want = answers_want(
                 submission,
                 spec,
                 module,
                 self._assignment,
                 self._questions,
                 self._sandbox,
-                self._endpoint.url if self._endpoint else None,
+                answering,
             )
         else:
-            yield scores_want(submission, spec, module, self._assignment, self._sandbox)
+            want = scores_want(submission, spec, module, self._assignment, self._sandbox)
+        yield self._answered(want)
+
+    def _answered(self, want: Want) -> Want:
+        """The same run; with recordings, one that its recording answers and decides about."""
+        if self._recordings is None:
+            return want
+        from grader.collect.module_use import Use
+
+        recording = self._recordings.of(want.student, want.id)
+        work = want.work
+        if isinstance(work, Use):
+            work = replace(work, run=replace(work.run, recording=recording))
+        else:
+            work = replace(work, recording=recording)
+        key = hashlib.sha256(f"{want.key} {recording.digest}".encode()).hexdigest()
+        return replace(want, key=key, work=work)
+
+    def _run_programs(self, sandbox: Sandbox) -> Mapping[str, Producer]:
+        """The producers of all kinds that run programs; each has its own hold on the simulator."""
+        from grader.collect.answers import Answers
+        from grader.collect.metric_scores import MetricScores
+        from grader.collect.transcripts import Transcripts
+        from grader.constants import TRANSCRIPT_SEED
+        from grader.sandbox.simulated import Simulator
+
+        def simulator() -> Simulator | None:
+            if self._recordings is not None:
+                return None
+            return Simulator(self._assignment.base, self._trainings, seed=TRANSCRIPT_SEED)
+
+        return {
+            TRANSCRIPT: Transcripts(sandbox, simulator()),
+            ANSWERS: Answers(Transcripts(sandbox, self._endpoint or simulator())),
+            METRIC_SCORES: MetricScores(Transcripts(sandbox, simulator())),
+        }
 
 
 def read_here(submission: Submission, assignment: Assignment, passed: Passed) -> Iterator[Want]:
@@ -173,26 +217,6 @@ def _trusted() -> Sandbox:
     from grader.sandbox.trusted import trusted_sandbox
 
     return trusted_sandbox()
-
-
-def _run_programs(
-    assignment: Assignment, sandbox: Sandbox, trainings: Path, endpoint: Endpoint | None
-) -> Mapping[str, Producer]:
-    """The producers of all kinds that run programs; each has its own hold on the simulator."""
-    from grader.collect.answers import Answers
-    from grader.collect.metric_scores import MetricScores
-    from grader.collect.transcripts import Transcripts
-    from grader.constants import TRANSCRIPT_SEED
-    from grader.sandbox.simulated import Simulator
-
-    def simulator() -> Simulator:
-        return Simulator(assignment.base, trainings, seed=TRANSCRIPT_SEED)
-
-    return {
-        TRANSCRIPT: Transcripts(sandbox, simulator()),
-        ANSWERS: Answers(Transcripts(sandbox, endpoint or simulator())),
-        METRIC_SCORES: MetricScores(Transcripts(sandbox, simulator())),
-    }
 
 
 def _place(submission: Submission, assignment: Assignment, deliverable: str) -> str | None:

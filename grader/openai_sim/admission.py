@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from grader.openai_sim.findings import refused_by_job
 from grader.openai_sim.hyperparameters import resolved
+from grader.openai_sim.settling import CANCELLED
 from grader.openai_sim.store import JobRow, Store, now
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Admission:
         for job in (*self._doomed("running"), *self._doomed("pausing")):
             waiting = True
             if job.wanted == "cancel":
-                self._end(job, "cancelled", "Fine-tuning job cancelled")
+                self._end(job, "cancelled", CANCELLED)
             elif job.wanted == "pause":
                 event = "The job was paused"
                 self._store.update_job(job.id, if_status="pausing", event=event, status="paused")

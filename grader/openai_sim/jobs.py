@@ -22,6 +22,7 @@ from grader.openai_sim.listing import NamedPage, Page
 from grader.openai_sim.naming import ORGANIZATION, snapshot
 from grader.openai_sim.parameters import json_object
 from grader.openai_sim.scenarios import Faults
+from grader.openai_sim.settling import CANCELLED
 from grader.openai_sim.store import (
     DONE,
     CheckpointRow,
@@ -200,7 +201,7 @@ def cancel_job(request: Request, job_id: str) -> Job:
     at_once = store.update_job(
         job_id,
         if_status=waiting,
-        event="Fine-tuning job cancelled",
+        event=CANCELLED,
         status="cancelled",
         wanted="cancel",
         finished_at=now(),

@@ -5,7 +5,6 @@ The process of a job needs them too, so nothing of the web service is imported h
 
 from __future__ import annotations
 
-import hashlib
 import re
 from copy import copy
 from dataclasses import replace
@@ -13,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from grader.constants import COURSE_MODEL
+from grader.file_digest import sha256_of
 from grader.openai_sim.adapter_cache import AdapterCache
 from grader.openai_sim.serving import Served, Server
 from grader.resources import resource
@@ -36,8 +36,7 @@ def course_snapshot() -> str:
 
     It names the same bytes on every machine, and other ones never.
     """
-    with resource("starter", COURSE_MODEL, "model.safetensors").open("rb") as weights:
-        digest = hashlib.file_digest(weights, "sha256").hexdigest()
+    digest = sha256_of(resource("starter", COURSE_MODEL, "model.safetensors"))
     return f"{COURSE_MODEL}-{digest[:_CHARACTERS]}"
 
 

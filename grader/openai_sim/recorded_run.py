@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from grader.file_digest import sha256_of
 from grader.predict.training_step import TrainingStep
 from grader.training_data.encodings import base_of
 
@@ -63,8 +64,8 @@ def recorded_at(trainings: Path, store: Store, job: JobRow, base: Path) -> Path 
         return None
     depends_on = {
         "format": _FORMAT,
-        "files": [_sha256(store.file_path(file)) for file in files],
-        "base": _sha256(base / "model.safetensors") if base.is_dir() else str(base),
+        "files": [sha256_of(store.file_path(file)) for file in files],
+        "base": sha256_of(base / "model.safetensors") if base.is_dir() else str(base),
         "model": job.model,  # its tokens are what is billed
         "method": job.method,
         "numbers": job.resolved,
@@ -153,8 +154,3 @@ class Recorded:
     def save_adapter(self, folder: Path) -> None:
         """The adapter as it was after the same step."""
         shutil.copytree(self._place / str(self.done), folder)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -83,16 +83,16 @@ class Runner:
 
         Those that the client meanwhile wanted cancelled or paused are so now.
         """
+        for status in ("running", "pausing"):
+            for job in self._store.list_jobs(status=status):
+                if job.wanted == "cancel":
+                    cancel(self._store, job.id)
         for job in self._store.list_jobs(status="pausing"):
             self._store.update_job(
                 job.id, if_status="pausing", event="The job was paused", status="paused", pid=None
             )
-        under_way = self._store.list_jobs(status="running", newest_first=False)
-        running = [job for job in under_way if not job.fate]  # a scenario's are never trained
-        for job in running:
-            if job.wanted == "cancel":
-                cancel(self._store, job.id)
-        return [job for job in running if job.wanted != "cancel"]
+        running = self._store.list_jobs(status="running", newest_first=False)
+        return [job for job in running if not job.fate]  # a scenario's are never trained
 
     def _train(self, job: JobRow) -> None:
         """One process for one job, until it ends or this service does."""
@@ -129,7 +129,9 @@ class Runner:
         job = self._store.get_job(job_id)
         if job is None or self._stopping.is_set() or code == BUSY:
             return
-        if job.status in ("running", "pausing") or (code != 0 and job.status == "queued"):
+        if job.wanted == "cancel":  # it came to its end before it could heed that
+            cancel(self._store, job_id)
+        elif job.status in ("running", "pausing") or (code != 0 and job.status == "queued"):
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             crashed(self._store, job_id, f"the process ended with {how}")
 

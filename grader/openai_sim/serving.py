@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from grader.constants import COURSE_MODEL
+from grader.file_digest import sha256_of
 from grader.model import BaseModel
 from grader.openai_sim.adapter_cache import AdapterCache
 from grader.resources import resource
@@ -148,7 +149,7 @@ def open_bases(
     """
     from grader.predict.base_model import load_base, load_folder
 
-    chosen = base or BaseModel(COURSE_MODEL, _sha256(_weights(COURSE_MODEL)))
+    chosen = base or BaseModel(COURSE_MODEL, sha256_of(_weights(COURSE_MODEL)))
     bases = {chosen.name: load_base(chosen, device)}
     if reader and chosen.name == COURSE_MODEL:
         bases[READER] = load_folder(resource("starter", READER), device)
@@ -160,8 +161,3 @@ def open_bases(
 
 def _weights(name: str) -> Path:
     return resource("starter", name) / "model.safetensors"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

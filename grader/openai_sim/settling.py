@@ -15,6 +15,9 @@ BUSY: Final = 75  # exit code of a process whose job has one already (EX_TEMPFAI
 UNDER_WAY: Final = ("validating_files", "queued", "running", "pausing", "paused")
 """States that a job may still leave."""
 
+CANCELLED: Final = "Fine-tuning job cancelled"
+"""The event of a job that is cancelled, whoever carries it out."""
+
 
 def adapter_folder(model: str) -> str:
     """The name of a model's folder in `home/adapters`."""
@@ -73,7 +76,7 @@ def cancel(store: Store, job_id: str) -> bool:
     return store.update_job(
         job_id,
         if_status=UNDER_WAY,
-        event="The job was cancelled",
+        event=CANCELLED,
         status="cancelled",
         finished_at=now(),
         pid=None,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from grader.constants import COURSE_MODEL
 from grader.errors import GraderFault, UsageError
+from grader.file_digest import sha256_of
 from grader.model import BaseModel
 from grader.resources import resource
 
@@ -52,7 +53,7 @@ def base_folder(base: BaseModel) -> Path:
     """
     if base.name == COURSE_MODEL:
         folder = resource("starter", COURSE_MODEL)
-        if _sha256(folder / "model.safetensors") != base.revision:
+        if _digest_of(folder / "model.safetensors") != base.revision:
             raise GraderFault(
                 f"{folder} does not hold the weights that the assignment pins. Install finegrade "
                 "again, or pin the sha256 of your own weights as the base's revision."
@@ -80,6 +81,8 @@ def needs_models(error: ImportError) -> UsageError:
     )
 
 
+_digest_of = cache(sha256_of)
+
 _ANSWERING = (
     "config",
     "generation_config",
@@ -94,19 +97,13 @@ _ANSWERING = (
 
 
 @cache
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:  # in pieces: a hub model's weights are gigabytes
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@cache
 def base_digest(folder: Path) -> str:
     """sha256 over the names and contents of the files that decide what the base answers."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.name.startswith(_ANSWERING):  # not its card, nor what was measured of it
             digest.update(path.name.encode() + b"\0")
-            digest.update(bytes.fromhex(_sha256(path)))
+            digest.update(bytes.fromhex(_digest_of(path)))
     return digest.hexdigest()
 
 

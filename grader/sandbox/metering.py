@@ -97,16 +97,16 @@ class Meter:
     def _write(self, scope: Scope, body: bytes, reply: _Reply, at: float, refused: str) -> None:
         headers = Headers(scope=scope)
         retries = headers.get("x-stainless-retry-count", "")
-        method, path = scope["method"][:_MAX_TEXT], scope["path"][:_MAX_TEXT]
-        query = scope.get("query_string", b"").decode("latin-1")[:_MAX_TEXT]
+        method, path = scope["method"], scope["path"]
+        query = scope.get("query_string", b"").decode("latin-1")
         kind = headers.get("content-type", "").encode("latin-1")
         self._record.exchanges.append(
             Exchange(
                 at=round(at, 4),
                 seconds=round(self._record.now() - at, 4),
-                method=method,
-                path=path,
-                query=query,
+                method=method[:_MAX_TEXT],
+                path=path[:_MAX_TEXT],
+                query=query[:_MAX_TEXT],
                 digest=request_digest(method, path, query, kind, body),
                 status=reply.status if reply.done else CLIENT_LEFT,
                 retry_count=int(retries) if retries.isdecimal() and len(retries) < 4 else None,

@@ -23,7 +23,10 @@ CLIENT_LEFT: Final = 499
 """The status of an exchange whose client went before it was answered."""
 
 _BOUNDARY: Final = re.compile(rb'boundary="?([^";,\s]{1,70})')
-_REPLY_HEADERS: Final = frozenset({b"content-type", b"retry-after", b"x-should-retry"})
+_WIRE_HEADERS: Final = frozenset(
+    {b"connection", b"content-length", b"date", b"server", b"transfer-encoding"}
+)
+"""How one answer went over the wire: whoever gives it again says so anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,5 +108,5 @@ def kept_headers(raw: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
     return tuple(
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in raw
-        if name.lower() in _REPLY_HEADERS
+        if name.lower() not in _WIRE_HEADERS
     )

@@ -3,20 +3,21 @@
 A request is known by its digest; equal requests get their recorded answers in order. One that
 polls more often than it did gets the last of them again, since nothing depends on the count but
 the clock. What was never asked before is refused and counted: the run has gone another way, and
-needs the model.
+needs the model. What a limit of the recorded run refused was never asked of the service.
 """
 
 from __future__ import annotations
 
 import base64
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
 from grader.openai_sim import errors
 from grader.openai_sim.errors import ApiError
+from grader.openai_sim.journal import NOTES
 from grader.sandbox.record import CLIENT_LEFT, Exchange, request_digest
 
 if TYPE_CHECKING:
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
 class Replay:
     """An ASGI application that answers as it was recorded. `unknown` counts what was not."""
 
-    def __init__(self, exchanges: Sequence[Exchange]) -> None:
+    def __init__(self, exchanges: Iterable[Exchange]) -> None:
         self._known: dict[str, list[Exchange]] = defaultdict(list)
         self._given: dict[str, int] = defaultdict(int)
         self.unknown = 0
         for exchange in exchanges:
-            self._known[exchange.digest].append(exchange)
+            if not exchange.refused:
+                self._known[exchange.digest].append(exchange)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()
@@ -49,11 +51,20 @@ class Replay:
             bytes(body),
         )
         exchange = self._next(digest, scope["method"])
-        if exchange is not None and exchange.status == CLIENT_LEFT:
-            while (await receive())["type"] != "http.disconnect":
-                pass  # its client waited in vain then, too
+        if exchange is None:
+            # Another try would not be recorded either.
+            error = ApiError(
+                503, "This request was not recorded.", headers={"x-should-retry": "false"}
+            )
+            await errors.response(error)(scope, receive, send)
             return
-        await _answer(exchange)(scope, receive, send)
+        scope[NOTES] = dict(exchange.notes)
+        reply = base64.b64decode(exchange.reply or "")
+        if exchange.status == CLIENT_LEFT:
+            await _leave(exchange, reply, receive, send)
+        else:
+            answer = Response(reply, exchange.status, dict(exchange.reply_headers))
+            await answer(scope, receive, send)
 
     def _next(self, digest: str, method: str) -> Exchange | None:
         known = self._known.get(digest, [])
@@ -67,7 +78,14 @@ class Replay:
         return known[turn]
 
 
-def _answer(exchange: Exchange | None) -> Response:
-    if exchange is None or exchange.reply is None:
-        return errors.response(ApiError(503, "This request was not recorded."))
-    return Response(base64.b64decode(exchange.reply), exchange.status, dict(exchange.reply_headers))
+async def _leave(exchange: Exchange, reply: bytes, receive: Receive, send: Send) -> None:
+    """What came before the client left, such as a stream's first words; then it is awaited again.
+
+    Only what is answered well comes in pieces, so the status that was not kept is 200.
+    """
+    if exchange.reply_headers:
+        headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in exchange.reply_headers]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": reply, "more_body": True})
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from grader.constants import DATA_KEPT_FAULTS, DATA_MAX_FAULTS, DATA_MIN_EXAMPLES
 from grader.model import Finding, Location, Outcome, Severity
@@ -28,19 +28,10 @@ from grader.training_data.reader import blocks, open_data
 from grader.training_data.rules import RULES
 from grader.training_data.sniffing import decoded_head, told_kind
 from grader.training_data.tokens import TokenCounts, count_tokens
+from grader.training_data.watching import Progress, differences
 
 DEFAULT_MODEL: Final = "gpt-4.1-mini-2025-04-14"
 """Whose tokens and prices are shown when none is named: the cheapest that is still trained."""
-
-
-class Progress(Protocol):
-    """Draws how far long work is."""
-
-    def start(self, stage: str, total: int) -> None:
-        """Begin a stage of `total` units: bytes of the file, or examples."""
-
-    def advance(self, units: int) -> None:
-        """Note that so many more are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +118,13 @@ def check_file(
         lines.examples,
         model,
         training_context(model, table),
-        _differences(advance),
+        differences(advance),
     )
     gone = None if today is None else retirement_fault(model, table, today)
     for fault in (*outliers, *([gone] if gone else [])):
         faults.add(fault)
     cost = training_cost(tokens, lines.examples, model, table)
     return _report(path, lines, faults, as_errors, notes, tokens, cost)
-
-
-def _differences(advance: Callable[[int], None]) -> Callable[[int], None]:
-    """Takes how many are done in all, and passes on how many that is since the last call."""
-    done = 0
-
-    def step(place: int) -> None:
-        nonlocal done
-        advance(place - done)
-        done = place
-
-    return step
 
 
 def _check_against(

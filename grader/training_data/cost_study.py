@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -10,9 +10,10 @@ from pathlib import Path
 from grader.errors import UsageError
 from grader.training_data.break_even import BreakEven, Horizon, Usage, Way, break_even
 from grader.training_data.costs import Cost, Price, Prices, automatic_epochs, training_cost
-from grader.training_data.examples import read_examples
+from grader.training_data.examples import Example, read_examples
 from grader.training_data.query_tokens import QueryTokens, measure_queries
 from grader.training_data.tokens import TokenCounts, count_tokens
+from grader.training_data.watching import Progress, differences, watched
 from grader.training_data.ways import TUNED, Assumptions, Ways, four_ways, priced
 
 
@@ -58,6 +59,7 @@ def study(
     assumed: Assumptions,
     today: date,
     epochs: int | None = None,
+    progress: Progress | None = None,
 ) -> CostStudy:
     """Reads the file, counts it for `model`, and compares. `epochs` None: the service's choice.
 
@@ -65,11 +67,14 @@ def study(
     no price or cannot be trained by the token.
     """
     tuned_price, base_price = priced(model, prices), priced(base_model, prices)
-    examples = sum(1 for _ in read_examples(path))
+    examples = sum(1 for _ in _read(path, progress))
     if not examples:
         raise UsageError(f"{path}: no usable example in it. `finegrade data check` says why.")
-    tokens, _ = count_tokens(read_examples(path), examples, model)
-    query, _ = measure_queries(path, examples, model)
+    if progress is not None:
+        progress.start(f"Counting tokens of {path.name}", examples)
+    step = differences(progress.advance) if progress is not None else None
+    tokens, _ = count_tokens(read_examples(path), examples, model, step=step)
+    query, _ = measure_queries(path, examples, model, progress=progress)
     training = training_cost(tokens, examples, model, prices, epochs)
     if training.usd is None:
         raise UsageError(f"{model} is not trained at a price per token. Name another --model.")
@@ -97,3 +102,10 @@ def study(
         cached_ways=cached.ways,
         cached_usages=cached.usages,
     )
+
+
+def _read(path: Path, progress: Progress | None) -> Iterator[Example]:
+    """The usable examples, while `progress` hears of their bytes."""
+    size = path.stat().st_size if path.is_file() else 0  # what is no file, reading it says
+    stage = f"Reading {path.name}"
+    return watched(read_examples(path), progress, stage, size, lambda one: len(one.raw))

@@ -10,6 +10,7 @@ from typing import Final
 
 from grader.training_data.encodings import TextCounter, text_counter
 from grader.training_data.examples import Example, Message, read_examples, text_of
+from grader.training_data.watching import Progress, watched
 
 QUERY_EXAMPLES: Final = 5_000  # a mean of so many is known to a hundredth; counted in a second
 _PER_MESSAGE: Final = 3  # as OpenAI's cookbook counts a request; the role's word comes on top
@@ -46,7 +47,11 @@ class QueryTokens:
 
 
 def measure_queries(
-    path: Path, n_examples: int, model: str, instructions: str | None = None
+    path: Path,
+    n_examples: int,
+    model: str,
+    instructions: str | None = None,
+    progress: Progress | None = None,
 ) -> tuple[QueryTokens, float]:
     """The mean query of a file of `n_examples` usable examples, and the tokens of `instructions`.
 
@@ -55,7 +60,9 @@ def measure_queries(
     Raises UsageError when the file cannot be opened or the tokenizer of the model is not here.
     """
     every = -(-n_examples // QUERY_EXAMPLES) or 1
-    sample = list(islice(read_examples(path), 0, None, every))
+    stage = f"Measuring queries of {path.name}"
+    passing = watched(read_examples(path), progress, stage, n_examples)
+    sample = list(islice(passing, 0, None, every))
     texts = {text for example in sample for text in _texts(example)}
     given = {"system", "user", "assistant", instructions or ""}
     counter = text_counter(model, texts | given)

@@ -56,15 +56,25 @@ def test_what_was_wanted_of_a_job_when_the_service_was_killed_still_holds(tmp_pa
     with simulate(home) as first, first.client() as client:
         file = _uploaded(client)
         half = _created(client, file, LONG)
-        waiting = _created(client, file, LONG)
+        waiting, queued, paused = (_created(client, file, LONG) for _ in range(3))
         wait_for(lambda: client.fine_tuning.jobs.retrieve(half).status == "running", _PATIENCE)
-        client.fine_tuning.jobs.pause(waiting)
+        for job in (waiting, queued, paused):
+            wait_for(
+                lambda job=job: client.fine_tuning.jobs.retrieve(job).status == "queued", _PATIENCE
+            )
+        for job in (waiting, paused):
+            client.fine_tuning.jobs.pause(job)
+        for job in (queued, paused):
+            client.fine_tuning.jobs.cancel(job)
         # The process loads its libraries for seconds yet before it heeds this: the next one must.
         client.fine_tuning.jobs.cancel(half)
         first.kill()
 
     with simulate(home) as second, second.client() as client:
-        assert _ended(client, half).status == "cancelled"
+        for job in (half, queued, paused):
+            ended = _ended(client, job)
+            assert (ended.status, ended.error) == ("cancelled", None)
+            assert _told(client, job).count("Fine-tuning job cancelled") == 1
         assert client.fine_tuning.jobs.retrieve(waiting).status == "paused"
         client.fine_tuning.jobs.resume(waiting)
         wait_for(lambda: _steps(client, waiting), _PATIENCE)
@@ -89,6 +99,11 @@ def _ended(client: openai.OpenAI, job_id: str) -> Any:
         return found if found.finished_at else None
 
     return wait_for(done, _PATIENCE)
+
+
+def _told(client: openai.OpenAI, job_id: str) -> list[str]:
+    """What the job's events say."""
+    return [event.message for event in client.fine_tuning.jobs.list_events(job_id)]
 
 
 def _steps(client: openai.OpenAI, job_id: str) -> list[int]:

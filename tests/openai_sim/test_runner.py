@@ -23,6 +23,7 @@ from sim_builder import (
 
 from grader.errors import UsageError
 from grader.openai_sim.runner import Runner
+from grader.openai_sim.settling import CANCELLED
 from grader.openai_sim.store import DONE, Store
 from grader.openai_sim.training import train
 
@@ -171,6 +172,42 @@ def test_a_paused_job_stays_paused_when_its_service_was_killed(store: Store) -> 
     runner.start()
     runner.stop()
     assert job_of(store, job_id).status == "paused"
+
+
+@pytest.mark.parametrize("status", ["running", "pausing"])
+@pytest.mark.parametrize("fate", ["", "job-fails"])
+def test_a_job_that_was_to_be_cancelled_when_its_service_was_killed_is(
+    store: Store, status: str, fate: str
+) -> None:
+    file = add_file(store, chat_lines(12))
+    job_id = add_job(store, file, status=status, wanted="cancel", fate=fate)
+    runner = Runner(store, BASE)
+    runner.start()
+    runner.stop()
+    job = job_of(store, job_id)
+    assert (job.status, job.error) == ("cancelled", None)
+    assert job.finished_at is not None
+    assert [event.message for event in store.list_events(job_id)].count(CANCELLED) == 1
+
+
+def test_a_cancelled_jobs_checkpoints_stay_whatever_was_killed_first(
+    store: Store, runner: Runner
+) -> None:
+    job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=LONG)
+    until(lambda: store.list_checkpoints(job_id), "an epoch is done", PATIENCE)
+    os.kill(pid_of(store, job_id), signal.SIGSTOP)  # it heeds nothing any more
+    store.update_job(job_id, wanted="cancel")
+    os.kill(pid_of(store, job_id), signal.SIGKILL)
+    until(lambda: ended(store, job_id), "the job is cancelled", PATIENCE)
+    job = job_of(store, job_id)
+    assert (job.status, job.error) == ("cancelled", None)
+    assert [event.message for event in store.list_events(job_id)].count(CANCELLED) == 1
+    for checkpoint in store.list_checkpoints(job_id):
+        model = store.get_model(checkpoint.model_name)
+        assert model is not None
+        assert model.adapter is not None
+        folder = store.adapters_folder / model.adapter
+        assert (folder / "adapter_model.safetensors").is_file()
 
 
 def test_a_scenarios_job_is_never_trained_not_even_after_a_kill(

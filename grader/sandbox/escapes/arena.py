@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from grader.sandbox.escapes.judge import Seen, faults
 from grader.sandbox.escapes.plants import Decoy, Plants, own_temporary_folder
 from grader.sandbox.escapes.remains import left_since, look, orphans_come_here
 from grader.sandbox.escapes.table import LIMITS, Program, Service
-from grader.sandbox.launch import Launch, Limits, Sandbox, Served, Verdict
+from grader.sandbox.launch import Launch, Limits, Sandbox, Served, Stopped, Verdict
 
 _CLOCK_RATE: Final = 30.0  # the clock's machinery is there to be attacked, too
 
@@ -65,6 +66,8 @@ class Arena:
     def __init__(
         self, sandbox: Sandbox, make_service: MakeService | None, decoy: Decoy, temporary: Path
     ) -> None:
+        self.stop = threading.Event()
+        """Set, it kills what runs: whoever runs something hears Stopped."""
         self._sandbox = sandbox
         self._make_service = make_service
         self._decoy = decoy
@@ -126,7 +129,9 @@ class Arena:
                 clock_rate=_CLOCK_RATE,
             )
             try:
-                ended = self._sandbox.run(launch, service.serve if service else None)
+                ended = self._sandbox.run(launch, service.serve if service else None, self.stop)
+            except Stopped:
+                raise
             except Exception as error:
                 what = f"the sandbox failed: {type(error).__name__}: {error}"
                 raise _BrokenError(what) from error
@@ -152,7 +157,7 @@ class Arena:
             launch = Launch(
                 plants.submission, "honest.py", arguments, limits=LIMITS, clock_rate=_CLOCK_RATE
             )
-            ended = self._sandbox.run(launch, service.serve if service else None)
+            ended = self._sandbox.run(launch, service.serve if service else None, self.stop)
         finally:
             plants.close()
         if ended.verdict is not Verdict.OK:

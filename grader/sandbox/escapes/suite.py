@@ -51,8 +51,10 @@ def run_suite(
     """Run hostile programs (by default all that apply) and say what became of each.
 
     `on_result` is called in this thread, as the results come. An honest program runs before,
-    between and after them. Raises GraderFault when already that fails by itself, or when the
-    sandbox does not come back from a run.
+    between and after them. When this thread is interrupted, what runs is killed.
+
+    Raises GraderFault when already the honest program fails by itself, or when the sandbox does
+    not come back from a run.
     """
     wanted = all_programs() if programs is None else programs
     with open_arena(sandbox, make_service) as arena:
@@ -83,10 +85,9 @@ def _run_all(
         tasks.put(partial(arena.run_hostile, program))
         count += 1
     done: queue.SimpleQueue[_Result | Exception] = queue.SimpleQueue()
-    stop = threading.Event()
     threads = [
         threading.Thread(
-            target=_work, args=(tasks, done, stop), name=f"escapes-{number}", daemon=True
+            target=_work, args=(tasks, done, arena.stop), name=f"escapes-{number}", daemon=True
         )
         for number in range(max(1, min(workers, count)))
     ]
@@ -107,8 +108,10 @@ def _run_all(
                 raise result
             else:
                 disturbed += result
+    except BaseException:
+        arena.stop.set()
+        raise
     finally:
-        stop.set()
         for thread in threads:
             thread.join(timeout=_LATE_SECONDS)
     return rows, disturbed

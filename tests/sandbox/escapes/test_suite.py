@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -13,10 +14,11 @@ import pytest
 from leaky_builder import BareSubprocess
 
 from grader.errors import GraderFault
+from grader.sandbox.choose import choose_sandbox
 from grader.sandbox.escapes import remains, suite
 from grader.sandbox.escapes.suite import Row, SuiteReport, run_suite
 from grader.sandbox.escapes.table import Program, all_programs, read_program
-from grader.sandbox.launch import Ended, Launch, Serve
+from grader.sandbox.launch import Ended, Launch, Sandbox, Serve, Stopped
 
 # These only read, connect or look, so that they may run without any wall around them.
 HARMLESS = (
@@ -211,3 +213,44 @@ def test_a_zombie_is_no_process() -> None:
     os.waitid(os.P_PID, done.pid, os.WEXITED | os.WNOWAIT)
     assert done.pid not in remains.look(Path(tempfile.gettempdir()), "no-such").processes
     done.wait()
+
+
+def test_an_interrupt_kills_what_runs() -> None:
+    """The slow program would take ten minutes; nothing of it is left."""
+
+    class Watched:
+        """A real sandbox that notes what was stopped."""
+
+        def __init__(self, real: Sandbox) -> None:
+            self.name, self.isolation = real.name, real.isolation
+            self.why_not, self.policy, self._real = real.why_not, real.policy, real
+            self.stopped: list[str] = []
+
+        def run(
+            self, launch: Launch, serve: Serve | None = None, stop: threading.Event | None = None
+        ) -> Ended:
+            try:
+                return self._real.run(launch, serve, stop)
+            except Stopped:
+                self.stopped.append(launch.script)
+                raise
+
+    def interrupt(row: Row) -> None:
+        raise KeyboardInterrupt
+
+    header = "# claim: waits\n# expect: timeout\n# limits: wall_seconds=600\n\n"
+    waits = read_program(
+        "waits_ten_minutes", f"{header}import threading\nthreading.Event().wait(600)\n".encode()
+    )
+    sandbox = Watched(choose_sandbox(reduced=True))
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(sandbox, programs=[waits, program("pass")], workers=2, on_result=interrupt)
+    assert sandbox.stopped == ["waits_ten_minutes.py"]
+    assert not any("waits_ten_minutes" in command for command in command_lines())
+
+
+def command_lines() -> Iterator[str]:
+    """Of every process that can be seen."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            yield path.read_text(errors="replace")
