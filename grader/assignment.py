@@ -156,6 +156,7 @@ def _inconsistencies(a: Assignment) -> list[str]:
             ("script", e.script),
             ("document", e.document),
             ("module", e.module),
+            ("questions_from", e.questions_from),
         )
         if named is not None and named not in deliverables
     ]

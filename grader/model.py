@@ -164,6 +164,9 @@ class EvidenceSpec:
 
     Of a `text`, `document` names the deliverable that is read.
 
+    `predictions` and `answers` are to the hidden questions, or to those of the deliverable
+    `questions_from` (see grader/benchmark.py).
+
     Nothing is collected for a submission on which one of the checks in `needs` did not pass.
     """
 
@@ -183,6 +186,7 @@ class EvidenceSpec:
     perturb: bool = False
     questions: int | None = None
     document: str | None = None
+    questions_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
