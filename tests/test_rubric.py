@@ -10,7 +10,14 @@ from grader.assignment import load_assignment
 from grader.model import Band, Category, Criterion, Finding, Outcome, Score, Status
 from grader.rubric import best_parts, score, status, total
 
-ASSIGNMENT = load_assignment("llm-methods")
+WHOLE = load_assignment("llm-methods")
+ON_TOP = {category.id for category in WHOLE.categories if category.extra}
+ASSIGNMENT = replace(
+    WHOLE,
+    categories=tuple(c for c in WHOLE.categories if not c.extra),
+    criteria=tuple(c for c in WHOLE.criteria if c.category not in ON_TOP),
+)
+"""What the course's 100 points are for."""
 
 
 def finding(code: str, outcome: Outcome, **measures: float) -> Finding:

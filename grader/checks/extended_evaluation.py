@@ -23,6 +23,7 @@ from grader.constants import (
 from grader.errors import FileRefused
 from grader.intake import locate, read_file
 from grader.metrics import exact_match, mean
+from grader.model import Severity
 from grader.statistics import chance_apart
 from grader.strict_json import StrictJsonError, loads
 from grader.training_data.faults import counted
@@ -30,6 +31,7 @@ from grader.training_data.faults import counted
 BENCHMARK: Final = "benchmark"
 SCRIPT: Final = "extended_evaluation"
 RESULTS: Final = "benchmark_results"
+_SEVERITY: Final = Severity.WARNING  # extra work is nothing that must be mended
 _DSPY, _OPENAI, _LORA = "bench_dspy", "bench_openai", "bench_lora"
 _MEASURES: Final = ("answered_share", "right", "claimed", "share")
 
@@ -57,7 +59,7 @@ class _Ran(NamedTuple):
     trained_again: bool = False
 
 
-@check("EVL010", measures=("questions", "share"))
+@check("EVL010", measures=("questions", "share"), severity=_SEVERITY)
 def benchmark_is_large_and_new(context: Context) -> Verdict:
     """The benchmark has at least 50 questions of its own
 
@@ -105,7 +107,7 @@ def _left_out(found: Benchmark) -> str:
     return f"; left out: {', '.join(told)}" if told else ""
 
 
-@check("EVL011", needs=("EVL010",))
+@check("EVL011", needs=("EVL010",), severity=_SEVERITY)
 def results_are_handed_in(context: Context) -> Verdict:
     """The extended evaluation's script and its results are handed in
 
@@ -154,7 +156,13 @@ def _claims(context: Context) -> Mapping[str, float]:
     return found
 
 
-@check("EVL012", needs=("EVL011", "LAY010"), evidence=(_DSPY,), measures=_MEASURES)
+@check(
+    "EVL012",
+    needs=("EVL011", "LAY010"),
+    evidence=(_DSPY,),
+    measures=_MEASURES,
+    severity=_SEVERITY,
+)
 def dspy_answers_the_benchmark(context: Context) -> Verdict:
     """The DSPy program answers the benchmark, as reported
 
@@ -170,7 +178,13 @@ def dspy_answers_the_benchmark(context: Context) -> Verdict:
     return _judged(context, "dspy", _Ran(len(rows), answered, mean(correct(evidence))))
 
 
-@check("EVL013", needs=("EVL011", "LAY022"), evidence=(_OPENAI,), measures=_MEASURES)
+@check(
+    "EVL013",
+    needs=("EVL011", "LAY022"),
+    evidence=(_OPENAI,),
+    measures=_MEASURES,
+    severity=_SEVERITY,
+)
 def tuned_model_answers_the_benchmark(context: Context) -> Verdict:
     """The model tuned with OpenAI's service answers the benchmark, as reported
 
@@ -193,7 +207,13 @@ def tuned_model_answers_the_benchmark(context: Context) -> Verdict:
     return _judged(context, "openai", _Ran(n, len(given) / n, right, trained_again=True))
 
 
-@check("EVL014", needs=("EVL011", "LAY030"), evidence=(_LORA,), measures=_MEASURES)
+@check(
+    "EVL014",
+    needs=("EVL011", "LAY030"),
+    evidence=(_LORA,),
+    measures=_MEASURES,
+    severity=_SEVERITY,
+)
 def adapter_answers_the_benchmark(context: Context) -> Verdict:
     """The LoRA adapter answers the benchmark, as reported
 

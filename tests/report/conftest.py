@@ -88,12 +88,14 @@ def assignment() -> Assignment:
 
 
 def with_extra(assignment: Assignment) -> Assignment:
-    """The assignment with two extra criteria, on EVL003 and SRC010."""
+    """The assignment with other extra criteria: two, on EVL003 and SRC010."""
+    usual = [category for category in assignment.categories if not category.extra]
+    ids = {category.id for category in usual}
     return replace(
         assignment,
-        categories=(*assignment.categories, Category("more", "Going further", 4, extra=True)),
+        categories=(*usual, Category("more", "Going further", 4, extra=True)),
         criteria=(
-            *assignment.criteria,
+            *(c for c in assignment.criteria if c.category in ids),
             Criterion("faster", "It is faster", "more", 3, "EVL003"),
             Criterion("safer", "It is safer", "more", 1, "SRC010"),
         ),
@@ -263,7 +265,7 @@ def make_result(assignment: Assignment) -> MakeResult:
 
 @pytest.fixture
 def make_extra_result(extra_assignment: Assignment) -> MakeResult:
-    """The same with two extra criteria."""
+    """The same with two extra criteria and no others."""
     return lambda student="s01-careful", *args, **kwargs: sample_result(
         extra_assignment, student, *args, **kwargs
     )
