@@ -76,15 +76,14 @@ def _assignment(document: Any, name: str) -> Assignment:
         pass_points=document["pass_points"],
         parts=tuple(Part(**part) for part in document["parts"]),
         deliverables=tuple(
-            Deliverable(d["id"], d["title"], tuple(d["paths"]), d.get("part"))
+            Deliverable(
+                d["id"], d["title"], tuple(d["paths"]), d.get("part"), d.get("optional", False)
+            )
             for d in document["deliverables"]
         ),
         evidence=tuple(_evidence(e) for e in document["evidence"]),
         checks=tuple(document["checks"]),
-        categories=tuple(
-            Category(c["id"], c["title"], c["points"], c.get("best_parts"))
-            for c in document["categories"]
-        ),
+        categories=tuple(Category(**category) for category in document["categories"]),
         criteria=tuple(_criterion(c) for c in document["criteria"]),
         digest=hashlib.sha256(canonical.encode()).hexdigest(),
         data=_data(document.get("data")),
@@ -145,6 +144,11 @@ def _inconsistencies(a: Assignment) -> list[str]:
         if part is not None and part not in parts
     ]
     problems += [
+        f"deliverable {d.id!r} is optional, so it belongs to no part"
+        for d in a.deliverables
+        if d.optional and d.part is not None
+    ]
+    problems += [
         f"evidence {e.id!r} names {what} {named!r}, which is not a deliverable"
         for e in a.evidence
         for what, named in (
@@ -152,6 +156,7 @@ def _inconsistencies(a: Assignment) -> list[str]:
             ("script", e.script),
             ("document", e.document),
             ("module", e.module),
+            ("questions_from", e.questions_from),
         )
         if named is not None and named not in deliverables
     ]
@@ -202,5 +207,7 @@ def _wrong_sums(a: Assignment) -> list[str]:
                 f"but its criteria add up to {reachable}"
             )
     if abs(a.max_points - 100) > 1e-9:
-        problems.append(f"the categories add up to {a.max_points} points, not 100")
+        problems.append(
+            f"the categories add up to {a.max_points} points without extra ones, not 100"
+        )
     return problems

@@ -37,6 +37,12 @@ COURSE_MODEL: Final = "course-model"  # the base that ships with the project
 METRICS_MAX_BYTES: Final = 64 * 1024  # a metrics.json is under 2 kB
 CLAIM_TOLERANCE: Final = 0.10  # beyond chance: public and hidden questions are not equally hard
 
+# --- a student's benchmark ---------------------------------------------------------------------
+BENCHMARK_MIN_QUESTIONS: Final = 50  # the course's number
+BENCHMARK_MAX_QUESTIONS: Final = 200  # asked of every approach: about a minute for the slowest
+BENCHMARK_MAX_BYTES: Final = MIB  # 200 questions take 60 kB
+BENCHMARK_MAX_TEXT_BYTES: Final = 300  # question, answer, system text: together within a prompt
+
 # --- intake ------------------------------------------------------------------------------------
 JSON_MAX_DEPTH: Final = 32  # real configs and records stay below 10; far from Python's own limit
 JSON_MAX_INTEGER: Final = 2**63 - 1  # what every language can hold

@@ -188,7 +188,7 @@ def _check_files(pupil: _Pupil, assignment: Assignment) -> None:
 def _register(pupil: _Pupil, assignment: Assignment, store: Store) -> None:
     """Read the adapter that passed the gates and note it in the class register."""
     for spec in assignment.evidence:
-        if spec.adapter is None or not _passed(pupil, spec.needs):
+        if spec.adapter is None or pupil.adapter is not None or not _passed(pupil, spec.needs):
             continue
         try:
             path = locate(pupil.submission, assignment.deliverable(spec.adapter))

@@ -77,6 +77,11 @@ class Finding:
     note: str = ""
     """For the instructor alone: what a student may not read (another student's name, a trace)."""
 
+    @property
+    def left_out(self) -> bool:
+        """Whether there was nothing to look at, and nothing has to be mended for it."""
+        return self.outcome is Outcome.SKIP and not self.hint
+
 
 @dataclass(frozen=True, slots=True)
 class SubmittedFile:
@@ -109,12 +114,16 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Deliverable:
-    """What a student hands in: a file (any of `paths`) or a folder (a path ending in "/")."""
+    """What a student hands in: a file (any of `paths`) or a folder (a path ending in "/").
+
+    An `optional` one is voluntary: it belongs to no part and is never missing.
+    """
 
     id: str
     title: str
     paths: tuple[str, ...]
     part: str | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +164,9 @@ class EvidenceSpec:
 
     Of a `text`, `document` names the deliverable that is read.
 
+    `predictions` and `answers` are to the hidden questions, or to those of the deliverable
+    `questions_from` (see grader/benchmark.py).
+
     Nothing is collected for a submission on which one of the checks in `needs` did not pass.
     """
 
@@ -174,6 +186,7 @@ class EvidenceSpec:
     perturb: bool = False
     questions: int | None = None
     document: str | None = None
+    questions_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +231,7 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A group of criteria with its share of the 100 points.
+    """A group of criteria with its share of the 100 points, or with points on top (`extra`).
 
     With `best_parts` = n only the n parts that earn most count; without it all criteria do.
     """
@@ -227,6 +240,7 @@ class Category:
     title: str
     points: float
     best_parts: int | None = None
+    extra: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +276,8 @@ class Assignment:
 
     @property
     def max_points(self) -> float:
-        """All that can be earned."""
-        return sum(category.points for category in self.categories)
+        """What full marks are; extra points come on top."""
+        return sum(category.points for category in self.categories if not category.extra)
 
     def deliverable(self, id: str) -> Deliverable:
         """The deliverable of that id; KeyError if the assignment has none."""
@@ -289,7 +303,10 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Points of a whole submission; `lower` and `upper` are equal when all is known."""
+    """Points of a whole submission; `lower` and `upper` are equal when all is known.
+
+    Extra points count too, so all three may be above `max_points`.
+    """
 
     points: float | None
     max_points: float

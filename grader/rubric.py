@@ -72,7 +72,10 @@ def _earned(criterion: Criterion, finding: Finding, measure: str) -> float | Non
 
 
 def total(assignment: Assignment, scores: Sequence[Score]) -> Total:
-    """All points of a submission: each category as (lower, upper), then their sum."""
+    """All points of a submission: each category as (lower, upper), then their sum.
+
+    Extra points are in the sum, and not in `max_points`.
+    """
     ranges: dict[str, tuple[float, float]] = {}
     counted: list[str] = []
     for category in assignment.categories:

@@ -10,11 +10,13 @@ import json
 import shutil
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from adapter_builder import WIDTH, config, pair, random_pair, safetensors, write_adapter
+from benchmark_builder import BENCHMARK, TRUE, answered, tuned
+from benchmark_builder import results as benchmark_results
 from dspy_builder import (
     PAIRS,
     STEPS,
@@ -306,6 +308,26 @@ def _dead_key(stderr: str) -> Evidence:
     return Run().call("POST", "/v1/files", told=told, status=401).ended(1, stderr=stderr)
 
 
+def _benchmark(
+    id: str = "",
+    ran: Evidence | None = None,
+    *,
+    benchmark: str = BENCHMARK,
+    claims: Mapping[str, object] = TRUE,
+) -> Writer:
+    """A submission of all parts with this benchmark, which one approach answered so."""
+
+    def write(folder: Path) -> None:
+        _files(*_DELIVERABLES, "extended_evaluation.py", adapter=id == "bench_lora")(folder)
+        (folder / "s01" / "benchmark.jsonl").write_text(benchmark)
+        (folder / "s01" / "benchmark_results.json").write_text(benchmark_results(claims))
+        if ran is not None:
+            found = {id: [ran.payload, ran.cost]}
+            (folder / ".evidence.json").write_text(json.dumps(found) + "\n")
+
+    return write
+
+
 _FAILED = followed(end="failed").ended(1, stderr=FAULT_SAID)
 _IGNORED = followed(end="failed").ended(0)
 _OTHER_DOMAIN = "".join(chat_line(f"Who wrote novel {n}?", f"Author {n}") for n in range(10))
@@ -408,6 +430,17 @@ FIXTURES: dict[str, tuple[Writer, Writer]] = {
     "EVL001": (_evaluated(90), _evaluated(0)),
     "EVL002": (_evaluated(90), _evaluated(0, loglik_wrong=-6.0)),
     "EVL004": (_evaluated(90), _evaluated(90, claimed=0.5)),
+    "EVL010": (_benchmark(), _benchmark(benchmark=BENCHMARK.splitlines(keepends=True)[0] * 50)),
+    "EVL011": (_benchmark(), _benchmark(claims={})),
+    "EVL012": (
+        _benchmark("bench_dspy", answered()),
+        _benchmark("bench_dspy", answered(), claims={**TRUE, "dspy": 0.4}),
+    ),
+    "EVL013": (_benchmark("bench_openai", tuned()), _benchmark("bench_openai", tuned(asked=10))),
+    "EVL014": (
+        _benchmark("bench_lora", answered()),
+        _benchmark("bench_lora", answered(), claims={"dspy": 0.8}),
+    ),
     "INT001": (_class_of_two(1), _class_of_two(0)),
     "API001": _normally(followed().ended(1)),
     "API002": _normally(Run().upload(TRAIN + TEST).create().ended()),

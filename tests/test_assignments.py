@@ -75,6 +75,7 @@ def broken(**changes: object) -> dict[str, object]:
     return document | changes
 
 
+OPTIONAL_PART = {"id": "x", "title": "X", "paths": ["x"], "part": "lora", "optional": True}
 CRITERION = {"id": "x", "title": "X", "category": "innovation", "points": 15}
 
 
@@ -90,6 +91,8 @@ CRITERION = {"id": "x", "title": "X", "category": "innovation", "points": 15}
         ({"criteria": [CRITERION | {"from": "EVL001.delta"}]}, "bands"),
         ({"criteria": [CRITERION | {"from": "JSL001"}]}, "not in checks"),
         ({"categories": [{"id": "a", "title": "A", "points": 50}]}, "not 100"),
+        ({"categories": [{"id": "a", "title": "A", "points": 100, "extra": True}]}, "not 100"),
+        ({"deliverables": [OPTIONAL_PART]}, "'x' is optional, so it belongs to no part"),
     ],
 )
 def test_a_wrong_assignment_is_refused_with_the_place(

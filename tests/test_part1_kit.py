@@ -58,12 +58,15 @@ def ran(kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The kit after example, solution and hidden questions went through one service."""
     folder = tmp_path_factory.mktemp("ran") / "kit"
     shutil.copytree(kit, folder)
-    shutil.copy(SOLUTION / "dspy_enhanced.py", folder)
+    for name in ("dspy_enhanced.py", "openai_domain_finetune.py", "extended_evaluation.py"):
+        shutil.copy(SOLUTION / name, folder)
+    few = (SOLUTION / "benchmark.jsonl").read_text().splitlines(keepends=True)[:4]
+    (folder / "benchmark.jsonl").write_text("".join(few))
     asked = folder.parent / "questions.json"
     asked.write_text(json.dumps([q.messages[-1][1] for q in HIDDEN.questions]))
     script = (
         f"{PYTHON} dspy_example.py > example.txt && {PYTHON} dspy_enhanced.py > enhanced.txt "
-        f"&& {PYTHON} {ASK} {asked} answers.json"
+        f"&& {PYTHON} {ASK} {asked} answers.json && {PYTHON} extended_evaluation.py dspy"
     )
     options = ("--port=0", f"--home={folder.parent / 'home'}", "--time-scale=0")
     done = run(folder, "-m", "grader.cli", "simulate", *options, "--", "sh", "-c", script)
@@ -75,6 +78,12 @@ def right(answers: list[str]) -> float:
     """The share of hidden questions that are answered."""
     expected = [HIDDEN.answers[q.id] for q in HIDDEN.questions]
     return mean([exact_match(a or "", e) for a, e in zip(answers, expected, strict=True)])
+
+
+def test_the_bonus_evaluates_the_program_on_the_benchmark(ran: Path) -> None:
+    found = json.loads((ran / "benchmark_results.json").read_text())
+    assert found["questions"] == 4
+    assert found["approaches"] == {"dspy": {"exact_match": 1.0}}
 
 
 def test_the_example_runs_without_a_key_and_shows_its_reasoning(ran: Path) -> None:

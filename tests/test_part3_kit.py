@@ -80,6 +80,19 @@ def test_the_inference_script_answers_arguments_and_lines(trained: Path) -> None
     assert one == other
 
 
+def test_the_bonus_evaluates_the_adapter_and_keeps_other_results(trained: Path) -> None:
+    for name in ("openai_domain_finetune.py", "extended_evaluation.py"):
+        shutil.copy(SOLUTION / name, trained)
+    few = (SOLUTION / "benchmark.jsonl").read_text().splitlines(keepends=True)[:4]
+    (trained / "benchmark.jsonl").write_text("".join(few))
+    earlier = {"questions": 4, "approaches": {"dspy": {"exact_match": 0.5}}}
+    (trained / "benchmark_results.json").write_text(json.dumps(earlier))
+    run(trained, "extended_evaluation.py", "lora")
+    found = json.loads((trained / "benchmark_results.json").read_text())["approaches"]
+    assert found["dspy"] == {"exact_match": 0.5}
+    assert found["lora"]["exact_match"] in (0, 0.25, 0.5, 0.75, 1)
+
+
 def test_training_goes_on_from_its_last_checkpoint(trained: Path) -> None:
     def last() -> int:
         return max(int(p.name.split("-")[1]) for p in (trained / "checkpoints").iterdir())

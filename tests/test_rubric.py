@@ -10,7 +10,14 @@ from grader.assignment import load_assignment
 from grader.model import Band, Category, Criterion, Finding, Outcome, Score, Status
 from grader.rubric import best_parts, score, status, total
 
-ASSIGNMENT = load_assignment("llm-methods")
+WHOLE = load_assignment("llm-methods")
+ON_TOP = {category.id for category in WHOLE.categories if category.extra}
+ASSIGNMENT = replace(
+    WHOLE,
+    categories=tuple(c for c in WHOLE.categories if not c.extra),
+    criteria=tuple(c for c in WHOLE.criteria if c.category not in ON_TOP),
+)
+"""What the course's 100 points are for."""
 
 
 def finding(code: str, outcome: Outcome, **measures: float) -> Finding:
@@ -118,6 +125,9 @@ def test_the_true_best_parts_always_lie_within_the_range(
     assert low <= exact <= high
 
 
+ALL_PASSED = [finding(code, Outcome.PASS) for code in ASSIGNMENT.checks]
+
+
 def test_full_marks_add_up_to_one_hundred_and_nothing_to_zero() -> None:
     for outcome, points in ((Outcome.PASS, 100.0), (Outcome.FAIL, 0.0)):
         findings = [finding(code, outcome, delta_low95=0.9) for code in ASSIGNMENT.checks]
@@ -131,6 +141,32 @@ def test_full_marks_add_up_to_one_hundred_and_nothing_to_zero() -> None:
         else:
             # A measure earns its band whatever its check says; everything else is lost.
             assert expected.upper <= 10
+
+
+EXTRA = Criterion("more", "More", "more", 9, "EVL003")
+WITH_EXTRA = replace(
+    ASSIGNMENT,
+    categories=(*ASSIGNMENT.categories, Category("more", "More", 9, extra=True)),
+    criteria=(*ASSIGNMENT.criteria, EXTRA),
+)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "lower", "upper"),
+    [
+        (Outcome.PASS, 109, 109),
+        (Outcome.SKIP, 100, 100),
+        (Outcome.FAIL, 100, 100),
+        (Outcome.ERROR, 100, 109),
+    ],
+)
+def test_extra_points_come_on_top_of_full_marks(
+    outcome: Outcome, lower: float, upper: float
+) -> None:
+    full = [replace(s, points=s.max_points) for s in score(ASSIGNMENT, ALL_PASSED)]
+    got = total(WITH_EXTRA, [*full, scored(EXTRA, finding("EVL003", outcome))])
+    assert (got.lower, got.upper, got.max_points) == (lower, upper, 100)
+    assert got.categories["more"] == (lower - 100, upper - 100)
 
 
 def test_an_error_anywhere_leaves_the_submission_pending() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -17,6 +18,7 @@ from grader.checks.registry import (
     passed,
 )
 from grader.constants import COPY_COSINE, LEAK_MIN_QUESTIONS, LEAK_SHARE, NEAR_COPY_COSINE
+from grader.errors import FileRefused
 from grader.intake import locate
 from grader.predict.adapter_files import read_adapter, sketch
 from grader.resources import resource
@@ -68,8 +70,10 @@ def trained_on_no_hidden_question(context: Context) -> Verdict:
     found: dict[str, list[int]] = {}
     questions: set[int] = set()
     given = _kit_data(context.assignment.topic)
+    asked = _benchmarks(context)
     for file in context.submission.files:
-        if file.path.lower().endswith(_MAY_TRAIN) and file.sha256 not in given:
+        may_train = file.path.lower().endswith(_MAY_TRAIN) and file.path not in asked
+        if may_train and file.sha256 not in given:
             for hit in leaks(context.submission.root / file.path, hidden):
                 found.setdefault(file.path, []).append(hit.line)
                 questions.add(hit.question)
@@ -83,6 +87,15 @@ def trained_on_no_hidden_question(context: Context) -> Verdict:
         note=f"{len(questions)} of {len(hidden)} hidden questions stand in {where}.",
         measures=measures,
     )
+
+
+def _benchmarks(context: Context) -> set[str | None]:
+    """The files whose questions are asked of models: a good one meets many of the hidden ones."""
+    found = set()
+    for id in {spec.questions_from for spec in context.assignment.evidence} - {None}:
+        with suppress(FileRefused):  # two of them: LAY002 says so
+            found.add(locate(context.submission, context.assignment.deliverable(str(id))))
+    return found
 
 
 @cache

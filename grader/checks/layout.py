@@ -20,9 +20,13 @@ def holds_deliverables(context: Context) -> Verdict:
 
     Fix: Hand in the folder that holds the files the assignment names, at its top.
     """
+    asked = [d for d in context.assignment.deliverables if not d.optional]
     found = [d for d in context.assignment.deliverables if _is_there(context.submission, d)]
     if found:
-        return passed(f"{len(found)} of {len(context.assignment.deliverables)} were found.")
+        voluntary = ", ".join(d.title for d in found if d.optional)
+        also = f" Voluntary: {voluntary}." if voluntary else ""
+        required = sum(not d.optional for d in found)
+        return passed(f"{required} of {len(asked)} were found.{also}")
     names = sorted({file.path.split("/")[0] for file in context.submission.files})
     listed = ", ".join(shown(name) for name in names[:8])
     return failed(
@@ -176,7 +180,7 @@ def reflection_is_there(context: Context) -> Verdict:
 
 def _all_there(context: Context, *ids: str) -> Verdict:
     """Whether each deliverable of these ids that the assignment asks for can be found."""
-    asked = [d for d in context.assignment.deliverables if d.id in ids]
+    asked = [d for d in context.assignment.deliverables if d.id in ids and not d.optional]
     missing = [d for d in asked if not _is_there(context.submission, d)]
     if not missing:
         return passed("Everything is there.")

@@ -93,6 +93,11 @@ def not_looked_at(refused: CodedError) -> Verdict:
     return skipped(text, refused.hint)
 
 
+def voluntary() -> Verdict:
+    """Extra work that was not handed in: nothing to look at and nothing to mend, so no hint."""
+    return skipped("Not handed in; this challenge is voluntary.")
+
+
 def needs_review(
     message: str, hint: str = "", *, note: str = "", measures: Measures | None = None
 ) -> Verdict:
@@ -221,14 +226,17 @@ def run_check(
     """Run one check, after those it needs.
 
     `earlier` holds the findings so far by code. `missing` says of each evidence id that could not
-    be collected why (a machine's fault). The result is `skip` behind a fail, `error` behind an
-    error or missing evidence, `review` behind a review, else what the check says.
+    be collected why (a machine's fault). The result is `skip` behind a fail, the same behind a
+    skip, `error` behind an error or missing evidence, `review` behind a review, else what the
+    check says.
     """
     for needed in all_needs(check, context.assignment):
         before = earlier[needed]
         if before.outcome is Outcome.PASS:
             continue
-        if before.outcome in (Outcome.FAIL, Outcome.SKIP):
+        if before.outcome is Outcome.SKIP:  # what stopped that one stops this one
+            return check.finding(Verdict(Outcome.SKIP, before.message, before.hint))
+        if before.outcome is Outcome.FAIL:
             text = f"Not looked at, because {needed} ({before.title}) did not hold."
             return check.finding(Verdict(Outcome.SKIP, text, before.hint))
         text = f"Not known yet, because {needed} ({before.title}) is not known."

@@ -6,6 +6,7 @@ What the program printed is no evidence of what it did. Times are on the program
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
@@ -302,21 +303,28 @@ def _held_against(
     return verdict(seen, claims, hint, measures)
 
 
-def _asked(run: Transcript, questions: list[Question], *, tuned: bool) -> dict[str, str]:
+def answers_of(run: Transcript, questions: Sequence[str], *, tuned: bool) -> dict[str, str]:
     """The last answer of one of the two models to each question, by the question.
 
     A request counts for one question: the longest that its last message holds.
     """
     job = followed_job(run)
-    known = sorted({folded(q.asked) for q in questions if q.asked.strip()}, key=len, reverse=True)
+    known = {folded(q): q for q in sorted(questions, key=len, reverse=True) if q.strip()}
     found: dict[str, str] = {}
     for chat in run.chats:
         if chat.tuned is tuned and (tuned or _is_base(chat, job)):
             said = folded(chat.said)
             question = next((q for q in known if q in said), None)
             if question is not None:
-                found[question] = chat.answer
+                found[known[question]] = chat.answer
     return found
+
+
+def _asked(run: Transcript, questions: list[Question], *, tuned: bool) -> dict[str, str]:
+    """The same, by the folded question of the test set."""
+    return {
+        folded(q): a for q, a in answers_of(run, [q.asked for q in questions], tuned=tuned).items()
+    }
 
 
 def _is_base(chat: Chat, job: Job | None) -> bool:

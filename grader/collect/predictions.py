@@ -31,6 +31,14 @@ class AdapterRef:
     read: Callable[[], AdapterFiles]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked, and of which adapter; None is the bare base."""
+
+    questions: QuestionSet
+    adapter: AdapterRef | None
+
+
 def prediction_want(
     student: str,
     id: str,
@@ -51,7 +59,7 @@ def prediction_want(
         "versions": versions("torch", "transformers"),
     }
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    return Want(student, id, KIND, key, adapter)
+    return Want(student, id, KIND, key, Asked(questions, adapter))
 
 
 def versions(*names: str) -> Mapping[str, str]:
@@ -66,7 +74,10 @@ def versions(*names: str) -> Mapping[str, str]:
 
 
 class Predictions:
-    """The producer: one engine, which is opened only when something is to run."""
+    """The producer: one engine for `questions`, which is opened only when something is to run.
+
+    Wants that ask others run on the same loaded base.
+    """
 
     def __init__(self, open_engine: Callable[[], Engine], questions: QuestionSet) -> None:
         self._open_engine, self._questions = open_engine, questions
@@ -75,7 +86,7 @@ class Predictions:
         self, new: Mapping[str, Want], put: Callable[[Evidence], None], progress: Progress
     ) -> dict[str, str]:
         """See Producer."""
-        progress.start("Answering hidden questions", len(new))
+        progress.start("Answering questions", len(new))
         try:
             engine = self._open_engine()
         except UsageError:
@@ -92,15 +103,19 @@ class Predictions:
         return failed
 
     def _predict(self, engine: Engine, want: Want) -> Evidence:
-        predictions = engine.predict(want.work.read() if want.work is not None else None)
-        asked = {q.id: q.messages[-1][1] for q in self._questions.questions}
+        work: Asked = want.work
+        questions = work.questions
+        if questions is not self._questions:
+            engine = engine.asking(questions)
+        predictions = engine.predict(work.adapter.read() if work.adapter is not None else None)
+        asked = {q.id: q.messages[-1][1] for q in questions.questions}
         answers: list[dict[str, Any]] = [
             {
                 "id": answer.id,
                 "question": asked[answer.id],
                 "text": answer.text,
-                "reference": self._questions.answers[answer.id],
-                "guess": self._questions.guesses[answer.id],
+                "reference": questions.answers[answer.id],
+                "guess": questions.guesses[answer.id],
                 "loglik": answer.loglik,
             }
             for answer in predictions.answers

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grader.benchmark import read_benchmark
 from grader.collect.collector import Producer, Progress, Want
 from grader.collect.predictions import KIND as PREDICTIONS
 from grader.collect.predictions import AdapterRef, Predictions, prediction_want
@@ -103,13 +104,16 @@ class Wanted:
         for spec in self._assignment.evidence:
             if not passed(spec.needs):
                 continue
+            questions = self._questions_of(submission, spec)
+            if questions is None:
+                continue
             if spec.kind == PREDICTIONS and (spec.adapter is None or adapter is not None):
                 mine = adapter if spec.adapter is not None else None
                 yield prediction_want(
                     submission.student,
                     spec.id,
                     self._assignment,
-                    self._questions,
+                    questions,
                     mine,
                     self._device,
                 )
@@ -126,14 +130,26 @@ class Wanted:
                     transcript_want(submission, spec, script, self._assignment.base, self._sandbox)
                 )
             elif spec.kind in (ANSWERS, METRIC_SCORES):
-                yield from self._asked(submission, spec)
+                yield from self._asked(submission, spec, questions)
             elif spec.kind == TEXT and spec.document is not None:
                 path = _place(submission, self._assignment, spec.document)
                 if path is not None:
                     sandbox = self._sandbox if needs_sandbox(path) else None
                     yield text_want(submission, spec, path, sandbox)
 
-    def _asked(self, submission: Submission, spec: EvidenceSpec) -> Iterator[Want]:
+    def _questions_of(self, submission: Submission, spec: EvidenceSpec) -> QuestionSet | None:
+        """The hidden questions, or those that are handed in; None where these are not there."""
+        if spec.questions_from is None:
+            return self._questions
+        try:
+            benchmark = read_benchmark(submission, self._assignment, spec.questions_from)
+        except FileRefused:
+            return None
+        return benchmark.questions if benchmark is not None else None
+
+    def _asked(
+        self, submission: Submission, spec: EvidenceSpec, questions: QuestionSet
+    ) -> Iterator[Want]:
         """What is asked of a module: of the submission's, or of the kit's own."""
         module = None
         if spec.module is not None:
@@ -156,7 +172,7 @@ class Wanted:
                 spec,
                 module,
                 self._assignment,
-                self._questions,
+                questions,
                 self._sandbox,
                 answering,
             )

@@ -90,6 +90,13 @@ class Engine:
         stops = stop if isinstance(stop, list) else [stop]
         self._stops = torch.tensor([s for s in stops if s is not None], device=base.device)
 
+    def asking(self, questions: QuestionSet) -> Engine:
+        """An engine for other questions on the same loaded base; use one at a time."""
+        other = copy.copy(self)
+        other._questions = questions
+        other._batches = _plan(self._base.tokenizer, questions)
+        return other
+
     @torch.inference_mode()
     def predict(
         self, adapter: AdapterFiles | None, on_batch: Callable[[], None] | None = None

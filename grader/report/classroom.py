@@ -17,7 +17,7 @@ from grader.constants import REPORT_MAX_LISTED_QUESTIONS
 from grader.model import Assignment, Finding, Outcome, Result, Status
 from grader.report import plots
 from grader.report.feedback import BeforeAfter, before_after
-from grader.report.findings import SUMMED_UP
+from grader.report.findings import SUMMED_UP, not_attempted
 from grader.report.pages import render
 
 
@@ -84,10 +84,14 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class _Average:
-    """Mean points of a criterion where they are known; `mean` is None where none are."""
+    """Mean points of a criterion where they are known; `mean` is None where none are.
+
+    Of an `extra` criterion only those count who tried it.
+    """
 
     title: str
     category: str
+    extra: bool
     max_points: float
     mean: float | None
     undecided: int
@@ -233,11 +237,13 @@ def _tallies(results: Sequence[Result]) -> list[_Tally]:
 
 
 def _averages(assignment: Assignment, results: Sequence[Result]) -> list[_Average]:
-    categories = {category.id: category.title for category in assignment.categories}
+    categories = {category.id: category for category in assignment.categories}
     earned: dict[str, list[float | None]] = {}
     for result in results:
         for score in result.scores:
-            earned.setdefault(score.id, []).append(score.points)
+            category = categories.get(score.category)
+            if category is None or not not_attempted(category, score, result.findings):
+                earned.setdefault(score.id, []).append(score.points)
     averages = []
     for criterion in assignment.criteria:
         points = earned.get(criterion.id, [])
@@ -245,7 +251,8 @@ def _averages(assignment: Assignment, results: Sequence[Result]) -> list[_Averag
         averages.append(
             _Average(
                 title=criterion.title,
-                category=categories[criterion.category],
+                category=categories[criterion.category].title,
+                extra=categories[criterion.category].extra,
                 max_points=criterion.points,
                 mean=fmean(known) if known else None,
                 undecided=len(points) - len(known),

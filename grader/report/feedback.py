@@ -12,7 +12,15 @@ from typing import Final
 
 from grader.constants import REPORT_MAX_FILES_LISTED
 from grader.model import Assignment, Category, Criterion, Finding, Outcome, Result, Score, Status
-from grader.report.findings import Shown, for_student, measured, shown, summed_up, value
+from grader.report.findings import (
+    Shown,
+    for_student,
+    measured,
+    not_attempted,
+    shown,
+    summed_up,
+    value,
+)
 from grader.report.pages import render
 from grader.report.text import points
 
@@ -27,9 +35,11 @@ class _Criterion:
     """A line of the rubric; `findings` are those explained here, `above` those explained before.
 
     `step` says which band of a measure was reached and where the next begins, or is "".
+    `attempted` is false of extra work that was not handed in.
     """
 
     score: Score
+    attempted: bool
     step: str
     findings: tuple[Shown, ...]
     above: tuple[Shown, ...]
@@ -57,6 +67,11 @@ class _Section:
     def parts_decided(self) -> bool:
         """Whether only some parts count and it is known which."""
         return self.category.best_parts is not None and self.lower == self.upper
+
+    @property
+    def attempted(self) -> bool:
+        """Whether there is anything in it to judge."""
+        return any(c.attempted for group in self.groups for c in group.criteria)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +172,7 @@ def _sections(
                 criteria.append(
                     _Criterion(
                         score=score,
+                        attempted=not not_attempted(category, score, findings),
                         step=_step(rubric.get(score.id), score, findings),
                         findings=tuple(by_code[c] for c in because if c not in used),
                         above=tuple(by_code[c] for c in because if c in used),

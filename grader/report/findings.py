@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from grader.constants import REPORT_MAX_PASS_CHARACTERS, REPORT_MAX_TEXT_CHARACTERS
-from grader.model import Finding, Outcome, Visibility
+from grader.model import Category, Finding, Outcome, Score, Visibility
 from grader.report.text import clean, percent, where
 
 WORDS: Final = {
@@ -65,6 +65,13 @@ def shown(finding: Finding) -> Shown:
 def for_student(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """The findings that a student may read, in order."""
     return tuple(f for f in findings if f.visibility is Visibility.STUDENT)
+
+
+def not_attempted(category: Category, score: Score, findings: Sequence[Finding]) -> bool:
+    """Whether this criterion gives extra points and nothing was handed in for it."""
+    because = [finding for finding in findings if finding.code in score.because]
+    decided = category.extra and score.points == 0 and bool(because)
+    return decided and all(finding.left_out for finding in because)
 
 
 SUMMED_UP: Final = {"JSL": "rules on training data hold"}

@@ -71,7 +71,10 @@ _DIRECTIONS: Final = {
 
 
 def distribution(ranges: Sequence[Range], max_points: float, pass_points: float) -> Markup:
-    """Points of the class: a named row for each student, or a histogram for a large class."""
+    """Points of the class: a named row for each student, or a histogram for a large class.
+
+    The axis goes on beyond `max_points` where extra points do.
+    """
     if len(ranges) <= REPORT_MAX_NAMED_STUDENTS:
         return _rows(ranges, max_points, pass_points)
     return _histogram(ranges, max_points, pass_points)
@@ -88,20 +91,21 @@ def _rows(ranges: Sequence[Range], max_points: float, pass_points: float) -> Mar
         axes.set_yticks(rows, [_name(r.student) for r in ordered])
         axes.set_ylim(-0.7, max(2.0, len(ordered) - 0.3))
         axes.tick_params(axis="y", length=0)
-        _points_axis(axes, max_points, pass_points)
+        _points_axis(axes, ranges, max_points, pass_points)
         add_legend(figure, axes, 3)
         words = f"Points of {len(ordered)} students, lowest first at the bottom."
         return as_svg(figure, "distribution", "Points of each student", words)
 
 
 def _histogram(ranges: Sequence[Range], max_points: float, pass_points: float) -> Markup:
-    edges = [max_points * i / 20 for i in range(21)]
+    steps = math.ceil(20 * _highest(ranges, max_points) / max_points)
+    edges = [max_points * i / 20 for i in range(steps + 1)]
     with new_figure("distribution", 7.2, 3.8) as (figure, axes):
         lower, upper = [r.lower for r in ranges], [r.upper for r in ranges]
         axes.hist(lower, edges, color=BLUE, label="points for certain", rwidth=0.92)
         axes.hist(upper, edges, histtype="step", color=ORANGE, lw=2, label="at most")
         axes.set_ylabel("students")
-        _points_axis(axes, max_points, pass_points)
+        _points_axis(axes, ranges, max_points, pass_points)
         add_legend(figure, axes, 3)
         step = f"{max_points / 20:g}"
         words = f"Histogram of the points of {len(ranges)} students in steps of {step}."
@@ -175,11 +179,16 @@ def difficulty(shares: Sequence[float]) -> Markup:
         return as_svg(figure, "difficulty", "Difficulty of the hidden questions", words)
 
 
-def _points_axis(axes: Any, max_points: float, pass_points: float) -> None:
+def _highest(ranges: Sequence[Range], max_points: float) -> float:
+    """What the axis must reach: extra points may lead beyond full marks."""
+    return max([max_points, *(r.upper for r in ranges)])
+
+
+def _points_axis(axes: Any, ranges: Sequence[Range], max_points: float, pass_points: float) -> None:
     axes.axvline(
         pass_points, color=INK, lw=1.2, ls=(0, (6, 4)), label=f"pass line {pass_points:g}", zorder=3
     )
-    axes.set_xlim(-0.015 * max_points, 1.015 * max_points)
+    axes.set_xlim(-0.015 * max_points, _highest(ranges, max_points) + 0.015 * max_points)
     axes.set_xlabel(f"points of {max_points:g}")
 
 

@@ -25,6 +25,7 @@ import openai
 HERE = Path(__file__).parent
 TRAIN, TEST = HERE / "openai_train.jsonl", HERE / "openai_test.jsonl"
 RESULTS = HERE / "openai_results.json"
+BASE = "gpt-4.1-mini-2025-04-14"
 SUFFIX = "chemistry"  # becomes a part of the tuned model's name
 FEWEST_EXAMPLES = 10  # of a training file; the service refuses fewer
 FIRST_WAIT, LONGEST_WAIT = 0.5, 16  # seconds, before a request is tried again
@@ -43,7 +44,7 @@ class Stop(Exception):
 def parse_arguments():
     """Return the choices made on the command line."""
     parser = argparse.ArgumentParser(description="Fine-tune on one domain, and measure it.")
-    parser.add_argument("--model", default="gpt-4.1-mini-2025-04-14", help="the base to train")
+    parser.add_argument("--model", default=BASE, help="the base to train")
     parser.add_argument("--poll-seconds", type=float, default=2.0, help="before the first look")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds to wait for an answer")
     return parser.parse_args()
@@ -170,6 +171,24 @@ def follow(client, job, poll_seconds):
     ### END SOLUTION
 
 
+def tuned_job(client, model, poll_seconds):
+    """Return the job of this data and base when it has succeeded; create it if there is none."""
+    # The same data and settings have the same key, so a job can be found again by it.
+    key = hashlib.sha256(f"{model} {SUFFIX} ".encode() + TRAIN.read_bytes()).hexdigest()[:32]
+    ### BEGIN SOLUTION: find or create the job, follow it to its end, Stop if that is no success
+    job = patiently(find_job, client, key)
+    if job is None:
+        file_id = patiently(upload, client)
+        job = patiently(find_or_create_job, client, key, model, file_id)
+    print(f"Job {job.id} is {job.status}")
+    job = follow(client, job, poll_seconds)
+    if job.status != "succeeded":
+        reason = job.error.message if job.error else None
+        raise Stop(f"The job is {job.status}: {reason or 'no reason was given'}")
+    return job
+    ### END SOLUTION
+
+
 def words(text):
     """Return the words of a text in small letters, without punctuation and articles."""
     text = text.lower().translate(str.maketrans("", "", string.punctuation))
@@ -229,14 +248,9 @@ def run(args):
     check(train, test)
     # The library would repeat requests by itself, even one that costs money; `patiently` does it.
     client = openai.OpenAI(timeout=args.timeout, max_retries=0)
-    # The same data and settings have the same key, so a job can be found again by it.
-    key = hashlib.sha256(f"{args.model} {SUFFIX} ".encode() + TRAIN.read_bytes()).hexdigest()[:32]
-    ### BEGIN SOLUTION: find or create the job, follow it, ask both models; on 403, simulate
+    ### BEGIN SOLUTION: get the tuned model, ask it and the base; on 403, simulate
     try:
-        job = patiently(find_job, client, key)
-        if job is None:
-            file_id = patiently(upload, client)
-            job = patiently(find_or_create_job, client, key, args.model, file_id)
+        job = tuned_job(client, args.model, args.poll_seconds)
     except openai.PermissionDeniedError as error:
         if error.code != "training_not_available":
             raise
@@ -246,11 +260,6 @@ def run(args):
         facts = {"simulated": True, "assumed_gain": ASSUMED_GAIN, "base": args.model}
         write_results(test, before, after, **facts, job=None, model=None)
         return
-    print(f"Job {job.id} is {job.status}")
-    job = follow(client, job, args.poll_seconds)
-    if job.status != "succeeded":
-        reason = job.error.message if job.error else None
-        raise Stop(f"The job is {job.status}: {reason or 'no reason was given'}")
     before, after = (ask(client, model, test) for model in (args.model, job.fine_tuned_model))
     facts = {"simulated": False, "base": args.model, "job": job.id, "model": job.fine_tuned_model}
     write_results(test, before, after, **facts, trained_tokens=job.trained_tokens)

@@ -25,6 +25,7 @@ import openai
 HERE = Path(__file__).parent
 TRAIN, TEST = HERE / "openai_train.jsonl", HERE / "openai_test.jsonl"
 RESULTS = HERE / "openai_results.json"
+BASE = "gpt-4.1-mini-2025-04-14"
 SUFFIX = "chemistry"  # becomes a part of the tuned model's name
 FEWEST_EXAMPLES = 10  # of a training file; the service refuses fewer
 FIRST_WAIT, LONGEST_WAIT = 0.5, 16  # seconds, before a request is tried again
@@ -43,7 +44,7 @@ class Stop(Exception):
 def parse_arguments():
     """Return the choices made on the command line."""
     parser = argparse.ArgumentParser(description="Fine-tune on one domain, and measure it.")
-    parser.add_argument("--model", default="gpt-4.1-mini-2025-04-14", help="the base to train")
+    parser.add_argument("--model", default=BASE, help="the base to train")
     parser.add_argument("--poll-seconds", type=float, default=2.0, help="before the first look")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds to wait for an answer")
     return parser.parse_args()
@@ -113,6 +114,15 @@ def follow(client, job, poll_seconds):
     )
 
 
+def tuned_job(client, model, poll_seconds):
+    """Return the job of this data and base when it has succeeded; create it if there is none."""
+    # The same data and settings have the same key, so a job can be found again by it.
+    key = hashlib.sha256(f"{model} {SUFFIX} ".encode() + TRAIN.read_bytes()).hexdigest()[:32]
+    raise NotImplementedError(
+        "find or create the job, follow it to its end, Stop if that is no success"
+    )
+
+
 def words(text):
     """Return the words of a text in small letters, without punctuation and articles."""
     text = text.lower().translate(str.maketrans("", "", string.punctuation))
@@ -157,11 +167,7 @@ def run(args):
     check(train, test)
     # The library would repeat requests by itself, even one that costs money; `patiently` does it.
     client = openai.OpenAI(timeout=args.timeout, max_retries=0)
-    # The same data and settings have the same key, so a job can be found again by it.
-    key = hashlib.sha256(f"{args.model} {SUFFIX} ".encode() + TRAIN.read_bytes()).hexdigest()[:32]
-    raise NotImplementedError(
-        "find or create the job, follow it, ask both models; on 403, simulate"
-    )
+    raise NotImplementedError("get the tuned model, ask it and the base; on 403, simulate")
 
 
 def main():

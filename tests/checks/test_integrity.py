@@ -84,6 +84,11 @@ def test_the_form_of_the_file_makes_no_difference(tmp_path: Path, name: str, wri
     assert name in found.note
 
 
+def test_a_benchmark_is_no_training_data(tmp_path: Path) -> None:
+    found = _finding(tmp_path, HIDDEN, name="benchmark.jsonl")
+    assert (found.outcome, found.measures["found"]) == (Outcome.PASS, 0)
+
+
 def test_the_kits_own_files_do_not_count(tmp_path: Path) -> None:
     public = Path(__file__).parents[2] / "datasets" / "educational-qa" / "test.jsonl"
     rows = [json.loads(line)["messages"][1]["content"] for line in public.read_text().splitlines()]

@@ -11,7 +11,9 @@ from grader.assignment import load_assignment
 from grader.checks import intake_rules
 from grader.checks.registry import Context, all_checks
 from grader.intake import Found, take_in
-from grader.model import Assignment, Finding, Outcome
+from grader.model import Assignment, Deliverable, Finding, Outcome
+
+ESSAY = Deliverable("essay", "Essay", ("essay.md",))
 
 
 def judge(code: str, tmp_path: Path, *names: str, assignment: Assignment | None = None) -> Finding:
@@ -63,6 +65,16 @@ def test_what_the_assignment_does_not_ask_for_is_not_missing(tmp_path: Path) -> 
     assignment = replace(load_assignment("llm-methods"), deliverables=())
     finding = judge("LAY010", tmp_path, "x.txt", assignment=assignment)
     assert finding.outcome is Outcome.PASS
+
+
+def test_what_is_voluntary_is_never_missing(tmp_path: Path) -> None:
+    more = Deliverable("reflection", "A poem", ("poem.md",), optional=True)
+    assignment = replace(load_assignment("llm-methods"), deliverables=(more, ESSAY))
+    assert judge("LAY041", tmp_path, "essay.md", assignment=assignment).outcome is Outcome.PASS
+    found = judge("LAY001", tmp_path, assignment=assignment).message
+    assert found == "1 of 1 were found."
+    found = judge("LAY001", tmp_path, "poem.md", assignment=assignment).message
+    assert found == "1 of 1 were found. Voluntary: A poem."
 
 
 def test_another_assignments_folder_is_told_apart(tmp_path: Path) -> None:

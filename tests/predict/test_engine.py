@@ -115,6 +115,17 @@ def test_an_answer_does_not_depend_on_the_other_questions(questions: QuestionSet
     ]
 
 
+def test_other_questions_are_answered_on_the_same_base(
+    engine: Engine, questions: QuestionSet, tmp_path: Path
+) -> None:
+    other, adapter = make_hidden("educational-qa", 4, 5), strong_adapter(tmp_path, 1)
+    before = texts(engine, adapter)
+    alone = texts(Engine(load_base(BASE), other, NEW_TOKENS), adapter)
+    assert texts(engine.asking(other), adapter) == alone
+    assert texts(engine, adapter) == before
+    assert engine.asking(questions).predict(None).answers == engine.predict(None).answers
+
+
 def test_the_base_lies_in_the_package_and_is_pinned() -> None:
     sums = (base_folder(BASE) / "SHA256SUMS").read_text()
     assert "model.safetensors" in sums

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from grader.assignment import load_assignment
 from grader.model import (
     Assignment,
+    Category,
+    Criterion,
     Finding,
     Location,
     Outcome,
@@ -87,15 +90,34 @@ def assignment() -> Assignment:
     return load_assignment(Path(__file__).parents[2] / "rubrics" / "llm-methods.yaml")
 
 
+def with_extra(assignment: Assignment) -> Assignment:
+    """The assignment with other extra criteria: two, on EVL003 and SRC010."""
+    usual = [category for category in assignment.categories if not category.extra]
+    ids = {category.id for category in usual}
+    return replace(
+        assignment,
+        categories=(*usual, Category("more", "Going further", 4, extra=True)),
+        criteria=(
+            *(c for c in assignment.criteria if c.category in ids),
+            Criterion("faster", "It is faster", "more", 3, "EVL003"),
+            Criterion("safer", "It is safer", "more", 1, "SRC010"),
+        ),
+    )
+
+
 def sample_result(
     assignment: Assignment,
     student: str,
     after: float = 0.83,
     *,
     outcomes: dict[str, Outcome] | None = None,
+    left_out: Collection[str] = (),
     texts: str = "",
 ) -> Result:
-    """A result whose checks all pass but for `outcomes`; `texts` goes wherever students write."""
+    """A result whose checks all pass but for `outcomes`; `texts` goes wherever students write.
+
+    What the checks `left_out` look at was not handed in, and need not be.
+    """
     before, chance, n = 0.04, 0.27, 150
     delta = after - chance
     measures: dict[str, dict[str, float | int | str | None]] = {
@@ -121,7 +143,7 @@ def sample_result(
         },
         "EVL004": {"claimed_before": 0.03, "claimed_after": after, "tolerance": 0.1},
     }  # fmt: skip
-    outcomes = dict(outcomes or {})
+    outcomes = {**(outcomes or {}), **dict.fromkeys(left_out, Outcome.SKIP)}
     if delta <= 0.08:
         outcomes.setdefault("EVL001", Outcome.FAIL)
     findings = []
@@ -135,7 +157,7 @@ def sample_result(
                 outcome=outcome,
                 title=title,
                 message=f"{_MESSAGES[outcome]} {texts}".strip(),
-                hint=f"Do what helps with {code}. {texts}".strip(),
+                hint="" if code in left_out else f"Do what helps with {code}. {texts}".strip(),
                 severity=Severity.WARNING if code.startswith("SRC") else Severity.ERROR,
                 location=Location(texts or "huggingface_custom_lora.py", 42)
                 if code.startswith("SRC")
@@ -231,11 +253,24 @@ def sample_class(assignment: Assignment, n: int) -> ClassReport:
     )
 
 
+@pytest.fixture(scope="session")
+def extra_assignment(assignment: Assignment) -> Assignment:
+    return with_extra(assignment)
+
+
 @pytest.fixture
 def make_result(assignment: Assignment) -> MakeResult:
     """Call with a student's id and what `sample_result` takes."""
     return lambda student="s01-careful", *args, **kwargs: sample_result(
         assignment, student, *args, **kwargs
+    )
+
+
+@pytest.fixture
+def make_extra_result(extra_assignment: Assignment) -> MakeResult:
+    """The same with two extra criteria and no others."""
+    return lambda student="s01-careful", *args, **kwargs: sample_result(
+        extra_assignment, student, *args, **kwargs
     )
 
 

@@ -94,6 +94,20 @@ def test_averages_are_over_known_points_only(make_class, make_result, parse) -> 
     assert "Meaningful improvements on the examples Innovation not known of 15 2" in criteria
 
 
+def test_the_mean_of_extra_points_is_over_those_who_tried(
+    extra_assignment, make_class, make_extra_result, parse
+) -> None:
+    results = (
+        make_extra_result("s1", left_out=("EVL003", "SRC010")),
+        make_extra_result("s2", left_out=("SRC010",)),
+    )
+    report = replace(make_class(0), assignment=extra_assignment, results=results)
+    words = _words(parse(class_html(report)))
+    assert "of extra points, over those who tried." in words
+    assert "It is faster Going further (extra) 3 of 3" in words
+    assert "It is safer Going further (extra) nobody tried of 1" in words
+
+
 def test_questions_stand_hardest_first_with_their_texts(make_class, parse) -> None:
     report = replace(
         make_class(1),

@@ -180,3 +180,36 @@ def test_the_footer_says_what_graded_it(assignment, make_result, parse) -> None:
     digest = assignment.digest[:12]
     assert "llm-methods 1.0 · submission 3f9a3f9a3f9a · finegrade 0.1.0" in words
     assert f"rubric {digest}" in words
+
+
+def test_extra_work_that_nobody_began_is_no_loss(
+    extra_assignment, make_extra_result, parse
+) -> None:
+    result = make_extra_result("s01", left_out=("EVL003", "SRC010"))
+    words = _words(parse(feedback_html(extra_assignment, result)))
+    assert "Going further extra not attempted" in words
+    assert "Going further: not attempted Voluntary: these points come on top of the 100" in words
+    assert "It is faster not attempted" in words
+    assert "extra points." not in words
+    assert "Do what helps with EVL003" not in words
+
+
+def test_extra_points_stand_beside_full_marks(extra_assignment, make_extra_result, parse) -> None:
+    fates = {"SRC010": Outcome.FAIL}
+    result = make_extra_result("s01", outcomes=fates)
+    words = _words(parse(feedback_html(extra_assignment, result)))
+    assert "3 of them are extra points." in words
+    assert "Going further: 3 of 4 extra points" in words
+    assert "It is safer 0 of 1" in words
+    assert f"and {result.total.upper:g} of 100" in words
+    partly = make_extra_result("s01", left_out=("SRC010",))
+    assert "It is safer not attempted" in _words(parse(feedback_html(extra_assignment, partly)))
+
+
+def test_extra_points_that_are_not_known_are_open(
+    extra_assignment, make_extra_result, parse
+) -> None:
+    result = make_extra_result("s01", outcomes={"EVL003": Outcome.ERROR})
+    words = _words(parse(feedback_html(extra_assignment, result)))
+    assert "1 to 4 of them are extra points." in words
+    assert "It is faster ? open of 3" in words

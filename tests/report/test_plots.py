@@ -41,6 +41,17 @@ def test_a_small_class_is_named_and_a_large_one_counted() -> None:
     assert "s007" not in slopes(_slopes(300), 0.1, 0.25)
 
 
+def test_extra_points_stay_on_the_axis() -> None:
+    some = [Range(f"s{i}", 104, 109) for i in range(60)]
+    rows = distribution(some[:3], 100, 50)
+    clip = re.search(r'<clipPath[^>]*>\s*<rect x="([\d.]+)"[^>]*? width="([\d.]+)"', rows)
+    assert clip is not None
+    dots = [float(x) for x in re.findall(r'<use [^>]*x="([\d.]+)"[^>]*fill: #0072b2', rows)]
+    assert len(dots) > 3  # one of the legend
+    assert max(dots) < float(clip[1]) + float(clip[2])
+    assert ">50<" in distribution(some, 100, 50)  # the axis of how many students
+
+
 def test_direction_is_said_in_words() -> None:
     chart = slopes(_slopes(9), 0.1, 0.25)
     assert "9 adapters: 3 better, 3 worse, 3 no clear change." in chart

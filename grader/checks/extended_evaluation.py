@@ -1,0 +1,255 @@
+"""EVL01x: the bonus challenge of an extended evaluation, all three approaches on one benchmark.
+
+The questions are the student's, the answers are those of our own runs: what stands in the results
+is a claim that is held against them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from grader.benchmark import Benchmark, read_benchmark
+from grader.checks.claims import Claim, verdict
+from grader.checks.dspy_program import correct, rows_of
+from grader.checks.registry import Context, Verdict, check, failed, passed, voluntary
+from grader.checks.transcript_view import transcript
+from grader.checks.workflow import answers_of
+from grader.constants import (
+    BENCHMARK_MIN_QUESTIONS,
+    CLAIM_TOLERANCE,
+    METRICS_MAX_BYTES,
+)
+from grader.errors import FileRefused
+from grader.intake import locate, read_file
+from grader.metrics import exact_match, mean
+from grader.model import Severity
+from grader.statistics import chance_apart
+from grader.strict_json import StrictJsonError, loads
+from grader.training_data.faults import counted
+
+BENCHMARK: Final = "benchmark"
+SCRIPT: Final = "extended_evaluation"
+RESULTS: Final = "benchmark_results"
+_SEVERITY: Final = Severity.WARNING  # extra work is nothing that must be mended
+_DSPY, _OPENAI, _LORA = "bench_dspy", "bench_openai", "bench_lora"
+_MEASURES: Final = ("answered_share", "right", "claimed", "share")
+
+_ENOUGH_ANSWERED: Final = 0.9  # of the questions; a run may lose a few
+_ENOUGH_RIGHT: Final = 0.1  # below it a benchmark tells nothing about an approach
+_LINE: Final = (
+    "Each line has the form of the training data: a question of the user in one line, and a short "
+    "answer of the assistant."
+)
+_SHAPE: Final = (
+    'Write {"questions": 60, "approaches": {"dspy": {"exact_match": 0.9}, "openai": …, '
+    '"lora": …}} with your numbers.'
+)
+
+
+class _Ran(NamedTuple):
+    """What our run of an approach gave: shares of the benchmark's `n` questions, 0 to 1.
+
+    `trained_again`: its model was trained in our run, so it is not quite the student's.
+    """
+
+    n: int
+    answered: float
+    right: float
+    trained_again: bool = False
+
+
+@check("EVL010", measures=("questions", "share"), severity=_SEVERITY)
+def benchmark_is_large_and_new(context: Context) -> Verdict:
+    """The benchmark has at least 50 questions of its own
+
+    Why: On 50 questions one answer is worth two points in a hundred, on ten it is worth ten. And
+    only a question that nothing was trained on shows what an approach can do.
+
+    Fix: Write 50 to 200 different questions that all three approaches may know the answer to, none
+    of them in data/ or in your training data. One conversation a line, as in data/train.jsonl;
+    answers of a few words.
+    """
+    try:
+        found = read_benchmark(context.submission, context.assignment, BENCHMARK)
+    except FileRefused as error:
+        return failed(error.message, error.hint)
+    if found is None:
+        return voluntary()
+    own = len(found.questions.questions)
+    share = min(1.0, own / BENCHMARK_MIN_QUESTIONS)
+    measures = {"questions": own, "share": round(share, 3)}
+    seen = f"{counted(own, 'question')} of its own{_left_out(found)}."
+    if own >= BENCHMARK_MIN_QUESTIONS:
+        return passed(seen, measures=measures)
+    first = min([*found.unusable, *found.repeated, *found.known], default=None)
+    return failed(
+        f"{seen} At least {BENCHMARK_MIN_QUESTIONS} were expected.",
+        f"Write more questions that stand nowhere in data/ or in your training data. {_LINE}",
+        path=found.path,
+        line=first,
+        measures=measures,
+    )
+
+
+def _left_out(found: Benchmark) -> str:
+    """The lines that do not count, and why."""
+    reasons = {
+        "no question with a short answer": found.unusable,
+        "a repeated question": found.repeated,
+        "a question of the public or the training data": found.known,
+    }
+    told = [
+        f"{counted(len(lines), 'line')} with {what} (first: line {lines[0]})"
+        for what, lines in reasons.items()
+        if lines
+    ]
+    return f"; left out: {', '.join(told)}" if told else ""
+
+
+@check("EVL011", needs=("EVL010",), severity=_SEVERITY)
+def results_are_handed_in(context: Context) -> Verdict:
+    """The extended evaluation's script and its results are handed in
+
+    Why: The script shows how the numbers came to be, and the grader holds the numbers against its
+    own runs.
+
+    Fix: Hand in extended_evaluation.py and the benchmark_results.json that it wrote.
+    """
+    try:
+        script = locate(context.submission, context.assignment.deliverable(SCRIPT))
+        results = locate(context.submission, context.assignment.deliverable(RESULTS))
+        if script is None or results is None:
+            missing = "extended_evaluation.py" if script is None else "benchmark_results.json"
+            return failed(f"There is no {missing}.", "Hand in both, the script and its results.")
+        claims = _claims(context)
+    except FileRefused as error:
+        return failed(error.message, error.hint)
+    except StrictJsonError as error:
+        return failed(f"{results} cannot be read: {error}.", _SHAPE, path=results)
+    if not claims:
+        return failed(
+            f'{results} holds no "exact_match" from 0 to 1 under "approaches".',
+            _SHAPE,
+            path=results,
+        )
+    return passed(f"It reports on {', '.join(claims)}.")
+
+
+def _claims(context: Context) -> Mapping[str, float]:
+    """The reported exact match of each approach, 0 to 1; what is none is left out.
+
+    Raises FileRefused and StrictJsonError.
+    """
+    path = locate(context.submission, context.assignment.deliverable(RESULTS))
+    if path is None:
+        return {}
+    body = read_file(context.submission, path, METRICS_MAX_BYTES)
+    value: Any = loads(body, max_bytes=METRICS_MAX_BYTES)
+    approaches = value.get("approaches") if isinstance(value, dict) else None
+    found = {}
+    for name in ("dspy", "openai", "lora"):
+        about = approaches.get(name) if isinstance(approaches, dict) else None
+        share = about.get("exact_match") if isinstance(about, dict) else None
+        if isinstance(share, int | float) and not isinstance(share, bool) and 0 <= share <= 1:
+            found[name] = float(share)
+    return found
+
+
+@check(
+    "EVL012",
+    needs=("EVL011", "LAY010"),
+    evidence=(_DSPY,),
+    measures=_MEASURES,
+    severity=_SEVERITY,
+)
+def dspy_answers_the_benchmark(context: Context) -> Verdict:
+    """The DSPy program answers the benchmark, as reported
+
+    Why: The grader asks your program every question of your benchmark, with the model of Part 1.
+    A reported number that does not come out again misleads its readers.
+
+    Fix: Evaluate what `build_program()` of dspy_enhanced.py gives, on the benchmark as you hand it
+    in, and report its exact match under "dspy".
+    """
+    evidence = context.evidence[_DSPY]
+    rows = rows_of(evidence)
+    answered = mean([float(row["error"] is None) for row in rows])
+    return _judged(context, "dspy", _Ran(len(rows), answered, mean(correct(evidence))))
+
+
+@check(
+    "EVL013",
+    needs=("EVL011", "LAY022"),
+    evidence=(_OPENAI,),
+    measures=_MEASURES,
+    severity=_SEVERITY,
+)
+def tuned_model_answers_the_benchmark(context: Context) -> Verdict:
+    """The model tuned with OpenAI's service answers the benchmark, as reported
+
+    Why: The grader runs `extended_evaluation.py openai` against its own service and reads there
+    what the tuned model was asked and what it answered.
+
+    Fix: With the argument `openai` the script finds or creates the job of openai_train.jsonl,
+    asks the tuned model every question of benchmark.jsonl, one request a question, and reports
+    its exact match under "openai".
+    """
+    benchmark = read_benchmark(context.submission, context.assignment, BENCHMARK)
+    if benchmark is None:  # it was there when EVL010 passed
+        raise ValueError("the benchmark is gone")
+    expected = {
+        q.messages[-1][1]: benchmark.questions.answers[q.id] for q in benchmark.questions.questions
+    }
+    given = answers_of(transcript(context.evidence[_OPENAI]), list(expected), tuned=True)
+    right = mean([exact_match(given.get(q, ""), answer) for q, answer in expected.items()])
+    n = len(expected)
+    return _judged(context, "openai", _Ran(n, len(given) / n, right, trained_again=True))
+
+
+@check(
+    "EVL014",
+    needs=("EVL011", "LAY030"),
+    evidence=(_LORA,),
+    measures=_MEASURES,
+    severity=_SEVERITY,
+)
+def adapter_answers_the_benchmark(context: Context) -> Verdict:
+    """The LoRA adapter answers the benchmark, as reported
+
+    Why: The grader asks your adapter every question of your benchmark, in the same way as the
+    hidden ones.
+
+    Fix: Evaluate the adapter that you hand in, with the chat template and greedy decoding, and
+    report its exact match under "lora".
+    """
+    evidence = context.evidence[_LORA]
+    rows = rows_of(evidence)
+    answered = mean([float(bool(row["text"].strip())) for row in rows])
+    return _judged(context, "lora", _Ran(len(rows), answered, mean(correct(evidence))))
+
+
+def _judged(context: Context, approach: str, ran: _Ran) -> Verdict:
+    claimed = _claims(context).get(approach)
+    allowed = CLAIM_TOLERANCE
+    if ran.trained_again and claimed is not None:  # another training run than the student's
+        allowed += chance_apart(claimed, ran.n, ran.right, ran.n)
+    real = ran.answered >= _ENOUGH_ANSWERED and ran.right >= _ENOUGH_RIGHT
+    agrees = claimed is not None and abs(claimed - ran.right) <= allowed
+    reported = "nothing is reported" if claimed is None else f"{claimed:.0%} reported"
+    seen = (
+        f"In the grader's run it answered {ran.answered:.0%} of {ran.n} questions, {ran.right:.0%} "
+        f"rightly; {reported}."
+    )
+    claims = [
+        Claim(
+            real,
+            f"{_ENOUGH_ANSWERED:.0%} of the questions answered, {_ENOUGH_RIGHT:.0%} rightly",
+            weight=2,
+        ),
+        # A number about an approach that did not run agrees with nothing.
+        Claim(real and agrees, "a reported number that agrees with the grader's"),
+    ]
+    measures = {"answered_share": round(ran.answered, 3), "right": round(ran.right, 3)}
+    hint = f"Evaluate {approach} on the benchmark as you hand it in, and report that. {_SHAPE}"
+    return verdict(seen, claims, hint, {**measures, "claimed": claimed})

@@ -1,0 +1,143 @@
+"""EVL01x: a student's benchmark, and what the three approaches make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from benchmark_builder import BENCHMARK, PAIRS, TRUE, answered, results, tuned
+from transcript_builder import BASE, chat_line
+
+from grader.assignment import load_assignment
+from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.registry import Context, all_checks, run_check
+from grader.intake import find_submissions, take_in
+from grader.model import Evidence, Finding, Outcome
+from grader.topics import get_topic
+
+ASSIGNMENT = load_assignment("llm-methods")
+ALL = {"extended_evaluation.py": "print('hello')\n", "benchmark_results.json": results(TRUE)}
+SEEN = {"EVL012": "bench_dspy", "EVL013": "bench_openai", "EVL014": "bench_lora"}
+Find = Callable[..., Finding]
+
+
+@pytest.fixture
+def find(tmp_path: Path) -> Find:
+    """What a check finds in these files; the checks that it needs run only if they are EVL."""
+
+    def found(code: str, files: Mapping[str, str], evidence: Evidence | None = None) -> Finding:
+        home = tmp_path / "s01"
+        home.mkdir()
+        for name, text in {"notes.md": "n\n", **files}.items():
+            (home / name).write_text(text)
+        (one,) = find_submissions([home])
+        given = {} if evidence is None else {SEEN[code]: evidence}
+        ctx = Context(ASSIGNMENT, take_in(one, tmp_path / "work"), given)
+        passing = {c: Finding(c, Outcome.PASS, "", "") for c in ASSIGNMENT.checks if c[:3] != "EVL"}
+        for needed in ("EVL010", "EVL011"):
+            passing[needed] = run_check(all_checks()[needed], ctx, passing, {})
+        result = run_check(all_checks()[code], ctx, passing, {})
+        assert result.outcome is not Outcome.ERROR, result.note
+        return result
+
+    return found
+
+
+def test_what_was_not_handed_in_is_left_out_and_no_fault(find: Find) -> None:
+    for_nothing = {"extended_evaluation.py": "raise NotImplementedError\n"}  # the kit's own
+    assert find("EVL014", for_nothing).left_out
+
+
+def test_fifty_questions_of_its_own_are_enough(find: Find) -> None:
+    found = find("EVL010", {"benchmark.jsonl": BENCHMARK})
+    assert (found.outcome, found.measures["share"]) == (Outcome.PASS, 1.0)
+
+
+def test_lines_that_do_not_count_are_told_by_their_reason(find: Find) -> None:
+    public = get_topic("educational-qa").public("validation")[:5]
+    lines = [
+        *(chat_line(e.question.upper(), e.answer) for e in public),
+        *(chat_line(q, a) for q, a in PAIRS[:40]),
+        chat_line(PAIRS[0][0] + "!", "another"),
+        chat_line("Why?", "a " * 40),
+        "not JSON\n",
+    ]
+    trained = chat_line(PAIRS[39][0], "N39")
+    found = find("EVL010", {"benchmark.jsonl": "".join(lines), "openai_train.jsonl": trained})
+    assert found.outcome is Outcome.FAIL
+    assert found.measures == {"questions": 39, "share": 0.78}
+    assert found.location.line == 1
+    for words in (
+        "39 questions of its own",
+        "2 lines with no question with a short answer (first: line 47)",
+        "1 line with a repeated question (first: line 46)",
+        "6 lines with a question of the public or the training data (first: line 1)",
+    ):
+        assert words in found.message
+
+
+def test_results_that_are_not_there_are_asked_for(find: Find) -> None:
+    found = find("EVL011", {"benchmark.jsonl": BENCHMARK})
+    assert found.outcome is Outcome.FAIL
+    assert "There is no extended_evaluation.py." in found.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"approaches": {}}',
+        '{"approaches": {"dspy": {"exact_match": "0.9"}, "lora": {"exact_match": 90}}}',
+        '{"approaches": {"dspy": {"exact_match": true}, "openai": 0.4, "lora": null}}',
+        '{"approaches": {"dspy": {"exact_match": NaN}}}',
+        "[" * 5_000,
+    ],
+)
+def test_results_without_a_share_are_refused(text: str, find: Find) -> None:
+    files = {**ALL, "benchmark.jsonl": BENCHMARK, "benchmark_results.json": text}
+    found = find("EVL011", files)
+    assert found.outcome is Outcome.FAIL
+    assert found.hint
+
+
+@pytest.mark.parametrize("code", SEEN)
+@pytest.mark.parametrize(
+    ("claimed", "share"), [(0.8, 1.0), (0.75, 1.0), (0.4, 0.667), (None, 0.667)]
+)
+def test_a_number_that_does_not_come_out_again_costs_its_part(
+    code: str, claimed: float | None, share: float, find: Find
+) -> None:
+    claims = {**TRUE, SEEN[code].removeprefix("bench_"): claimed}
+    ran = tuned() if code == "EVL013" else answered()
+    files = {**ALL, "benchmark.jsonl": BENCHMARK, "benchmark_results.json": results(claims)}
+    found = find(code, files, ran)
+    assert found.measures["share"] == share
+    assert found.measures["right"] == 0.8
+
+
+@pytest.mark.parametrize(
+    ("code", "ran"),
+    [
+        ("EVL012", answered(silent=6)),
+        ("EVL012", answered(right=4)),
+        ("EVL014", answered(silent=6)),
+        ("EVL014", answered(right=4)),
+        ("EVL013", tuned(asked=44)),
+        ("EVL013", tuned(right=4)),
+        ("EVL013", tuned(model=BASE)),
+    ],
+)
+def test_an_approach_that_did_not_really_answer_has_nothing_to_report(
+    code: str, ran: Evidence, find: Find
+) -> None:
+    found = find(code, {**ALL, "benchmark.jsonl": BENCHMARK}, ran)
+    assert (found.outcome, found.measures["share"]) == (Outcome.FAIL, 0.0)
+    assert "In the grader's run it answered" in found.message
+
+
+def test_a_model_that_was_trained_again_may_differ_a_little_more(find: Find) -> None:
+    claims = {**TRUE, "openai": 0.65}
+    files = {**ALL, "benchmark.jsonl": BENCHMARK, "benchmark_results.json": results(claims)}
+    assert find("EVL013", files, tuned()).outcome is Outcome.PASS

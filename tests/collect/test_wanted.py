@@ -1,0 +1,61 @@
+"""What an assignment wants: of a benchmark that is handed in, answers to its own questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmark_builder import BENCHMARK, PAIRS
+
+from grader.assignment import load_assignment
+from grader.collect.collector import Want
+from grader.collect.predictions import AdapterRef
+from grader.collect.wanted import Wanted
+from grader.hidden import make_hidden
+from grader.intake import find_submissions, take_in
+from grader.predict.adapter_files import AdapterFiles
+
+WHOLE = load_assignment("llm-methods")
+BENCH = tuple(spec for spec in WHOLE.evidence if spec.id == "bench_lora")
+ASSIGNMENT = replace(WHOLE, evidence=BENCH)
+
+
+def _never_read() -> AdapterFiles:
+    raise AssertionError("wanting something runs nothing")
+
+
+def wants(home: Path, benchmark: str | None, *, passed: bool = True) -> list[Want]:
+    """What is wanted of a submission with an adapter and this benchmark."""
+    home.mkdir()
+    (home / "notes.md").write_text("n\n")
+    if benchmark is not None:
+        (home / "benchmark.jsonl").write_text(benchmark)
+    (found,) = find_submissions([home])
+    hidden = make_hidden(ASSIGNMENT.topic, 3, 10)
+    wanted = Wanted(ASSIGNMENT, hidden, "cpu", None, home.parent / "trainings")
+
+    def told(codes: Sequence[str]) -> bool:
+        assert "EVL011" in codes
+        return passed
+
+    submission = take_in(found, home.parent / "work")
+    return list(wanted.of(submission, AdapterRef("ab12", _never_read), told))
+
+
+def test_a_benchmark_is_asked_in_the_place_of_the_hidden_questions(tmp_path: Path) -> None:
+    (want,) = wants(tmp_path / "s01", BENCHMARK)
+    asked = [q.messages[-1][1] for q in want.work.questions.questions]
+    assert asked == [question for question, _ in PAIRS]
+
+
+def test_another_benchmark_is_another_run_and_an_equal_one_is_not(tmp_path: Path) -> None:
+    (one,) = wants(tmp_path / "s01", BENCHMARK)
+    (same,) = wants(tmp_path / "s02", BENCHMARK)
+    (other,) = wants(tmp_path / "s03", BENCHMARK.replace("N7", "N8"))
+    assert one.key == same.key != other.key
+
+
+def test_without_a_benchmark_that_passed_nothing_is_run(tmp_path: Path) -> None:
+    assert wants(tmp_path / "s01", None) == []
+    assert wants(tmp_path / "s02", BENCHMARK, passed=False) == []
