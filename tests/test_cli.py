@@ -262,7 +262,7 @@ def test_a_replay_gives_the_same_marks_and_reuses_the_answers_of_adapters(
     before = {p: p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
     hidden, again = out.parent / "hidden", tmp_path / "again"
     done = finegrade("grade", folder, "--hidden", hidden, "--out", again, "--replay", out)
-    assert f"0 runs, programs answered from {out}" in done.stdout
+    assert f"runs and readings, programs answered from {out}" in done.stdout
     assert (again / "gradebook.csv").read_bytes() == (out / "gradebook.csv").read_bytes()
     kept = {p: p.read_bytes() for p in before if p.exists()}
     assert kept == before, "what was recorded stays as it is"
