@@ -2,8 +2,8 @@
 
 Requests join and leave between two steps: those who wait are read in together (left-padded), their
 cache is put beside the cache of those already answering, and each step then writes one token of
-every answer. So nobody waits for others to finish. An idle base waits a few milliseconds for
-company: requests that are sent at once arrive one after another.
+every answer. So nobody waits for others to finish. An idle base reads in all who come within a few
+milliseconds of each other before it writes: requests that are sent at once arrive one by one.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Batcher:
     @torch.inference_mode()
     def _serve(self) -> None:
         _keep_freed_memory()
+        company = False  # whether more may come before the first token is written
         while True:
             with self._changed:
                 while not (self._waiting or self._rows or self._closed):
@@ -88,12 +89,16 @@ class Batcher:
                 if self._closed:
                     break
                 if not self._rows:
-                    self._linger()
-                joining = self._next() if self._due() else []
+                    company, end = True, time.monotonic() + LINGER_MOST_SECONDS
+                due = company or self._due()
+                if company:
+                    company = self._linger(end)
+                joining = self._next() if due else []
             try:
                 for group in self._groups(joining):
                     self._join(group)
-                self._step()
+                if not company:
+                    self._step()
             except Exception as error:  # one bad batch must not end the service
                 _LOG.exception("decoding failed")
                 for row in {*self._rows, *joining}:
@@ -102,20 +107,17 @@ class Batcher:
         for row in [*self._rows, *self._waiting]:
             row.fail(RuntimeError("the service is stopping"))
 
-    def _linger(self) -> None:
-        """Wait a moment for company before the first answer starts."""
-        end = time.monotonic() + LINGER_MOST_SECONDS
-        while len(self._waiting) < min(LINGER_ROWS, self._max_rows) and time.monotonic() < end:
-            if not self._changed.wait(LINGER_SECONDS) or self._closed:
-                return
+    def _linger(self, end: float) -> bool:
+        """Wait a moment for company, until there is enough to read in; whether more may come."""
+        room = self._max_rows - len(self._rows)
+        while len(self._waiting) < min(LINGER_ROWS, room):
+            if time.monotonic() > end or not self._changed.wait(LINGER_SECONDS) or self._closed:
+                return False
+        return len(self._waiting) < room
 
     def _due(self) -> bool:
         """Whether those who wait join now: reading in one alone costs as much as a step of all."""
-        return (
-            not self._rows
-            or len(self._waiting) >= JOIN_ROWS
-            or time.monotonic() - self._since >= JOIN_SECONDS
-        )
+        return len(self._waiting) >= JOIN_ROWS or time.monotonic() - self._since >= JOIN_SECONDS
 
     def _next(self) -> list[Answering]:
         """Who joins now: the longest waiting first, as many as there is room for."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from openai.types import FileDeleted, FileObject
 from starlette.datastructures import UploadFile
@@ -21,6 +22,8 @@ from grader.openai_sim.errors import INVALID, ApiError, no_such_file, too_large
 from grader.openai_sim.findings import document, refused_at_upload
 from grader.openai_sim.journal import note
 from grader.openai_sim.listing import NamedPage
+from grader.openai_sim.records import RESULTS
+from grader.openai_sim.scenarios import PLAIN_RESULTS
 from grader.openai_sim.store import FileRow, Store, new_id, now
 from grader.training_data.check import check_file
 
@@ -123,13 +126,15 @@ def delete_file(request: Request, file_id: str) -> FileDeleted:
 
 
 @router.get("/files/{file_id}/content", response_class=FileResponse)
-def file_content(request: Request, file_id: str) -> FileResponse:
+def file_content(request: Request, file_id: str) -> Response:
     """The bytes of a file, as they were uploaded; a job's result file is base64 of its CSV."""
     row = _found(request, file_id)
     store: Store = request.app.state.store
     path = store.file_path(row.id)
     if not path.is_file():
         raise no_such_file(file_id)
+    if row.purpose == RESULTS and request.app.state.faults.has(PLAIN_RESULTS):
+        return Response(base64.b64decode(path.read_bytes()), media_type="text/csv")
     return FileResponse(path, media_type="application/octet-stream")
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+from openai.types.fine_tuning.fine_tuning_job import Error
 from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 
 from grader.openai_sim import errors, models
@@ -21,7 +22,7 @@ from grader.openai_sim.journal import note
 from grader.openai_sim.listing import NamedPage, Page
 from grader.openai_sim.naming import ORGANIZATION, snapshot
 from grader.openai_sim.parameters import json_object
-from grader.openai_sim.scenarios import Faults
+from grader.openai_sim.scenarios import EMPTY_ERROR, Faults
 from grader.openai_sim.settling import CANCELLED
 from grader.openai_sim.store import (
     DONE,
@@ -319,7 +320,7 @@ def _object(request: Request, job: JobRow) -> Job:
     """As the service writes it: `null` where it has no value, other methods not set."""
     numbers = dict(job.resolved or job.hyperparameters or {})
     usual = {name: value for name, value in numbers.items() if name != "beta"}
-    return Job.model_validate(
+    made = Job.model_validate(
         {
             "object": "fine_tuning.job",
             "id": job.id,
@@ -345,6 +346,9 @@ def _object(request: Request, job: JobRow) -> Job:
             "method": {"type": job.method, job.method: {"hyperparameters": numbers}},
         }
     )
+    if made.error is None and request.app.state.faults.has(EMPTY_ERROR):
+        made.error = Error.model_construct()
+    return made
 
 
 def _error(request: Request, job: JobRow) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from grader.openai_sim.naming import ORGANIZATION, checkpoint_name, tuned_name
+from grader.openai_sim.records import RESULTS
 from grader.openai_sim.settling import adapter_folder, forget_model, job_folder
 from grader.openai_sim.store import CheckpointRow, FileRow, JobRow, ModelRow, Store, new_id, now
 
@@ -107,5 +108,5 @@ def _write_results(store: Store, job: JobRow, told: list[dict[str, Any]]) -> str
     store.file_path(file_id).write_bytes(raw)
     if store.get_file(file_id) is None:
         name = "step_metrics.csv"
-        store.add_file(FileRow(file_id, len(raw), now(), name, "fine-tune-results"))
+        store.add_file(FileRow(file_id, len(raw), now(), name, RESULTS))
     return file_id

@@ -15,6 +15,9 @@ _ID_CHARACTERS: Final = 24  # as the service's own ids
 DONE: Final = frozenset({"succeeded", "failed", "cancelled"})
 """States that a job never leaves."""
 
+RESULTS: Final = "fine-tune-results"
+"""The purpose of a job's result file."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileRow:

@@ -17,6 +17,10 @@ from grader.errors import UsageError
 from grader.openai_sim import errors
 from grader.openai_sim.errors import ApiError
 
+EMPTY_ERROR: Final = "empty-error"
+PLAIN_RESULTS: Final = "plain-results"
+"""Scenarios that are no faults: the real service was seen to answer in both ways."""
+
 _ONE_IN: Final = 3  # calls that a fault hits: fewer than the three tries of the client library
 _RETRY_SECONDS: Final = 1.0  # to wait after a rate limit, at a time scale of 1
 _QUEUE_SECONDS: Final = 120.0  # in a slow queue, at a time scale of 1
@@ -149,6 +153,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
             ),
         ),
         Scenario("moderation", "Each job's file fails the moderation.", fate="moderation"),
+        Scenario(EMPTY_ERROR, "Jobs in which nothing failed have an error all the same: {}."),
+        Scenario(PLAIN_RESULTS, "Result files are plain CSV, not base64 of it."),
     )
 }
 """All scenarios by name, in the order in which they are listed."""
@@ -176,6 +182,10 @@ class Faults:
                 error = None if scenario.refusal is None else scenario.refusal(call)
                 return Fault(scenario.name, scenario.effect, error)
         return None
+
+    def has(self, name: str) -> bool:
+        """Whether this scenario was asked for."""
+        return any(scenario.name == name for scenario in self.scenarios)
 
     def fate_of_job(self) -> str:
         """What becomes of a new job: "" to be trained."""

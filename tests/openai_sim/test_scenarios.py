@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from service_builder import MODEL, chat_file, create, ended, service, upload, wa
 from grader.errors import UsageError
 from grader.openai_sim.gate import Gate
 from grader.openai_sim.journal import Journal
+from grader.openai_sim.records import RESULTS, FileRow
 from grader.openai_sim.scenarios import SCENARIOS, Call, Faults
 
 CHAT = "/v1/chat/completions"
@@ -218,6 +220,27 @@ def test_a_retired_model_neither_answers_nor_trains(tmp_path: Path) -> None:
         with pytest.raises(openai.BadRequestError) as untrained:
             create(client, upload(client))
         assert untrained.value.code == "model_not_available"
+
+
+def test_an_empty_error_is_no_failure(tmp_path: Path) -> None:
+    for name in ("ok", "empty-error"):
+        with service(tmp_path / name, scenarios=[name]) as started, started.client() as client:
+            job = create(client, upload(client))
+            assert (job.error is None) == (name == "ok")
+            assert client.fine_tuning.jobs.list().data[0].error == job.error
+    assert json.loads(job.to_json())["error"] == {}
+
+
+def test_result_files_may_be_plain(tmp_path: Path) -> None:
+    table = b"step,train_loss\n1,2.5\n"
+    for name in ("ok", "plain-results"):
+        with service(tmp_path / name, scenarios=[name]) as started, started.client() as client:
+            kept = base64.b64encode(table)
+            started.store.file_path("file-a").write_bytes(kept)
+            started.store.add_file(FileRow("file-a", len(kept), 0, "a.csv", RESULTS))
+            told = client.files.content("file-a").read()
+            assert told == (kept if name == "ok" else table)
+            assert client.files.content(upload(client)).read() == chat_file()
 
 
 def test_scenarios_combine(tmp_path: Path) -> None:
