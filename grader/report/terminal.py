@@ -23,6 +23,8 @@ _OUTCOMES: Final = {
     Outcome.ERROR: ("! error", "bold magenta"),
     Outcome.REVIEW: ("? review", "yellow"),
 }
+_ORDER: Final = (Outcome.PASS, Outcome.SKIP, Outcome.REVIEW, Outcome.ERROR, Outcome.FAIL)
+_SEVERITIES: Final = (Severity.NOTE, Severity.WARNING, Severity.ERROR)
 _STATUSES: Final = {
     Status.FULLY_GRADED: ("✓ graded", "green"),
     Status.PENDING_MANUAL: ("? pending", "yellow"),
@@ -53,21 +55,44 @@ def gradebook_table(results: Sequence[Result]) -> Table:
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:
-    """One row a finding, in order and summed up: outcome, code, place, what to do."""
+    """Outcome, code, place and what to do; what is to be mended comes last, where people look.
+
+    A fault has a row of its own. What passed is one row, and so are checks that were not looked at,
+    or not yet, for one and the same reason.
+    """
     table = Table(box=box.SIMPLE_HEAD, show_lines=False)
     table.add_column("", no_wrap=True)
     table.add_column("Code", no_wrap=True)
-    table.add_column("Where", overflow="fold")
     table.add_column("What", overflow="fold", ratio=1)
-    for finding in summed_up(findings):
-        what = Text(clean(finding.title), style="bold")
-        if finding.outcome is not Outcome.PASS:
-            what.append(f"\n{clean(finding.message)}", style="not bold")
-        if finding.hint and finding.outcome is not Outcome.PASS:
-            what.append(f"\nNext: {clean(finding.hint)}", style="not bold cyan")
-        place, code = Text(where(finding.location)), Text(clean(finding.code))
-        table.add_row(Text(*_sign(finding)), code, place, what)
+    for group in _groups(summed_up(findings)):
+        first = group[0]
+        what = Text(clean(first.title), style="bold")
+        if len(group) > 1:
+            codes = ", ".join(clean(finding.code) for finding in group)
+            what = Text.assemble((f"{len(group)} checks", "bold"), f" {codes}")
+        if first.outcome is not Outcome.PASS:
+            place = where(first.location)
+            what.append(f"\n{place}: " if place else "\n", style="not bold dim")
+            what.append(clean(first.message), style="not bold not dim")
+        # The fault behind what was not looked at has a row, and says there what to do.
+        if first.hint and first.outcome not in (Outcome.PASS, Outcome.SKIP):
+            what.append(f"\nNext: {clean(first.hint)}", style="not bold cyan")
+        code = Text(clean(first.code) if len(group) == 1 else "")
+        table.add_row(Text(*_sign(first)), code, what)
     return table
+
+
+def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Findings that share a row, in the order of the rows."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for place, finding in enumerate(findings):
+        key: tuple[object, ...] = (_ORDER.index(finding.outcome),)
+        if finding.outcome is Outcome.FAIL:
+            key = (*key, _SEVERITIES.index(finding.severity), place)
+        elif finding.outcome is not Outcome.PASS:
+            key = (*key, 0, finding.message, finding.hint, finding.location)
+        groups.setdefault(key, []).append(finding)
+    return [group for _, group in sorted(groups.items(), key=lambda item: item[0][:2])]
 
 
 def _sign(finding: Finding) -> tuple[str, str]:
