@@ -155,7 +155,8 @@ class EvidenceSpec:
     Of `predictions`, `adapter` names the deliverable to run, or is None for the bare base. Of a
     `transcript`, `script` names the deliverable to run, with `arguments`, against a model service
     under `scenarios`; its sleeps pass `clock_rate` times as fast as real ones, and it may take
-    `wall_seconds` of real time.
+    `wall_seconds` of real time. With `given`, that file of a starter kit and the topic's public
+    data lie beside it.
 
     Of `answers` and `metric_scores`, `module` names the deliverable that is imported, with the
     file `given` of a starter kit beside it; without `module` the given file itself is imported.

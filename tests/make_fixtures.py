@@ -17,6 +17,17 @@ import numpy as np
 from adapter_builder import WIDTH, config, pair, random_pair, safetensors, write_adapter
 from benchmark_builder import BENCHMARK, TRUE, answered, tuned
 from benchmark_builder import results as benchmark_results
+from bonus_builder import (
+    ASKED,
+    HANDED_IN,
+    SCRIPTS,
+    asks,
+    examined,
+    file_of,
+    hybrid,
+    taught,
+    tuned_run,
+)
 from dspy_builder import (
     PAIRS,
     STEPS,
@@ -33,6 +44,7 @@ from dspy_builder import (
 from evidence_builder import evidence
 from notebook_builder import notebook
 from transcript_builder import (
+    BASE,
     CLOSED_SAID,
     FAULT_SAID,
     JOB,
@@ -185,6 +197,22 @@ def _ran(id: str = "", ran: Evidence | None = None, *, test: str = TEST) -> Writ
         _files("openai_domain_finetune.py", adapter=False)(folder)
         (folder / "s01" / "openai_train.jsonl").write_text(TRAIN)
         (folder / "s01" / "openai_test.jsonl").write_text(test)
+        if ran is not None:
+            found = {id: [ran.payload, ran.cost]}
+            (folder / ".evidence.json").write_text(json.dumps(found) + "\n")
+
+    return write
+
+
+def _bonus(
+    id: str = "", ran: Evidence | None = None, *, files: Mapping[str, str] = HANDED_IN
+) -> Writer:
+    """A submission of bonus challenges, one of which did this."""
+
+    def write(folder: Path) -> None:
+        for name, text in files.items():
+            _files(name, adapter=False)(folder)
+            (folder / "s01" / name).write_text(text)
         if ran is not None:
             found = {id: [ran.payload, ran.cost]}
             (folder / ".evidence.json").write_text(json.dumps(found) + "\n")
@@ -523,6 +551,37 @@ FIXTURES: dict[str, tuple[Writer, Writer]] = {
     "DSP027": (
         _metric(),
         _program(dspy_metric=scores(word_matching), dspy_metric_original=scores(word_matching)),
+    ),
+    "LAY050": (_bonus(), _bonus(files=SCRIPTS)),
+    "LAY051": (_bonus(), _bonus(files=SCRIPTS)),
+    "DSP030": (
+        _bonus("hybrid_ok", hybrid()),
+        _bonus("hybrid_ok", asks(tuned_run(), BASE, ASKED, 9).ended()),
+    ),
+    "DSP031": (
+        _bonus("hybrid_ok", hybrid()),
+        _bonus("hybrid_ok", asks(tuned_run(), TUNED, ASKED, 9, outputs=("answer",)).ended()),
+    ),
+    "DSP032": (
+        _bonus("hybrid_ok", hybrid()),
+        _bonus("hybrid_ok", hybrid(file=file_of(ASKED))),
+    ),
+    "DSP033": (_bonus("hybrid_ok", hybrid()), _bonus("hybrid_ok", hybrid(3, 3))),
+    "API030": (
+        _bonus("distill_ok", taught().ended()),
+        _bonus("distill_ok", taught(replies={}).ended()),
+    ),
+    "API031": (
+        _bonus("distill_ok", taught().ended()),
+        _bonus("distill_ok", taught(base=BASE).ended()),
+    ),
+    "API032": (
+        _bonus("distill_ok", taught().ended()),
+        _bonus("distill_ok", taught(ASKED, ASKED).ended()),
+    ),
+    "API033": (
+        _bonus("distill_ok", examined(taught())),
+        _bonus("distill_ok", examined(taught(), 3, 3)),
     ),
     "API020": (_ran(), _ran(test="not a chat\n")),
     "API021": (_ran(), _ran(test=TEST[: TEST.index("element 4")].rpartition("\n")[0])),

@@ -7,26 +7,15 @@ different from `naive`.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from class_builder import Silent
+from expert_builder import Runner, handed_in, judged, runner
 from notebook_builder import as_notebook
 
 from grader.assignment import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import Context, all_checks, in_order, run_check
-from grader.collect.collector import Want
-from grader.collect.transcripts import Transcripts, transcript_want
-from grader.constants import TRANSCRIPT_SEED
-from grader.intake import find_submissions, locate, take_in
-from grader.model import Assignment, Evidence, Finding, Outcome, Submission
-from grader.rubric import score
-from grader.sandbox.choose import choose_sandbox
-from grader.sandbox.launch import Sandbox
-from grader.sandbox.simulated import Simulator
+from grader.model import Assignment
 
 HERE = Path(__file__).parent
 VARIANTS = HERE / "variants" / "openai"
@@ -113,9 +102,6 @@ EXPERT: Mapping[str, Mapping[str, float]] = {
 }
 
 
-Runner = Callable[[Submission, set[str]], dict[str, Evidence]]
-
-
 @pytest.fixture(scope="module")
 def assignment() -> Assignment:
     return load_assignment(HERE / "part2.yaml")
@@ -123,66 +109,21 @@ def assignment() -> Assignment:
 
 @pytest.fixture(scope="module")
 def run(assignment: Assignment, tmp_path_factory: pytest.TempPathFactory) -> Runner:
-    """Runs a submission's script in the scenarios of these evidence ids."""
-    sandbox = choose_sandbox()
-    trainings = tmp_path_factory.mktemp("trainings")
-
-    def runs(submission: Submission, ids: set[str]) -> dict[str, Evidence]:
-        wants = _wants(submission, ids, assignment, sandbox)
-        by_key = {want.key: want.id for want in wants}
-        found: dict[str, Evidence] = {}
-
-        def put(evidence: Evidence) -> None:
-            found[by_key[evidence.key]] = evidence
-
-        simulator = Simulator(assignment.base, trainings, seed=TRANSCRIPT_SEED)
-        failed = Transcripts(sandbox, simulator).produce(
-            {want.key: want for want in wants}, put, Silent()
-        )
-        assert not failed
-        return found
-
-    return runs
+    return runner(assignment, tmp_path_factory.mktemp("trainings"))
 
 
-def _wants(
-    submission: Submission, ids: set[str], assignment: Assignment, sandbox: Sandbox
-) -> list[Want]:
-    script = locate(submission, assignment.deliverable("openai_script"))
-    assert script is not None
-    return [
-        transcript_want(submission, spec, script, assignment.base, sandbox)
-        for spec in assignment.evidence
-        if spec.id in ids
-    ]
-
-
-def _needed(assignment: Assignment, criteria: Mapping[str, float]) -> set[str]:
-    """The evidence that decides about these criteria."""
-    codes = {
-        code
-        for criterion in assignment.criteria
-        if criterion.id in criteria
-        for code in (criterion.source.split(".")[0], *criterion.requires)
-    }
-    return {id for code in codes for id in all_checks()[code].evidence}
-
-
-def _handed_in(variant: str, folder: Path) -> Submission:
-    home = folder / variant
-    home.mkdir()
+def _files(variant: str) -> dict[str, bytes]:
     script = VARIANTS / f"{variant.removesuffix('_notebook')}.py"
     data, test = VARIANTS / "openai_train.jsonl", VARIANTS / "openai_test.jsonl"
     if variant == "tests_on_training":
         script, test = VARIANTS / "naive.py", data
-    if variant.endswith("notebook"):
-        (home / "openai_domain_finetune.ipynb").write_bytes(as_notebook(script.read_text()))
-    else:
-        shutil.copyfile(script, home / "openai_domain_finetune.py")
-    shutil.copyfile(data, home / "openai_train.jsonl")
-    shutil.copyfile(test, home / "openai_test.jsonl")
-    (found,) = find_submissions([home])
-    return take_in(found, folder / "work")
+    notebook = variant.endswith("notebook")
+    name = "openai_domain_finetune.ipynb" if notebook else "openai_domain_finetune.py"
+    return {
+        name: as_notebook(script.read_text()) if notebook else script.read_bytes(),
+        "openai_train.jsonl": data.read_bytes(),
+        "openai_test.jsonl": test.read_bytes(),
+    }
 
 
 def test_a_good_script_reaches_every_point(assignment: Assignment) -> None:
@@ -195,16 +136,6 @@ def test_the_grader_gives_what_an_expert_would(
     variant: str, assignment: Assignment, run: Runner, tmp_path: Path
 ) -> None:
     expected = EXPERT[variant]
-    submission = _handed_in(variant, tmp_path)
-    context = Context(assignment, submission, run(submission, _needed(assignment, expected)))
-    findings: dict[str, Finding] = {}
-    for check in in_order(assignment.checks, assignment):
-        findings[check.code] = run_check(check, context, findings, {})
-    broken = {f.code: f.note for f in findings.values() if f.outcome is Outcome.ERROR}
-    assert not broken
-    given = {s.id: s.points for s in score(assignment, list(findings.values()))}
-    said = [f"{f.code}: {f.message}" for f in findings.values()]
-    assert {id: given[id] for id in expected} == expected, "\n".join(said)
-    # Whoever loses points reads what to do about it.
-    lost = [f for f in findings.values() if f.outcome is Outcome.FAIL]
-    assert all(f.message and f.hint for f in lost)
+    submission = handed_in(_files(variant), tmp_path / variant, tmp_path / "work")
+    given, said = judged(assignment, submission, expected, run)
+    assert given == expected, said

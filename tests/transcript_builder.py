@@ -90,26 +90,41 @@ class Run:
             "POST", "/v1/files", body=body, told=told, file=id, file_uploaded=True, bytes=1
         )
 
-    def create(self, id: str = JOB, *, file: str = FILE, status: int = 200, **options: Any) -> Run:
+    def create(
+        self,
+        id: str = JOB,
+        *,
+        file: str = FILE,
+        base: str = BASE,
+        status: int = 200,
+        **options: Any,
+    ) -> Run:
         """A job that the service makes, whether or not it says so."""
         told = job("validating_files", id) if status == 200 else None
-        asked = {"model": BASE, "training_file": file}
+        asked = {"model": base, "training_file": file}
         return self.call(
             "POST", JOBS, asked=asked, told=told, status=status, job=id, job_created=True,
-            file=file, model=BASE, **options,
+            file=file, model=base, **options,
         )  # fmt: skip
 
-    def look(self, status: str = "running", after: float = 10.0, id: str = JOB) -> Run:
-        """One look at the job."""
-        return self.call("GET", f"{JOBS}/{id}", after=after, told=job(status, id))
+    def look(
+        self, status: str = "running", after: float = 10.0, id: str = JOB, model: str = TUNED
+    ) -> Run:
+        """One look at the job, which gives `model` when it has succeeded."""
+        return self.call("GET", f"{JOBS}/{id}", after=after, told=job(status, id, model))
 
     def events(self, after: float = 0.0, id: str = JOB) -> Run:
         """One reading of events."""
         return self.call("GET", f"{JOBS}/{id}/events", after=after, told={"data": []})
 
-    def ask(self, model: str, question: str, answer: str = "", status: int = 200) -> Run:
+    def ask(
+        self, model: str, question: str, answer: str = "", status: int = 200, system: str = ""
+    ) -> Run:
         """One question to a model."""
-        asked = {"model": model, "messages": [{"role": "user", "content": question}]}
+        messages = [{"role": "user", "content": question}]
+        if system:
+            messages.insert(0, {"role": "system", "content": system})
+        asked = {"model": model, "messages": messages}
         told = {"choices": [{"message": {"role": "assistant", "content": answer}}]}
         return self.call("POST", "/v1/chat/completions", asked=asked, told=told, status=status)
 
@@ -162,7 +177,7 @@ def multipart(fields: dict[str, str], boundary: str = "b0undary") -> bytes:
     return ("".join(parts) + f"--{boundary}--\r\n").encode()
 
 
-def job(status: str, id: str = JOB) -> dict[str, Any]:
+def job(status: str, id: str = JOB, model: str = TUNED) -> dict[str, Any]:
     """A job as the service shows it."""
     failed = {"code": "internal_error", "message": FAULT_SAID, "param": None}
     return {
@@ -171,7 +186,7 @@ def job(status: str, id: str = JOB) -> dict[str, Any]:
         "status": status,
         "model": BASE,
         "training_file": FILE,
-        "fine_tuned_model": TUNED if status == "succeeded" else None,
+        "fine_tuned_model": model if status == "succeeded" else None,
         "error": failed if status == "failed" else None,
     }
 

@@ -2,8 +2,10 @@
 
 from grader.checks import (
     adapter,
+    bonus,
     cost_analysis,
     dataset,
+    distillation,
     document_faults,
     documents,
     domain_test,
@@ -13,6 +15,7 @@ from grader.checks import (
     evaluation,
     extended_evaluation,
     grader_faults,
+    hybrid,
     inference,
     intake_rules,
     integrity,
@@ -28,8 +31,10 @@ from grader.checks import (
 
 __all__ = [
     "adapter",
+    "bonus",
     "cost_analysis",
     "dataset",
+    "distillation",
     "document_faults",
     "documents",
     "domain_test",
@@ -39,6 +44,7 @@ __all__ = [
     "evaluation",
     "extended_evaluation",
     "grader_faults",
+    "hybrid",
     "inference",
     "intake_rules",
     "integrity",

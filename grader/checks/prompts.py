@@ -24,6 +24,8 @@ _OUTPUTS: Final = re.compile(r"Your output fields are:\n(.*?)(?:\n[A-Z]|\Z)", re
 _FIELD: Final = re.compile(r"^\d+\. `(\w+)` (.*?)\s*$", re.MULTILINE)
 _WORDS: Final = frozenset({"content", "text"})
 _MARKER: Final = re.compile(r"\[\[ ## \w+ ## \]\]")
+_SECTION: Final = re.compile(r"^\s*\[\[ ## (\w+) ## \]\]", re.MULTILINE)
+_COMPLETED: Final = "completed"  # the marker behind the last field
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,12 @@ class Prompt:
         block = _OUTPUTS.search(system)
         return frozenset(_FIELD.findall(block[1]) if block is not None else ())
 
+    @property
+    def answer(self) -> str:
+        """What the reply says in its field `answer`, else in its last one, else as a whole."""
+        fields = _fields(self.reply)
+        return fields.get("answer", next(reversed(fields.values()), self.reply.strip()))
+
 
 @dataclass(frozen=True, slots=True)
 class Additions:
@@ -68,30 +76,36 @@ def additions(enhanced: Evidence, original: Evidence, known: Iterable[str]) -> A
     prompts alike. Demonstrations: earlier turns of the model, or known questions with the one
     asked. Reasoning: output fields beside the answer that the original does not ask for.
     """
-    plain = {row["id"]: prompts(original, row) for row in original.payload["answers"]}
+    plain = {row["question"]: prompts(original, row) for row in original.payload["answers"]}
     rows = enhanced.payload["answers"]
-    mine = {row["id"]: prompts(enhanced, row) for row in rows}
-    sentences = {
-        row["id"]: _beside(mine[row["id"]], plain.get(row["id"], []), row["question"])
-        for row in rows
-    }
-    counts = Counter(one for found in sentences.values() for one in found)
-    usual = {one for one, times in counts.items() if times > max(1, len(rows) / 2)}
+    return additions_in([(row["question"], prompts(enhanced, row)) for row in rows], plain, known)
+
+
+def additions_in(
+    asked: Sequence[tuple[str, Sequence[Prompt]]],
+    plain: Mapping[str, Sequence[Prompt]],
+    known: Iterable[str],
+) -> Additions:
+    """The same from the prompts of each question, beside those of the original by question."""
+    sentences = [_beside(mine, plain.get(question, ()), question) for question, mine in asked]
+    counts = Counter(one for found in sentences for one in found)
+    usual = {one for one, times in counts.items() if times > max(1, len(asked) / 2)}
     others = {normalised(question) for question in known}
     asked_before = frozenset(
         name for found in plain.values() for one in found for name in one.outputs
     )
     return Additions(
-        tuple(bool(sentences[row["id"]] - usual) for row in rows),
-        tuple(_shows(mine[row["id"]], others - {normalised(row["question"])}) for row in rows),
-        tuple(_reasons(mine[row["id"]], asked_before) for row in rows),
+        tuple(bool(found - usual) for found in sentences),
+        tuple(_shows(mine, others - {normalised(question)}) for question, mine in asked),
+        tuple(_reasons(mine, asked_before) for _, mine in asked),
     )
 
 
 def prompts(evidence: Evidence, row: Mapping[str, Any]) -> list[Prompt]:
     """The requests that were made to answer this question, in order."""
     exchanges = evidence.payload["exchanges"]
-    return [_prompt(exchanges[place]) for place in row["exchanges"]]
+    found = (exchanges[place] for place in row["exchanges"])
+    return [prompt_of(_json(one["request"]), _json(one["reply"])) for one in found]
 
 
 def _beside(mine: Sequence[Prompt], plain: Sequence[Prompt], question: str) -> set[str]:
@@ -105,14 +119,15 @@ def _beside(mine: Sequence[Prompt], plain: Sequence[Prompt], question: str) -> s
 
 
 def _sentences(text: str) -> Iterator[str]:
-    """Sentences of some words, without the lines in which DSPy names fields."""
-    for piece in _SENTENCE_END.split("\n".join(_own_lines(text))):
+    """Sentences of some words."""
+    for piece in _SENTENCE_END.split("\n".join(own_lines(text))):
         sentence = normalised(piece)
         if sentence.count(" ") + 1 >= PASSAGE_MIN_WORDS:
             yield sentence
 
 
-def _own_lines(text: str) -> Iterator[str]:
+def own_lines(text: str) -> Iterator[str]:
+    """The lines of a message without those in which DSPy names fields."""
     return (line for line in text.splitlines() if not _MARKER.search(line))
 
 
@@ -131,14 +146,30 @@ def _reasons(mine: Sequence[Prompt], asked_before: frozenset[tuple[str, str]]) -
     )
 
 
-def _prompt(exchange: Mapping[str, Any]) -> Prompt:
-    asked, told = _json(exchange["request"]), _json(exchange["reply"])
+def prompt_of(asked: Mapping[str, Any], told: Mapping[str, Any]) -> Prompt:
+    """The prompt in the JSON bodies of a request to a model and of its answer."""
     messages = asked.get("messages", asked.get("input", asked.get("prompt")))
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
     listed = [m for m in messages if isinstance(m, dict)] if isinstance(messages, list) else []
     texts = tuple((str(m.get("role", "")), "\n".join(_texts(m.get("content")))) for m in listed)
     return Prompt(texts, "\n".join(_said(told.get("choices", told.get("output")))))
+
+
+def _fields(reply: str) -> dict[str, str]:
+    """The fields of a reply, behind DSPy's markers or of one JSON object, in their order."""
+    _, *sections = _SECTION.split(reply)
+    if sections:
+        found: dict[str, str] = {}
+        for name, text in zip(sections[::2], sections[1::2], strict=True):
+            if name != _COMPLETED:
+                found.setdefault(name, text.strip())  # DSPy takes the first of a name
+        return found
+    try:
+        value = loads(reply.encode(), max_bytes=RECORD_MAX_BODY_BYTES)
+    except StrictJsonError:
+        return {}
+    return {n: str(one) for n, one in value.items()} if isinstance(value, dict) else {}
 
 
 def _said(value: Any) -> Iterator[str]:

@@ -16,12 +16,15 @@ from typing import Any, Final
 from grader.constants import RECORD_MAX_BODY_BYTES
 from grader.model import Evidence
 from grader.strict_json import StrictJsonError, loads
+from grader.training_data.examples import Example, examples_of
+from grader.training_data.reader import Line
 
 ENDED: Final = ("succeeded", "failed", "cancelled")
 """States that a job never leaves."""
 
 _JOBS: Final = "/v1/fine_tuning/jobs"
 _CHAT: Final = frozenset({"/v1/chat/completions", "/v1/responses", "/v1/completions"})
+_DATE: Final = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # of a snapshot, at the end of its name
 _PART_NAME: Final = re.compile(rb'(?i)content-disposition:[^\r\n]*[;\s]name="([^"\r\n]{1,40})"')
 
 
@@ -66,6 +69,12 @@ class Upload:
     purpose: str
     content: bytes | None
 
+    @property
+    def examples(self) -> list[Example]:
+        """Its usable examples."""
+        lines = (self.content or b"").split(b"\n")
+        return list(examples_of(Line(number, raw) for number, raw in enumerate(lines, start=1)))
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -103,6 +112,10 @@ class Chat:
     def tuned(self) -> bool:
         """Whether a fine-tuned model answered; its name cannot be known before it is there."""
         return self.model.startswith("ft:")
+
+    def is_base_of(self, job: Job) -> bool:
+        """Whether the model that this job trained answered, by its full name or a shorter one."""
+        return self.model in (job.base, _DATE.sub("", job.base))
 
 
 @dataclass(frozen=True, slots=True)

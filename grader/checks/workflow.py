@@ -5,7 +5,6 @@ What the program printed is no evidence of what it did. Times are on the program
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from statistics import median
 from typing import Final
@@ -14,12 +13,10 @@ from grader.checks.claims import Claim, ending, never_met, requests, verdict
 from grader.checks.domain_test import Question, questions_of
 from grader.checks.registry import Context, Verdict, check, failed, passed
 from grader.checks.results_file import RESULTS, Results, ResultsError, results_of
-from grader.checks.transcript_view import Chat, Job, Transcript, transcript
+from grader.checks.transcript_view import Job, Transcript, transcript
 from grader.constants import CLAIM_TOLERANCE
 from grader.metrics import exact_match, mean
-from grader.training_data.examples import examples_of
 from grader.training_data.faults import counted
-from grader.training_data.reader import Line
 from grader.training_data.reading import folded
 
 _OK: Final = "openai_ok"
@@ -30,7 +27,6 @@ _SLOW_ENOUGH_SECONDS: Final = 10.0  # to need no back-off
 _BACK_OFF: Final = 1.5  # times longer between the last looks than between the first
 LOOKS_AFTER_END: Final = 2  # reading the finished job once more is no fault
 
-_DATE: Final = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # of a snapshot, at the end of its name
 _NO_JOB: Final = "Create the job with client.fine_tuning.jobs.create, and follow it to its end."
 
 
@@ -83,7 +79,7 @@ def training_file_is_uploaded(context: Context) -> Verdict:
     if not uploads:
         return never_met(run, "uploaded a file that the service took", hint, measures)
     used = [u for u in uploads if job is not None and u.id == job.file]
-    prompts = [folded(e.prompt) for u in used for e in examples_of(_lines(u.content or b""))]
+    prompts = [folded(example.prompt) for upload in used for example in upload.examples]
     tested = {folded(q.asked) for q in questions_of(context)}
     leaked = len(tested & set(prompts))
     claims = [
@@ -312,7 +308,7 @@ def answers_of(run: Transcript, questions: Sequence[str], *, tuned: bool) -> dic
     known = {folded(q): q for q in sorted(questions, key=len, reverse=True) if q.strip()}
     found: dict[str, str] = {}
     for chat in run.chats:
-        if chat.tuned is tuned and (tuned or _is_base(chat, job)):
+        if chat.tuned is tuned and (tuned or (job is not None and chat.is_base_of(job))):
             said = folded(chat.said)
             question = next((q for q in known if q in said), None)
             if question is not None:
@@ -327,14 +323,5 @@ def _asked(run: Transcript, questions: list[Question], *, tuned: bool) -> dict[s
     }
 
 
-def _is_base(chat: Chat, job: Job | None) -> bool:
-    """Whether this is the model that was trained, by its full name or a shorter one."""
-    return job is not None and chat.model in (job.base, _DATE.sub("", job.base))
-
-
 def _score(answers: dict[str, str], questions: list[Question]) -> float:
     return mean([exact_match(answers.get(folded(q.asked), ""), q.answer) for q in questions])
-
-
-def _lines(content: bytes) -> list[Line]:
-    return [Line(number, raw) for number, raw in enumerate(content.split(b"\n"), start=1)]

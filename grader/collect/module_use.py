@@ -52,16 +52,10 @@ def use_run(
     """
     if spec.given is None or spec.program is None or spec.model is None:
         raise AssignmentError(f"evidence {spec.id!r} needs given, program and model")
-    kit, _, given = spec.given.partition("/")
     folder = PurePosixPath(module).parent if module is not None else PurePosixPath()
-    imported = PurePosixPath(module or given).stem
+    imported = PurePosixPath(module or spec.given).stem
     whole = {**task, "module": imported, "name": spec.program, "model": spec.model, "out": _OUT}
-    beside = {
-        _NAME: _PROGRAM.read_bytes(),
-        _TASK: json.dumps(whole).encode(),
-        given: resource("starter", kit, given).read_bytes(),
-        **{f"data/{file.name}": file.read_bytes() for file in _public_data(topic)},
-    }
+    ours = {_NAME: _PROGRAM.read_bytes(), _TASK: json.dumps(whole).encode()}
     source = program_source(submission, module) if submission and module else None
     launch = Launch(
         submission=submission.root if submission is not None else None,
@@ -69,7 +63,8 @@ def use_run(
         arguments=(str(folder / _TASK),),
         inputs={
             **(source.inputs if source else {}),
-            **{str(folder / name): body for name, body in beside.items()},
+            **{str(folder / name): body for name, body in ours.items()},
+            **kit_beside(module or "", spec.given, topic),
         },
         limits=Limits(wall_seconds=spec.wall_seconds),
         clock_rate=spec.clock_rate,
@@ -85,8 +80,14 @@ def model_digest(spec: EvidenceSpec, base: BaseModel) -> str | None:
     return base_digest(resource("starter", spec.model))
 
 
-def _public_data(topic: str) -> list[Path]:
-    return sorted(resource("datasets", topic).glob("*.jsonl"))
+def kit_beside(script: str, given: str, topic: str) -> dict[str, bytes]:
+    """What the kit lays beside a script, by path: its file `given` and the topic's public data."""
+    folder = PurePosixPath(script).parent
+    kit, _, name = given.partition("/")
+    found = {str(folder / name): resource("starter", kit, name).read_bytes()}
+    for file in sorted(resource("datasets", topic).glob("*.jsonl")):
+        found[str(folder / "data" / file.name)] = file.read_bytes()
+    return found
 
 
 class Uses:

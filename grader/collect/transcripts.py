@@ -60,9 +60,14 @@ class Run:
 
 
 def transcript_want(
-    submission: Submission, spec: EvidenceSpec, script: str, base: BaseModel, sandbox: Sandbox
+    submission: Submission,
+    spec: EvidenceSpec,
+    script: str,
+    base: BaseModel,
+    sandbox: Sandbox,
+    beside: Mapping[str, bytes] | None = None,
 ) -> Want:
-    """A run of `script`, a path inside the submission.
+    """A run of `script`, a path inside the submission; files `beside` are laid over it by path.
 
     Raises FileRefused SRC101 or SRC102 for a notebook that holds no script.
     """
@@ -72,7 +77,7 @@ def transcript_want(
             submission=submission.root,
             script=source.script,
             arguments=spec.arguments,
-            inputs=source.inputs,
+            inputs={**source.inputs, **(beside or {})},
             limits=Limits(wall_seconds=spec.wall_seconds),
             clock_rate=spec.clock_rate,
         ),

@@ -124,10 +124,14 @@ class Wanted:
                 if self._sandbox is None:
                     yield Want(submission.student, spec.id, TRANSCRIPT, "", None)
                     continue
+                from grader.collect.module_use import kit_beside
                 from grader.collect.transcripts import transcript_want
 
+                kit = kit_beside(script, spec.given, self._assignment.topic) if spec.given else None
                 yield self._answered(
-                    transcript_want(submission, spec, script, self._assignment.base, self._sandbox)
+                    transcript_want(
+                        submission, spec, script, self._assignment.base, self._sandbox, kit
+                    )
                 )
             elif spec.kind in (ANSWERS, METRIC_SCORES):
                 yield from self._asked(submission, spec, questions)

@@ -50,6 +50,12 @@ def parse_arguments():
     return parser.parse_args()
 
 
+def connect(args):
+    """Return the service's client."""
+    # The library would repeat requests by itself, even one that costs money; `patiently` does it.
+    return openai.OpenAI(timeout=args.timeout, max_retries=0)
+
+
 def read_chats(path):
     """Return the conversations of a JSONL file; Stop names each line that is none."""
     ### BEGIN SOLUTION: read the file; say which lines are no chat that ends with an answer
@@ -127,10 +133,10 @@ def find_job(client, key):
     ### END SOLUTION
 
 
-def upload(client):
-    """Return the id of the training file, now at the service."""
-    ### BEGIN SOLUTION: upload openai_train.jsonl with the purpose that fine-tuning asks for
-    with open(TRAIN, "rb") as file:
+def upload(client, path):
+    """Return the id of the training file at `path`, now at the service."""
+    ### BEGIN SOLUTION: upload the file with the purpose that fine-tuning asks for
+    with open(path, "rb") as file:
         return client.files.create(file=file, purpose="fine-tune").id
     ### END SOLUTION
 
@@ -171,14 +177,14 @@ def follow(client, job, poll_seconds):
     ### END SOLUTION
 
 
-def tuned_job(client, model, poll_seconds):
+def tuned_job(client, model, poll_seconds, path=TRAIN):
     """Return the job of this data and base when it has succeeded; create it if there is none."""
     # The same data and settings have the same key, so a job can be found again by it.
-    key = hashlib.sha256(f"{model} {SUFFIX} ".encode() + TRAIN.read_bytes()).hexdigest()[:32]
+    key = hashlib.sha256(f"{model} {SUFFIX} ".encode() + path.read_bytes()).hexdigest()[:32]
     ### BEGIN SOLUTION: find or create the job, follow it to its end, Stop if that is no success
     job = patiently(find_job, client, key)
     if job is None:
-        file_id = patiently(upload, client)
+        file_id = patiently(upload, client, path)
         job = patiently(find_or_create_job, client, key, model, file_id)
     print(f"Job {job.id} is {job.status}")
     job = follow(client, job, poll_seconds)
@@ -200,6 +206,22 @@ def score(answers, test):
     expected = [words(chat[-1]["content"]) for chat in test]
     right = [words(answer) == known for answer, known in zip(answers, expected, strict=True)]
     return sum(right) / len(test)
+
+
+def more_chats(path, train, test):
+    """Return the conversations of a file that are worded like the training data, but for a name.
+
+    Left out are the questions of the training data and of the test set. The bonus challenges use
+    it to find more questions of the domain.
+    """
+    known = {word for chat in train for word in words(chat[-2]["content"])}
+    used = {chat[-2]["content"].strip().lower() for chat in [*train, *test]}
+    return [
+        chat
+        for chat in read_chats(path)
+        if chat[-2]["content"].strip().lower() not in used
+        and len(set(words(chat[-2]["content"])) - known) <= 1
+    ]
 
 
 def ask(client, model, test):
@@ -246,8 +268,7 @@ def run(args):
     """Go the whole way, from the files to the results."""
     train, test = read_chats(TRAIN), read_chats(TEST)
     check(train, test)
-    # The library would repeat requests by itself, even one that costs money; `patiently` does it.
-    client = openai.OpenAI(timeout=args.timeout, max_retries=0)
+    client = connect(args)
     ### BEGIN SOLUTION: get the tuned model, ask it and the base; on 403, simulate
     try:
         job = tuned_job(client, args.model, args.poll_seconds)
@@ -266,10 +287,10 @@ def run(args):
     ### END SOLUTION
 
 
-def main():
-    """Run, and say in a line why it ended where it could not go on."""
+def main(work=run):
+    """Do the work, and say in a line why it ended where it could not go on."""
     try:
-        run(parse_arguments())
+        work(parse_arguments())
     except Stop as reason:
         sys.exit(str(reason))
     except openai.APIStatusError as error:

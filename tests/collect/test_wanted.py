@@ -1,4 +1,4 @@
-"""What an assignment wants: of a benchmark that is handed in, answers to its own questions."""
+"""What an assignment wants: answers to a benchmark that is handed in, runs beside a kit's files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from grader.collect.wanted import Wanted
 from grader.hidden import make_hidden
 from grader.intake import find_submissions, take_in
 from grader.predict.adapter_files import AdapterFiles
+from grader.resources import resource
+from grader.sandbox.own_code import OwnCode
 
 WHOLE = load_assignment("llm-methods")
 BENCH = tuple(spec for spec in WHOLE.evidence if spec.id == "bench_lora")
@@ -59,3 +61,25 @@ def test_another_benchmark_is_another_run_and_an_equal_one_is_not(tmp_path: Path
 def test_without_a_benchmark_that_passed_nothing_is_run(tmp_path: Path) -> None:
     assert wants(tmp_path / "s01", None) == []
     assert wants(tmp_path / "s02", BENCHMARK, passed=False) == []
+
+
+def test_what_a_kit_gives_lies_beside_a_script_that_is_run(tmp_path: Path) -> None:
+    home = tmp_path / "s01" / "bonus"
+    home.mkdir(parents=True)
+    (home / "distill.py").write_text("print('hello')\n")
+    (home.parent / "notes.md").write_text("n\n")
+    (found,) = find_submissions([home.parent])
+    submission = take_in(found, tmp_path / "work")
+    (spec,) = (spec for spec in WHOLE.evidence if spec.id == "distill_ok")
+    hidden = make_hidden(WHOLE.topic, 3, 10)
+    launches = {}
+    for given in (spec.given, None):
+        assignment = replace(WHOLE, evidence=(replace(spec, given=given),))
+        wanted = Wanted(assignment, hidden, "cpu", OwnCode, tmp_path / "trainings")
+        (want,) = wanted.of(submission, None, lambda codes: True)
+        launches[given] = want.work.launch
+    assert launches[None].inputs == {}
+    laid = launches[spec.given].inputs
+    assert set(laid) >= {"bonus/dspy_example.py", "bonus/data/train.jsonl"}
+    ours = resource("starter", "llm-methods", "dspy_example.py").read_bytes()
+    assert laid["bonus/dspy_example.py"] == ours

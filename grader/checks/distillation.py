@@ -1,0 +1,198 @@
+"""API03x: a tuned model teaches a smaller one, seen in the requests of the run.
+
+Of several jobs those two are looked at of which the later one learned most from the earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from grader.checks.bonus import DISTILLATION
+from grader.checks.claims import Claim, never_met, verdict
+from grader.checks.domain_test import questions_of
+from grader.checks.registry import Context, Verdict, check, failed, passed
+from grader.checks.tested import GAIN_MEASURES, asked_of, gain, keeps_apart, trained_on
+from grader.checks.transcript_view import Job, Transcript, transcript
+from grader.model import Severity
+from grader.training_data.costs import load_prices, price_of
+from grader.training_data.examples import Example, text_of
+from grader.training_data.faults import counted
+from grader.training_data.reading import folded
+
+_NEARLY_ALL: Final = 0.9  # of the student's examples
+_FEWEST: Final = 10  # examples that the service trains on
+_HINT: Final = (
+    "Tune the teacher, ask it questions that it was not trained on, write its replies down as a "
+    "training file, and create the student's job on that file."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """Who taught whom: `taught` of the student's `examples` are replies of the teacher."""
+
+    teacher: Job
+    student: Job
+    examples: int
+    taught: int
+
+
+@check(
+    "API030",
+    evidence=(DISTILLATION,),
+    measures=("examples", "taught", "share"),
+    severity=Severity.WARNING,
+)
+def student_learns_from_the_teacher(context: Context) -> Verdict:
+    """The student's training file holds what the teacher answered
+
+    Why: In distillation a tuned model writes the data for another one. So the answers in the
+    second file must be what the first job's model replied to those very questions, before the
+    second job began, and the questions must be new to it: on what it was trained on it only
+    repeats. 90 % of the file, and at least 10 examples.
+
+    Fix: Ask the tuned teacher questions that are not in its own training file, and upload each
+    question with the teacher's reply. Right answers from elsewhere are another dataset.
+    """
+    run = transcript(context.evidence[DISTILLATION])
+    lesson = _lesson(run)
+    if lesson is None:
+        return never_met(run, "created a job after the teacher's", _HINT)
+    share = round(lesson.taught / max(lesson.examples, _FEWEST), 3)
+    measures = {"examples": lesson.examples, "taught": lesson.taught, "share": share}
+    seen = (
+        f"Of {counted(lesson.examples, 'example')} of the second training file {lesson.taught} "
+        "are replies of the tuned teacher to questions that it was not trained on."
+    )
+    if share >= _NEARLY_ALL:
+        return passed(seen, measures=measures)
+    wanted = f"{_NEARLY_ALL:.0%} of them, and at least {_FEWEST}"
+    return failed(f"{seen} Expected: {wanted}.", _HINT, measures=measures)
+
+
+@check("API031", evidence=(DISTILLATION,), measures=("share",), severity=Severity.WARNING)
+def student_is_smaller(context: Context) -> Verdict:
+    """The student is a smaller model than its teacher, and its training succeeded
+
+    Why: Distillation pays because the student costs less to run. How large OpenAI's models are is
+    not public; the grader goes by the price of training in its dated table. On your machine all
+    names are the same small model, so only the script shows the difference.
+
+    Fix: Train the student on a base that `finegrade cost` lists with a lower training price than
+    the teacher's, gpt-4o-mini beside gpt-4.1-mini for one, and wait until its job has succeeded.
+    """
+    run = transcript(context.evidence[DISTILLATION])
+    lesson = _lesson(run)
+    if lesson is None:
+        return never_met(run, "created a job after the teacher's", _HINT)
+    if not lesson.taught:
+        said = "The second job trained on no reply of the first one's model: nobody was taught."
+        return failed(said, _HINT, measures={"share": 0.0})
+    teacher, student = lesson.teacher, lesson.student
+    before, after = _training_price(teacher), _training_price(student)
+    cheaper = before is not None and after is not None and after < before
+    claims = [
+        Claim(
+            cheaper and not student.base.startswith("ft:"),
+            "a base of its own with a lower training price",
+        ),
+        Claim(_tuned_model(run, student) is not None, "its job succeeds, and the script sees it"),
+    ]
+    seen = f"The teacher was trained on {teacher.base}, the student on {student.base}."
+    hint = "Choose a base with a lower training price; `finegrade cost` lists them."
+    return verdict(seen, claims, hint)
+
+
+@check("API032", evidence=(DISTILLATION,), measures=("leaked",), severity=Severity.WARNING)
+def distillation_trains_on_no_test_question(context: Context) -> Verdict:
+    """Neither teacher nor student was trained on test questions
+
+    Why: A model repeats what it was trained on, so a score on those questions shows its memory.
+    The grader looks for test questions in the files of all jobs, also inside of longer prompts.
+
+    Fix: Take the questions for the teacher from elsewhere, never from openai_test.jsonl.
+    """
+    return keeps_apart(transcript(context.evidence[DISTILLATION]), questions_of(context))
+
+
+@check(
+    "API033",
+    needs=("API032",),
+    evidence=(DISTILLATION,),
+    measures=GAIN_MEASURES,
+    severity=Severity.WARNING,
+)
+def student_answers_better_than_its_base(context: Context) -> Verdict:
+    """The distilled student answers the test set better than its own base
+
+    Why: What the student has from its teacher shows on questions that neither was trained on. The
+    grader works the score out again from the replies that the service sent; of the base any right
+    answer counts. The gain is real when the lower end of its 95 % interval (paired bootstrap over
+    the questions) is above zero.
+
+    Fix: Ask the student's base and the student every question of openai_test.jsonl in the same
+    run. If the student is worse than its teacher, let the teacher answer more questions.
+    """
+    run, questions = transcript(context.evidence[DISTILLATION]), questions_of(context)
+    lesson = _lesson(run)
+    if lesson is None:
+        return failed("There is no second job, and so no student.", _HINT)
+    asked = asked_of(run, questions, context.assignment.topic)
+    name = _tuned_model(run, lesson.student)
+    base = [one for one in asked if one.chat.is_base_of(lesson.student)]
+    student = [one for one in asked if one.chat.model == name]
+    return gain(base, student, questions, "the student", _HINT)
+
+
+def _training_price(job: Job) -> float | None:
+    price = price_of(job.base, load_prices())
+    return None if price is None else price.train_per_m
+
+
+def _lesson(run: Transcript) -> _Lesson | None:
+    """The pair of jobs of which the second learns most from the first; None without two jobs."""
+    jobs = run.jobs
+    files = [[(_asked(e), folded(e.answer)) for e in trained_on(run, job)] for job in jobs]
+    pairs: list[_Lesson] = []
+    for at, teacher in enumerate(jobs):
+        replies, known = _replies(run, teacher), {asked for asked, _ in files[at]}
+        for student, file in zip(jobs[at + 1 :], files[at + 1 :], strict=True):
+            # Lines that say the same again teach nothing more.
+            taught = {
+                asked
+                for asked, answer in file
+                if asked not in known
+                and replies.get((asked, answer), student.made.start) < student.made.start
+            }
+            pairs.append(_Lesson(teacher, student, len(file), len(taught)))
+    return max(pairs, key=lambda one: (one.taught / max(one.examples, 1), one.taught), default=None)
+
+
+def _replies(run: Transcript, teacher: Job) -> dict[tuple[str, str], float]:
+    """When the model of this job first gave this reply to that message."""
+    name = _tuned_model(run, teacher)
+    found: dict[tuple[str, str], float] = {}
+    for chat in run.chats:
+        if chat.model == name:
+            found.setdefault((folded(chat.said), folded(chat.answer)), chat.call.end)
+    return found
+
+
+def _asked(example: Example) -> str:
+    """The last message of the user, as a transcript's chat has it."""
+    said = [message for message in example.messages if message.get("role") == "user"]
+    return folded(text_of(said[-1])) if said else ""
+
+
+def _tuned_model(run: Transcript, job: Job) -> str | None:
+    """The name of the model that the job made, as the program was told it; None if never."""
+    return next(_names(run, job), None)
+
+
+def _names(run: Transcript, job: Job) -> Iterator[str]:
+    for look in run.looks(job):
+        name = look.job.get("fine_tuned_model")
+        if look.job.get("status") == "succeeded" and isinstance(name, str):
+            yield name
