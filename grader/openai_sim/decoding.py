@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from grader.openai_sim.adapter_cache import AdapterCache
-from grader.openai_sim.batching import MAX_ROWS, MAX_WAITING, Batcher
+from grader.openai_sim.batching import MAX_WAITING, Batcher
 from grader.openai_sim.rows import Answer, Finish, Generation, Overloaded, Piece, TokenScore
 from grader.predict.base_model import LoadedBase
 
@@ -67,7 +67,10 @@ class DecodingProcess:
         self._numbers = itertools.count()
         self._pending: dict[int, Answer] = {}
         self._lock = threading.Lock()
-        self._alive = True
+        # A lock of its own: who waits until there is room to write must not keep others from
+        # reading, which is what makes room.
+        self._writing = threading.Lock()
+        self._closing = False
         ours, theirs = multiprocessing.Pipe()
         self._line = ours
         fork = multiprocessing.get_context("fork")
@@ -82,7 +85,7 @@ class DecodingProcess:
     @property
     def alive(self) -> bool:
         """Whether it can be asked; it cannot after a crash."""
-        return self._alive
+        return self._process.is_alive()
 
     @property
     def waiting(self) -> int:
@@ -95,7 +98,7 @@ class DecodingProcess:
         """Queue these answers, all or none; raises Overloaded when the queue is full."""
         answers: list[Answer] = [_Distant(one, self) for one in generations]
         with self._lock:
-            if len(self._pending) + len(answers) > MAX_ROWS + MAX_WAITING:
+            if len(self._pending) + len(answers) > MAX_WAITING:
                 raise Overloaded(len(self._pending))
             numbers = [next(self._numbers) for _ in answers]
             self._pending.update(zip(numbers, answers, strict=True))
@@ -114,6 +117,7 @@ class DecodingProcess:
 
     def close(self) -> None:
         """End the process; what was not answered fails."""
+        self._closing = True
         self._process.terminate()
         self._process.join()
         self._listener.join()  # the line has ended
@@ -123,7 +127,7 @@ class DecodingProcess:
         buffer = io.BytesIO()
         _Pickler(buffer, self._names).dump(message)
         try:
-            with self._lock:
+            with self._writing:
                 self._line.send_bytes(buffer.getbuffer())
         except OSError:
             self._lose()
@@ -139,27 +143,32 @@ class DecodingProcess:
         self._lose()
 
     def _take(self, message: _Ended | tuple[int, Piece]) -> None:
-        if isinstance(message, _Ended):
+        if not isinstance(message, _Ended):
+            number, piece = message
             with self._lock:
-                answer = self._pending.pop(message.number)
-            answer.text, answer.scores = message.text, message.scores
-            answer.tokens, answer.finish = message.tokens, message.finish
-            if message.fault is None:
-                answer.end()
-            else:
-                answer.fail(RuntimeError(message.fault))
+                writing = self._pending.get(number)
+            if writing is not None and writing.generation.on_piece is not None:
+                writing.generation.on_piece(piece)
             return
-        number, piece = message
-        on_piece = self._pending[number].generation.on_piece
-        if on_piece is not None:
-            on_piece(piece)
+        with self._lock:
+            answer = self._pending.pop(message.number, None)
+        if answer is None:  # lost already
+            return
+        answer.text, answer.scores = message.text, message.scores
+        answer.tokens, answer.finish = message.tokens, message.finish
+        if message.fault is None:
+            answer.end()
+        else:
+            answer.fail(RuntimeError(message.fault))
 
     def _lose(self) -> None:
         """The process is gone."""
-        self._alive = False
         with self._lock:
             lost = list(self._pending.values())
             self._pending.clear()
+        if not self._closing:
+            _LOG.warning("The decoding process ended; %d answers are lost.", len(lost))
+            self._closing = True  # said once
         for answer in lost:
             answer.fail(RuntimeError("the decoding process ended"))
 

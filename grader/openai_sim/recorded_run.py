@@ -1,8 +1,9 @@
 """A training that was done before, step by step again: the same losses, the same adapters.
 
 A training depends on nothing but its files, numbers, seed and base. Where many programs are tried
-with the same file, the first one's job trains and the others' jobs go through its steps in a
-moment. It is asked for by naming a folder of trainings; a service without one always trains.
+with the same file, the first one's job trains and the others' jobs go through its steps in a few
+seconds: long enough to see how a program follows its job, whichever of them it is. It is asked for
+by naming a folder of trainings; a service without one always trains.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _FORMAT: Final = 1  # raised when equal inputs may train otherwise
 _WHAT: Final = "run.json"
+LASTING_SECONDS: Final = 3.0  # of a training that is gone through again: minutes on a fast clock
 
 
 class Run(Protocol):
@@ -140,6 +143,7 @@ class Recorded:
 
     def step(self) -> TrainingStep:
         """The next step, as it was."""
+        time.sleep(LASTING_SECONDS / self.steps)
         self.done += 1
         return TrainingStep(**self._steps[self.done - 1])
 

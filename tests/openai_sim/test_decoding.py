@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from process_builder import Simulate, is_alive, simulate
 from service_builder import wait_for
 from serving_builder import ADAPTERS, tuned, write_adapter
+from sim_builder import environment
 
 from grader.openai_sim.store import ModelRow, Store
 
@@ -44,8 +47,9 @@ def service(home: Path) -> Iterator[Simulate]:
 
 
 @pytest.fixture(scope="module")
-def client(service: Simulate) -> openai.OpenAI:
-    return service.client()
+def client(service: Simulate) -> Iterator[openai.OpenAI]:
+    with service.client() as client:
+        yield client
 
 
 def ask(client: openai.OpenAI, model: str, question: str, **options: object) -> str:
@@ -109,9 +113,8 @@ def test_answers_keep_the_form_that_was_asked_for(client) -> None:
 
 
 def test_an_answer_that_nobody_waits_for_is_given_up(service) -> None:
-    impatient = service.client().with_options(timeout=0.5)
-    with pytest.raises(openai.APITimeoutError):
-        impatient.chat.completions.create(
+    with service.client() as client, pytest.raises(openai.APITimeoutError):
+        client.with_options(timeout=0.5).chat.completions.create(
             model=BASE,
             messages=[{"role": "user", "content": "Who knows?"}],
             temperature=2,
@@ -122,6 +125,45 @@ def test_an_answer_that_nobody_waits_for_is_given_up(service) -> None:
         )
     child = decoder(service)
     wait_for(lambda: child.cpu_percent(0.5) < 20, 15)
+
+
+FLOOD = """
+import time
+
+from grader.openai_sim.rows import Generation, Overloaded
+from grader.openai_sim.sampling import Sampling
+from grader.openai_sim.serving import Server, open_bases
+
+server = Server(open_bases(reader=False))
+server.decode_apart()
+model = server.model("course-model")
+prompt = tuple(model.base.tokenizer("What is the atomic number of neon? ")["input_ids"] * 40)[:400]
+plain = Sampling(temperature=0)
+flood = [Generation(prompt, 64, plain, on_piece=lambda piece: None)] * 500
+before = []
+rounds = 0
+while rounds < 6:
+    for answer in before:
+        answer.cancel()
+    try:
+        before = server.submit(model, flood)
+        rounds += 1
+    except Overloaded:
+        time.sleep(0.01)
+for answer in before:
+    answer.cancel()
+assert all(answer.done.wait(60) for answer in before)
+(last,) = server.submit(model, [Generation(prompt[:8], 4, plain)])
+assert last.done.wait(60)
+assert last.text, last.error
+server.close()
+"""
+
+
+def test_a_flood_of_answers_that_are_given_up_stops_nothing() -> None:
+    run = [sys.executable, "-W", "ignore", "-c", FLOOD]
+    done = subprocess.run(run, env=environment(), timeout=60, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_when_it_crashes_answers_come_all_the_same(service, client) -> None:
