@@ -84,7 +84,13 @@ class Store:
 @contextmanager
 def read_store(path: Path) -> Iterator[Store]:
     """Open a store to read from only, and change nothing of it. Raises sqlite3.Error."""
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
+    path = path.resolve()
+    log = path.with_name(f"{path.name}-wal")
+    # Without a log to read too, nothing needs to be written beside it, not even a lock: it may lie
+    # in a folder that is read-only.
+    alone = not log.exists() or not log.stat().st_size
+    options = "mode=ro&immutable=1" if alone else "mode=ro"
+    connection = sqlite3.connect(f"{path.as_uri()}?{options}", uri=True, timeout=30)
     try:
         yield Store(connection)
     finally:

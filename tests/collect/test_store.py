@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.collect.store import open_store
+from grader.collect.store import open_store, read_store
 from grader.errors import GraderFault
 from grader.model import Evidence
 
@@ -41,6 +41,24 @@ def test_the_register_keeps_each_students_last_adapter(tmp_path: Path) -> None:
         assert store.registered() == [("a", "2026-03-01", (0.5,)), ("b", "2026-03-02", (0.25,))]
         store.unregister("a")
         assert [row[0] for row in store.registered()] == ["b"]
+
+
+def test_reading_leaves_a_store_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "e.sqlite"
+    with open_store(path) as store:
+        store.put(evidence("k"))
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with read_store(path) as store:
+        assert store.get("k") == evidence("k")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_reading_sees_what_a_running_grader_has_put(tmp_path: Path) -> None:
+    path = tmp_path / "e.sqlite"
+    with open_store(path) as writing:
+        writing.put(evidence("k"))
+        with read_store(path) as store:
+            assert store.get("k") == evidence("k")
 
 
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
