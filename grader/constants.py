@@ -157,6 +157,7 @@ HARVEST_MAX_REFUSED: Final = 100  # named; more say nothing new
 
 # --- notebooks and written work ----------------------------------------------------------------
 NOTEBOOK_MAX_BYTES: Final = 32 * MIB  # dozens of plots; one is some 100 kB
+NOTEBOOK_MAX_TOKENS: Final = 1_000_000  # of its JSON: a line of code is one; read in half a second
 DOCUMENT_MAX_BYTES: Final = 32 * MIB  # a report with photographs
 DOCUMENT_MAX_CHARACTERS: Final = 400_000  # a book of 200 pages
 DOCUMENT_SECONDS: Final = 30  # a report of 20 pages takes one

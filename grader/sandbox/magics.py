@@ -162,9 +162,8 @@ def _tokenized(lines: list[str], at: int) -> tuple[int, tuple[int, int] | None]:
                 depth += 1
             elif token.string in (")", "]", "}"):
                 depth -= 1
-            elif token.string == "=" and depth == 0:
-                if _ASSIGNED.match(lines[row], column):
-                    return row + 1, (row, column)
+            elif token.string == "=" and depth == 0 and _ASSIGNED.match(lines[row], column):
+                return row + 1, (row, column)
     except (tokenize.TokenError, SyntaxError):  # Python will say so
         pass
     return read, None

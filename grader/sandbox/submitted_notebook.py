@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from grader.constants import NOTEBOOK_MAX_BYTES
+from grader.errors import FileRefused
 from grader.intake import open_file
 from grader.model import Submission
 from grader.sandbox.notebooks import Notebook, read_notebook
@@ -55,11 +56,22 @@ def submitted_notebook(submission: Submission, path: str) -> Notebook:
 
     Raises FileRefused as `read_notebook` does, and what `open_file` raises.
     """
-    with open_file(submission, path) as file:
-        data = file.read(NOTEBOOK_MAX_BYTES + 1)  # one more shows that it is too large
-    return _read(data, path)
+    found = _read(submission, path)
+    if isinstance(found, Notebook):
+        return found
+    raise FileRefused(*found, path)
 
 
 @lru_cache(maxsize=8)  # the checks of one submission run one after another
-def _read(data: bytes, path: str) -> Notebook:
-    return read_notebook(data, path)
+def _read(submission: Submission, path: str) -> Notebook | tuple[str, str, str]:
+    """The notebook, or the code, message and hint of its refusal.
+
+    A submission's equality is that of its files' hashes. An exception is not kept: it would hold
+    on to all that was read.
+    """
+    with open_file(submission, path) as file:
+        data = file.read(NOTEBOOK_MAX_BYTES + 1)  # one more shows that it is too large
+    try:
+        return read_notebook(data, path)
+    except FileRefused as refused:
+        return refused.code, refused.message, refused.hint
