@@ -86,9 +86,9 @@ def loads(
     tokens = _tokens(text, max_depth)
     for token in islice(tokens, max_tokens):
         _refuse_token(token, text)
-    if (token := next(tokens, None)) is not None:
+    for one_more in tokens:
         message = f"more than {max_tokens} brackets, strings and numbers"
-        raise _fault(text, token, Problem.TOKENS, message)
+        raise _fault(text, one_more, Problem.TOKENS, message)
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
