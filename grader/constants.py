@@ -157,12 +157,14 @@ HARVEST_MAX_REFUSED: Final = 100  # named; more say nothing new
 
 # --- notebooks and written work ----------------------------------------------------------------
 NOTEBOOK_MAX_BYTES: Final = 32 * MIB  # dozens of plots; one is some 100 kB
+NOTEBOOK_MAX_TOKENS: Final = 1_000_000  # of its JSON: a line of code is one; read in half a second
 DOCUMENT_MAX_BYTES: Final = 32 * MIB  # a report with photographs
 DOCUMENT_MAX_CHARACTERS: Final = 400_000  # a book of 200 pages
-DOCUMENT_SECONDS: Final = 30  # a report of 20 pages takes one
+DOCUMENT_SECONDS: Final = 30  # of processor time; a report of 20 pages takes one
+DOCUMENT_WALL_SECONDS: Final = 180  # a machine that is busier than this is at fault itself
 DOCUMENT_MEMORY_BYTES: Final = 1024 * MIB  # a Word file of 30 MiB takes a fifth of it
 PDF_PAGE_MIN_LETTERS: Final = 20  # on average; page numbers on scanned pages stay below
 PDF_MAX_UNKNOWN_SHARE: Final = 0.3  # of all letters, where a font does not say what it shows
 ANALYSIS_WORDS: Final = (400, 2_400)  # two to three pages have 600 to 1,800
 REFLECTION_WORDS: Final = (150, 1_000)  # a page has 300 to 600
-TEXT_VERSION: Final = "1"  # part of every key; raise it when a document could read otherwise
+TEXT_VERSION: Final = "2"  # part of every key; raise it when a document could read otherwise

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterator
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from grader.constants import JSON_MAX_DEPTH, JSON_MAX_INTEGER
@@ -22,6 +23,7 @@ class Problem(StrEnum):
     """What makes bytes no strict JSON."""
 
     SIZE = "size"
+    TOKENS = "tokens"
     ENCODING = "encoding"
     NUL = "nul"
     SURROGATE = "surrogate"
@@ -63,20 +65,30 @@ _IS_KEY = re.compile(r"[ \t\n\r]*+:")
 _HARD_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
-def loads(data: bytes, *, max_bytes: int, max_depth: int = JSON_MAX_DEPTH) -> Any:
+def loads(
+    data: bytes,
+    *,
+    max_bytes: int,
+    max_depth: int = JSON_MAX_DEPTH,
+    max_tokens: int | None = None,
+) -> Any:
     """The JSON value of `data`.
 
-    Raises StrictJsonError, and nothing else, for: more than `max_bytes` bytes, containers nested
-    deeper than `max_depth`, a byte order mark, invalid UTF-8, NUL, lone surrogates, equal keys in
-    one object, NaN and infinities (also by overflow), integers beyond 64 bits, and
-    anything that is not JSON.
+    Raises StrictJsonError, and nothing else, for: more than `max_bytes` bytes, more than
+    `max_tokens` brackets, strings and numbers, containers nested deeper than `max_depth`, a byte
+    order mark, invalid UTF-8, NUL, lone surrogates, equal keys in one object, NaN and infinities
+    (also by overflow), integers beyond 64 bits, and anything that is not JSON.
     """
     if len(data) > max_bytes:
         message = f"{len(data)} bytes; at most {max_bytes} are read"
         raise StrictJsonError(Problem.SIZE, message, 1)
     text = _decoded(data)
-    for token in _tokens(text, max_depth):
+    tokens = _tokens(text, max_depth)
+    for token in islice(tokens, max_tokens):
         _refuse_token(token, text)
+    for one_more in tokens:
+        message = f"more than {max_tokens} brackets, strings and numbers"
+        raise _fault(text, one_more, Problem.TOKENS, message)
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

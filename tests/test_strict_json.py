@@ -111,6 +111,14 @@ def test_refuses_more_bytes_than_asked_for() -> None:
         loads(b"[1, 2]", max_bytes=5)
 
 
+def test_refuses_more_tokens_than_asked_for() -> None:
+    data = b'[\n"a",\n1]'
+    assert loads(data, max_bytes=LIMIT, max_tokens=4) == ["a", 1]
+    with pytest.raises(StrictJsonError, match="more than 2 brackets") as caught:
+        loads(data, max_bytes=LIMIT, max_tokens=2)
+    assert caught.value.line == 3
+
+
 def test_takes_the_deepest_allowed_and_a_whole_surrogate_pair() -> None:
     assert loads(b"[" * 32 + b"]" * 32, max_bytes=LIMIT)
     assert loads(b'"\\ud83d\\ude00"', max_bytes=LIMIT) == "😀"

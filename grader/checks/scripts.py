@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from grader.checks.follow import read_program
 from grader.checks.program import Call, Program
@@ -11,7 +12,12 @@ from grader.checks.syntax import SourceFault
 from grader.constants import SOURCE_MAX_BYTES
 from grader.intake import locate, read_file
 from grader.sandbox.notebooks import Notebook
-from grader.sandbox.submitted_notebook import is_notebook, submitted_notebook
+from grader.sandbox.submitted_notebook import (
+    is_notebook,
+    notebook_scripts,
+    script_name,
+    submitted_notebook,
+)
 
 LORA_SCRIPT = "lora_script"
 INFERENCE_SCRIPT = "inference_script"
@@ -63,6 +69,12 @@ def read_script(context: Context, deliverable: str) -> Script | None:
     )
     modules = tuple(
         (name, read_file(context.submission, file.path, SOURCE_MAX_BYTES)) for name, file in beside
+    )
+    others = notebook_scripts(context.submission, context.assignment.deliverables)
+    modules += tuple(
+        (PurePosixPath(name).stem, other.script.encode())
+        for name, other in others.items()
+        if name.rpartition("/")[0] == folder and name != script_name(path)
     )
     try:
         program = read_program(source, modules)

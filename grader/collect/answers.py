@@ -52,7 +52,7 @@ def answers_want(
     asked = {q.id: q.messages[-1][1] for q in questions.questions[: spec.questions]}
     task = {"questions": asked, "extra": module is not None and not spec.perturb}
     mine = submission if module is not None else None
-    run = use_run(mine, module, spec, assignment.topic, task)
+    run = use_run(mine, module, spec, assignment, task)
     complete = partial(_complete, asked, questions, mine is None)
     return run_want(
         submission.student,

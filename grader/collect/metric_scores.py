@@ -51,7 +51,7 @@ def scores_want(
         }
     }
     mine = submission if module is not None else None
-    run = use_run(mine, module, spec, assignment.topic, task)
+    run = use_run(mine, module, spec, assignment, task)
     complete = partial(_complete, cases, mine is None)
     return run_want(
         submission.student,

@@ -18,7 +18,7 @@ from grader.collect.collector import Progress, Want
 from grader.collect.transcripts import Run, Transcripts
 from grader.constants import MODULE_MAX_FOUND_BYTES, MODULE_MAX_FOUND_LINES
 from grader.errors import AssignmentError, GraderFault
-from grader.model import BaseModel, Evidence, EvidenceSpec, Submission
+from grader.model import Assignment, BaseModel, Evidence, EvidenceSpec, Submission
 from grader.predict.base_model import base_digest
 from grader.resources import resource
 from grader.sandbox.launch import Launch, Limits
@@ -42,7 +42,7 @@ def use_run(
     submission: Submission | None,
     module: str | None,
     spec: EvidenceSpec,
-    topic: str,
+    assignment: Assignment,
     task: Mapping[str, Any],
 ) -> Run:
     """A run of `task` on `module`, a path in the submission; None for the given file itself.
@@ -56,7 +56,9 @@ def use_run(
     imported = PurePosixPath(module or spec.given).stem
     whole = {**task, "module": imported, "name": spec.program, "model": spec.model, "out": _OUT}
     ours = {_NAME: _PROGRAM.read_bytes(), _TASK: json.dumps(whole).encode()}
-    source = program_source(submission, module) if submission and module else None
+    source = None
+    if submission is not None and module is not None:
+        source = program_source(submission, module, assignment.deliverables)
     launch = Launch(
         submission=submission.root if submission is not None else None,
         script=str(folder / _NAME),
@@ -64,13 +66,13 @@ def use_run(
         inputs={
             **(source.inputs if source else {}),
             **{str(folder / name): body for name, body in ours.items()},
-            **kit_beside(module or "", spec.given, topic),
+            **kit_beside(module or "", spec.given, assignment.topic),
         },
         limits=Limits(wall_seconds=spec.wall_seconds),
         clock_rate=spec.clock_rate,
     )
-    notebook = source.notebook if source else None
-    return Run(launch, spec.scenarios, perturb=spec.perturb, notebook=notebook)
+    notebooks = source.notebooks if source else {}
+    return Run(launch, spec.scenarios, perturb=spec.perturb, notebooks=notebooks)
 
 
 def model_digest(spec: EvidenceSpec, base: BaseModel) -> str | None:

@@ -18,7 +18,7 @@ from grader.collect.predictions import versions
 from grader.collect.recordings import INSTEAD, Recording
 from grader.constants import TRANSCRIPT_SEED, TRANSCRIPT_VERSION
 from grader.errors import GraderFault
-from grader.model import BaseModel, Evidence, EvidenceSpec, Submission
+from grader.model import Assignment, BaseModel, Evidence, EvidenceSpec, Submission
 from grader.predict.base_model import base_digest, base_folder
 from grader.sandbox.forward import Endpoint
 from grader.sandbox.gateway import Gateway, GatewayLimits
@@ -42,36 +42,39 @@ _LIBRARIES: Final = ("openai", "dspy", "torch", "transformers", "numpy")
 class Run:
     """A program to run once, and what its model service does.
 
-    `perturb`: what models answer says something else (see `grader.sandbox.perturb`). `notebook` is
-    the one that a program of ours was made of, by the name of that program. With a `recording` the
-    service answers from it, perturbed if the recorded run was.
+    `perturb`: what models answer says something else (see `grader.sandbox.perturb`). `notebooks`
+    are those that scripts of the run were made of, by the file names of these. With a `recording`
+    the service answers from it, perturbed if the recorded run was.
     """
 
     launch: Launch
     scenarios: tuple[str, ...]
     gateway: GatewayLimits = field(default_factory=GatewayLimits)
     perturb: bool = False
-    notebook: tuple[str, Notebook] | None = None
+    notebooks: Mapping[str, Notebook] = field(default_factory=dict)
     recording: Recording | None = None
 
     def told(self, text: str) -> str:
         """What the program or an error of it says, with places told in the notebook's cells."""
-        return in_cells(text, self.notebook[1], self.notebook[0]) if self.notebook else text
+        for script, notebook in self.notebooks.items():
+            text = in_cells(text, notebook, script)
+        return text
 
 
 def transcript_want(
     submission: Submission,
     spec: EvidenceSpec,
     script: str,
-    base: BaseModel,
+    assignment: Assignment,
     sandbox: Sandbox,
     beside: Mapping[str, bytes] | None = None,
 ) -> Want:
     """A run of `script`, a path inside the submission; files `beside` are laid over it by path.
 
-    Raises FileRefused SRC101 or SRC102 for a notebook that holds no script.
+    It may import other scripts of the assignment, be they handed in as notebooks. Raises
+    FileRefused SRC101 or SRC102 when `script` is a notebook that holds none.
     """
-    source = program_source(submission, script)
+    source = program_source(submission, script, assignment.deliverables)
     run = Run(
         Launch(
             submission=submission.root,
@@ -82,9 +85,11 @@ def transcript_want(
             clock_rate=spec.clock_rate,
         ),
         spec.scenarios,
-        notebook=source.notebook,
+        notebooks=source.notebooks,
     )
-    return run_want(submission.student, spec.id, KIND, run, submission.digest, base, sandbox)
+    return run_want(
+        submission.student, spec.id, KIND, run, submission.digest, assignment.base, sandbox
+    )
 
 
 def run_want(

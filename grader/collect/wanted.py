@@ -129,9 +129,7 @@ class Wanted:
 
                 kit = kit_beside(script, spec.given, self._assignment.topic) if spec.given else None
                 yield self._answered(
-                    transcript_want(
-                        submission, spec, script, self._assignment.base, self._sandbox, kit
-                    )
+                    transcript_want(submission, spec, script, self._assignment, self._sandbox, kit)
                 )
             elif spec.kind in (ANSWERS, METRIC_SCORES):
                 yield from self._asked(submission, spec, questions)

@@ -8,6 +8,7 @@ can be graded on machines where no sandbox works.
 
 from __future__ import annotations
 
+import signal
 import threading
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,7 @@ from grader.constants import (
     DOCUMENT_MAX_CHARACTERS,
     DOCUMENT_MEMORY_BYTES,
     DOCUMENT_SECONDS,
+    DOCUMENT_WALL_SECONDS,
     MIB,
     PDF_MAX_UNKNOWN_SHARE,
     PDF_PAGE_MIN_LETTERS,
@@ -64,7 +66,7 @@ _SIGNS: Final = (
     (b"<", "a web page"),
 )
 _LIMITS: Final = Limits(
-    wall_seconds=DOCUMENT_SECONDS,
+    wall_seconds=DOCUMENT_WALL_SECONDS,
     cpu_seconds=DOCUMENT_SECONDS,
     memory_bytes=DOCUMENT_MEMORY_BYTES,
     processes=8,
@@ -72,6 +74,8 @@ _LIMITS: Final = Limits(
     harvest_files=1,
     harvest_bytes=DOCUMENT_MAX_BYTES,
 )
+# What a document makes the reader die of; other signals come from the machine.
+_CRASHES: Final = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE})
 _NOTES: Final = {
     "unread pages": "Pages that could not be read and are left out: {}.",
     "pages with unseen text": "Pages with white or invisible text, which is in the text: {}.",
@@ -227,19 +231,29 @@ def _reader() -> bytes:
 
 
 def _refuse_ending(path: str, kind: str, ended: Ended) -> None:
-    """What the reader's ending says of the file. An exit code of its own is our fault."""
+    """What the reader's ending says of the file. An exit code of its own is our fault.
+
+    So is what a machine does that is too busy: time that passed, and being killed from outside.
+    """
     match ended.verdict:
         case Verdict.OK:
             return
-        case Verdict.TIMEOUT:
-            what = f"could not be read in {DOCUMENT_SECONDS} seconds"
+        case Verdict.TIMEOUT if ended.cpu_seconds >= DOCUMENT_SECONDS:
+            what = f"takes more than {DOCUMENT_SECONDS} seconds of computing to read"
             raise _refused(TOO_LARGE, path, what, _SHORTER)
         case Verdict.MEMORY | Verdict.DISK:
             raise _unpacks(path)
-        case Verdict.SIGNAL:
+        case Verdict.SIGNAL if ended.signal in _CRASHES:
             raise _refused(
                 CANNOT_BE_OPENED, path, "breaks the program that reads it", _EXPORT_AGAIN[kind]
             )
+        case Verdict.TIMEOUT:
+            raise GraderFault(
+                f"a document was not read within {DOCUMENT_WALL_SECONDS} seconds, of which only "
+                f"{ended.cpu_seconds:.0f} were computing: the machine is too busy"
+            )
+        case Verdict.SIGNAL:
+            raise GraderFault(f"the reader of documents was ended by signal {ended.signal}")
         case _:
             told = ended.stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1]
             raise GraderFault(f"the reader of documents failed: {shown(told, 200)}")

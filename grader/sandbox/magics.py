@@ -34,6 +34,8 @@ _HARMLESS_COMMAND = re.compile(
 _CELL_MAGIC = re.compile(r"%%(\w+)")
 _CAPTURES = re.compile(r"%%capture[ \t]+(?:--\S+[ \t]+)*+\w")  # what was printed gets a name
 _LINE_MAGIC = re.compile(r"(?P<indent>[ \t]*)(?P<sign>[%!?])(?P<name>\w*)[ \t]*(?P<rest>.*)")
+_TIMED = re.compile(r"(?P<indent>[ \t]*)(?:%time(?!\w)[ \t]*+(?=.))++")  # before what stays
+_ASSIGNED = re.compile(r"[ \t]*+(?:%|!(?!=))")  # after an `=`
 _HELP = re.compile(r"[ \t]*[\w.*\[\]]++[ \t]*\?{1,2}[ \t]*;?[ \t]*")
 _INSTEAD = "pass  # magic"  # a block may hold nothing else
 _SHOWN_CHARACTERS = 120
@@ -88,13 +90,12 @@ def _first_text(lines: list[str], at: int) -> int:
 
 def _past_statement(lines: list[str], at: int, dropped: list[Dropped]) -> int:
     """Deal with the statement that begins at `at`; where the next one begins."""
+    if timed := _TIMED.match(lines[at]):
+        lines[at] = timed["indent"] + lines[at][timed.end() :]
     line = lines[at]
     if not line.strip() or line.lstrip().startswith("#"):
         return at + 1
     if magic := _LINE_MAGIC.fullmatch(line):
-        if magic["sign"] == "%" and magic["name"] == "time" and magic["rest"]:
-            lines[at] = magic["indent"] + magic["rest"]
-            return at
         return _drop(lines, at, at, _is_harmless(magic), dropped)
     if _HELP.fullmatch(line):
         return _drop(lines, at, at, True, dropped)
@@ -102,10 +103,10 @@ def _past_statement(lines: list[str], at: int, dropped: list[Dropped]) -> int:
     if assigned is None:
         return end
     row, column = assigned
-    magic = _LINE_MAGIC.fullmatch(lines[row][column:])
-    if magic and magic["sign"] == "%" and magic["name"] == "time" and magic["rest"]:
-        lines[row] = lines[row][:column] + " " + magic["rest"]
-        return at
+    if timed := _TIMED.match(lines[row], column):
+        lines[row] = f"{lines[row][:column]} {lines[row][timed.end() :]}"
+        if not _ASSIGNED.match(lines[row], column):
+            return _last_row(lines, row) + 1  # IPython ends it here, too
     return _drop(lines, at, row, False, dropped)
 
 
@@ -121,14 +122,20 @@ def _is_harmless(magic: re.Match[str]) -> bool:
 
 def _drop(lines: list[str], at: int, row: int, harmless: bool, dropped: list[Dropped]) -> int:
     """Take out the lines from `at` to `row`, and those that backslashes add to it."""
-    while lines[row].endswith("\\") and row + 1 < len(lines):
-        row += 1
+    row = _last_row(lines, row)
     line = lines[at]
     text = " ".join(part.removesuffix("\\").strip() for part in lines[at : row + 1])
     dropped.append(Dropped(at + 1, shown(text, _SHOWN_CHARACTERS), harmless))
     indent = line[: len(line) - len(line.lstrip())]
     lines[at : row + 1] = [indent + _INSTEAD, *[""] * (row - at)]
     return row + 1
+
+
+def _last_row(lines: list[str], row: int) -> int:
+    """The last of the rows that backslashes add to this one; itself without any."""
+    while lines[row].endswith("\\") and row + 1 < len(lines):
+        row += 1
+    return row
 
 
 def _tokenized(lines: list[str], at: int) -> tuple[int, tuple[int, int] | None]:
@@ -155,10 +162,8 @@ def _tokenized(lines: list[str], at: int) -> tuple[int, tuple[int, int] | None]:
                 depth += 1
             elif token.string in (")", "]", "}"):
                 depth -= 1
-            elif token.string == "=" and depth == 0:
-                after = lines[row][column:].lstrip(" \t")
-                if after.startswith(("%", "!")) and not after.startswith("!="):
-                    return row + 1, (row, column)
+            elif token.string == "=" and depth == 0 and _ASSIGNED.match(lines[row], column):
+                return row + 1, (row, column)
     except (tokenize.TokenError, SyntaxError):  # Python will say so
         pass
     return read, None

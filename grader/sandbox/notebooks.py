@@ -17,7 +17,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from grader.constants import DATA_MAX_DEPTH, MIB, NOTEBOOK_MAX_BYTES, SOURCE_MAX_BYTES
+from grader.constants import (
+    DATA_MAX_DEPTH,
+    MIB,
+    NOTEBOOK_MAX_BYTES,
+    NOTEBOOK_MAX_TOKENS,
+    SOURCE_MAX_BYTES,
+)
 from grader.errors import FileRefused
 from grader.sandbox.magics import plain_python
 from grader.strict_json import Problem, StrictJsonError, loads
@@ -80,7 +86,12 @@ def read_cells(data: bytes, path: str) -> tuple[Cell, ...]:
     language. `path` is its name inside the submission.
     """
     try:
-        root = loads(data, max_bytes=NOTEBOOK_MAX_BYTES, max_depth=DATA_MAX_DEPTH)
+        root = loads(
+            data,
+            max_bytes=NOTEBOOK_MAX_BYTES,
+            max_depth=DATA_MAX_DEPTH,
+            max_tokens=NOTEBOOK_MAX_TOKENS,
+        )
     except StrictJsonError as error:
         raise _not_json(error, path) from None
     if not isinstance(root, dict) or "nbformat" not in root:
@@ -145,6 +156,8 @@ def _not_json(error: StrictJsonError, path: str) -> FileRefused:
     if error.problem is Problem.SIZE:
         limit = NOTEBOOK_MAX_BYTES // MIB
         return _unreadable(f"is larger than {limit} MiB, the most that is read", path)
+    if error.problem is Problem.TOKENS:
+        return _unreadable(f"holds {error.message}; a notebook holds far fewer", path)
     return _unreadable(f"is not a notebook's JSON: line {error.line}: {shown(error.message)}", path)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
 from grader.constants import NOTEBOOK_MAX_BYTES
-from grader.intake import open_file
-from grader.model import Submission
+from grader.errors import FileRefused
+from grader.intake import locate, open_file
+from grader.model import Deliverable, Submission
 from grader.sandbox.notebooks import Notebook, read_notebook
 
 SUFFIX: Final = ".ipynb"
@@ -30,24 +31,48 @@ def script_name(path: str) -> str:
 class ProgramSource:
     """What is run of a program that was handed in: `script`, with `inputs` laid over the folder.
 
-    Of a notebook the script lies in `inputs`, and `notebook` holds it under the script's file name.
+    Scripts of notebooks lie in `inputs`; `notebooks` holds these by their scripts' file names.
     """
 
     script: str
     inputs: Mapping[str, bytes]
-    notebook: tuple[str, Notebook] | None
+    notebooks: Mapping[str, Notebook]
 
 
-def program_source(submission: Submission, path: str) -> ProgramSource:
+def program_source(
+    submission: Submission, path: str, deliverables: Iterable[Deliverable] = ()
+) -> ProgramSource:
     """What to run of the program at this path: itself, or the script of a notebook.
 
-    Raises what `submitted_notebook` raises.
+    It may import the others of the `deliverables`, whether these are scripts or notebooks.
+    Raises what `submitted_notebook` raises for the program itself.
     """
-    if not is_notebook(path):
-        return ProgramSource(path, {}, None)
-    notebook, script = submitted_notebook(submission, path), script_name(path)
-    inputs = {script: notebook.script.encode()}
-    return ProgramSource(script, inputs, (PurePosixPath(script).name, notebook))
+    notebooks = notebook_scripts(submission, deliverables)
+    script = path
+    if is_notebook(path):
+        script = script_name(path)
+        notebooks[script] = submitted_notebook(submission, path)
+    inputs = {name: notebook.script.encode() for name, notebook in notebooks.items()}
+    return ProgramSource(
+        script, inputs, {PurePosixPath(name).name: one for name, one in notebooks.items()}
+    )
+
+
+def notebook_scripts(
+    submission: Submission, deliverables: Iterable[Deliverable]
+) -> dict[str, Notebook]:
+    """The notebooks that were handed in as scripts, by `script_name`; without those refused."""
+    found = {}
+    for deliverable in deliverables:
+        if not any(path.endswith(".py") for path in deliverable.paths):
+            continue
+        try:
+            path = locate(submission, deliverable)
+            if path is not None and is_notebook(path):
+                found[script_name(path)] = submitted_notebook(submission, path)
+        except FileRefused:  # a check says so
+            continue
+    return found
 
 
 def submitted_notebook(submission: Submission, path: str) -> Notebook:
@@ -55,11 +80,22 @@ def submitted_notebook(submission: Submission, path: str) -> Notebook:
 
     Raises FileRefused as `read_notebook` does, and what `open_file` raises.
     """
-    with open_file(submission, path) as file:
-        data = file.read(NOTEBOOK_MAX_BYTES + 1)  # one more shows that it is too large
-    return _read(data, path)
+    found = _read(submission, path)
+    if isinstance(found, Notebook):
+        return found
+    raise FileRefused(*found, path)
 
 
 @lru_cache(maxsize=8)  # the checks of one submission run one after another
-def _read(data: bytes, path: str) -> Notebook:
-    return read_notebook(data, path)
+def _read(submission: Submission, path: str) -> Notebook | tuple[str, str, str]:
+    """The notebook, or the code, message and hint of its refusal.
+
+    A submission's equality is that of its files' hashes. An exception is not kept: it would hold
+    on to all that was read.
+    """
+    with open_file(submission, path) as file:
+        data = file.read(NOTEBOOK_MAX_BYTES + 1)  # one more shows that it is too large
+    try:
+        return read_notebook(data, path)
+    except FileRefused as refused:
+        return refused.code, refused.message, refused.hint

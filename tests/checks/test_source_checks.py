@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from notebook_builder import notebook
 
 from grader.assignment import load_assignment
 from grader.checks import inference, measuring, source, training
@@ -303,6 +304,16 @@ def test_what_a_module_beside_the_script_does_counts(tmp_path: Path) -> None:
     for line in ("from bringing import Dataset\n", "import bringing\n"):
         found = judged("SRC008", tmp_path, answering=line + INFERENCE, bringing="import datasets")
         assert found.outcome is FAIL
+
+
+def test_what_a_notebook_beside_the_script_does_counts(tmp_path: Path) -> None:
+    head, main = GOOD.split("def main")
+    script = "from dspy_enhanced import evaluate, time\n" + head.split("def evaluate")[0]
+    helper = "import time\ndef evaluate" + head.split("def evaluate")[1]
+    (tmp_path / "s01").mkdir()
+    (tmp_path / "s01" / "dspy_enhanced.ipynb").write_bytes(notebook(helper))
+    for code in ("SRC005", "SRC006"):
+        assert judged(code, tmp_path, f"{script}def main{main}").outcome is PASS
 
 
 @pytest.mark.parametrize("code", CODES)

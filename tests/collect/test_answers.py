@@ -26,6 +26,7 @@ from grader.collect.transcripts import Transcripts
 from grader.constants import ANSWER_MAX_CHARACTERS
 from grader.errors import AssignmentError
 from grader.hidden import make_hidden
+from grader.intake import find_submissions, take_in
 from grader.model import Assignment, Evidence, EvidenceSpec, Submission
 from grader.sandbox.choose import choose_sandbox
 from grader.sandbox.notebooks import read_notebook
@@ -34,6 +35,7 @@ from grader.topics.metric_cases import metric_cases
 
 QUESTIONS = make_hidden("educational-qa", 3, 30)
 OUT = "finegrade_found.jsonl"
+SCRIPT = "openai_script"
 
 
 @pytest.fixture(scope="module")
@@ -155,11 +157,26 @@ def test_why_nothing_was_asked_is_told(
 def test_errors_of_a_notebook_are_told_in_cells(want: Callable[..., Want]) -> None:
     plain = want("dspy_enhanced")
     book = read_notebook(notebook("x = 1", "y = 2\nls -la"), "dspy_enhanced.ipynb")
-    run = replace(plain.work.run, notebook=("dspy_enhanced.py", book))
+    run = replace(plain.work.run, notebooks={"dspy_enhanced.py": book})
     wanted = replace(plain, work=replace(plain.work, run=run))
     error = "SyntaxError: invalid syntax (dspy_enhanced.py, line 6)"
     payload = _completed(wanted, [{"kind": "fault", "error": error}])
     assert payload["fault"] == "SyntaxError: invalid syntax (cell 2, line 2)"
+
+
+def test_a_module_may_import_what_was_handed_in_as_a_notebook(
+    assignment: Assignment, tmp_path: Path
+) -> None:
+    home = tmp_path / "s1"
+    home.mkdir()
+    (home / "dspy_enhanced.py").write_text("import openai_domain_finetune")
+    (home / "openai_domain_finetune.ipynb").write_bytes(notebook("x = 1"))
+    submission = take_in(find_submissions([home])[0], tmp_path / "work")
+    (deliverable,) = (d for d in load_assignment("llm-methods").deliverables if d.id == SCRIPT)
+    both = replace(assignment, deliverables=(*assignment.deliverables, deliverable))
+    spec = next(spec for spec in assignment.evidence if spec.id == "dspy_enhanced")
+    one = answers_want(submission, spec, "dspy_enhanced.py", both, QUESTIONS, choose_sandbox())
+    assert b"x = 1" in one.work.run.launch.inputs["openai_domain_finetune.py"]
 
 
 def test_junk_is_counted_and_long_answers_are_cut(want: Callable[..., Want]) -> None:

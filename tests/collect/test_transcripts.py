@@ -27,7 +27,8 @@ from grader.sandbox.launch import Sandbox
 from grader.sandbox.own_code import OwnCode
 from grader.sandbox.simulated import Simulator
 
-BASE = load_assignment("llm-methods").base
+ASSIGNMENT = load_assignment("llm-methods")
+BASE = ASSIGNMENT.base
 
 POLLS = """
 import json, time
@@ -73,7 +74,7 @@ def want(folder: Path, student: str, code: str, *scenarios: str, **more: Any) ->
     (home / "main.py").write_text(code)
     spec = EvidenceSpec("run", KIND, script="script", scenarios=scenarios or ("ok",), **more)
     submission = Submission(student, home, f"digest of {student}", ())
-    return transcript_want(submission, spec, "main.py", BASE, choose_sandbox())
+    return transcript_want(submission, spec, "main.py", ASSIGNMENT, choose_sandbox())
 
 
 def collected(folder: Path, trainings: Path, *wants: Want) -> Collected:
@@ -170,7 +171,7 @@ def notebook_want(folder: Path, sandbox: Sandbox, *cells: str, **more: Any) -> W
     (home / "main.ipynb").write_bytes(notebook("md:Words.", "%pip install x", *cells))
     submission = take_in(find_submissions([home])[0], folder / "work")
     spec = EvidenceSpec("run", KIND, script="script", scenarios=("ok",), **more)
-    return transcript_want(submission, spec, "main.ipynb", BASE, sandbox)
+    return transcript_want(submission, spec, "main.ipynb", ASSIGNMENT, sandbox)
 
 
 @pytest.mark.parametrize("sandbox", [choose_sandbox(), OwnCode()], ids=["sandbox", "own code"])
@@ -189,6 +190,26 @@ def test_a_notebook_is_run_as_a_script_and_its_errors_are_told_in_cells(
     assert "cell 3, line 2, in f" in run["stderr"]
     assert "main.py" not in run["stderr"]
     assert [path.name for path in (tmp_path / "book").iterdir()] == ["main.ipynb"]
+
+
+def test_a_script_may_import_what_was_handed_in_as_a_notebook(
+    tmp_path: Path, trainings: Path
+) -> None:
+    home = tmp_path / "s1"
+    home.mkdir()
+    (home / "main.py").write_text(
+        "from openai_domain_finetune import half\nprint(half(4), half(0))"
+    )
+    book = notebook("%pip install x", "def half(x):\n    return x / 2 if x else 1 / x")
+    (home / "openai_domain_finetune.ipynb").write_bytes(book)
+    (home / "inference.ipynb").write_text("{")  # refused: it is nobody else's fault
+    submission = take_in(find_submissions([home])[0], tmp_path / "work")
+    spec = EvidenceSpec("run", KIND, script="script", scenarios=("ok",))
+    wanted = transcript_want(submission, spec, "main.py", ASSIGNMENT, choose_sandbox())
+    run = payload(collected(tmp_path, trainings, wanted), "s1")
+    assert "cell 2, line 2, in half" in run["stderr"]
+    assert "ZeroDivisionError" in run["stderr"]
+    assert 'main.py", line 2' in run["stderr"]
 
 
 def test_a_notebook_without_end_is_stopped(tmp_path: Path, trainings: Path) -> None:

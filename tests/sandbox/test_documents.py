@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,7 +26,7 @@ from document_builder import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.constants import DOCUMENT_MAX_BYTES, DOCUMENT_MAX_CHARACTERS
+from grader.constants import DOCUMENT_MAX_BYTES, DOCUMENT_MAX_CHARACTERS, DOCUMENT_SECONDS
 from grader.errors import FileRefused, GraderFault
 from grader.sandbox.choose import choose_sandbox
 from grader.sandbox.documents import Text, document_text, text_of
@@ -45,6 +46,8 @@ class Recorded:
     verdict: Verdict = Verdict.OK
     files: Mapping[str, bytes] = field(default_factory=dict)
     stderr: bytes = b""
+    cpu_seconds: float = 0.1
+    signal: int | None = None
     name: str = "recorded"
     isolation: Isolation = Isolation.FULL
     launches: list[Launch] = field(default_factory=list)
@@ -64,9 +67,9 @@ class Recorded:
         return Ended(
             verdict=self.verdict,
             exit_code=0,
-            signal=None,
+            signal=self.signal,
             wall_seconds=0.1,
-            cpu_seconds=0.1,
+            cpu_seconds=self.cpu_seconds,
             peak_memory_bytes=1,
             stdout=b"",
             stderr=self.stderr,
@@ -233,17 +236,32 @@ PDF = b"%PDF-1.7\n"
 
 
 @pytest.mark.parametrize(
-    ("verdict", "code"),
+    ("backend", "code"),
     [
-        (Verdict.TIMEOUT, "DOC105"),
-        (Verdict.MEMORY, "DOC105"),
-        (Verdict.DISK, "DOC105"),
-        (Verdict.SIGNAL, "DOC102"),
+        (Recorded(Verdict.TIMEOUT, cpu_seconds=DOCUMENT_SECONDS), "DOC105"),
+        (Recorded(Verdict.MEMORY, signal=signal.SIGKILL), "DOC105"),
+        (Recorded(Verdict.DISK, signal=signal.SIGKILL), "DOC105"),
+        (Recorded(Verdict.SIGNAL, signal=signal.SIGSEGV), "DOC102"),
     ],
 )
-def test_how_the_reader_is_stopped_is_the_files_doing(verdict: Verdict, code: str) -> None:
+def test_how_the_reader_is_stopped_is_the_files_doing(backend: Recorded, code: str) -> None:
     with pytest.raises(FileRefused, match=code):
-        text_of("a.pdf", PDF, Recorded(verdict))
+        text_of("a.pdf", PDF, backend)
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        (Recorded(Verdict.TIMEOUT, cpu_seconds=DOCUMENT_SECONDS / 2), "too busy"),
+        (Recorded(Verdict.SIGNAL, signal=signal.SIGKILL), "signal 9"),
+        (Recorded(Verdict.SIGNAL, signal=signal.SIGTERM), "signal 15"),
+    ],
+)
+def test_what_the_machine_does_is_not_the_files_doing(backend: Recorded, said: str) -> None:
+    with pytest.raises(GraderFault, match=said):
+        text_of("a.pdf", PDF, backend)
+    (launch,) = backend.launches
+    assert launch.limits.wall_seconds >= 3 * launch.limits.cpu_seconds
 
 
 def test_an_exit_of_the_readers_own_is_our_fault() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import random
 import sysconfig
+import tokenize
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grader.constants import SOURCE_MAX_BYTES
 from grader.sandbox.magics import Dropped, plain_python
 
 _PYTHON = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
@@ -99,8 +102,33 @@ def test_keeps_what_is_timed() -> None:
     assert python("%time model.fit(x)") == "model.fit(x)"
     assert python("for x in y:\n    %time f(x)") == "for x in y:\n    f(x)"
     assert python("out = %time f(x)").split() == ["out", "=", "f(x)"]
+    assert python("x = 1\nout = %time %time f(x)\ny = 2") == "x = 1\nout = f(x)\ny = 2"
+    assert python("out = %time a \\\n  % b\n%cd c") == f"out = a \\\n  % b\n{_INSTEAD}"
     assert python("%time !ls") == _INSTEAD
+    assert python("%time") == python("%time  ") == python("%time %time") == _INSTEAD
+    assert python("out = %time !ls") == _INSTEAD
+    assert python("%timeit f(x)") == _INSTEAD
     assert python("%%time\n%%capture\nx = 1") == "\n\nx = 1"
+
+
+@pytest.mark.parametrize("repeated", ["%time ", "x = %time ", "x = %time\\\n", "x = "])
+def test_no_place_is_read_twice(repeated: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As often as a cell may hold it: a line that is read anew for each would take an hour."""
+    source = repeated * (SOURCE_MAX_BYTES // len(repeated))
+    tokens, left = tokenize.generate_tokens, 2 * len(source)
+
+    def counted(readline: Callable[[], str]) -> Iterator[tokenize.TokenInfo]:
+        def line() -> str:
+            nonlocal left
+            read = readline()
+            left -= len(read)
+            assert left >= 0
+            return read
+
+        return tokens(line)
+
+    monkeypatch.setattr(tokenize, "generate_tokens", counted)
+    assert len(python(source).split("\n")) == len(source.split("\n"))
 
 
 def test_unindents_a_cell_as_a_whole() -> None:

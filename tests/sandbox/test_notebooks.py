@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.constants import NOTEBOOK_MAX_BYTES, SOURCE_MAX_BYTES
+from grader.constants import NOTEBOOK_MAX_BYTES, NOTEBOOK_MAX_TOKENS, SOURCE_MAX_BYTES
 from grader.errors import FileRefused
 from grader.sandbox.notebooks import (
     LeftOut,
@@ -208,6 +208,11 @@ def _v4(**changes: Any) -> dict[str, Any]:
         (json.dumps(_v4(cell_type="heading")).encode(), "the text 'heading'"),
         (json.dumps(_v4(cell_type=[])).encode(), "'cell_type' is a list"),
         (b" " * (NOTEBOOK_MAX_BYTES + 1), "larger than 32 MiB"),
+        pytest.param(
+            b'{"nbformat": 4, "x": [%s[]]}' % (b"[]," * NOTEBOOK_MAX_TOKENS),
+            "more than 1000000 brackets",
+            id="tokens",
+        ),
     ],
 )
 def test_says_what_makes_a_file_no_notebook(data: bytes, says: str) -> None:
