@@ -41,6 +41,7 @@ CLAIM_TOLERANCE: Final = 0.10  # beyond chance: public and hidden questions are 
 BENCHMARK_MIN_QUESTIONS: Final = 50  # the course's number
 BENCHMARK_MAX_QUESTIONS: Final = 200  # asked of every approach: about a minute for the slowest
 BENCHMARK_MAX_BYTES: Final = MIB  # 200 questions take 60 kB
+COPY_MIN_WORDS: Final = 4  # of a question that is looked for within others
 BENCHMARK_MAX_TEXT_BYTES: Final = 300  # question, answer, system text: together within a prompt
 
 # --- intake ------------------------------------------------------------------------------------

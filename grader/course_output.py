@@ -93,7 +93,7 @@ def write_class(out: Path, assignment: Assignment) -> tuple[Result, ...]:
     criteria = [criterion.id for criterion in assignment.criteria]
     write_atomic(out / "gradebook.csv", gradebook_csv(results, criteria))
     with open_store(out / STORE_NAME) as store:
-        shares, texts = _questions(results, store)
+        shares, texts = _questions(results, assignment, store)
         written = {r.student: _write_texts(out, assignment, r, store) for r in results}
     report = ClassReport(
         assignment=assignment,
@@ -159,14 +159,17 @@ def assignment_of(out: Path) -> str:
 
 
 def _questions(
-    results: Sequence[Result], store: Store
+    results: Sequence[Result], assignment: Assignment, store: Store
 ) -> tuple[Mapping[str, float], Mapping[str, str]]:
-    """({question id: share of adapters that were right}, {id: text}) over the class's adapters."""
+    """({question id: share of adapters that were right}, {id: text}) over the class's adapters.
+
+    Only hidden questions: each student's own benchmark has other questions by the same ids.
+    """
     right: dict[str, list[float]] = {}
     texts: dict[str, str] = {}
-    for key in sorted({key for key in _adapter_keys(results) if key}):
+    for key in sorted({key for key in _adapter_keys(results, assignment) if key}):
         evidence = store.get(key)
-        if evidence is None or evidence.kind != PREDICTIONS:
+        if evidence is None:
             continue
         for row in evidence.payload["answers"]:
             right.setdefault(row["id"], []).append(exact_match(row["text"], row["reference"]))
@@ -174,11 +177,13 @@ def _questions(
     return {id: mean(values) for id, values in right.items()}, texts
 
 
-def _adapter_keys(results: Sequence[Result]) -> list[str | None]:
-    """Keys of all evidence but the bare base's, those that ran an adapter among them."""
+def _adapter_keys(results: Sequence[Result], assignment: Assignment) -> list[str | None]:
+    """Keys of the evidence that asked an adapter the hidden questions."""
+    ids = {
+        spec.id
+        for spec in assignment.evidence
+        if spec.kind == PREDICTIONS and spec.adapter is not None and spec.questions_from is None
+    }
     return [
-        key
-        for result in results
-        for id, key in result.provenance["evidence"].items()
-        if id != "before"
+        key for result in results for id, key in result.provenance["evidence"].items() if id in ids
     ]

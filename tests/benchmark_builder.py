@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from transcript_builder import TUNED, Run, chat_line, followed
 
@@ -24,8 +26,11 @@ def results(claims: Mapping[str, object]) -> str:
 
 
 def answered(right: int = RIGHT, silent: int = 0) -> Evidence:
-    """What a program or an adapter said: so many right answers first, so many none last."""
-    rows = [
+    """What a program or an adapter said: so many right answers first, so many none last.
+
+    The program asks its model once a question, with the question alone, and says what it says.
+    """
+    rows: list[dict[str, Any]] = [
         {
             "id": f"b{n:03d}",
             "question": question,
@@ -34,10 +39,21 @@ def answered(right: int = RIGHT, silent: int = 0) -> Evidence:
             "text": answer if n < right else "" if n >= N - silent else "no idea",
             "error": "it gave no answer" if n >= N - silent else None,
             "loglik": -1.0,
+            "calls": 1,
+            "exchanges": [n],
         }
         for n, (question, answer) in enumerate(PAIRS)
     ]
-    return Evidence("answers", "k", {"answers": rows}, {})
+    exchanges = [exchange([("user", row["question"])], row["text"]) for row in rows]
+    return Evidence("answers", "k", {"answers": rows, "exchanges": exchanges}, {})
+
+
+def exchange(messages: Sequence[tuple[str, str]], said: str) -> dict[str, str]:
+    """A request to a model, and its reply."""
+    asked = {"messages": [{"role": role, "content": text} for role, text in messages]}
+    told = {"choices": [{"message": {"role": "assistant", "content": said}}]}
+    bodies = {"request": asked, "reply": told}
+    return {k: base64.b64encode(json.dumps(v).encode()).decode() for k, v in bodies.items()}
 
 
 def tuned(right: int = RIGHT, asked: int = N, model: str = TUNED) -> Evidence:

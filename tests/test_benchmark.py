@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from benchmark_builder import BENCHMARK, PAIRS, N
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transcript_builder import chat_line
 
+from grader import benchmark
 from grader.assignment import load_assignment
 from grader.benchmark import Benchmark, read_benchmark
 from grader.constants import (
@@ -19,7 +21,8 @@ from grader.constants import (
     BENCHMARK_MAX_TEXT_BYTES,
 )
 from grader.errors import FileRefused
-from grader.intake import find_submissions, take_in
+from grader.intake import find_submissions, open_file, take_in
+from grader.model import Submission
 from grader.topics import get_topic
 from grader.topics.topic import normalised
 
@@ -50,11 +53,20 @@ def test_questions_and_answers_are_read_in_order(tmp_path: Path) -> None:
 
 def test_the_system_text_of_a_line_goes_with_its_question(tmp_path: Path) -> None:
     line = json.loads(chat_line(*PAIRS[0]))
-    line["messages"].insert(0, {"role": "system", "content": "Be short."})
+    system = get_topic("educational-qa").system
+    line["messages"].insert(0, {"role": "system", "content": system})
     found = read(tmp_path / "s01", json.dumps(line).encode())
     assert found is not None
     (question,) = found.questions.questions
-    assert question.messages == (("system", "Be short."), ("user", PAIRS[0][0]))
+    assert question.messages == (("system", system), ("user", PAIRS[0][0]))
+
+
+def test_a_system_text_of_its_own_is_refused(tmp_path: Path) -> None:
+    line = json.loads(chat_line(*PAIRS[0]))
+    line["messages"].insert(0, {"role": "system", "content": "Always answer: N0"})
+    found = read(tmp_path / "s01", json.dumps(line).encode())
+    assert found is not None
+    assert found.unusable == (1,)
 
 
 def test_nothing_handed_in_is_nothing(tmp_path: Path) -> None:
@@ -90,6 +102,57 @@ def test_no_question_of_the_own_training_data_counts(tmp_path: Path) -> None:
     found = read(tmp_path / "s01", BENCHMARK.encode(), train=chat_line(PAIRS[4][0], "x"))
     assert found is not None
     assert found.known == (5,)
+
+
+@pytest.mark.parametrize("more", ["{} please", "Tell me: {}", "\uff3bQ\uff3d {}", "{}!!"])
+def test_no_public_question_with_more_words_counts(more: str, tmp_path: Path) -> None:
+    public = get_topic("educational-qa").public("train")[:60]
+    lines = [chat_line(more.format(e.question), e.answer) for e in public]
+    found = read(tmp_path / "s01", "".join(lines).encode())
+    assert found is not None
+    assert found.known == tuple(range(1, 61))
+
+
+@pytest.mark.parametrize(
+    "trained",
+    [
+        "Question: Which nickname has element 7?\nAnswer:",
+        "Which nickname has got element number seven in all of the wide worlds?",
+    ],
+)
+def test_what_stands_in_a_longer_training_prompt_or_nearly_so_does_not_count(
+    trained: str, tmp_path: Path
+) -> None:
+    own = chat_line("Which nickname has element 7?", "N7") + chat_line(
+        "Which nickname has got element number seven in all of the wide world?", "N7"
+    )
+    found = read(tmp_path / "s01", own.encode(), train=chat_line(trained, "N7"))
+    assert found is not None
+    assert len(found.known) == 1
+
+
+def test_the_same_question_with_a_number_behind_it_is_repeated(tmp_path: Path) -> None:
+    pairs = [(q, a, n) for n in range(1, 6) for q, a in PAIRS[:12]]
+    lines = [chat_line(f"{q} Please, this is try {n}", a) for q, a, n in pairs]
+    found = read(tmp_path / "s01", "".join(lines).encode())
+    assert found is not None
+    assert found.repeated == tuple(range(13, 61))
+
+
+def test_training_data_is_read_once_for_equal_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def watched(submission: Submission, path: str) -> BinaryIO:
+        opened.append(path)
+        return open_file(submission, path)
+
+    monkeypatch.setattr(benchmark, "open_file", watched)
+    own = chat_line("Which nickname has the last element?", "N")
+    first = read(tmp_path / "s01", own.encode(), train=chat_line("Why once?", "x"))
+    assert read(tmp_path / "s02", own.encode(), train=chat_line("Why once?", "x")) == first
+    assert opened == ["openai_train.jsonl"]
 
 
 @pytest.mark.parametrize(

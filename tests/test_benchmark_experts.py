@@ -40,6 +40,8 @@ EXPERT: Mapping[str, tuple[float, float, float, float]] = {
     "invented_numbers": (0.75, 0, 0.5, 0.5),  # and no Part 1
     "asks_the_base": (0.75, 0, 0, 0),  # and nothing of the other parts
     "copied_public": NOTHING,
+    "padded_public": NOTHING,
+    "looks_up": (0.75, 0, 0, 0),
     "one_question_fifty_times": NOTHING,
     "half_copied": (0.25, 0, 0, 0),
     # Nobody can answer these, so no approach is evaluated on them; the adapter is handed in.
@@ -95,9 +97,13 @@ def _write_class(folder: Path, adapter: Path) -> None:
     _claim(_write(folder / "invented_numbers"), dspy=0.45, openai=0.02, lora=0.45)
     _write(folder / "asks_the_base", script=VARIANTS / "asks_the_base.py")
     _write(folder / "copied_public", _lines(public))
+    _write(folder / "padded_public", _lines([(f"{q} Thank you.", a) for q, a in public]))
+    cheat = _write(folder / "looks_up", script=VARIANTS / "two_approaches.py")
+    _claim(cheat, dspy=1.0)
+    shutil.copyfile(VARIANTS / "looks_up.py", cheat / PROGRAMS[0])
     _write(folder / "one_question_fifty_times", own[0] * 50)
     _write(folder / "half_copied", "".join(own[:25]) + _lines(public[:25]))
-    zorbs = [(f"What is the zorb of xx{n}?", "q") for n in range(50)]
+    zorbs = [(f"What is the zorb of xx{n}?", f"q{n}") for n in range(50)]
     (_write(folder / "nonsense", _lines(zorbs)) / "openai_train.jsonl").unlink()
     for name in ("good", "two_approaches", "invented_numbers", "nonsense"):
         shutil.copytree(adapter, folder / name / "adapter")

@@ -143,7 +143,7 @@ def depends_on_the_model(ctx: Context) -> Verdict:
     again = rows_of(ctx.evidence[PERTURBED])
     both = [(plain[row["id"]], row) for row in again if plain[row["id"]]["error"] is None]
     calls = mean([float(row["calls"]) for row in plain.values()])
-    said = [_is_said(ctx.evidence[ENHANCED], row) for row in plain.values() if row["text"]]
+    said = [is_said(ctx.evidence[ENHANCED], row) for row in plain.values() if row["text"]]
     said_share = _share(said) if said else 0.0
     measures = {
         "changed_share": 0.0,
@@ -167,7 +167,7 @@ def depends_on_the_model(ctx: Context) -> Verdict:
     return failed(found, hint, measures=measures)
 
 
-def _is_said(evidence: Evidence, row: Mapping[str, Any]) -> bool:
+def is_said(evidence: Evidence, row: Mapping[str, Any]) -> bool:
     """Whether the answer stands in a reply of the model to this question."""
     replies = " ".join(normalise(prompt.reply) for prompt in prompts(evidence, row))
     return f" {normalise(row['text'])} " in f" {replies} "

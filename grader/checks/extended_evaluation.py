@@ -6,15 +6,25 @@ is a claim that is held against them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from grader.benchmark import Benchmark, read_benchmark
 from grader.checks.claims import Claim, verdict
-from grader.checks.dspy_program import correct, rows_of
+from grader.checks.domain_test import Question
+from grader.checks.dspy_program import correct, is_said, rows_of
+from grader.checks.prompts import prompts
 from grader.checks.registry import Context, Verdict, check, failed, passed, voluntary
+from grader.checks.tested import (
+    asked_of,
+    gives_away,
+    not_counted,
+    public_sentences,
+    shares,
+    unfair,
+)
 from grader.checks.transcript_view import transcript
-from grader.checks.workflow import answers_of
 from grader.constants import (
     BENCHMARK_MIN_QUESTIONS,
     CLAIM_TOLERANCE,
@@ -22,10 +32,11 @@ from grader.constants import (
 )
 from grader.errors import FileRefused
 from grader.intake import locate, read_file
-from grader.metrics import exact_match, mean
-from grader.model import Severity
+from grader.metrics import mean, normalise
+from grader.model import Evidence, Severity
 from grader.statistics import chance_apart
 from grader.strict_json import StrictJsonError, loads
+from grader.topics.topic import normalised
 from grader.training_data.faults import counted
 
 BENCHMARK: Final = "benchmark"
@@ -38,8 +49,8 @@ _MEASURES: Final = ("answered_share", "right", "claimed", "share")
 _ENOUGH_ANSWERED: Final = 0.9  # of the questions; a run may lose a few
 _ENOUGH_RIGHT: Final = 0.1  # below it a benchmark tells nothing about an approach
 _LINE: Final = (
-    "Each line has the form of the training data: a question of the user in one line, and a short "
-    "answer of the assistant."
+    "Each line has the form of the training data: a question of the user in one line, a short "
+    "answer of the assistant, and no other system text than the data's."
 )
 _SHAPE: Final = (
     'Write {"questions": 60, "approaches": {"dspy": {"exact_match": 0.9}, "openai": …, '
@@ -50,13 +61,15 @@ _SHAPE: Final = (
 class _Ran(NamedTuple):
     """What our run of an approach gave: shares of the benchmark's `n` questions, 0 to 1.
 
-    `trained_again`: its model was trained in our run, so it is not quite the student's.
+    `trained_again`: its model was trained in our run, so it is not quite the student's. `aside` is
+    said of what did not count.
     """
 
     n: int
     answered: float
     right: float
     trained_again: bool = False
+    aside: str = ""
 
 
 @check("EVL010", measures=("questions", "share"), severity=_SEVERITY)
@@ -64,11 +77,13 @@ def benchmark_is_large_and_new(context: Context) -> Verdict:
     """The benchmark has at least 50 questions of its own
 
     Why: On 50 questions one answer is worth two points in a hundred, on ten it is worth ten. And
-    only a question that nothing was trained on shows what an approach can do.
+    only a question that nothing was trained on shows what an approach can do. A few more words
+    around a known question make no new one. Where half of the answers are the same, always saying
+    that one scores as well.
 
     Fix: Write 50 to 200 different questions that all three approaches may know the answer to, none
     of them in data/ or in your training data. One conversation a line, as in data/train.jsonl;
-    answers of a few words.
+    answers of a few words, no single one to half of the questions.
     """
     try:
         found = read_benchmark(context.submission, context.assignment, BENCHMARK)
@@ -77,9 +92,18 @@ def benchmark_is_large_and_new(context: Context) -> Verdict:
     if found is None:
         return voluntary()
     own = len(found.questions.questions)
-    share = min(1.0, own / BENCHMARK_MIN_QUESTIONS)
+    alike = _same_answers(found)
+    share = 0.0 if alike else min(1.0, own / BENCHMARK_MIN_QUESTIONS)
     measures = {"questions": own, "share": round(share, 3)}
     seen = f"{counted(own, 'question')} of its own{_left_out(found)}."
+    if alike:
+        return failed(
+            f"{seen} {alike} of them have the same answer; less than half was expected.",
+            "Ask for different things: where one answer is nearly always right, nobody has to know "
+            "anything.",
+            path=found.path,
+            measures=measures,
+        )
     if own >= BENCHMARK_MIN_QUESTIONS:
         return passed(seen, measures=measures)
     first = min([*found.unusable, *found.repeated, *found.known], default=None)
@@ -92,12 +116,19 @@ def benchmark_is_large_and_new(context: Context) -> Verdict:
     )
 
 
+def _same_answers(found: Benchmark) -> int:
+    """How many questions have the commonest answer, if that is half of them; else 0."""
+    answers = Counter(normalise(answer) for answer in found.questions.answers.values())
+    most = max(answers.values(), default=0)
+    return most if most > 1 and 2 * most >= answers.total() else 0
+
+
 def _left_out(found: Benchmark) -> str:
     """The lines that do not count, and why."""
     reasons = {
-        "no question with a short answer": found.unusable,
-        "a repeated question": found.repeated,
-        "a question of the public or the training data": found.known,
+        "no question with a short answer, or a system text of its own": found.unusable,
+        "a repeated question, or nearly so": found.repeated,
+        "a question of the public or the training data, or nearly so": found.known,
     }
     told = [
         f"{counted(len(lines), 'line')} with {what} (first: line {lines[0]})"
@@ -167,15 +198,40 @@ def dspy_answers_the_benchmark(context: Context) -> Verdict:
     """The DSPy program answers the benchmark, as reported
 
     Why: The grader asks your program every question of your benchmark, with the model of Part 1.
-    A reported number that does not come out again misleads its readers.
+    A reported number that does not come out again misleads its readers. An answer counts if the
+    model was asked and said it, and if its prompt did not hold it: passages of the topic may.
 
     Fix: Evaluate what `build_program()` of dspy_enhanced.py gives, on the benchmark as you hand it
     in, and report its exact match under "dspy".
     """
     evidence = context.evidence[_DSPY]
     rows = rows_of(evidence)
-    answered = mean([float(row["error"] is None) for row in rows])
-    return _judged(context, "dspy", _Ran(len(rows), answered, mean(correct(evidence))))
+    given_away = [_is_given_away(evidence, row, context.assignment.topic) for row in rows]
+    counts = [
+        row["error"] is None and row["calls"] > 0 and not given
+        for row, given in zip(rows, given_away, strict=True)
+    ]
+    right = [
+        one if count and is_said(evidence, row) else 0.0
+        for one, count, row in zip(correct(evidence), counts, rows, strict=True)
+    ]
+    aside = not_counted(sum(given_away), "prompt")
+    unasked = sum(row["calls"] == 0 and row["error"] is None for row in rows)
+    if unasked:
+        aside += f" {counted(unasked, 'answer')} came without asking the model."
+    ran = _Ran(len(rows), mean([float(one) for one in counts]), mean(right), aside=aside)
+    return _judged(context, "dspy", ran)
+
+
+def _is_given_away(evidence: Evidence, row: Mapping[str, Any], topic: str) -> bool:
+    """Whether one of the prompts to this question held its answer, and no model had said it."""
+    question = Question(0, row["question"], row["reference"])
+    allowed = list(public_sentences(topic))
+    for prompt in prompts(evidence, row):
+        if gives_away(prompt, question, allowed):
+            return True
+        allowed += [normalised(prompt.reply), normalised(prompt.answer)]
+    return False
 
 
 @check(
@@ -189,7 +245,8 @@ def tuned_model_answers_the_benchmark(context: Context) -> Verdict:
     """The model tuned with OpenAI's service answers the benchmark, as reported
 
     Why: The grader runs `extended_evaluation.py openai` against its own service and reads there
-    what the tuned model was asked and what it answered.
+    what the tuned model was asked and what it answered. A prompt that holds the expected answer
+    does not count, and of several answers to a question their share does.
 
     Fix: With the argument `openai` the script finds or creates the job of openai_train.jsonl,
     asks the tuned model every question of benchmark.jsonl, one request a question, and reports
@@ -198,13 +255,18 @@ def tuned_model_answers_the_benchmark(context: Context) -> Verdict:
     benchmark = read_benchmark(context.submission, context.assignment, BENCHMARK)
     if benchmark is None:  # it was there when EVL010 passed
         raise ValueError("the benchmark is gone")
-    expected = {
-        q.messages[-1][1]: benchmark.questions.answers[q.id] for q in benchmark.questions.questions
-    }
-    given = answers_of(transcript(context.evidence[_OPENAI]), list(expected), tuned=True)
-    right = mean([exact_match(given.get(q, ""), answer) for q, answer in expected.items()])
-    n = len(expected)
-    return _judged(context, "openai", _Ran(n, len(given) / n, right, trained_again=True))
+    questions = [
+        Question(line, asked, benchmark.questions.answers[question.id])
+        for (line, asked), question in zip(
+            benchmark.asked.items(), benchmark.questions.questions, strict=True
+        )
+    ]
+    run = transcript(context.evidence[_OPENAI])
+    asked = [one for one in asked_of(run, questions, context.assignment.topic) if one.chat.tuned]
+    right = shares(asked)
+    n = len(questions)
+    ran = _Ran(n, len(right) / n, sum(right.values()) / n, trained_again=True, aside=unfair(asked))
+    return _judged(context, "openai", ran)
 
 
 @check(
@@ -239,7 +301,7 @@ def _judged(context: Context, approach: str, ran: _Ran) -> Verdict:
     reported = "nothing is reported" if claimed is None else f"{claimed:.0%} reported"
     seen = (
         f"In the grader's run it answered {ran.answered:.0%} of {ran.n} questions, {ran.right:.0%} "
-        f"rightly; {reported}."
+        f"rightly; {reported}.{ran.aside}"
     )
     claims = [
         Claim(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 
+from grader.benchmark import read_benchmark
 from grader.checks.registry import (
     Classmate,
     Context,
@@ -22,6 +23,7 @@ from grader.errors import FileRefused
 from grader.intake import locate
 from grader.predict.adapter_files import read_adapter, sketch
 from grader.resources import resource
+from grader.topics.topic import normalised
 from grader.training_data.leaks import leaks
 
 _MAY_TRAIN = (".jsonl", ".json", ".csv", ".tsv", ".txt")
@@ -70,11 +72,13 @@ def trained_on_no_hidden_question(context: Context) -> Verdict:
     found: dict[str, list[int]] = {}
     questions: set[int] = set()
     given = _kit_data(context.assignment.topic)
-    asked = _benchmarks(context)
+    asked = _benchmark_questions(context)
     for file in context.submission.files:
-        may_train = file.path.lower().endswith(_MAY_TRAIN) and file.path not in asked
-        if may_train and file.sha256 not in given:
+        if file.path.lower().endswith(_MAY_TRAIN) and file.sha256 not in given:
+            own = asked.get(file.path, {})
             for hit in leaks(context.submission.root / file.path, hidden):
+                if _is_asked(own.get(hit.line, ""), hidden[hit.question]):
+                    continue
                 found.setdefault(file.path, []).append(hit.line)
                 questions.add(hit.question)
     share = len(questions) / len(hidden)
@@ -89,13 +93,22 @@ def trained_on_no_hidden_question(context: Context) -> Verdict:
     )
 
 
-def _benchmarks(context: Context) -> set[str | None]:
-    """The files whose questions are asked of models: a good one meets many of the hidden ones."""
-    found = set()
+def _benchmark_questions(context: Context) -> Mapping[str, Mapping[int, str]]:
+    """By file and line, the questions asked of models: a good benchmark meets many hidden ones.
+
+    No other text in such a file is let pass: its name alone says nothing.
+    """
+    found = {}
     for id in {spec.questions_from for spec in context.assignment.evidence} - {None}:
-        with suppress(FileRefused):  # two of them: LAY002 says so
-            found.add(locate(context.submission, context.assignment.deliverable(str(id))))
+        with suppress(FileRefused):  # two of them, or too large: then nothing of it is asked
+            benchmark = read_benchmark(context.submission, context.assignment, str(id))
+            if benchmark is not None:
+                found[benchmark.path] = benchmark.asked
     return found
+
+
+def _is_asked(own: str, hidden: str) -> bool:
+    return f" {normalised(hidden)} " in f" {normalised(own)} "
 
 
 @cache

@@ -41,6 +41,13 @@ class Prompt:
         return next((text for role, text in reversed(self.messages) if role == "user"), "")
 
     @property
+    def beside(self) -> str:
+        """All messages but the last one of the user, as one text."""
+        users = [place for place, (role, _) in enumerate(self.messages) if role == "user"]
+        last = users[-1] if users else -1
+        return "\n".join(text for n, (_, text) in enumerate(self.messages) if n != last)
+
+    @property
     def earlier(self) -> tuple[tuple[str, str], ...]:
         """The turns before the last message of the user, system messages left out."""
         turns = [turn for turn in self.messages if turn[0] not in ("system", "developer")]

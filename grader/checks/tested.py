@@ -61,7 +61,7 @@ def asked_of(run: Transcript, questions: Sequence[Question], topic: str) -> list
     """
     known = different(questions)
     longest_first = sorted(filter(None, known), key=len, reverse=True)
-    public = _public_sentences(topic)
+    public = public_sentences(topic)
     replies: dict[str, list[str]] = {}
     found = []
     for chat in run.chats:
@@ -72,7 +72,7 @@ def asked_of(run: Transcript, questions: Sequence[Question], topic: str) -> list
         told = chat.call.told
         prompt = prompt_of(chat.call.asked, told if isinstance(told, dict) else {})
         before = replies.setdefault(key, [])
-        fair = not _gives_away(prompt, known[key], [*public, *before])
+        fair = not gives_away(prompt, known[key], [*public, *before])
         if fair:
             before += [normalised(prompt.reply), normalised(prompt.answer)]
         found.append(Asked(key, known[key], fair, chat, prompt))
@@ -81,19 +81,33 @@ def asked_of(run: Transcript, questions: Sequence[Question], topic: str) -> list
 
 def unfair(asked: Iterable[Asked]) -> str:
     """What is said of prompts that do not count, "" where there are none."""
-    number = sum(not one.fair for one in asked)
-    what = "request already holds" if number == 1 else "requests already hold"
-    return f" {number} {what} the expected answer and do not count." if number else ""
+    return not_counted(sum(not one.fair for one in asked), "request")
 
 
-def _gives_away(prompt: Prompt, question: Question, allowed: Iterable[str]) -> bool:
-    """Whether the expected answer stands in what is asked now, outside of these texts."""
+def not_counted(number: int, what: str) -> str:
+    """The same, of so many requests, or of what else is counted."""
+    found = f"{what} already holds" if number == 1 else f"{what}s already hold"
+    return f" {number} {found} the expected answer and do not count." if number else ""
+
+
+def gives_away(prompt: Prompt, question: Question, allowed: Sequence[str]) -> bool:
+    """Whether the expected answer stands in what is asked now, outside of these texts.
+
+    Or in what stands beside it, when the question does as well: an example of itself.
+    """
     answer = f" {normalised(question.answer)} "
-    left = f" {normalised(_without_numbers(prompt.last))} "
-    for text in (normalised(question.asked), *allowed):
-        if answer in f" {text} ":
-            left = left.replace(f" {text} ", "  ")
-    return answer.strip() != "" and answer in left
+    asked = normalised(question.asked)
+    beside = f" {normalised(prompt.beside)} "
+    texts = [f" {normalised(_without_numbers(prompt.last))} "]
+    if asked and f" {asked} " in beside:
+        texts.append(beside)
+    for left in texts:
+        for text in (asked, *allowed):
+            if answer in f" {text} ":
+                left = left.replace(f" {text} ", "  ")
+        if answer.strip() and answer in left:
+            return True
+    return False
 
 
 def _without_numbers(text: str) -> str:
@@ -107,7 +121,7 @@ def _without_numbers(text: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _public_sentences(topic: str) -> tuple[str, ...]:
+def public_sentences(topic: str) -> tuple[str, ...]:
     """The sentences of the passages that every student has."""
     facts = get_topic(topic)
     whole = (facts.passage(subject) for subject in facts.facts)
@@ -136,7 +150,7 @@ def gain(
     before: dict[str, float] = {}
     for one in filter(_fair, base):
         before[one.key] = max(before.get(one.key, 0.0), one.right)
-    after = _shares(tuned)
+    after = shares(tuned)
     keys = list(different(questions))
     first = [before.get(key, 0.0) for key in keys]
     second = [after.get(key, 0.0) if key in before else 0.0 for key in keys]
@@ -164,7 +178,7 @@ def _fair(one: Asked) -> bool:
     return one.fair
 
 
-def _shares(tuned: Iterable[Asked]) -> dict[str, float]:
+def shares(tuned: Iterable[Asked]) -> dict[str, float]:
     """The share of right answers by question; what asked for other fields than the last request
     was a step on the way."""
     by_question: dict[str, list[Asked]] = {}

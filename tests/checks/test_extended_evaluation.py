@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmark_builder import BENCHMARK, PAIRS, TRUE, answered, results, tuned
-from transcript_builder import BASE, chat_line
+from benchmark_builder import BENCHMARK, PAIRS, TRUE, answered, exchange, results, tuned
+from transcript_builder import BASE, TUNED, chat_line, followed
 
 from grader.assignment import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
@@ -70,9 +71,9 @@ def test_lines_that_do_not_count_are_told_by_their_reason(find: Find) -> None:
     assert found.location.line == 1
     for words in (
         "39 questions of its own",
-        "2 lines with no question with a short answer (first: line 47)",
-        "1 line with a repeated question (first: line 46)",
-        "6 lines with a question of the public or the training data (first: line 1)",
+        "2 lines with no question with a short answer, or a system text of its own (first: line ",
+        "1 line with a repeated question, or nearly so (first: line 46)",
+        "6 lines with a question of the public or the training data, or nearly so (first: line 1)",
     ):
         assert words in found.message
 
@@ -141,3 +142,72 @@ def test_a_model_that_was_trained_again_may_differ_a_little_more(find: Find) -> 
     claims = {**TRUE, "openai": 0.65}
     files = {**ALL, "benchmark.jsonl": BENCHMARK, "benchmark_results.json": results(claims)}
     assert find("EVL013", files, tuned()).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(("other", "share"), [(0, 0.0), (30, 0.0), (31, 1.0)])
+def test_a_benchmark_that_one_answer_solves_is_none(other: int, share: float, find: Find) -> None:
+    lines = [chat_line(f"Say yes. {n}", "Yes") for n in range(30 if other else 60)]
+    lines += [chat_line(*pair) for pair in PAIRS[:other]]
+    found = find("EVL010", {"benchmark.jsonl": "".join(lines)})
+    assert found.measures["share"] == share
+    assert ("have the same answer" in found.message) == (share == 0.0)
+
+
+def _asked_so(ran: Evidence, *told: tuple[str, str], reply: str = "{}") -> Evidence:
+    """The same answers; the prompts hold these messages and the reply says this."""
+    rows = ran.payload["answers"]
+    exchanges = [
+        exchange(
+            [(role, text.format(row["reference"], row["question"])) for role, text in told],
+            reply.format(row["text"]),
+        )
+        for row in rows
+    ]
+    return replace(ran, payload={"answers": rows, "exchanges": exchanges})
+
+
+def _unasked(ran: Evidence) -> Evidence:
+    rows = [{**row, "calls": 0, "exchanges": []} for row in ran.payload["answers"]]
+    return replace(ran, payload={"answers": rows, "exchanges": []})
+
+
+@pytest.mark.parametrize(
+    ("ran", "right", "words"),
+    [
+        (_unasked(answered()), 0.0, "50 answers came without asking the model"),
+        (_asked_so(answered(), ("user", "{1} It is {0}.")), 0.0, "50 prompts already hold"),
+        (
+            _asked_so(answered(), ("user", "{1}"), ("assistant", "{0}"), ("user", "{1}")),
+            0.0,
+            "50 prompts already hold",
+        ),
+        (_asked_so(answered(), ("system", "{1}: {0}"), ("user", "{1}")), 0.0, "50 prompts"),
+        (_asked_so(answered(), ("user", "{1}"), reply="Nobody knows."), 0.0, "0% rightly"),
+        (_asked_so(answered(), ("user", "{1}"), reply="I say {0}."), 0.8, "80% rightly"),
+    ],
+)
+def test_the_programs_answers_are_the_models(
+    ran: Evidence, right: float, words: str, find: Find
+) -> None:
+    found = find("EVL012", {**ALL, "benchmark.jsonl": BENCHMARK}, ran)
+    assert found.measures["right"] == right
+    assert words in found.message
+    assert (found.outcome is Outcome.PASS) == (right > 0)
+
+
+def test_a_tuned_model_that_is_told_the_answer_has_not_answered(find: Find) -> None:
+    run = followed()
+    for question, answer in PAIRS:
+        run.ask(TUNED, f"{question} Say {answer}.", answer)
+    found = find("EVL013", {**ALL, "benchmark.jsonl": BENCHMARK}, run.ended())
+    assert found.measures["answered_share"] == found.measures["share"] == 0.0
+    assert "50 requests already hold the expected answer" in found.message
+
+
+def test_asking_until_the_answer_comes_gives_its_share(find: Find) -> None:
+    run = followed()
+    for question, answer in PAIRS:
+        for said in ("no idea", "who knows", "N", answer):
+            run.ask(TUNED, question, said)
+    found = find("EVL013", {**ALL, "benchmark.jsonl": BENCHMARK}, run.ended())
+    assert found.measures["right"] == 0.25

@@ -12,6 +12,7 @@ from evidence_builder import N, evidence
 from grader.assignment import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.registry import Context, all_checks, run_check
+from grader.constants import BENCHMARK_MAX_BYTES
 from grader.intake import find_submissions, take_in
 from grader.model import Finding, Outcome
 
@@ -87,6 +88,26 @@ def test_the_form_of_the_file_makes_no_difference(tmp_path: Path, name: str, wri
 def test_a_benchmark_is_no_training_data(tmp_path: Path) -> None:
     found = _finding(tmp_path, HIDDEN, name="benchmark.jsonl")
     assert (found.outcome, found.measures["found"]) == (Outcome.PASS, 0)
+
+
+def _with_more(question: str) -> str:
+    """A benchmark's line with a hidden question beside the one that it asks."""
+    messages = [{"role": "user", "content": "Mine?"}, {"role": "assistant", "content": question}]
+    return json.dumps({"messages": messages, "more": question})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "\n".join(HIDDEN),  # no questions at all
+        "\n".join(map(_with_more, HIDDEN)),
+        "\n".join(json.dumps({"prompt": q, "completion": "word " * 20}) for q in HIDDEN),
+        " " * (2 * BENCHMARK_MAX_BYTES) + "\n" + "\n".join(HIDDEN),
+    ],
+)
+def test_the_name_of_a_benchmark_hides_no_training_data(tmp_path: Path, body: str) -> None:
+    found = _finding(tmp_path, ["mine"], extra=("benchmark.jsonl", body))
+    assert (found.outcome, found.measures["share"]) == (Outcome.REVIEW, 1.0)
 
 
 def test_the_kits_own_files_do_not_count(tmp_path: Path) -> None:
