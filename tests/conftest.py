@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from browser_builder import CHROMIUM, PENDING
 from client_builder import CLIENTS
@@ -14,7 +17,27 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
+# Put first, so that the last minute is not one worker's alone: what takes longest, longest first.
+LONGEST = (
+    "test_assignments.py",
+)
+
 collect_ignore = list(NEED_IT) if NO_SANDBOX else []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+
+
+@pytest.fixture(scope="session")
+def trainings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of trainings for all tests and workers: what one has trained, others repeat."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trainings"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
