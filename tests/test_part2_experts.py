@@ -122,10 +122,9 @@ def assignment() -> Assignment:
 
 
 @pytest.fixture(scope="module")
-def run(assignment: Assignment, tmp_path_factory: pytest.TempPathFactory) -> Runner:
+def run(assignment: Assignment, trainings: Path) -> Runner:
     """Runs a submission's script in the scenarios of these evidence ids."""
     sandbox = choose_sandbox()
-    trainings = tmp_path_factory.mktemp("trainings")
 
     def runs(submission: Submission, ids: set[str]) -> dict[str, Evidence]:
         wants = _wants(submission, ids, assignment, sandbox)

@@ -29,7 +29,7 @@ def test_litellm_fine_tunes(simulated: Simulate, tmp_path: Path) -> None:
 
 
 def test_dspy_fine_tunes_and_bootstraps(simulated: Simulate, tmp_path: Path) -> None:
-    seen = _run("with_dspy.py", simulated, tmp_path, examples=24)
+    seen = _run("with_dspy.py", simulated, tmp_path, examples=16)
     for made in ("taught", "student"):
         assert seen[made].startswith(f"ft:{MODEL}:finegrade::")
         assert seen[f"{made}_score"] >= seen["base_score"] + 50
