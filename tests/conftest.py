@@ -11,6 +11,9 @@ from client_builder import CLIENTS
 from hypothesis import HealthCheck, settings
 from sandbox_needed import NEED_IT, NO_SANDBOX
 
+# Programs that tests start keep what they compile, as they do for users: half a second each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A busy machine is no fault: no test asserts a time, examples of properties neither.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
