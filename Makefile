@@ -18,7 +18,7 @@ demo: setup
 	@$(BIN)/finegrade demo --out demo
 
 test: lint
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # make lint: ruff, mypy --strict and the floors of the plan.
 lint: setup

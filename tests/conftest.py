@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from browser_builder import CHROMIUM, PENDING
 from client_builder import CLIENTS
 from hypothesis import HealthCheck, settings
 from sandbox_needed import NEED_IT, NO_SANDBOX
+
+# Programs that tests start keep what they compile, as they do for users: half a second each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A busy machine is no fault: no test asserts a time, examples of properties neither.
 settings.register_profile(
@@ -14,7 +20,42 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
+# Put first, so that the last minute is not one worker's alone: what takes longest, longest first.
+LONGEST = (
+    "test_assignments.py",
+    "test_demo.py",
+    "test_part1_experts.py",
+    "test_part2_experts.py",
+    "test_story.py",
+    "test_part3_kit.py",
+    "test_part2_kit.py",
+    "test_benchmark_experts.py",
+    "test_recordings.py",
+    "test_sandbox_contract.py",
+    "test_clients.py",
+    "test_restart.py",
+    "test_runner.py",
+    "test_bubblewrap_escapes.py",
+    "test_transcripts.py",
+    "test_part1_kit.py",
+)
+
 collect_ignore = list(NEED_IT) if NO_SANDBOX else []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+
+
+@pytest.fixture(scope="session")
+def trainings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of trainings for all tests and workers: what one has trained, others repeat."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trainings"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -47,8 +47,11 @@ def test_the_untouched_kit_fails_kindly(assignment: Assignment, tmp_path: Path) 
     assert known < assignment.pass_points
 
 
-def test_the_solution_earns_all_that_is_automatic(assignment: Assignment, tmp_path: Path) -> None:
+def test_the_solution_earns_all_that_is_automatic(
+    assignment: Assignment, tmp_path: Path, trainings: Path
+) -> None:
     """Trained by its own script, as a student would."""
+    (tmp_path / course.TRAININGS_NAME).symlink_to(trainings)
     home = tmp_path / "me"
     shutil.copytree(ROOT / "solutions" / assignment.id, home)
     shutil.copytree(ROOT / "starter" / "course-model", home / "course-model")

@@ -112,9 +112,10 @@ def _write_class(folder: Path, adapter: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Result]:
+def results(tmp_path_factory: pytest.TempPathFactory, trainings: Path) -> Mapping[str, Result]:
     """The results of the class by student."""
     work = tmp_path_factory.mktemp("benchmark")
+    (work / course.TRAININGS_NAME).symlink_to(trainings)
     topic = get_topic(TOPIC)
     train_lora(
         resource("starter", "course-model"),

@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +40,7 @@ _RATE: Final = 1e-4  # for any other base; the usual one for LoRA is 2e-4
 _VALIDATE_STEPS: Final = 10  # between two looks at a batch of the validation file
 _VALIDATION_ROWS: Final = 16  # at once, when all of a validation file is looked at
 _SAVE_SECONDS: Final = 5.0  # between two saved states: no more is done again after a kill
+_TURN_SECONDS: Final = 0.1  # between two looks whether another process is done
 _NICENESS: Final = 5  # chat answers come first
 _DIGITS: Final = 5  # of the numbers told
 _LOCK_SECONDS: Final = 10.0  # a process whose service was killed is gone by then
@@ -127,12 +129,14 @@ class _Job:
         self._folder = job_folder(store, job_id)
         self._start = self._folder / "start.safetensors"
         self._state = self._folder / "state.safetensors"
+        self._turn = ExitStack()
 
     def run(self) -> None:
         """Train until the job is done, or somebody wants something else."""
         try:
-            self._heed(None)  # something else may be wanted since the job was queued
-            self._train(self._taken())
+            with self._turn:
+                self._heed(None)  # something else may be wanted since the job was queued
+                self._train(self._taken())
         except Refused as refused:
             fail(self._store, self._id, refused.error)
         except Stop as stop:
@@ -206,18 +210,33 @@ class _Job:
         self._forget()
 
     def _begun(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[Run, Material]:
-        """The training that this job needs: one that was done before, where there is one."""
+        """The training that this job needs: one that was done before, where there is one.
+
+        One that another process is at now is waited for.
+        """
         place = None
         if self._trainings is not None:
             place = recorded_at(self._trainings, self._store, job, self._base)
         if place is None:
             return self._prepared(job, numbers)
+        self._wait_for_turn(place)
         try:
             recorded = Recorded(place)
         except FileNotFoundError:
             run, material = self._prepared(job, numbers)
             return Recording(run, place), material
+        self._turn.close()
         return recorded, Material([], [()] * recorded.validation, recorded.billed)
+
+    def _wait_for_turn(self, place: Path) -> None:
+        """Wait until no other process trains what is to be recorded here."""
+        lock = place.parent / "locks" / place.name
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        while (held := locked(lock)) is None:
+            self._heed(None)
+            if self._stopping.wait(_TURN_SECONDS):
+                raise Stop(None)
+        self._turn.enter_context(held)
 
     def _prepared(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[LoraRun, Material]:
         import torch

@@ -99,7 +99,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(work: Path, assignment: Assignment) -> dict[str, Result]:
+def first(work: Path, assignment: Assignment, trainings: Path) -> dict[str, Result]:
+    (work / "out").mkdir()
+    (work / "out" / course.TRAININGS_NAME).symlink_to(trainings)
     done = graded(work / "class", assignment, work / "out")
     return {result.student: result for result in done.results}
 

@@ -62,11 +62,6 @@ except Exception as error:
 """
 
 
-@pytest.fixture(scope="module")
-def trainings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("trainings")
-
-
 def want(folder: Path, student: str, code: str, *scenarios: str, **more: Any) -> Want:
     """A run of this code, handed in by this student."""
     home = folder / student

@@ -76,4 +76,4 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Non
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"never: {what}"
-        time.sleep(0.1)
+        time.sleep(0.02)

@@ -79,17 +79,25 @@ def student(folder: Path, questions: int | None = None) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def trainings(happy: Ran) -> Path:
+    """What the happy run trained; the other runs of the same data repeat it."""
+    return happy.folder.parent / "trainings"
+
+
 @pytest.fixture
-def serve(tmp_path: Path) -> Serve:
+def serve(tmp_path: Path, trainings: Path) -> Serve:
     """Starts a service that keeps its state in a folder of the test's own."""
-    return partial(serving, tmp_path / "home")
+    return partial(serving, tmp_path / "home", trainings)
 
 
 @contextmanager
-def serving(home: Path, scenario: str = "ok", *, trains: bool = True) -> Iterator[Service]:
+def serving(
+    home: Path, trainings: Path, scenario: str = "ok", *, trains: bool = True
+) -> Iterator[Service]:
     store = Store.open(home)
     server = NamedServer(open_bases(reader=False), store)
-    runner = Runner(store, BASE) if trains else None
+    runner = Runner(store, BASE, trainings) if trains else None
     with service(home, runner=runner, server=server, scenarios=[scenario]) as started:
         yield started
     server.close()
@@ -128,7 +136,7 @@ def tuning(serve: Serve, folder: Path, scenario: str, *words: str) -> Ran:
 @pytest.fixture(scope="module")
 def happy(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     folder = tmp_path_factory.mktemp("part2")
-    with serving(folder / "home") as started:
+    with serving(folder / "home", folder / "trainings") as started:
         ran = against(started, student(folder / "me"), SCRIPT, PACE)
     assert ran.code == 0, ran.said
     return ran
@@ -263,10 +271,10 @@ def test_where_no_job_can_be_had_it_simulates_and_says_so(serve: Serve, tmp_path
     assert results["after"]["exact_match"] > results["before"]["exact_match"]
 
 
-def test_the_same_data_is_not_trained_twice(happy: Ran, tmp_path: Path) -> None:
+def test_the_same_data_is_not_trained_twice(happy: Ran, tmp_path: Path, trainings: Path) -> None:
     """Run again after all went well, it only asks."""
     shutil.copytree(happy.folder.parent, tmp_path / "again")
-    with serving(tmp_path / "again" / "home") as started:
+    with serving(tmp_path / "again" / "home", trainings) as started:
         again = against(started, tmp_path / "again" / "me", SCRIPT, PACE)
     assert again.code == 0, again.said
     assert again.jobs == happy.jobs

@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
-from sim_builder import BASE, add_file, add_job, chat_lines, job_of
+from sim_builder import BASE, add_file, add_job, chat_lines, job_of, until
 
 from grader.openai_sim.store import JobRow, Store
 from grader.openai_sim.training import train
@@ -87,3 +89,38 @@ def test_another_seed_file_or_number_is_another_training(
     before = set(trainings.iterdir())
     trained(tmp_path, trainings, **changes)
     assert len(set(trainings.iterdir()) - before) == 1
+
+
+def test_one_that_comes_meanwhile_waits_and_heeds_its_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from grader.predict import lora_run  # torch, which the test above does without
+
+    begun, go_on, runs = Event(), Event(), []
+
+    class Slow(lora_run.LoraRun):
+        def __init__(self, *args: Any, **more: Any) -> None:
+            runs.append(self)
+            begun.set()
+            go_on.wait(20)
+            super().__init__(*args, **more)
+
+    monkeypatch.setattr(lora_run, "LoraRun", Slow)
+    homes = [tmp_path / name for name in ("first", "second", "cancelled")]
+    with ThreadPoolExecutor(len(homes)) as pool:
+        first = pool.submit(trained, homes[0], tmp_path / "trainings")
+        assert begun.wait(60)
+        second, cancelled = (
+            pool.submit(trained, home, tmp_path / "trainings") for home in homes[1:]
+        )
+        store = Store(homes[2])
+        until(lambda: store.list_jobs(status="running"), "it waits")
+        store.update_job(store.list_jobs()[0].id, wanted="cancel")
+        assert cancelled.result(60)[1].status == "cancelled"
+        assert not first.done()
+        assert not second.done()
+        go_on.set()
+        done = [future.result(60) for future in (first, second)]
+    assert [job.status for _, job in done] == ["succeeded", "succeeded"]
+    assert told(*done[0]) == told(*done[1])
+    assert len(runs) == 1

@@ -17,7 +17,7 @@ MODEL = "gpt-4.1-nano-2025-04-14"
 EXAMPLES = 20
 SHORT = {"n_epochs": 1, "batch_size": 8}
 # Long enough to be killed in the middle, whatever else the machine does.
-LONG = {"n_epochs": 8, "batch_size": 1}
+LONG = {"n_epochs": 4, "batch_size": 1}
 _PATIENCE = 180.0  # seconds for a process that is niced, beside others on a busy machine
 _STEPS = LONG["n_epochs"] * EXAMPLES
 

@@ -31,8 +31,8 @@ from grader.openai_sim.training import train
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 # A second of training and more, so that there is time to kill something in the middle.
-LONG = {"n_epochs": 8, "batch_size": 1}
-LONG_STEPS = 8 * 12
+LONG = {"n_epochs": 4, "batch_size": 1}
+LONG_STEPS = 4 * 12
 PATIENCE = 180.0  # seconds for a process that is niced, beside others on a busy machine
 SHORT = {"n_epochs": 1, "batch_size": 8}
 SERVICE = """
