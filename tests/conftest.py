@@ -26,6 +26,7 @@ LONGEST = (
     "test_demo.py",
     "test_part1_experts.py",
     "test_part2_experts.py",
+    "test_bonus_experts.py",
     "test_story.py",
     "test_part3_kit.py",
     "test_part2_kit.py",

@@ -59,8 +59,8 @@ def assignment() -> Assignment:
 
 
 @pytest.fixture(scope="module")
-def run(assignment: Assignment, tmp_path_factory: pytest.TempPathFactory) -> Runner:
-    return runner(assignment, tmp_path_factory.mktemp("trainings"))
+def run(assignment: Assignment, trainings: Path) -> Runner:
+    return runner(assignment, trainings)
 
 
 def _files(variant: str) -> dict[str, bytes]:
