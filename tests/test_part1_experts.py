@@ -217,5 +217,5 @@ def test_replies_that_cannot_be_read_are_counted_by_the_service(
 def test_every_check_of_the_part_decides_about_points(assignment: Assignment) -> None:
     read = {c.source.split(".")[0] for c in assignment.criteria}
     read |= {code for c in assignment.criteria for code in c.requires}
-    mine = {code for code in all_checks() if code.startswith("DSP")}
+    mine = {code for code in all_checks() if "DSP" < code < "DSP030"}  # from there on: the bonus
     assert mine == set(assignment.checks) == read - {"review"}
