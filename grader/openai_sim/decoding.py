@@ -94,26 +94,19 @@ class DecodingProcess:
 
     def submit(
         self, base: LoadedBase, folder: Path | None, generations: Sequence[Generation]
-    ) -> list[Answer]:
+    ) -> Sequence[Answer]:
         """Queue these answers, all or none; raises Overloaded when the queue is full."""
-        answers: list[Answer] = [_Distant(one, self) for one in generations]
+        answers = [_Distant(one, next(self._numbers), self._tell) for one in generations]
         with self._lock:
             if len(self._pending) + len(answers) > MAX_WAITING:
                 raise Overloaded(len(self._pending))
-            numbers = [next(self._numbers) for _ in answers]
-            self._pending.update(zip(numbers, answers, strict=True))
-        for number, answer in zip(numbers, answers, strict=True):
+            self._pending.update((answer.number, answer) for answer in answers)
+        name = self._names[id(base)]
+        for answer in answers:
             one = answer.generation
             bare = replace(one, adapter=None, on_piece=None, on_end=None)
-            self._tell(_Ask(number, self._names[id(base)], folder, bare, one.on_piece is not None))
+            self._tell(_Ask(answer.number, name, folder, bare, one.on_piece is not None))
         return answers
-
-    def cancel(self, answer: Answer) -> None:
-        """Give up what is being written for this answer."""
-        with self._lock:
-            number = next((n for n, one in self._pending.items() if one is answer), None)
-        if number is not None:
-            self._tell(number)
 
     def close(self) -> None:
         """End the process; what was not answered fails."""
@@ -176,14 +169,16 @@ class DecodingProcess:
 class _Distant(Answer):
     """An answer that the process writes."""
 
-    def __init__(self, generation: Generation, writer: DecodingProcess) -> None:
+    def __init__(self, generation: Generation, number: int, tell: Callable[[int], None]) -> None:
+        """`tell` gives the process a number: that of an answer to give up."""
         super().__init__(generation)
-        self._writer = writer
+        self.number, self._tell = number, tell
 
     def cancel(self) -> None:
         """See Answer."""
         super().cancel()
-        self._writer.cancel(self)
+        if not self.finished:
+            self._tell(self.number)
 
 
 class _Pickler(pickle.Pickler):
