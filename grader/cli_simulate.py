@@ -63,6 +63,7 @@ def simulate(
         return
     from grader.openai_sim.app import create_app
     from grader.openai_sim.naming import NamedServer
+    from grader.openai_sim.one_write import OneWriteProtocol
     from grader.openai_sim.runner import Runner
     from grader.openai_sim.scenarios import Faults
     from grader.openai_sim.serving import open_bases
@@ -93,7 +94,9 @@ def simulate(
             "OPENAI_API_KEY": key or _LOCAL_KEY,
         }
         service = needed.Server(
-            needed.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+            needed.Config(
+                app, http=OneWriteProtocol, log_level="warning", timeout_graceful_shutdown=1
+            )
         )
         try:
             if command:

@@ -6,8 +6,9 @@ HTTP, and why adapters stand side by side in a batch.
 Adapters are random, which costs what trained ones do. Each round times 64 requests one by one and
 then together; a ratio is of one round, and the median of seven counts. Over HTTP the service is
 `finegrade simulate` in a process of its own, and the client, in this process, does as little as a
-client can: it takes time from the service where there are few cores. Only a quiet machine with two
-free cores measures the service; elsewhere the ratios scatter, and the load that is printed says so.
+client can, on connections that stay open: it takes time from the service where there are few cores.
+Only a quiet machine with two free cores measures the service; elsewhere the ratios scatter, and the
+load that is printed says so.
 """
 
 from __future__ import annotations
@@ -129,22 +130,17 @@ async def over_http(url: str, key: str, names: Sequence[str], label: str) -> Non
 
     messages = [written(body) for body in bodies]
 
-    async def one_by_one() -> list[Answer]:
-        reader, writer = await asyncio.open_connection(host, int(port))
-        answers = [await ask((reader, writer), message) for message in messages]
-        writer.close()
-        return answers
+    lines = [await asyncio.open_connection(host, int(port)) for _ in messages]
 
-    async def one(message: bytes) -> Answer:
-        reader, writer = await asyncio.open_connection(host, int(port))
-        answer = await ask((reader, writer), message)
-        writer.close()
-        return answer
+    async def one_by_one() -> list[Answer]:
+        return [await ask(lines[0], message) for message in messages]
 
     async def together() -> list[Answer]:
-        return await asyncio.gather(*(one(message) for message in messages))
+        return await asyncio.gather(*map(ask, lines, messages))
 
     await compare(f"over HTTP, {label}", one_by_one, together)
+    for _, writer in lines:
+        writer.close()
 
 
 async def ask(connection: Connection, message: bytes) -> Answer:

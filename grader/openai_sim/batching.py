@@ -1,8 +1,8 @@
 """One base that answers many requests at once.
 
-Requests join and leave between two steps: those who wait are read in together (left-padded), their
-cache is put beside the cache of those already answering, and each step then writes one token of
-every answer. So nobody waits for others to finish. An idle base reads in all who come within a few
+Requests join and leave between two steps: those who wait are read in together (left-padded), what
+was read is put beside that of those already answering, and each step then writes one token of every
+answer. So nobody waits for others to finish. An idle base reads in all who come within a few
 milliseconds of each other before it writes: requests that are sent at once arrive one by one.
 """
 
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
+from transformers.cache_utils import DynamicCache
 
+from grader.openai_sim.key_values import KeyValues
 from grader.openai_sim.row_lora import RowAdapters
 from grader.openai_sim.rows import Answering, Generation, Overloaded
 
@@ -40,8 +42,15 @@ _LOG = logging.getLogger(__name__)
 class Batcher:
     """Answers generations on a thread of its own, from `start` until `close`."""
 
-    def __init__(self, base: LoadedBase, max_rows: int = MAX_ROWS) -> None:
+    def __init__(
+        self,
+        base: LoadedBase,
+        max_rows: int = MAX_ROWS,
+        after_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`after_step` is called when what a step brought was given to those who wait for it."""
         self._base = base
+        self._after_step = after_step
         self._max_rows = max_rows
         self._adapters = RowAdapters(base.model)
         self._waiting: deque[Answering] = deque()
@@ -49,8 +58,9 @@ class Batcher:
         self._since = 0.0  # when the longest waiting came (monotonic, seconds)
         self._closed = False
         self._rows: list[Answering] = []
-        self._cache: Any = None
-        self._forget()
+        self._read = KeyValues()
+        self._positions = self._scores = torch.empty(0)  # [rows] and [rows, vocabulary]
+        self._selected = False  # whether the layers have the adapters of `_rows`
         self._thread = threading.Thread(target=self._serve, name="finegrade-decode", daemon=True)
         self._thread.start()
 
@@ -104,6 +114,7 @@ class Batcher:
                 for row in {*self._rows, *joining}:
                     row.fail(error)
                 self._forget()
+            self._after_step()
         for row in [*self._rows, *self._waiting]:
             row.fail(RuntimeError("the service is stopping"))
 
@@ -134,8 +145,9 @@ class Batcher:
         """Rows to read in together: of like length, so that little of it is padding."""
         most = READ_TOKENS if self._base.device == "cpu" else GPU_READ_TOKENS
         group: list[Answering] = []
-        for row in sorted(joining, key=lambda row: len(row.generation.prompt)):
-            if group and (len(group) + 1) * len(row.generation.prompt) > most:
+        # The longest first: who joins later fits beside those who are there.
+        for row in sorted(joining, key=lambda row: -len(row.generation.prompt)):
+            if group and (len(group) + 1) * len(group[0].generation.prompt) > most:
                 yield group
                 group = []
             group.append(row)
@@ -147,18 +159,13 @@ class Batcher:
         ids, mask = self._padded(joining)
         positions = (mask.long().cumsum(-1) - 1).clamp(min=0)
         self._adapters.select([row.generation.adapter for row in joining])
-        read = self._base.forward(ids, mask, positions, None, 1)
-        after = positions[:, -1] + 1
-        if not self._rows:
-            self._cache = read.past_key_values
-            self._mask = mask
-            self._positions, self._scores = after, read.logits[:, -1]
-        else:
-            width = max(self._mask.shape[1], mask.shape[1])
-            _put_beside(self._cache, read.past_key_values, width)
-            self._mask = torch.cat([_widened(self._mask, width, 1), _widened(mask, width, 1)])
-            self._positions = torch.cat([self._positions, after])
-            self._scores = torch.cat([self._scores, read.logits[:, -1]])
+        # Whole, whatever the base keeps of it by itself: layers differ, rows here do not.
+        read = self._base.forward(ids, mask, positions, DynamicCache(), 1)
+        self._read.add(read.past_key_values, mask)
+        after, scores = positions[:, -1] + 1, read.logits[:, -1]
+        if self._rows:
+            after, scores = torch.cat([self._positions, after]), torch.cat([self._scores, scores])
+        self._positions, self._scores = after, scores
         self._rows = [*self._rows, *joining]
         self._selected = False
 
@@ -169,7 +176,7 @@ class Batcher:
         tokens = self._choose()
         stay = [i for i, row in enumerate(self._rows) if not row.finished]
         if len(stay) < len(self._rows):
-            self._keep(stay)
+            stay = self._keep(stay)
         if not self._rows:
             self._forget()
             return
@@ -177,11 +184,9 @@ class Batcher:
             self._adapters.select([row.generation.adapter for row in self._rows])
             self._selected = True
         chosen = torch.tensor([tokens[i] for i in stay], device=self._base.device)
-        self._mask = torch.cat([self._mask, self._mask.new_ones(len(stay), 1)], dim=1)
-        output = self._base.forward(
-            chosen[:, None], self._mask, self._positions[:, None], self._cache, 1
-        )
-        self._cache, self._scores = output.past_key_values, output.logits[:, -1]
+        cache, mask = self._read.next()
+        output = self._base.forward(chosen[:, None], mask, self._positions[:, None], cache, 1)
+        self._scores = output.logits[:, -1]
         self._positions = self._positions + 1
 
     def _choose(self) -> list[int]:
@@ -197,26 +202,19 @@ class Batcher:
             tokens.append(row.advance(likeliest[i], own))
         return tokens
 
-    def _keep(self, stay: list[int]) -> None:
-        self._rows = [self._rows[i] for i in stay]
-        if not stay:
-            return
-        index = torch.tensor(stay, device=self._base.device)
-        self._mask = self._mask[index]
-        # Padding that nobody left over needs goes with the rows that needed it.
-        start = int(self._mask.any(0).int().argmax())
-        self._mask = self._mask[:, start:]
-        _each_layer(self._cache, lambda states: states[index, :, start:])
+    def _keep(self, stay: list[int]) -> list[int]:
+        """Let the other rows go; the new order of the rows, told by their old numbers."""
+        order = self._read.keep(stay)
+        self._rows = [self._rows[i] for i in order]
+        index = torch.tensor(order, dtype=torch.long, device=self._base.device)
         self._positions, self._scores = self._positions[index], self._scores[index]
         self._selected = False
+        return order
 
     def _forget(self) -> None:
         self._rows = []
-        self._selected = False  # whether the layers have the adapters of `_rows`
-        self._cache = None
-        self._mask = torch.empty(0)
-        self._positions = torch.empty(0)
-        self._scores = torch.empty(0)
+        self._read = KeyValues()
+        self._selected = False
 
     def _padded(self, rows: Sequence[Answering]) -> tuple[torch.Tensor, torch.Tensor]:
         """(ids, mask), both [rows, longest prompt], left-padded."""
@@ -237,27 +235,3 @@ def _keep_freed_memory() -> None:
     to 32 MiB; their pages then cost more than what is computed in them.
     """
     torch.empty(_LARGE_BLOCK, dtype=torch.uint8)
-
-
-def _each_layer(cache: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    for layer in cache.layers:
-        layer.keys, layer.values = change(layer.keys), change(layer.values)
-
-
-def _put_beside(cache: Any, other: Any, width: int) -> None:
-    """Add the rows of `other` to `cache`, both padded on the left to `width` places."""
-    for layer, more in zip(cache.layers, other.layers, strict=True):
-        layer.keys = torch.cat([_widened(layer.keys, width, 2), _widened(more.keys, width, 2)])
-        layer.values = torch.cat(
-            [_widened(layer.values, width, 2), _widened(more.values, width, 2)]
-        )
-
-
-def _widened(states: torch.Tensor, width: int, dim: int) -> torch.Tensor:
-    """`states` with zeros before dimension `dim`, so that it has `width` places."""
-    missing = width - states.shape[dim]
-    if not missing:
-        return states
-    shape = list(states.shape)
-    shape[dim] = missing
-    return torch.cat([states.new_zeros(shape), states], dim=dim)

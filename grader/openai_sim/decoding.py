@@ -7,6 +7,7 @@ are open, so it shares their memory, and ends with the one that made it, however
 
 from __future__ import annotations
 
+import asyncio
 import io
 import itertools
 import logging
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 POSSIBLE: Final = sys.platform == "linux"
 """Whether a process can be forked here after torch was used; Apple's libraries do not bear it."""
 
+TOGETHER: Final = 16  # messages are not kept for more: they are worked on while others come
 _LOG = logging.getLogger(__name__)
 
 
@@ -67,12 +69,10 @@ class DecodingProcess:
         self._numbers = itertools.count()
         self._pending: dict[int, Answer] = {}
         self._lock = threading.Lock()
-        # A lock of its own: who waits until there is room to write must not keep others from
-        # reading, which is what makes room.
-        self._writing = threading.Lock()
         self._closing = False
         ours, theirs = multiprocessing.Pipe()
         self._line = ours
+        self._outbox = _Outbox(ours, self._names)
         fork = multiprocessing.get_context("fork")
         self._process = fork.Process(
             target=_serve, args=(theirs, ours, bases), name="finegrade-decode", daemon=True
@@ -117,11 +117,18 @@ class DecodingProcess:
         self._line.close()
 
     def _tell(self, message: _Ask | int) -> None:
-        buffer = io.BytesIO()
-        _Pickler(buffer, self._names).dump(message)
+        """Send this, from a loop of events together with what else its turn brings."""
+        if self._outbox.add(message) >= TOGETHER:
+            self._send()
+            return
         try:
-            with self._writing:
-                self._line.send_bytes(buffer.getbuffer())
+            asyncio.get_running_loop().call_soon(self._send)
+        except RuntimeError:  # a thread without a loop
+            self._send()
+
+    def _send(self) -> None:
+        try:
+            self._outbox.send()
         except OSError:
             self._lose()
 
@@ -129,10 +136,11 @@ class DecodingProcess:
         """Hand on what the process tells, until it or this one ends."""
         while True:
             try:
-                message = pickle.loads(self._line.recv_bytes())
+                messages = pickle.loads(self._line.recv_bytes())
             except (EOFError, OSError):
                 break
-            self._take(message)
+            for message in messages:
+                self._take(message)
         self._lose()
 
     def _take(self, message: _Ended | tuple[int, Piece]) -> None:
@@ -164,6 +172,33 @@ class DecodingProcess:
             self._closing = True  # said once
         for answer in lost:
             answer.fail(RuntimeError("the decoding process ended"))
+
+
+class _Outbox:
+    """Messages for the other process, sent together. Safe to use from many threads."""
+
+    def __init__(self, line: Connection, names: Mapping[int, str]) -> None:
+        self._line, self._names = line, names
+        self._messages: list[object] = []
+        self._adding = threading.Lock()
+        self._sending = threading.Lock()
+
+    def add(self, message: object) -> int:
+        """Keep this for the next time that something is sent; how many are kept."""
+        with self._adding:
+            self._messages.append(message)
+            return len(self._messages)
+
+    def send(self) -> None:
+        """Send all that was kept; raises OSError when the other process is gone."""
+        with self._sending:
+            with self._adding:
+                messages, self._messages = self._messages, []
+            if not messages:
+                return
+            buffer = io.BytesIO()
+            _Pickler(buffer, self._names).dump(messages)
+            self._line.send_bytes(buffer.getbuffer())
 
 
 class _Distant(Answer):
@@ -205,57 +240,72 @@ def _serve(line: Connection, other_end: Connection, bases: Mapping[str, LoadedBa
     """What the process does until the other one closes the line or is gone."""
     other_end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then ends us
-    batchers = {name: Batcher(base) for name, base in bases.items()}
-    adapters = AdapterCache()
-    rows: dict[int, Answer] = {}
-    turn = threading.Lock()
+    outbox = _Outbox(line, {})
 
-    def tell(message: object) -> None:
-        data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    def send() -> None:
         try:
-            with turn:
-                line.send_bytes(data)
+            outbox.send()
         except OSError:
             os._exit(0)
 
+    batchers = {name: Batcher(base, after_step=send) for name, base in bases.items()}
+    adapters = AdapterCache()
+    rows: dict[int, Answer] = {}
     while True:
         try:
-            message: _Ask | int = _Unpickler(line.recv_bytes(), bases).load()
+            messages: list[_Ask | int] = _Unpickler(line.recv_bytes(), bases).load()
         except (EOFError, OSError):
             os._exit(0)  # at once: a step at hand is for nobody
-        if isinstance(message, _Ask):
-            _begin(message, batchers[message.base], adapters, rows, tell)
-        elif message in rows:
-            rows[message].cancel()
+        for name, batcher in batchers.items():
+            asked = [m for m in messages if isinstance(m, _Ask) and m.base == name]
+            _begin(asked, batcher, adapters, rows, outbox)
+        for message in messages:
+            if isinstance(message, int) and message in rows:
+                rows[message].cancel()
+        send()
 
 
 def _begin(
-    asked: _Ask,
+    asked: Sequence[_Ask],
     batcher: Batcher,
     adapters: AdapterCache,
     rows: dict[int, Answer],
-    tell: Callable[[object], None],
+    outbox: _Outbox,
 ) -> None:
+    generations = []
+    for one in asked:
+        try:
+            generations.append((one.number, _generation(one, adapters, rows, outbox)))
+        except Exception as error:  # of this answer alone
+            _LOG.exception("an answer could not begin")
+            outbox.add(_Ended(one.number, "", [], 0, None, str(error)))
+    if not generations:
+        return
+    answers = batcher.submit([generation for _, generation in generations])
+    for (number, _), answer in zip(generations, answers, strict=True):
+        rows[number] = answer
+        if answer.finished:  # before it was known here
+            rows.pop(number, None)
+
+
+def _generation(
+    asked: _Ask, adapters: AdapterCache, rows: dict[int, Answer], outbox: _Outbox
+) -> Generation:
+    """What the batcher is asked for: its end and its pieces go to the outbox."""
+
     def on_piece(piece: Piece) -> None:
-        tell((asked.number, piece))
+        outbox.add((asked.number, piece))
 
     def on_end(answer: Answer) -> None:
         rows.pop(asked.number, None)
         fault = None if answer.error is None else str(answer.error)
-        tell(_Ended(asked.number, answer.text, answer.scores, answer.tokens, answer.finish, fault))
-
-    try:
-        adapter = None if asked.folder is None else adapters.read(asked.folder)
-        one = replace(
-            asked.generation,
-            adapter=adapter,
-            on_piece=on_piece if asked.streamed else None,
-            on_end=on_end,
+        outbox.add(
+            _Ended(asked.number, answer.text, answer.scores, answer.tokens, answer.finish, fault)
         )
-        (answer,) = batcher.submit([one])
-        rows[asked.number] = answer
-        if answer.finished:  # before it was known here
-            rows.pop(asked.number, None)
-    except Exception as error:  # of this answer alone
-        _LOG.exception("an answer could not begin")
-        tell(_Ended(asked.number, "", [], 0, None, str(error)))
+
+    return replace(
+        asked.generation,
+        adapter=None if asked.folder is None else adapters.read(asked.folder),
+        on_piece=on_piece if asked.streamed else None,
+        on_end=on_end,
+    )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from grader.predict.adapter_files import AdapterFiles
 
 _ONE_DNN_ROWS: Final = 64  # tokens of a pass; from here on oneDNN is faster than MKL on AMD's CPUs
+_ONE_DNN_STEP: Final = 32  # tokens; oneDNN compiles for each number anew, which takes a step's time
 _KEPT_ADAPTERS: Final = 8  # of rank 8 these are half as wide as the course model itself
 
 
@@ -59,12 +60,16 @@ class RowLoraLinear(nn.Module):
         """The base's output, from the library that is faster for this many tokens."""
         base = self.base
         if self._one_dnn and x.numel() >= _ONE_DNN_ROWS * x.shape[-1]:
+            tokens = x.flatten(0, -2)
+            count = tokens.shape[0]
+            if over := count % _ONE_DNN_STEP:
+                tokens = nn.functional.pad(tokens, (0, 0, 0, _ONE_DNN_STEP - over))
             y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-                x, base.weight, base.bias, "none", [], ""
+                tokens, base.weight, base.bias, "none", [], ""
             )
-        else:
-            y = base(x)
-        return y
+            return y[:count].view(*x.shape[:-1], -1)
+        plain: torch.Tensor = base(x)
+        return plain
 
 
 class RowAdapters:
