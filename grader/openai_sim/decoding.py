@@ -140,7 +140,7 @@ class DecodingProcess:
             except (EOFError, OSError):
                 break
             for message in messages:
-                self._take(message)
+                self._take(pickle.loads(message))
         self._lose()
 
     def _take(self, message: _Ended | tuple[int, Piece]) -> None:
@@ -179,14 +179,16 @@ class _Outbox:
 
     def __init__(self, line: Connection, names: Mapping[int, str]) -> None:
         self._line, self._names = line, names
-        self._messages: list[object] = []
+        self._messages: list[bytes] = []
         self._adding = threading.Lock()
         self._sending = threading.Lock()
 
     def add(self, message: object) -> int:
         """Keep this for the next time that something is sent; how many are kept."""
+        buffer = io.BytesIO()
+        _Pickler(buffer, self._names).dump(message)  # here: what cannot be sent harms no other
         with self._adding:
-            self._messages.append(message)
+            self._messages.append(buffer.getvalue())
             return len(self._messages)
 
     def send(self) -> None:
@@ -194,11 +196,8 @@ class _Outbox:
         with self._sending:
             with self._adding:
                 messages, self._messages = self._messages, []
-            if not messages:
-                return
-            buffer = io.BytesIO()
-            _Pickler(buffer, self._names).dump(messages)
-            self._line.send_bytes(buffer.getbuffer())
+            if messages:
+                self._line.send_bytes(pickle.dumps(messages, pickle.HIGHEST_PROTOCOL))
 
 
 class _Distant(Answer):
@@ -253,9 +252,10 @@ def _serve(line: Connection, other_end: Connection, bases: Mapping[str, LoadedBa
     rows: dict[int, Answer] = {}
     while True:
         try:
-            messages: list[_Ask | int] = _Unpickler(line.recv_bytes(), bases).load()
+            come = pickle.loads(line.recv_bytes())
         except (EOFError, OSError):
             os._exit(0)  # at once: a step at hand is for nobody
+        messages: list[_Ask | int] = [_Unpickler(message, bases).load() for message in come]
         for name, batcher in batchers.items():
             asked = [m for m in messages if isinstance(m, _Ask) and m.base == name]
             _begin(asked, batcher, adapters, rows, outbox)
