@@ -150,6 +150,7 @@ def _needs() -> Any:
     """The web server. Raises UsageError when finegrade came without it."""
     try:
         import fastapi  # noqa: F401
+        import httptools  # noqa: F401
         import openai  # noqa: F401
         import python_multipart  # noqa: F401
         import uvicorn

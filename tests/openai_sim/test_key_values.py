@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, MistralConfig
 from transformers.cache_utils import DynamicCache
@@ -49,6 +49,7 @@ def check(kept: KeyValues, rows: list[list[int]], fresh: list[int]) -> None:
 
 
 @given(st.lists(st.one_of(joining, writing, leaving), min_size=1, max_size=12))
+@example([("join", [5, 20]), ("leave", {1}), ("join", [2]), ("write", 1)])  # where a longer one was
 def test_each_row_holds_its_own_tokens_in_order(done) -> None:
     kept, rows, token = KeyValues(), [], 0
     for what, how in done:
