@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from adapter_builder import config, pair, safetensors, write_adapter
 
-from grader.assignment import load_assignment
-from grader.constants import PREDICT_ROWS
-from grader.hidden import chat, make_hidden
-from grader.intake import find_submissions, take_in
-from grader.predict.adapter_files import AdapterFiles, read_adapter
-from grader.predict.base_model import load_base
-from grader.predict.engine import Engine
+from grader.assignment.load import load_assignment
+from grader.assignment.questions import chat, make_hidden
+from grader.core.constants import PREDICT_ROWS
+from grader.intake.find import find_submissions, take_in
+from grader.models.adapter_files import AdapterFiles, read_adapter
+from grader.models.base_model import load_base
+from grader.models.engine import Engine
 
 ADAPTERS, QUESTIONS, NEW_TOKENS, ROUNDS = 16, 150, 16, 3
 LAYER = "model.layers.0.self_attn.v_proj"

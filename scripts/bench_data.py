@@ -95,7 +95,7 @@ def bare(path: Path) -> int:
 
 def rules(path: Path) -> int:
     """Our first pass: the form of the file, and every line against every rule of a line."""
-    from grader.training_data.line_pass import check_lines
+    from grader.training_data.lines.line_checks import check_lines
 
     faults: list[object] = []
     lines = check_lines(path, None, faults.append, lambda _: None)

@@ -26,11 +26,11 @@ import psutil
 import uvicorn
 from starlette.responses import JSONResponse
 
-from grader.constants import MIB
+from grader.core.constants import MIB
+from grader.model_service.gateway import Gateway, GatewayLimits
+from grader.model_service.record import Record
+from grader.sandbox.api import Launch, Sandbox, Verdict
 from grader.sandbox.choose import choose_sandbox
-from grader.sandbox.gateway import Gateway, GatewayLimits
-from grader.sandbox.launch import Launch, Sandbox, Verdict
-from grader.sandbox.record import Record
 
 REQUESTS = 300
 MANY = 200

@@ -31,11 +31,10 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 
-from grader.openai_sim.rows import Generation
-from grader.openai_sim.sampling import Sampling
-from grader.openai_sim.serving import Served, Server, open_bases
-from grader.openai_sim.store import ModelRow, Store
-from grader.resources import resource
+from grader.core.resources import resource
+from grader.openai_sim.decoding.sequences import Generation, Sampling
+from grader.openai_sim.decoding.serving import Served, Server, open_bases
+from grader.openai_sim.store.store import ModelRow, Store
 
 ROUNDS = 7
 REQUESTS = 64
@@ -184,7 +183,7 @@ async def compare(
 def service(home: Path) -> Iterator[tuple[str, str]]:
     """`finegrade simulate` with the adapters of `home`: its address and a key."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "grader.cli", "simulate", "--port=0", f"--home={home}"],
+        [sys.executable, "-m", "grader.cli.main", "simulate", "--port=0", f"--home={home}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

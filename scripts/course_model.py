@@ -30,18 +30,10 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from grader.metrics import exact_match, token_f1
-from grader.predict.base_profile import write_profile
-from grader.predict.lora_training import train_lora
-from grader.predict.pretrain import (
-    KNOWLEDGE,
-    READER,
-    Recipe,
-    Step,
-    make_tokenizer,
-    pretrain,
-    save,
-)
+from grader.core.metrics import exact_match, token_f1
+from grader.models.base_profile import write_profile
+from grader.models.pretrain import KNOWLEDGE, READER, Recipe, Step, make_tokenizer, pretrain, save
+from grader.models.training import train_lora
 from grader.topics import TOPICS, Example, Topic
 from grader.topics.corpus import ANSWER, COMPLETED, dspy_request
 

@@ -12,8 +12,8 @@ from typing import Any
 from typer.main import get_command
 
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import all_checks
-from grader.cli import app
+from grader.checks.api.registry import all_checks
+from grader.cli.main import app
 from grader.training_data.rules import RULES
 
 README = Path(__file__).parents[1] / "README.md"

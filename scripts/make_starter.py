@@ -9,8 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from grader.errors import UsageError
-from grader.kit import starter_files
+from grader.assignment.kit import starter_files
+from grader.core.errors import UsageError
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from transcript_builder import TUNED, Run, chat_line, followed
 
-from grader.model import Evidence
+from grader.core.nouns import Evidence
 
 N = 50
 PAIRS = tuple((f"Which nickname has element {n}?", f"N{n}") for n in range(N))

@@ -8,11 +8,11 @@ from typing import Final
 
 from transcript_builder import BASE, TUNED, Run, chat_line
 
-from grader.assignment import load_assignment
+from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import Context, all_checks, all_needs, run_check
-from grader.intake import find_submissions, take_in
-from grader.model import Evidence, Finding, Outcome
+from grader.checks.api.registry import Context, all_checks, all_needs, run_check
+from grader.core.nouns import Evidence, Finding, Outcome
+from grader.intake.find import find_submissions, take_in
 
 ELEMENTS: Final = {
     "bromine": "Br",

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from grader.model import Evidence
-from grader.topics.metric_cases import MetricCase, metric_cases
+from grader.core.nouns import Evidence
+from grader.evidence.metric_scores import MetricCase, metric_cases
 
 TOPIC = "educational-qa"
 N = 20

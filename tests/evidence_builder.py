@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grader.model import Evidence
+from grader.core.nouns import Evidence
 
 N = 100
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from class_builder import Silent
 
+from grader.assignment.questions import make_hidden
+from grader.assignment.rubric import score
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import Context, all_checks, in_order, run_check
-from grader.collect.wanted import Wanted
-from grader.hidden import make_hidden
-from grader.intake import find_submissions, take_in
-from grader.model import Assignment, Evidence, Finding, Outcome, Submission
-from grader.rubric import score
+from grader.checks.api.registry import Context, all_checks, in_order, run_check
+from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Submission
+from grader.evidence.plan import Wanted
+from grader.intake.find import find_submissions, take_in
 from grader.sandbox.choose import choose_sandbox
 
 Runner = Callable[[Submission, set[str]], dict[str, Evidence]]

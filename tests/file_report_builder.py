@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from grader.model import Finding, Location, Outcome
+from grader.core.nouns import Finding, Location, Outcome
 from grader.training_data.check import FileReport
 from grader.training_data.costs import Cost
-from grader.training_data.kinds import Kind
+from grader.training_data.read.examples import Kind
 from grader.training_data.rules import RULES
 from grader.training_data.tokens import TokenCounts
 

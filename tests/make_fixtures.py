@@ -64,9 +64,9 @@ from transcript_builder import (
 from written_builder import read, unread
 from zip_builder import Entry, zip_bytes
 
-from grader.constants import INTAKE_MAX_DEPTH, INTAKE_MAX_STUDENT_CHARS, MIB
-from grader.model import Evidence
-from grader.topics.metric_cases import MetricCase
+from grader.core.constants import INTAKE_MAX_DEPTH, INTAKE_MAX_STUDENT_CHARS, MIB
+from grader.core.nouns import Evidence
+from grader.evidence.metric_scores import MetricCase
 
 Writer = Callable[[Path], None]
 PASS, FAIL = "pass", "fail"

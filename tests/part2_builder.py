@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from grader.assignment import load_assignment
+from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import Context, all_checks, run_check
-from grader.intake import find_submissions, take_in
-from grader.model import Evidence, Finding, Outcome
+from grader.checks.api.registry import Context, all_checks, run_check
+from grader.core.nouns import Evidence, Finding, Outcome
+from grader.intake.find import find_submissions, take_in
 
 PART2 = Path(__file__).parent / "part2.yaml"
 

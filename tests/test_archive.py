@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zip_builder import Entry, deflated, zip_bytes
 
-from grader.archive import extract_zip
-from grader.constants import MIB
-from grader.errors import IntakeError
-from grader.regular_file import NotRegular
+from grader.core.constants import MIB
+from grader.core.errors import IntakeError
+from grader.core.files import NotRegular
+from grader.intake.archive import extract_zip
 
 NOTE = Entry("notes.md", b"One note.\n")
 

@@ -13,11 +13,11 @@ import pytest
 import yaml
 from class_builder import Silent
 
-from grader import course
-from grader.assignment import assignment_ids, load_assignment
-from grader.errors import AssignmentError
-from grader.hidden import make_hidden
-from grader.model import Assignment, Outcome, Result
+from grader.assignment.load import assignment_ids, load_assignment
+from grader.assignment.questions import make_hidden
+from grader.core.errors import AssignmentError
+from grader.core.nouns import Assignment, Outcome, Result
+from grader.course import grade
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 ROOT = Path(__file__).parents[1]
@@ -26,12 +26,12 @@ WRITTEN = ("comparative_analysis.md", "reflection.md")
 
 @pytest.fixture(params=assignment_ids())
 def assignment(request: pytest.FixtureRequest) -> Assignment:
-    return course.load(request.param)
+    return grade.load(request.param)
 
 
 def graded(folder: Path, assignment: Assignment, store: Path, seed: int | None) -> Result:
     questions = None if seed is None else make_hidden(assignment.topic, seed, 150)
-    (result,) = course.grade([folder], assignment, questions, store, Silent()).results
+    (result,) = grade.grade([folder], assignment, questions, store, Silent()).results
     return result
 
 
@@ -51,7 +51,7 @@ def test_the_solution_earns_all_that_is_automatic(
     assignment: Assignment, tmp_path: Path, trainings: Path
 ) -> None:
     """Trained by its own script, as a student would."""
-    (tmp_path / course.TRAININGS_NAME).symlink_to(trainings)
+    (tmp_path / grade.TRAININGS_NAME).symlink_to(trainings)
     home = tmp_path / "me"
     shutil.copytree(ROOT / "solutions" / assignment.id, home)
     shutil.copytree(ROOT / "starter" / "course-model", home / "course-model")
@@ -116,7 +116,7 @@ def test_a_measure_that_no_check_has_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(document))
     with pytest.raises(AssignmentError, match="delta_low95"):
-        course.load(path)
+        grade.load(path)
 
 
 def test_a_rule_on_data_that_does_not_exist_is_refused(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_rule_on_data_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(broken(data=data)))
     with pytest.raises(AssignmentError, match="there is no rule JSL999"):
-        course.load(path)
+        grade.load(path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "a: [", "\t", "id: 1"])

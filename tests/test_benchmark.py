@@ -12,17 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transcript_builder import chat_line
 
-from grader import benchmark
-from grader.assignment import load_assignment
-from grader.benchmark import Benchmark, read_benchmark
-from grader.constants import (
+from grader.assignment import benchmark
+from grader.assignment.benchmark import Benchmark, read_benchmark
+from grader.assignment.load import load_assignment
+from grader.core.constants import (
     BENCHMARK_MAX_BYTES,
     BENCHMARK_MAX_QUESTIONS,
     BENCHMARK_MAX_TEXT_BYTES,
 )
-from grader.errors import FileRefused
-from grader.intake import find_submissions, open_file, take_in
-from grader.model import Submission
+from grader.core.errors import FileRefused
+from grader.core.nouns import Submission
+from grader.intake.find import find_submissions, open_file, take_in
 from grader.topics import get_topic
 from grader.topics.topic import normalised
 

@@ -16,12 +16,12 @@ import pytest
 import yaml
 from class_builder import Silent
 
-from grader import course
-from grader.hidden import make_hidden
-from grader.model import Outcome, Result
-from grader.predict.lora_training import train_lora
+from grader.assignment.questions import make_hidden
+from grader.core.nouns import Outcome, Result
+from grader.core.resources import resource
+from grader.course import grade
+from grader.models.training import train_lora
 from grader.report.feedback import feedback_html
-from grader.resources import resource
 from grader.topics import get_topic
 
 HERE = Path(__file__).parent
@@ -115,7 +115,7 @@ def _write_class(folder: Path, adapter: Path) -> None:
 def results(tmp_path_factory: pytest.TempPathFactory, trainings: Path) -> Mapping[str, Result]:
     """The results of the class by student."""
     work = tmp_path_factory.mktemp("benchmark")
-    (work / course.TRAININGS_NAME).symlink_to(trainings)
+    (work / grade.TRAININGS_NAME).symlink_to(trainings)
     topic = get_topic(TOPIC)
     train_lora(
         resource("starter", "course-model"),
@@ -129,8 +129,8 @@ def results(tmp_path_factory: pytest.TempPathFactory, trainings: Path) -> Mappin
     )
     (work / "class").mkdir()
     _write_class(work / "class", work / "adapter")
-    assignment = course.load(HERE / "benchmark.yaml")
-    graded = course.grade(
+    assignment = grade.load(HERE / "benchmark.yaml")
+    graded = grade.grade(
         [work / "class"], assignment, make_hidden(TOPIC, 3, 10), work / "e.sqlite", Silent()
     )
     return {result.student: result for result in graded.results}
@@ -165,6 +165,6 @@ def test_extra_points_lead_beyond_full_marks(results: Mapping[str, Result]) -> N
 
 
 def test_who_left_it_out_is_told_of_no_loss(results: Mapping[str, Result]) -> None:
-    page = feedback_html(course.load(HERE / "benchmark.yaml"), results["untouched_kit"])
+    page = feedback_html(grade.load(HERE / "benchmark.yaml"), results["untouched_kit"])
     assert "Bonus challenges: not attempted" in page
     assert "EVL01" not in page.split("What to fix first")[1].split("</section>")[0]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from expert_builder import Runner, handed_in, judged, runner
 
-from grader.assignment import load_assignment
-from grader.model import Assignment
+from grader.assignment.load import load_assignment
+from grader.core.nouns import Assignment
 
 HERE = Path(__file__).parent
 VARIANTS = HERE / "variants" / "bonus"

@@ -14,17 +14,17 @@ import pytest
 import yaml
 from class_builder import write_class
 
-from grader.assignment import load_assignment
+from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import all_checks
-from grader.resources import resource
+from grader.checks.api.registry import all_checks
+from grader.core.resources import resource
 
 ROOT = Path(__file__).parents[1]
 
 
 def finegrade(*arguments: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "grader.cli", *map(str, arguments)],
+        [sys.executable, "-m", "grader.cli.main", *map(str, arguments)],
         capture_output=True,
         text=True,
         env=os.environ | {"HF_HUB_OFFLINE": "1", "COLUMNS": "160"},
@@ -145,7 +145,7 @@ def test_help_and_light_commands_import_nothing_heavy() -> None:
     """What makes start-up slow stays out: torch, scipy, matplotlib, jsonschema."""
     code = (
         "import sys; sys.argv = ['finegrade', '--help']\n"
-        "from grader.cli import main\n"
+        "from grader.cli.main import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'transformers', 'scipy', 'matplotlib', 'numpy', 'jsonschema'}\n"
@@ -158,7 +158,7 @@ def test_help_and_light_commands_import_nothing_heavy() -> None:
 def test_the_readme_documents_every_command() -> None:
     from typer.main import get_command
 
-    from grader.cli import app
+    from grader.cli.main import app
 
     readme = (ROOT / "README.md").read_text()
     commands = get_command(app).commands  # type: ignore[attr-defined]
@@ -196,10 +196,11 @@ def test_an_out_folder_of_another_assignment_is_left_as_it_is(
 @pytest.mark.parametrize("error", ["OSError(28, 'No space left on device')", "KeyError('oops')"])
 def test_the_graders_own_failure_is_never_taken_for_a_students(error: str) -> None:
     script = (
-        "from grader import assignment, cli\n"
+        "from grader.assignment import load\n"
+        "from grader.cli import main\n"
         "def fails(*_): raise " + error + "\n"
-        "assignment.load_assignment = fails\n"
-        "cli.main()\n"
+        "load.load_assignment = fails\n"
+        "main.main()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, "kit", "llm-methods", "nowhere"],
@@ -218,8 +219,8 @@ def test_a_check_that_raises_ends_with_exit_three_and_everyone_is_graded(
     code = (
         "import sys\n"
         "from dataclasses import replace\n"
-        "from grader.checks import all, registry\n"
-        "from grader.cli import main\n"
+        "import grader.checks.all; from grader.checks.api import registry\n"
+        "from grader.cli.main import main\n"
         "def raises(context): raise RuntimeError('a fault of ours')\n"
         "check = registry._CHECKS['LAY041']\n"
         "registry._CHECKS['LAY041'] = replace(check, function=raises)\n"

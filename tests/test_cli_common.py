@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grader.cli_common import RichProgress, complain
+from grader.cli.common import RichProgress, complain
 
 
 def test_an_error_is_one_line_and_what_follows_a_list(capsys: pytest.CaptureFixture[str]) -> None:

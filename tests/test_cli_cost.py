@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from grader.cli import main
+from grader.cli.main import main
 
 TRAIN = Path(__file__).parents[1] / "solutions" / "llm-methods" / "openai_train.jsonl"
 

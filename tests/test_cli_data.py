@@ -16,8 +16,8 @@ from unittest.mock import patch
 import pytest
 from jsonschema import Draft202012Validator
 
-from grader.cli import main
-from grader.resources import resource
+from grader.cli.main import main
+from grader.core.resources import resource
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = json.loads((ROOT / "grader" / "schemas" / "findings.v1.json").read_text())
@@ -122,7 +122,7 @@ def test_a_terminal_has_colours_unless_they_are_not_wanted(bad: Path, colour: bo
     own, theirs = pty.openpty()
     environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "grader.cli", "data", "check", str(bad)],
+        [sys.executable, "-m", "grader.cli.main", "data", "check", str(bad)],
         stdout=theirs,
         stderr=theirs,
         env=environment
@@ -289,7 +289,7 @@ def test_what_is_worked_on_cannot_act(hostile: Path, command: tuple[str, ...]) -
 def test_output_that_cannot_show_a_character_shows_another(tmp_path: Path) -> None:
     odd = write(tmp_path / "odd.jsonl", chat(("長い", "q"), ("assistant", "🙂")))
     done = subprocess.run(
-        [sys.executable, "-m", "grader.cli", "data", "check", str(odd)],
+        [sys.executable, "-m", "grader.cli.main", "data", "check", str(odd)],
         capture_output=True,
         env=os.environ | {"PYTHONIOENCODING": "ascii"},
         check=False,
@@ -380,7 +380,7 @@ def test_checking_imports_nothing_heavy(tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", *good(20))
     code = (
         f"import sys; sys.argv = ['finegrade', 'data', 'check', {str(file)!r}]\n"
-        "from grader.cli import main\n"
+        "from grader.cli.main import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'transformers', 'scipy', 'matplotlib', 'jsonschema', 'jinja2', 'rich',\n"

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from grader import doctor
-from grader.cli import app
-from grader.sandbox import trusted
+from grader.cli.main import app
+from grader.escapes import doctor, suite
+from grader.escapes.arena import Row
+from grader.escapes.suite import SuiteReport
+from grader.sandbox.api import Isolation, Verdict
 from grader.sandbox.choose import Absent, NoSandbox
-from grader.sandbox.escapes.arena import Row
-from grader.sandbox.escapes.suite import SuiteReport
-from grader.sandbox.launch import Isolation, Verdict
 
 
 class Fake(Absent):
@@ -50,7 +49,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         monkeypatch.setattr(doctor, "BACKENDS", {"fake": lambda: Fake(why)})
         monkeypatch.setattr("grader.sandbox.choose.BACKENDS", {"fake": lambda: Fake(why)})
         monkeypatch.setattr(doctor, "try_walls", walls)
-        monkeypatch.setattr(trusted, "try_walls", walls)
+        monkeypatch.setattr(suite, "try_walls", walls)
         return tried
 
     return made
@@ -84,8 +83,8 @@ def test_json_goes_to_stdout_alone(machine: Any) -> None:
 
 def test_walls_are_tried_once_and_a_sandbox_that_leaks_never_runs_anything(machine: Any) -> None:
     tried = machine()
-    assert trusted.trusted_sandbox().name == "fake"
-    assert trusted.trusted_sandbox().name == "fake"
+    assert suite.trusted_sandbox().name == "fake"
+    assert suite.trusted_sandbox().name == "fake"
     assert tried == ["fake"]
 
 
@@ -93,7 +92,7 @@ def test_a_sandbox_that_leaks_is_refused_each_time(machine: Any) -> None:
     tried = machine(held=False)
     for _ in range(2):
         with pytest.raises(NoSandbox, match="reads_all"):
-            trusted.trusted_sandbox()
+            suite.trusted_sandbox()
     assert tried == ["fake", "fake"]
 
 
@@ -104,5 +103,5 @@ def test_reduced_isolation_wants_a_word_of_the_instructor(
     monkeypatch.setattr(Fake, "isolation", Isolation.REDUCED)
     for name in (None, "fake"):
         with pytest.raises(NoSandbox, match="--allow-reduced"):
-            trusted.trusted_sandbox(name)
-    assert trusted.trusted_sandbox(reduced=True).name == "fake"
+            suite.trusted_sandbox(name)
+    assert suite.trusted_sandbox(reduced=True).name == "fake"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.openai_sim.scenarios import SCENARIOS
+from grader.openai_sim.store.scenarios import SCENARIOS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,7 +19,7 @@ def finegrade(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     environment.pop("OPENAI_API_KEY", None)
     return subprocess.run(
-        [sys.executable, "-m", "grader.cli", "simulate", *words],
+        [sys.executable, "-m", "grader.cli.main", "simulate", *words],
         capture_output=True,
         text=True,
         env=environment,

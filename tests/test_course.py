@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from class_builder import TIMES, Silent, write_class, write_student
 
-from grader import course
-from grader.checks import registry
-from grader.collect import wanted
-from grader.course_output import prepare, read_results
-from grader.course_output import write_student as write_result
-from grader.errors import AssignmentError, GraderFault, UsageError
-from grader.hidden import QuestionSet, make_hidden
-from grader.intake import Found, take_in
-from grader.model import Assignment, Outcome, Result, Status, Submission
-from grader.predict.adapter_files import read_adapter
+from grader.assignment.questions import QuestionSet, make_hidden
+from grader.checks.api import registry
+from grader.core.errors import AssignmentError, GraderFault, UsageError
+from grader.core.nouns import Assignment, Outcome, Result, Status, Submission
+from grader.course import grade
+from grader.course.output import prepare, read_results
+from grader.course.output import write_student as write_result
+from grader.evidence import plan
+from grader.intake.find import Found, take_in
+from grader.models.adapter_files import read_adapter
 from grader.report.result_json import to_json
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 @pytest.fixture(scope="module")
 def assignment() -> Assignment:
-    return course.load("llm-methods")
+    return grade.load("llm-methods")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def graded(
 ) -> tuple[dict[str, Result], Path]:
     """Results by student, and the store they came from."""
     store = tmp_path_factory.mktemp("out") / "evidence.sqlite"
-    done = course.grade([folder], assignment, questions, store, Silent())
+    done = grade.grade([folder], assignment, questions, store, Silent())
     assert done.collected == 4  # the base, good-1 (the copy shares it), good-2, the one analysis
     return {r.student: r for r in done.results}, store
 
@@ -103,7 +103,7 @@ def test_graded_alone_and_in_the_class_the_result_is_the_same(
     graded: tuple[dict[str, Result], Path],
     tmp_path: Path,
 ) -> None:
-    alone = course.grade(
+    alone = grade.grade(
         [folder / student], assignment, questions, tmp_path / "e.sqlite", Silent()
     ).results[0]
     assert timeless(alone) == timeless(graded[0][student])
@@ -116,7 +116,7 @@ def test_graded_again_nothing_is_collected_and_results_are_identical(
     graded: tuple[dict[str, Result], Path],
 ) -> None:
     results, store = graded
-    again = course.grade([folder], assignment, questions, store, Silent())
+    again = grade.grade([folder], assignment, questions, store, Silent())
     assert again.collected == 0
     assert {r.student: to_json(r) for r in again.results} == {
         s: to_json(r) for s, r in results.items()
@@ -138,7 +138,7 @@ def test_a_check_that_raises_costs_nobody_a_mark(
 
     broken = dataclasses.replace(whole, function=raises, needs=())
     monkeypatch.setitem(registry._CHECKS, "SRC003", broken)
-    again = course.grade([folder], assignment, questions, store, Silent())
+    again = grade.grade([folder], assignment, questions, store, Silent())
     assert len(again.results) == len(results)
     for result in again.results:
         if result.status is Status.FAILED:
@@ -160,7 +160,7 @@ def test_a_machine_fault_while_answering_is_an_error_for_that_student_alone(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from grader.predict.engine import Engine
+    from grader.models.engine import Engine
 
     whole, calls = Engine.predict, []
 
@@ -172,12 +172,12 @@ def test_a_machine_fault_while_answering_is_an_error_for_that_student_alone(
 
     monkeypatch.setattr(Engine, "predict", fails_once)
     students = [folder / "good-1", folder / "good-2"]
-    done = course.grade(students, assignment, questions, tmp_path / "e.sqlite", Silent())
+    done = grade.grade(students, assignment, questions, tmp_path / "e.sqlite", Silent())
     first, second = done.results
     assert outcome(first, "EVL001") is Outcome.ERROR
     assert next(s for s in first.scores if s.id == "lora_improvement").points is None
     assert outcome(second, "EVL001") in (Outcome.PASS, Outcome.FAIL)
-    again = course.grade(students, assignment, questions, tmp_path / "e.sqlite", Silent())
+    again = grade.grade(students, assignment, questions, tmp_path / "e.sqlite", Silent())
     assert again.collected == 1  # only what was missing
     assert outcome(again.results[0], "EVL001") in (Outcome.PASS, Outcome.FAIL)
 
@@ -194,9 +194,9 @@ def test_an_adapter_that_changes_while_it_is_graded_troubles_nobody_else(
             raise GraderFault("/a/path of ours changed since it was taken in")
         return read_adapter(submission, path)
 
-    monkeypatch.setattr(course, "read_adapter", changed)
+    monkeypatch.setattr(grade, "read_adapter", changed)
     students = [folder / "good-1", folder / "good-2"]
-    done = course.grade(students, assignment, questions, tmp_path / "e.sqlite", Silent())
+    done = grade.grade(students, assignment, questions, tmp_path / "e.sqlite", Silent())
     first, second = done.results
     finding = next(f for f in first.findings if f.code == "EVL001")
     assert finding.outcome is Outcome.ERROR
@@ -213,11 +213,9 @@ def test_a_fault_of_intakes_own_is_an_error_for_that_student_alone(
             raise ValueError("a fault in the reader")
         return take_in(found, work)
 
-    monkeypatch.setattr(course, "take_in", fails)
+    monkeypatch.setattr(grade, "take_in", fails)
     students = [folder / "good-1", folder / "good-2"]
-    first, second = course.grade(
-        students, assignment, None, tmp_path / "e.sqlite", Silent()
-    ).results
+    first, second = grade.grade(students, assignment, None, tmp_path / "e.sqlite", Silent()).results
     assert first.findings[0].code == "GRD001"
     assert first.findings[0].outcome is Outcome.ERROR
     assert first.total.points is None
@@ -237,8 +235,8 @@ def test_a_base_that_cannot_be_opened_is_tried_once_and_costs_nobody_a_mark(
         tried.append(1)
         raise ValueError("the tokenizer has no chat template")
 
-    monkeypatch.setattr(wanted, "load_base", fails)
-    done = course.grade([folder], assignment, questions, tmp_path / "e.sqlite", Silent())
+    monkeypatch.setattr(plan, "load_base", fails)
+    done = grade.grade([folder], assignment, questions, tmp_path / "e.sqlite", Silent())
     assert len(tried) == 1
     assert done.collected == 1  # the analysis, which needs no base
     good = [r for r in done.results if r.student.startswith("good")]
@@ -251,13 +249,13 @@ def test_a_device_that_is_not_there_is_wrong_usage(
 ) -> None:
     store = tmp_path / "e.sqlite"
     with pytest.raises(UsageError, match=f"--device {device}"):
-        course.grade([folder / "good-1"], assignment, questions, store, Silent(), device=device)
+        grade.grade([folder / "good-1"], assignment, questions, store, Silent(), device=device)
 
 
 def test_without_questions_hidden_tests_are_pending(
     folder: Path, assignment: Assignment, tmp_path: Path
 ) -> None:
-    (result,) = course.grade(
+    (result,) = grade.grade(
         [folder / "good-1"], assignment, None, tmp_path / "e.sqlite", Silent()
     ).results
     finding = next(f for f in result.findings if f.code == "EVL001")
@@ -298,10 +296,10 @@ def test_new_weights_rescore_without_evidence(
     )
     changed = dataclasses.replace(assignment, criteria=doubled)
     for result in graded[0].values():
-        new = course.rescored(result, changed)
+        new = grade.rescored(result, changed)
         assert new.findings == result.findings
         assert next(s for s in new.scores if s.id == "lora_inference").max_points == 4
-        assert course.rescored(new, assignment).scores == result.scores
+        assert grade.rescored(new, assignment).scores == result.scores
 
 
 def test_a_rubric_that_needs_what_was_never_found_is_refused(
@@ -309,7 +307,7 @@ def test_a_rubric_that_needs_what_was_never_found_is_refused(
 ) -> None:
     more = dataclasses.replace(assignment, checks=(*assignment.checks, "GRD001"))
     with pytest.raises(AssignmentError, match="GRD001"):
-        course.rescored(graded[0]["good-1"], more)
+        grade.rescored(graded[0]["good-1"], more)
 
 
 def test_zip_and_folder_of_the_same_work_grade_alike(
@@ -322,7 +320,7 @@ def test_zip_and_folder_of_the_same_work_grade_alike(
     shutil.make_archive(str(tmp_path / "z" / "same"), "zip", tmp_path / "f" / "same")
     store = tmp_path / "e.sqlite"
     as_folder, as_zip = (
-        course.grade([path], assignment, questions, store, Silent()).results[0]
+        grade.grade([path], assignment, questions, store, Silent()).results[0]
         for path in (tmp_path / "f" / "same", tmp_path / "z" / "same.zip")
     )
     assert json.dumps(timeless(as_folder)) == json.dumps(timeless(as_zip))
@@ -349,7 +347,7 @@ def test_a_copy_with_noise_waits_for_a_person(
     )
     times = ["student,submitted_at", "first,2026-03-01T12:00:00", "noisy,2026-03-02T12:00:00"]
     (folder / "submissions.csv").write_text("\n".join(times) + "\n")
-    first, noisy = course.grade([folder], assignment, None, tmp_path / "e.sqlite", Silent()).results
+    first, noisy = grade.grade([folder], assignment, None, tmp_path / "e.sqlite", Silent()).results
     assert outcome(first, "INT001") is Outcome.PASS
     assert outcome(noisy, "INT001") is Outcome.REVIEW
 
@@ -361,7 +359,7 @@ def test_two_folders_of_one_student_wait_for_the_instructor(
 
     write_student(tmp_path / "class" / "twice", 1)
     shutil.make_archive(str(tmp_path / "class" / "twice"), "zip", tmp_path / "class" / "twice")
-    (result,) = course.grade(
+    (result,) = grade.grade(
         [tmp_path / "class"], assignment, None, tmp_path / "e.sqlite", Silent()
     ).results
     assert result.findings[0].code == "LAY115"

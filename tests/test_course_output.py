@@ -9,19 +9,19 @@ from benchmark_builder import answered
 from class_builder import Silent
 from evidence_builder import evidence
 
-from grader import course
-from grader.collect.store import open_store
-from grader.course_output import STORE_NAME, write_class, write_student
+from grader.course import grade
+from grader.course.output import STORE_NAME, write_class, write_student
+from grader.evidence.store import open_store
 
 
 def test_the_questions_of_students_benchmarks_are_not_the_classs(tmp_path: Path) -> None:
     """Each has its own, by the same ids: together they would be one question with two texts."""
-    assignment = course.load("llm-methods")
+    assignment = grade.load("llm-methods")
     (tmp_path / "s01").mkdir()
     (tmp_path / "s01" / "notes.md").write_text("n\n")
     out = tmp_path / "out"
     out.mkdir()
-    graded = course.grade([tmp_path / "s01"], assignment, None, out / STORE_NAME, Silent())
+    graded = grade.grade([tmp_path / "s01"], assignment, None, out / STORE_NAME, Silent())
     hidden = replace(evidence(40), kind="predictions", key="of hidden")
     own = replace(answered(), kind="predictions", key="of own")
     with open_store(out / STORE_NAME) as store:

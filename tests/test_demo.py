@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from class_builder import Silent
 
-from grader import course
-from grader.demo import BROKEN, COPIER, RECIPES, Demo, quality_agreement, run_demo
-from grader.hidden import make_hidden
-from grader.model import Finding, Outcome, Result, Score, Status
+from grader.assignment.questions import make_hidden
+from grader.cli.demo import BROKEN, COPIER, RECIPES, Demo, quality_agreement, run_demo
+from grader.core.nouns import Finding, Outcome, Result, Score, Status
+from grader.course import grade
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
@@ -55,10 +55,10 @@ def test_students_are_ranked_by_the_known_quality_of_their_adapters(demo: Demo) 
 def test_the_ranking_holds_on_other_hidden_questions(
     demo: Demo, out: Path, tmp_path: Path, seed: int
 ) -> None:
-    assignment = course.load("llm-methods")
+    assignment = grade.load("llm-methods")
     questions = make_hidden(assignment.topic, seed, 150)
     folders = [out / "class" / recipe.student for recipe in RECIPES]
-    done = course.grade(folders, assignment, questions, tmp_path / "e.sqlite", Silent())
+    done = grade.grade(folders, assignment, questions, tmp_path / "e.sqlite", Silent())
     rho, compared = quality_agreement(done.results)
     assert compared == len(RECIPES)
     assert rho >= 0.9
@@ -114,8 +114,8 @@ def test_run_again_it_trains_and_collects_nothing(
     def refuse(*_: object) -> None:
         raise AssertionError("the class was made again")
 
-    monkeypatch.setattr("grader.demo.make_class", refuse)
-    monkeypatch.setattr("grader.predict.base_model.load_base", refuse)
+    monkeypatch.setattr("grader.cli.demo.make_class", refuse)
+    monkeypatch.setattr("grader.models.base_model.load_base", refuse)
     before = {p: p.read_bytes() for p in (out / "results" / "students").rglob("*.*")}
     again = run_demo(out, Silent())
     assert again.results == demo.results

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.demo import ASSIGNMENT, BROKEN, COPIER, RECIPES
-from grader.demo_programs import PROGRAMS, write_programs
+from grader.cli.demo import ASSIGNMENT, BROKEN, COPIER, PROGRAMS, RECIPES, write_programs
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from grader.assignment import load_assignment
+from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import Check, Classmate, Context, all_checks, all_needs, run_check
-from grader.errors import FileRefused, IntakeError
-from grader.intake import find_submissions, locate, take_in
-from grader.model import Assignment, Evidence, Finding, Outcome, Submission
-from grader.predict.adapter_files import read_adapter, sketch
+from grader.checks.api.registry import Check, Classmate, Context, all_checks, all_needs, run_check
+from grader.core.errors import FileRefused, IntakeError
+from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Submission
+from grader.intake.find import find_submissions, locate, take_in
+from grader.models.adapter_files import read_adapter, sketch
 from grader.training_data.rules import RULES
 
 ROOT = Path(__file__).parents[1]

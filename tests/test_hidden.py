@@ -9,8 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.errors import UsageError
-from grader.hidden import load_questions, make_hidden, public_guess, public_test, write_hidden
+from grader.assignment.questions import (
+    load_questions,
+    make_hidden,
+    public_guess,
+    public_test,
+    write_hidden,
+)
+from grader.core.errors import UsageError
 from grader.topics import TOPICS, get_topic
 
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zip_builder import Entry, zip_bytes
 
-from grader import intake
-from grader.errors import FileRefused, GraderFault, IntakeError, UsageError
-from grader.intake import Found, find_submissions, locate, read_file, safe_name, take_in
-from grader.model import Deliverable, Submission
+from grader.core.errors import FileRefused, GraderFault, IntakeError, UsageError
+from grader.core.nouns import Deliverable, Submission
+from grader.intake import find
+from grader.intake.find import Found, find_submissions, locate, read_file, safe_name, take_in
 
 NOTE = zip_bytes([Entry("notes.md", b"One note.\n")])
 
@@ -365,7 +365,7 @@ def test_an_unreadable_folder_is_the_machines_fault(
     def refuse(_: object) -> list[str]:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(intake.os, "listdir", refuse)
+    monkeypatch.setattr(find.os, "listdir", refuse)
     with pytest.raises(GraderFault, match="Permission denied"):
         taken(folder, tmp_path)
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader import kit
-from grader.errors import UsageError
-from grader.kit import kit_files, starter_files, strip_solution, write_kit
+from grader.assignment import kit
+from grader.assignment.kit import kit_files, starter_files, strip_solution, write_kit
+from grader.core.errors import UsageError
 
 ROOT = Path(__file__).parent.parent
 ASSIGNMENTS = sorted(path.name for path in (ROOT / "solutions").iterdir() if path.is_dir())

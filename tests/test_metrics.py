@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.metrics import bleu, exact_match, mean, rouge_l, token_f1
+from grader.core.metrics import bleu, exact_match, mean, rouge_l, token_f1
 
 
 @pytest.mark.parametrize(

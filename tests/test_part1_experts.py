@@ -17,14 +17,14 @@ import pytest
 from class_builder import Silent
 from notebook_builder import as_notebook
 
-from grader.assignment import load_assignment
+from grader.assignment.load import load_assignment
+from grader.assignment.questions import QuestionSet, make_hidden
+from grader.assignment.rubric import score
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import Context, all_checks, in_order, run_check
-from grader.collect.wanted import ANSWERS, METRIC_SCORES, Wanted
-from grader.hidden import QuestionSet, make_hidden
-from grader.intake import find_submissions, take_in
-from grader.model import Assignment, Evidence, Finding, Outcome, Submission
-from grader.rubric import score
+from grader.checks.api.registry import Context, all_checks, in_order, run_check
+from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Submission
+from grader.evidence.plan import ANSWERS, METRIC_SCORES, Wanted
+from grader.intake.find import find_submissions, take_in
 from grader.sandbox.choose import choose_sandbox
 
 HERE = Path(__file__).parent

@@ -17,9 +17,9 @@ from hypothesis import example as also
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.hidden import make_hidden
-from grader.kit import write_kit
-from grader.metrics import exact_match, mean, normalise
+from grader.assignment.kit import write_kit
+from grader.assignment.questions import make_hidden
+from grader.core.metrics import exact_match, mean, normalise
 from grader.topics import get_topic
 
 ROOT = Path(__file__).parent.parent
@@ -69,7 +69,7 @@ def ran(kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"&& {PYTHON} {ASK} {asked} answers.json && {PYTHON} extended_evaluation.py dspy"
     )
     options = ("--port=0", f"--home={folder.parent / 'home'}", "--time-scale=0")
-    done = run(folder, "-m", "grader.cli", "simulate", *options, "--", "sh", "-c", script)
+    done = run(folder, "-m", "grader.cli.main", "simulate", *options, "--", "sh", "-c", script)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.kit import write_kit
+from grader.assignment.kit import write_kit
 
 SOLUTION = Path(__file__).parent.parent / "solutions" / "llm-methods"
 FEW = 20  # examples: two steps an epoch

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from grader import resources
-from grader.errors import GraderFault
+from grader.core import resources
+from grader.core.errors import GraderFault
 
 
 def test_finds_what_stands_in_the_checkout() -> None:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.assignment import load_assignment
-from grader.model import Band, Category, Criterion, Finding, Outcome, Score, Status
-from grader.rubric import best_parts, score, status, total
+from grader.assignment.load import load_assignment
+from grader.assignment.rubric import best_parts, score, status, total
+from grader.core.nouns import Band, Category, Criterion, Finding, Outcome, Score, Status
 
 WHOLE = load_assignment("llm-methods")
 ON_TOP = {category.id for category in WHOLE.categories if category.extra}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.strict_json import StrictJsonError, loads
+from grader.core.strict_json import StrictJsonError, loads
 
 LIMIT = 100_000
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.errors import UsageError
-from grader.submission_times import read_times
+from grader.core.errors import UsageError
+from grader.intake.times import read_times
 
 
 def record(tmp_path: Path, text: str) -> Path:

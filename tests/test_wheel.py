@@ -66,7 +66,7 @@ def test_the_wheel_carries_what_students_need_and_no_solution(wheel: Path) -> No
         "grader/schemas/result.v1.json",
         "grader/schemas/findings.v1.json",
         "grader/training_data/prices.json",
-        "grader/training_data/unsafe_words.txt",
+        "grader/training_data/texts/unsafe_words.txt",
         "grader/report/templates/feedback.html.j2",
     ):
         assert wanted in names
@@ -105,7 +105,7 @@ def test_without_torch_files_are_still_checked(installed: Path, tmp_path: Path) 
         "import sys\n"
         "for name in ('torch', 'transformers', 'peft', 'safetensors'): sys.modules[name] = None\n"
         "sys.argv = ['finegrade', 'check', 'me']\n"
-        "from grader.cli import main\n"
+        "from grader.cli.main import main\n"
         "main()"
     )
     done = subprocess.run(

@@ -9,13 +9,13 @@ import pytest
 from class_builder import Silent
 from document_builder import SENTENCE, drawn_pdf, protected_pdf, word
 
-from grader import course
-from grader.course_output import prepare, write_class, write_student
-from grader.hidden import QuestionSet, make_hidden
-from grader.model import Assignment, Outcome, Result
+from grader.assignment.questions import QuestionSet, make_hidden
+from grader.core.nouns import Assignment, Outcome, Result
+from grader.course import grade
+from grader.course.output import prepare, write_class, write_student
+from grader.sandbox.api import Sandbox
 from grader.sandbox.choose import NoSandbox
-from grader.sandbox.launch import Sandbox
-from grader.sandbox.own_code import OwnCode
+from grader.sandbox.unsandboxed import OwnCode
 
 WRITTEN = ("analysis", "reflection")
 
@@ -23,7 +23,7 @@ WRITTEN = ("analysis", "reflection")
 @pytest.fixture(scope="module")
 def assignment() -> Assignment:
     """Of the assignment what is about written work alone: no model is run."""
-    whole = course.load("llm-methods")
+    whole = grade.load("llm-methods")
     return replace(
         whole,
         evidence=tuple(e for e in whole.evidence if e.kind == "text"),
@@ -64,7 +64,7 @@ def test_markdown_is_read_without_a_sandbox_and_without_running_anything(
     home = handed_in(tmp_path, comparative_analysis_md=b"Words. " * 900, reflection_md=b"\xff")
     store = tmp_path / "e.sqlite"
     for asked, opens in ((None, never), (questions, never)):
-        done = course.grade([home], assignment, asked, store, Silent(), open_sandbox=opens)
+        done = grade.grade([home], assignment, asked, store, Silent(), open_sandbox=opens)
         found = outcomes(done.results[0])
         assert (found["DOC001"], found["DOC010"]) == (Outcome.PASS, Outcome.PASS)
         assert (found["DOC002"], found["DOC102"]) == (Outcome.FAIL, Outcome.FAIL)
@@ -80,9 +80,9 @@ def test_a_machine_without_a_sandbox_loses_nobody_a_mark(
         tmp_path, comparative_analysis_pdf=drawn_pdf(SENTENCE), reflection_md=b"Words. " * 300
     )
     store = tmp_path / "e.sqlite"
-    (checked,) = course.grade([home], assignment, None, store, Silent()).results
+    (checked,) = grade.grade([home], assignment, None, store, Silent()).results
     assert outcomes(checked)["DOC001"] is Outcome.REVIEW
-    (graded,) = course.grade(
+    (graded,) = grade.grade(
         [home], assignment, questions, store, Silent(), open_sandbox=no_sandbox
     ).results
     found = outcomes(graded)
@@ -98,7 +98,7 @@ def test_pdf_and_word_are_read_where_programs_are_run(
     home = handed_in(
         tmp_path, comparative_analysis_docx=word(SENTENCE), reflection_pdf=protected_pdf("a", "b")
     )
-    (result,) = course.grade(
+    (result,) = grade.grade(
         [home], assignment, questions, tmp_path / "e.sqlite", Silent(), open_sandbox=OwnCode
     ).results
     found = outcomes(result)
@@ -118,7 +118,7 @@ def test_who_judges_it_reads_plain_text_and_never_an_earlier_version(
     out = tmp_path / "out"
     for reflection in (b"First.", b"\xff"):
         (home / "reflection.md").write_bytes(reflection)
-        (result,) = course.grade([home], assignment, None, prepare(out), Silent()).results
+        (result,) = grade.grade([home], assignment, None, prepare(out), Silent()).results
         write_student(out, assignment, result)
         write_class(out, assignment)
     student = out / "students" / "s01"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from grader.model import Evidence
+from grader.core.nouns import Evidence
 
 BASE = "gpt-4.1-mini-2025-04-14"
 TUNED = f"ft:{BASE}:finegrade::abcdefgh"

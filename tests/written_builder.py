@@ -6,9 +6,9 @@ from pathlib import Path
 
 from class_builder import Silent
 
-from grader.collect.texts import KIND, Texts, text_want
-from grader.intake import find_submissions, take_in
-from grader.model import Evidence, EvidenceSpec
+from grader.core.nouns import Evidence, EvidenceSpec
+from grader.evidence.texts import KIND, Texts, text_want
+from grader.intake.find import find_submissions, take_in
 from grader.sandbox.choose import Absent
 
 

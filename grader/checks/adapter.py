@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from grader.checks.registry import Context, Verdict, check, failed, passed
-from grader.errors import FileRefused
-from grader.intake import locate
-from grader.model import Submission
-from grader.predict import adapter_files as files
-from grader.predict.adapter_config import check_base, check_features, check_rank, read_config
-from grader.predict.base_profile import profile_for
+from grader.checks.api.registry import Context, Verdict, check, failed, passed
+from grader.core.errors import FileRefused
+from grader.core.nouns import Submission
+from grader.intake.find import locate
+from grader.models import adapter_files as files
+from grader.models.adapter_config import check_base, check_features, check_rank, read_config
+from grader.models.base_profile import profile_for
 
 ADAPTER = "adapter"
 """The id of the deliverable that is the adapter's folder."""

@@ -1,59 +1,12 @@
-"""Every module that registers checks; importing this fills the registry."""
+"""Importing this module registers every check: it imports each module of `grader.checks`."""
 
-from grader.checks import (
-    adapter,
-    bonus,
-    cost_analysis,
-    dataset,
-    distillation,
-    document_faults,
-    documents,
-    domain_test,
-    dspy_handed_in,
-    dspy_metric,
-    dspy_program,
-    evaluation,
-    extended_evaluation,
-    grader_faults,
-    hybrid,
-    inference,
-    intake_rules,
-    integrity,
-    layout,
-    measuring,
-    notebooks,
-    resilience,
-    secret_keys,
-    source,
-    training,
-    workflow,
-)
+from __future__ import annotations
 
-__all__ = [
-    "adapter",
-    "bonus",
-    "cost_analysis",
-    "dataset",
-    "distillation",
-    "document_faults",
-    "documents",
-    "domain_test",
-    "dspy_handed_in",
-    "dspy_metric",
-    "dspy_program",
-    "evaluation",
-    "extended_evaluation",
-    "grader_faults",
-    "hybrid",
-    "inference",
-    "intake_rules",
-    "integrity",
-    "layout",
-    "measuring",
-    "notebooks",
-    "resilience",
-    "secret_keys",
-    "source",
-    "training",
-    "workflow",
-]
+from importlib import import_module
+from pkgutil import iter_modules
+
+import grader.checks
+
+for _module in iter_modules(grader.checks.__path__):
+    if not _module.ispkg:
+        import_module(f"grader.checks.{_module.name}")

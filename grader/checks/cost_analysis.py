@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from grader.checks.cost_recount import (
+from grader.checks.api.registry import Context, Verdict, check, failed, needs_review, passed
+from grader.checks.views.cost_recount import (
     ENOUGH,
     agreement,
     claims_of,
@@ -20,19 +21,11 @@ from grader.checks.cost_recount import (
     price_of_model,
     recount,
 )
-from grader.checks.registry import Context, Verdict, check, failed, needs_review, passed
-from grader.errors import FileRefused
-from grader.training_data.break_even import (
-    BreakEven,
-    Horizon,
-    Relation,
-    Way,
-    break_even,
-    query_cost,
-)
-from grader.training_data.cost_claims import ClaimsError, CostClaims, Volume
+from grader.core.errors import FileRefused
+from grader.costs.break_even import BreakEven, Horizon, Relation, Way, break_even, query_cost
+from grader.costs.claims import ClaimsError, CostClaims, Volume
 from grader.training_data.costs import Price, Rates, automatic_epochs
-from grader.training_data.faults import counted, quoted
+from grader.training_data.read.faults import counted, quoted
 
 _ENOUGH_OF_PROMPTS: Final = 0.9  # means over examples and the words around them differ a little
 _SLACK_TOKENS: Final = 3  # of a query: one message's own tokens, which people count differently

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from grader.checks.registry import (
+from grader.checks.api.registry import (
     Check,
     Context,
     Verdict,
@@ -20,11 +20,11 @@ from grader.checks.registry import (
     passed,
     skipped,
 )
-from grader.errors import FileRefused
-from grader.intake import locate
-from grader.model import DataSpec, Severity, Visibility
+from grader.core.errors import FileRefused
+from grader.core.nouns import DataSpec, Severity, Visibility
+from grader.intake.find import locate
 from grader.training_data.check import FileReport, check_file
-from grader.training_data.kinds import Kind
+from grader.training_data.read.examples import Kind
 from grader.training_data.rules import RULES, Rule
 
 # What intake and the assignment already see to, and what takes two files.

@@ -1,22 +1,172 @@
-"""DOC0xx: each written deliverable can be read, and is about as long as the course asks.
+"""The text of each written deliverable, as it was read into evidence.
+
+DOC1xx: what a document must be to be read into plain text.
+
+The reader gives the code of the fault that it met first (`grader/evidence/documents.py`). Which
+document has it is said here, beside the page that explains it; what it costs hangs on DOC0xx, so
+that one document's fault never costs another's points.
+
+DOC0xx: each written deliverable can be read, and is about as long as the course asks.
 
 A person judges what they say; what stops a person from reading it is said here.
+
+SRC010: no key or token travels with the submission.
 """
 
 from __future__ import annotations
 
-from grader.checks.registry import Context, Verdict, check, failed, passed
-from grader.checks.written_work import (
-    ANALYSIS,
-    COST_ANALYSIS,
-    DSPY_REPORT,
-    REFLECTION,
-    written,
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from grader.checks.api.registry import Context, Verdict, check, failed, passed, skipped
+from grader.core.constants import (
+    ANALYSIS_WORDS,
+    NOTEBOOK_MAX_BYTES,
+    REFLECTION_WORDS,
+    SOURCE_MAX_BYTES,
 )
-from grader.constants import ANALYSIS_WORDS, REFLECTION_WORDS
-from grader.model import Severity
-from grader.submitted_paths import shown
-from grader.training_data.faults import counted
+from grader.core.errors import FileRefused
+from grader.core.nouns import Evidence, Severity
+from grader.intake.find import read_file
+from grader.intake.notebooks import read_cells
+from grader.intake.paths import shown
+from grader.intake.submitted_notebook import is_notebook
+from grader.training_data.read.faults import counted
+
+ANALYSIS: Final = "analysis_text"
+REFLECTION: Final = "reflection_text"
+DSPY_REPORT: Final = "dspy_report_text"
+COST_ANALYSIS: Final = "cost_analysis_text"
+_WORD: Final = re.compile(r"\w[\w'\u2019-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Why a document cannot be read, by its writer's fault."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A document: its text, or what is wrong with it (`fault`; the text is then "").
+
+    `pages` is None where the format has none. `notes` are sentences for whoever judges it.
+    """
+
+    path: str
+    text: str
+    pages: int | None
+    notes: tuple[str, ...]
+    fault: Unread | None
+
+    @property
+    def words(self) -> int:
+        """How many words and numbers it has; Markdown's own signs are none."""
+        return len(_WORD.findall(self.text))
+
+
+def written(evidence: Evidence) -> Written:
+    """The document of one piece of evidence of the kind `text`."""
+    payload = evidence.payload
+    fault = payload.get("fault")
+    return Written(
+        path=payload["path"],
+        text=payload.get("text", ""),
+        pages=payload.get("pages"),
+        notes=tuple(payload.get("notes", ())),
+        fault=Unread(fault["code"], fault["message"], fault["hint"]) if fault else None,
+    )
+
+
+def all_written(context: Context) -> Iterator[Written]:
+    """Every document of the submission that was looked at, in the assignment's order."""
+    for spec in context.assignment.evidence:
+        if spec.kind == "text" and spec.id in context.evidence:
+            yield written(context.evidence[spec.id])
+
+
+# moved
+
+
+@check("DOC101")
+def documents_are_what_their_names_say(context: Context) -> Verdict:
+    """Every document is of the kind that its name says
+
+    Why: The name's ending says how a file is to be opened. A web page, an old Word file (.doc) or a
+    photo that was renamed to .pdf is none, whatever it is called.
+
+    Fix: Open the document in the program that you wrote it with, and export it as PDF or save it as
+    .docx or .md; do not rename it.
+    """
+    return _none_has(context, "DOC101")
+
+
+@check("DOC102")
+def documents_can_be_opened(context: Context) -> Verdict:
+    """Every document can be opened
+
+    Why: An upload that broke off, a damaged file or a text in an old encoding shows nothing, or
+    something else than you wrote.
+
+    Fix: Export or save the document again, open it once yourself, and hand that file in. Save
+    Markdown as UTF-8.
+    """
+    return _none_has(context, "DOC102")
+
+
+@check("DOC103")
+def documents_have_no_password(context: Context) -> Verdict:
+    """No document is protected by a password
+
+    Why: Nobody is there to type it in.
+
+    Fix: Export the PDF without a password; in Word remove it under File, Info, Protect Document.
+    """
+    return _none_has(context, "DOC103")
+
+
+@check("DOC104")
+def documents_hold_text(context: Context) -> Verdict:
+    """Every document holds text, and not pictures of it
+
+    Why: A scan, a photo or letters that were turned into outlines can be looked at, but neither
+    searched nor read aloud nor compared.
+
+    Fix: Hand in the document that you wrote, exported with its fonts, and not a scan of it.
+    """
+    return _none_has(context, "DOC104")
+
+
+@check("DOC105")
+def documents_are_of_a_sensible_size(context: Context) -> Verdict:
+    """No document is too large to be read
+
+    Why: A few pages with pictures need a few MiB and are read in a second. What takes far more is
+    broken, or holds what does not belong in it.
+
+    Fix: Export it again with pictures in a lower resolution, and leave out data and listings.
+    """
+    return _none_has(context, "DOC105")
+
+
+def _none_has(context: Context, code: str) -> Verdict:
+    """Whether no document that was looked at has the fault of this code."""
+    documents = list(all_written(context))
+    if not documents:
+        return skipped("No document was looked at.")
+    found = [(d.path, d.fault) for d in documents if d.fault is not None and d.fault.code == code]
+    if not found:
+        return passed(f"It holds for {counted(len(documents), 'document')}.")
+    path, first = found[0]
+    return failed(" ".join(fault.message for _, fault in found), first.hint, path=path)
+
+
+# moved
 
 
 @check("DOC001", evidence=(ANALYSIS,), measures=("words", "pages"))
@@ -123,4 +273,78 @@ def _length(context: Context, id: str, asked: str, words: tuple[int, int]) -> Ve
         f"{found}; the course asks for {asked}, so {fewest} to {most} were expected.",
         "Say more of what you found out." if document.words < fewest else "Keep what matters.",
         path=document.path,
+    )
+
+
+# moved
+
+_SECRETS = {
+    "an OpenAI key": re.compile(rb"\bsk-(?!ant-)[A-Za-z0-9_-]{20,200}"),
+    "an Anthropic key": re.compile(rb"\bsk-ant-[A-Za-z0-9_-]{20,200}"),
+    "a Hugging Face token": re.compile(rb"\bhf_[A-Za-z0-9]{30,60}\b"),
+    "a GitHub token": re.compile(rb"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{60,90})\b"),
+    "a Google key": re.compile(rb"\bAIza[A-Za-z0-9_-]{35}"),
+    "an AWS key": re.compile(rb"\bAKIA[A-Z0-9]{16}\b"),
+}
+_SOURCE_SUFFIXES = (".py", ".ipynb", ".md", ".txt", ".json", ".yaml", ".yml", ".toml", ".sh",
+                    ".env", ".cfg", ".ini")  # fmt: skip
+_PLACEHOLDER = re.compile(rb"your|example|placeholder|dummy|fake|test|xxx|simulat|local", re.I)
+
+
+@check("SRC010", needs=("LAY030",))
+def no_secret_is_in_the_source(context: Context) -> Verdict:
+    """No secret is in the source
+
+    Why: A key in a file travels with it: to your instructor, into a repository, to whoever finds
+    it and runs up your bill.
+
+    Fix: Revoke the key where you got it, then read it from an environment variable.
+    """
+    for path, source, is_file in _searched(context):
+        for kind, pattern in _SECRETS.items():
+            for match in pattern.finditer(source):
+                if _is_real(match[0]):
+                    line = source.count(b"\n", 0, match.start()) + 1
+                    cell = _cell(path, source, match[0]) if is_notebook(path) else ""
+                    where = cell or (f"Line {line}" if is_file else "The text")
+                    return failed(
+                        f"{where} of {shown(path)!r} holds what looks like {kind}.",
+                        "Revoke this key now, and read the new one from an environment variable.",
+                        path=path,
+                        line=line if is_file and not cell else None,
+                    )
+    return passed("No key or token was found.")
+
+
+def _searched(context: Context) -> Iterator[tuple[str, bytes, bool]]:
+    """(path, what is searched, whether that is the file itself) of whatever holds text."""
+    for file in context.submission.files:
+        most = NOTEBOOK_MAX_BYTES if is_notebook(file.path) else SOURCE_MAX_BYTES
+        if file.path.lower().endswith(_SOURCE_SUFFIXES) and file.size <= most:
+            yield file.path, read_file(context.submission, file.path, most), True
+    for document in all_written(context):
+        if not document.path.lower().endswith(_SOURCE_SUFFIXES):
+            yield document.path, document.text.encode(), False
+
+
+def _cell(path: str, notebook: bytes, key: bytes) -> str:
+    """Where in a notebook it stands, or "" where that has no cells."""
+    try:
+        cells = read_cells(notebook, path)
+    except FileRefused:
+        return ""
+    for number, source in enumerate((c.source for c in cells if c.kind == "code"), 1):
+        before, found, _ = source.partition(key.decode())
+        if found:
+            return f"Cell {number}, line {before.count(chr(10)) + 1}"
+    return "A text or an output"
+
+
+def _is_real(key: bytes) -> bool:
+    """Whether it is as random as keys are; `sk-your-key-here` is not."""
+    return (
+        not _PLACEHOLDER.search(key)
+        and len(set(key)) >= 12
+        and any(48 <= c <= 57 for c in key)
+        and any(65 <= c <= 90 or 97 <= c <= 122 for c in key[4:])
     )

@@ -11,16 +11,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from grader.checks.registry import Context, Verdict, check, failed, passed
-from grader.constants import (
+from grader.checks.api.registry import Context, Verdict, check, failed, passed
+from grader.core.constants import (
     AGREEMENT_AT_LEAST,
     METRIC_BOTTOM,
     METRIC_SAME,
     METRIC_SHARE_AT_LEAST,
 )
-from grader.model import Evidence
-from grader.statistics import rank_correlation
-from grader.training_data.faults import counted, quoted
+from grader.core.nouns import Evidence
+from grader.core.statistics import rank_correlation
+from grader.training_data.read.faults import counted, quoted
 
 METRIC, METRIC_ORIGINAL = "dspy_metric", "dspy_metric_original"
 _WRONG: Final = frozenset({"wrong", "number_off", "negated", "stuffed", "hedge"})

@@ -7,19 +7,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from grader.checks.prompts import additions, prompts
-from grader.checks.registry import Context, Verdict, check, failed, passed
-from grader.constants import (
+from grader.checks.api.registry import Context, Verdict, check, failed, passed
+from grader.checks.views.prompts import additions, prompts
+from grader.core.constants import (
     ADDITION_SHARE_AT_LEAST,
     CHANGED_SHARE_AT_LEAST,
     PARSE_FAILURE_SHARE_AT_MOST,
 )
-from grader.metrics import exact_match, mean, normalise
-from grader.model import Evidence
-from grader.statistics import paired_gain
+from grader.core.metrics import exact_match, mean, normalise
+from grader.core.nouns import Evidence
+from grader.core.statistics import paired_gain
 from grader.topics import get_topic
 from grader.topics.topic import Split
-from grader.training_data.faults import counted, quoted
+from grader.training_data.read.faults import counted, quoted
 
 ORIGINAL, ENHANCED, PERTURBED = "dspy_original", "dspy_enhanced", "dspy_perturbed"
 _SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from grader.checks.registry import Context, Verdict, check, failed, passed
-from grader.constants import CLAIM_TOLERANCE, METRICS_MAX_BYTES
-from grader.errors import FileRefused
-from grader.intake import locate, read_file
-from grader.metrics import bleu, exact_match, mean, rouge_l, token_f1
-from grader.model import Evidence
-from grader.statistics import chance_apart, paired_gain
-from grader.strict_json import StrictJsonError, loads
+from grader.checks.api.registry import Context, Verdict, check, failed, passed
+from grader.core.constants import CLAIM_TOLERANCE, METRICS_MAX_BYTES
+from grader.core.errors import FileRefused
+from grader.core.metrics import bleu, exact_match, mean, rouge_l, token_f1
+from grader.core.nouns import Evidence
+from grader.core.statistics import chance_apart, paired_gain
+from grader.core.strict_json import StrictJsonError, loads
+from grader.intake.find import locate, read_file
 from grader.topics import get_topic
 
 

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from grader.benchmark import Benchmark, read_benchmark
-from grader.checks.claims import Claim, verdict
-from grader.checks.domain_test import Question
+from grader.assignment.benchmark import Benchmark, read_benchmark
+from grader.checks.api.registry import Context, Verdict, check, failed, passed, voluntary
 from grader.checks.dspy_program import correct, is_said, rows_of
-from grader.checks.prompts import prompts
-from grader.checks.registry import Context, Verdict, check, failed, passed, voluntary
-from grader.checks.tested import (
+from grader.checks.views.domain_test import Question
+from grader.checks.views.prompts import prompts
+from grader.checks.views.reported_results import Claim, verdict
+from grader.checks.views.test_set_answers import (
     asked_of,
     gives_away,
     not_counted,
@@ -24,20 +24,16 @@ from grader.checks.tested import (
     shares,
     unfair,
 )
-from grader.checks.transcript_view import transcript
-from grader.constants import (
-    BENCHMARK_MIN_QUESTIONS,
-    CLAIM_TOLERANCE,
-    METRICS_MAX_BYTES,
-)
-from grader.errors import FileRefused
-from grader.intake import locate, read_file
-from grader.metrics import mean, normalise
-from grader.model import Evidence, Severity
-from grader.statistics import chance_apart
-from grader.strict_json import StrictJsonError, loads
+from grader.checks.views.transcript import transcript
+from grader.core.constants import BENCHMARK_MIN_QUESTIONS, CLAIM_TOLERANCE, METRICS_MAX_BYTES
+from grader.core.errors import FileRefused
+from grader.core.metrics import mean, normalise
+from grader.core.nouns import Evidence, Severity
+from grader.core.statistics import chance_apart
+from grader.core.strict_json import StrictJsonError, loads
+from grader.intake.find import locate, read_file
 from grader.topics.topic import normalised
-from grader.training_data.faults import counted
+from grader.training_data.read.faults import counted
 
 BENCHMARK: Final = "benchmark"
 SCRIPT: Final = "extended_evaluation"

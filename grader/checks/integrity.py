@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 
-from grader.benchmark import read_benchmark
-from grader.checks.registry import (
+from grader.assignment.benchmark import read_benchmark
+from grader.checks.api.registry import (
     Classmate,
     Context,
     Verdict,
@@ -18,13 +18,13 @@ from grader.checks.registry import (
     needs_review,
     passed,
 )
-from grader.constants import COPY_COSINE, LEAK_MIN_QUESTIONS, LEAK_SHARE, NEAR_COPY_COSINE
-from grader.errors import FileRefused
-from grader.intake import locate
-from grader.predict.adapter_files import read_adapter, sketch
-from grader.resources import resource
+from grader.core.constants import COPY_COSINE, LEAK_MIN_QUESTIONS, LEAK_SHARE, NEAR_COPY_COSINE
+from grader.core.errors import FileRefused
+from grader.core.resources import resource
+from grader.intake.find import locate
+from grader.models.adapter_files import read_adapter, sketch
 from grader.topics.topic import normalised
-from grader.training_data.leaks import leaks
+from grader.training_data.examples.overlap import leaks
 
 _MAY_TRAIN = (".jsonl", ".json", ".csv", ".tsv", ".txt")
 _ORIGINAL = "No other adapter with the same effect was handed in before this one."

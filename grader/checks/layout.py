@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from grader.checks.registry import Context, Verdict, check, failed, passed, skipped
-from grader.errors import FileRefused
-from grader.intake import locate
-from grader.model import Assignment, Deliverable, Submission
-from grader.submitted_paths import shown
+from grader.checks.api.registry import Context, Verdict, check, failed, passed, skipped
+from grader.core.errors import FileRefused
+from grader.core.nouns import Assignment, Deliverable, Submission
+from grader.intake.find import locate
+from grader.intake.paths import shown
 
 
 @check("LAY001")

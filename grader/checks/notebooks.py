@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from grader.checks.registry import Context, Verdict, check, failed, passed
-from grader.errors import FileRefused
-from grader.intake import locate
-from grader.model import Deliverable, Severity
-from grader.sandbox.notebooks import LeftOut, Notebook
-from grader.sandbox.submitted_notebook import is_notebook, submitted_notebook
-from grader.submitted_paths import shown
-from grader.training_data.faults import counted
+from grader.checks.api.registry import Context, Verdict, check, failed, passed
+from grader.core.errors import FileRefused
+from grader.core.nouns import Deliverable, Severity
+from grader.intake.find import locate
+from grader.intake.notebooks import LeftOut, Notebook
+from grader.intake.paths import shown
+from grader.intake.submitted_notebook import is_notebook, submitted_notebook
+from grader.training_data.read.faults import counted
 
 _LISTED = 5  # places in one message
 

@@ -9,13 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from grader.checks.claims import Claim, ending, never_met, verdict
-from grader.checks.registry import Context, Verdict, check
-from grader.checks.results_file import ResultsError, results_of
-from grader.checks.transcript_view import Call, Job, Look, Transcript, transcript
+from grader.checks.api.registry import Context, Verdict, check
+from grader.checks.views.reported_results import (
+    Claim,
+    ResultsError,
+    ending,
+    never_met,
+    results_of,
+    verdict,
+)
+from grader.checks.views.transcript import Call, Job, Look, Transcript, transcript
 from grader.checks.workflow import LOOKS_AFTER_END, followed_job, saw_end
-from grader.training_data.faults import counted
-from grader.training_data.reading import folded
+from grader.training_data.read.faults import counted
+from grader.training_data.read.fingerprint import folded
 
 _SOON: Final = 0.9  # of the time asked for; sleeps may end a little early
 _SHORTEST_WAIT_SECONDS: Final = 0.3  # after a server's fault; the client library waits 0.4 at least

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from grader.checks.program import own_nodes
-from grader.checks.registry import Context, Verdict, check, failed, needs_review, passed
-from grader.checks.scripts import (
+from grader.checks.api.registry import Context, Verdict, check, failed, needs_review, passed
+from grader.checks.views.scripts import (
     INFERENCE_SCRIPT,
     LORA_SCRIPT,
     Script,
@@ -21,18 +20,18 @@ from grader.checks.scripts import (
     not_handed_in,
     read_script,
 )
-from grader.checks.syntax import SourceFault, parse
-from grader.constants import (
+from grader.checks.views.syntax import SourceFault, own_nodes, parse
+from grader.core.constants import (
     COMMENT_SHARE_AT_LEAST,
     DOCSTRING_SHARE_AT_LEAST,
     NEW_STATEMENTS_AT_LEAST,
     NEW_STATEMENTS_REVIEW_FROM,
     SOURCE_MAX_BYTES,
 )
-from grader.errors import FileRefused
-from grader.intake import locate
-from grader.resources import resource
-from grader.sandbox.submitted_notebook import is_notebook
+from grader.core.errors import FileRefused
+from grader.core.resources import resource
+from grader.intake.find import locate
+from grader.intake.submitted_notebook import is_notebook
 
 _OTHER_SCRIPTS = ("dspy_script", "openai_script")
 

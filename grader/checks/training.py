@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from grader.checks.program import Call, Program
-from grader.checks.registry import Context, Verdict, check, needs_review, passed
-from grader.checks.scripts import (
+from grader.checks.api.registry import Context, Verdict, check, needs_review, passed
+from grader.checks.views.scripts import (
     LORA_SCRIPT,
     Script,
     not_found,
@@ -14,6 +13,7 @@ from grader.checks.scripts import (
     read_script,
     trainings,
 )
+from grader.checks.views.syntax import Call, Program
 
 _LORA_CHOICES = ("r", "lora_alpha", "target_modules")
 _SAVING = frozenset({"save_pretrained", "save_model", "save_state", "save_file", "save"})

@@ -9,15 +9,24 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
-from grader.checks.claims import Claim, ending, never_met, requests, verdict
-from grader.checks.domain_test import Question, questions_of
-from grader.checks.registry import Context, Verdict, check, failed, passed
-from grader.checks.results_file import RESULTS, Results, ResultsError, results_of
-from grader.checks.transcript_view import Job, Transcript, transcript
-from grader.constants import CLAIM_TOLERANCE
-from grader.metrics import exact_match, mean
-from grader.training_data.faults import counted
-from grader.training_data.reading import folded
+from grader.checks.api.registry import Context, Verdict, check, failed, passed
+from grader.checks.views.domain_test import Question, questions_of
+from grader.checks.views.reported_results import (
+    RESULTS,
+    Claim,
+    Results,
+    ResultsError,
+    ending,
+    never_met,
+    requests,
+    results_of,
+    verdict,
+)
+from grader.checks.views.transcript import Job, Transcript, transcript
+from grader.core.constants import CLAIM_TOLERANCE
+from grader.core.metrics import exact_match, mean
+from grader.training_data.read.faults import counted
+from grader.training_data.read.fingerprint import folded
 
 _OK: Final = "openai_ok"
 _FEWEST_EXAMPLES: Final = 10  # that the service trains on

@@ -13,12 +13,11 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from grader.constants import REPORT_MAX_LISTED_QUESTIONS
-from grader.model import Assignment, Finding, Outcome, Result, Status
+from grader.core.constants import REPORT_MAX_LISTED_QUESTIONS
+from grader.core.nouns import Assignment, Finding, Outcome, Result, Status
 from grader.report import plots
 from grader.report.feedback import BeforeAfter, before_after
-from grader.report.findings import SUMMED_UP, not_attempted
-from grader.report.pages import render
+from grader.report.pages import SUMMED_UP, not_attempted, render
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from grader.constants import RESULT_DECIMALS
+from grader.core.constants import RESULT_DECIMALS
 from grader.report.result_json import finding_to_json
 
 if TYPE_CHECKING:
-    from grader.model import Finding
+    from grader.core.nouns import Finding
     from grader.training_data.check import FileReport
 
 SCHEMA_ID: Final = "finegrade/findings/v1"

@@ -1,23 +1,113 @@
-"""What was found in training files, as lines for people. Nothing here prints.
+"""The numbers of a training file that its page draws, gathered in one pass and bounded memory.
+
+What was found in training files, as lines for people. Nothing here prints.
 
 A place stands at the start of its line as `path:12: ...`, so that editors and terminals can jump
 to it; such lines are not to be wrapped.
+
+What was done to a training file, as short lines for people.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from grader.model import Finding, Severity
-from grader.report.text import clean
-from grader.training_data.faults import counted
+from grader.core.nouns import Finding, Severity
+from grader.core.text import clean
+from grader.training_data.read.faults import counted
 from grader.training_data.rules import RULES
 
 if TYPE_CHECKING:
     from grader.training_data.check import FileReport
     from grader.training_data.costs import Cost
+    from grader.training_data.edit.convert import Converted
+    from grader.training_data.edit.dedupe import Deduped
+    from grader.training_data.edit.fix import Fixed
+    from grader.training_data.edit.split import Split
+    from grader.training_data.read.examples import Example
+    from grader.training_data.read.faults import Places
     from grader.training_data.tokens import TokenCounts
+
+MAX_ANSWERS: Final = 100_000  # different ones that are counted: at most some 50 MB
+_LISTED_ANSWERS: Final = 12  # most frequent ones on the page: more are a long tail of ones
+_ANSWER_CHARACTERS: Final = 120  # of each: two lines of the page
+_ROLES: Final = ("system", "user", "assistant", "tool", "function")
+_OTHER_ROLE: Final = "other"
+
+Lengths = Counter[int]
+"""How many examples have each length. A file of n bytes has at most √2n different ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What the examples of one file are like.
+
+    `tokens` (perhaps of an even sample), `prompts` and `answers` (characters) count the examples
+    of each length, `messages` those of each number of messages. `roles` counts messages.
+    `frequent` has the beginnings of the answers that come more than once with their counts, most
+    first, among the first MAX_ANSWERS `different` ones.
+    """
+
+    examples: int
+    tokens: Lengths
+    prompts: Lengths
+    answers: Lengths
+    messages: Lengths
+    roles: Counter[str]
+    frequent: tuple[tuple[str, int], ...]
+    different: int
+
+
+def gather(
+    examples: Iterable[Example], count_tokens: Callable[[Example], int], every: int = 1
+) -> Numbers:
+    """The numbers of all these examples; tokens, which take longest, of every so many-th only."""
+    total = 0
+    tokens, prompts, answers, messages = (Lengths() for _ in range(4))
+    roles: Counter[str] = Counter()
+    texts: Counter[tuple[str, int]] = Counter()
+    for example in examples:
+        answer = example.answer
+        if total % every == 0:
+            tokens[count_tokens(example)] += 1
+        prompts[len(example.prompt)] += 1
+        answers[len(answer)] += 1
+        spoken = [message.get("role") for message in example.messages]
+        messages[len(spoken)] += 1
+        roles.update(role if role in _ROLES else _OTHER_ROLE for role in spoken)
+        # Long answers that begin alike are told apart by a hash, without keeping them.
+        key = (answer[:_ANSWER_CHARACTERS], hash(answer))
+        if key in texts or len(texts) < MAX_ANSWERS:
+            texts[key] += 1
+        total += 1
+    frequent = sorted(
+        ((text, n) for (text, _), n in texts.items() if n > 1), key=lambda a: (-a[1], a[0])
+    )
+    return Numbers(
+        examples=total,
+        tokens=tokens,
+        prompts=prompts,
+        answers=answers,
+        messages=messages,
+        roles=Counter({r: roles[r] for r in (*_ROLES, _OTHER_ROLE) if roles[r]}),
+        frequent=tuple(frequent[:_LISTED_ANSWERS]),
+        different=len(texts),
+    )
+
+
+def percentile(lengths: Lengths, share: float) -> int:
+    """The length that at least `share` (0 to 1) of the examples do not exceed; 0 of none."""
+    wanted = share * lengths.total()
+    seen = 0
+    for length in sorted(lengths):
+        seen += lengths[length]
+        if seen >= wanted:
+            return length
+    return 0
+
 
 SHOWN_PLACES: Final = 3  # of each code: enough to see the pattern, few enough to see all codes
 _PATH_CHARACTERS: Final = 4096  # Linux's own limit: a cut path cannot be jumped to
@@ -185,3 +275,67 @@ def _group(findings: Sequence[Finding], count: int, shown: int | None) -> list[L
 
 def _plain(text: str) -> Line:
     return (Span(text),)
+
+
+_SHOWN_LINES: Final = 5  # dropped ones that are named; --format json has more
+
+
+def fixed_lines(done: Fixed) -> list[str]:
+    """Each repair with its places, and what is left for `data check`."""
+    lines = [f"{counted(done.lines_read, 'line')} read, {done.lines_written:,} written."]
+    lines += [f"  {repair.value}: {places}" for repair, places in done.repairs.items()]
+    if not done.repairs:
+        lines.append("  Nothing needed a repair.")
+    if done.unusable.count:
+        lines.append(_unusable(done.unusable))
+    return lines
+
+
+def split_lines(done: Split) -> list[str]:
+    """How many examples each file has, and what had to stay together."""
+    total = sum(done.examples.values())
+    lines = [f"{counted(total, 'example')} split."]
+    lines += [f"  {name}: {n:,} ({n / total:.1%})" for name, n in done.examples.items()]
+    if done.groups < total:
+        lines.append(
+            f"  Examples that are alike stayed together: {counted(done.groups, 'group')}, the "
+            f"largest of {done.largest_group:,}."
+        )
+    lines.append(f"  Near copies were looked for among {counted(done.searched, 'prompt')}.")
+    if done.classes:
+        lines.append(f"  Each file has its share of each of the {done.classes} different answers.")
+    return lines
+
+
+def deduped_lines(done: Deduped) -> list[str]:
+    """How many lines were dropped, and the first of them with the lines that they repeat."""
+    lines = [
+        f"{counted(done.lines_read, 'line')} read, {done.lines_written:,} written.",
+        f"  Dropped: {counted(done.copies, 'copy', 'copies')}, "
+        f"{counted(done.near_copies, 'near copy', 'near copies')}",
+    ]
+    lines += [
+        f"  line {one.line}: {'nearly ' if one.near else ''}the same as line {one.earlier}"
+        for one in done.dropped[:_SHOWN_LINES]
+    ]
+    left_out = done.copies + done.near_copies - _SHOWN_LINES
+    if left_out > 0:
+        lines.append(f"  … and {left_out:,} more (--format json names the first of them)")
+    if done.searched:
+        lines.append(f"  Near copies were looked for among {counted(done.searched, 'example')}.")
+    if done.unusable.count:
+        lines.append(_unusable(done.unusable))
+    return lines
+
+
+def converted_lines(done: Converted) -> list[str]:
+    """How many examples, and which keys the new kind does not know."""
+    lines = [f"{counted(done.examples, done.noun)} converted."]
+    if done.unchanged:
+        lines.append(f"  Already of this kind and kept as they are: {done.unchanged:,}")
+    lines += [f"  Dropped, {clean(key)}: {places}" for key, places in done.dropped.items()]
+    return lines
+
+
+def _unusable(places: Places) -> str:
+    return f"  No usable example, left as they are: {places}. `finegrade data check` says why."

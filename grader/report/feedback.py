@@ -10,19 +10,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from grader.constants import REPORT_MAX_FILES_LISTED
-from grader.model import Assignment, Category, Criterion, Finding, Outcome, Result, Score, Status
-from grader.report.findings import (
+from grader.core.constants import REPORT_MAX_FILES_LISTED
+from grader.core.nouns import (
+    Assignment,
+    Category,
+    Criterion,
+    Finding,
+    Outcome,
+    Result,
+    Score,
+    Status,
+)
+from grader.core.text import points
+from grader.report.pages import (
     Shown,
     for_student,
     measured,
     not_attempted,
+    render,
     shown,
     summed_up,
     value,
 )
-from grader.report.pages import render
-from grader.report.text import points
 
 _GAIN: Final = "EVL001.delta_low95"
 _GAIN_MEASURES: Final = (

@@ -1,17 +1,25 @@
-"""Self-contained HTML pages from templates: no script, nothing loaded, every text escaped."""
+"""Self-contained HTML pages from templates: no script, nothing loaded, every text escaped.
+
+What a student may read of a finding: the one door between findings and a student's page.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from grader.report.text import clean, file_size, percent, points, short_digest
+from grader.core.constants import REPORT_MAX_PASS_CHARACTERS, REPORT_MAX_TEXT_CHARACTERS
+from grader.core.nouns import Category, Finding, Outcome, Score, Visibility
+from grader.core.text import clean, file_size, percent, points, short_digest, where
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -45,3 +53,145 @@ def _environment() -> Environment:
 def _harmless(value: Any) -> Any:
     """What every `{{ ... }}` goes through: plain text is cleaned, and then escaped by Jinja."""
     return clean(value) if type(value) is str else value
+
+
+WORDS: Final = {
+    Outcome.PASS: ("✓", "Passed"),
+    Outcome.FAIL: ("✗", "To fix"),
+    Outcome.SKIP: ("–", "Not looked at"),  # noqa: RUF001
+    Outcome.ERROR: ("!", "Grader fault"),
+    Outcome.REVIEW: ("?", "To be decided"),
+}
+"""Symbol and word of an outcome: neither colour nor a symbol alone says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A finding without its note. `kind` is the outcome's name, used as a CSS class."""
+
+    code: str
+    kind: str
+    symbol: str
+    word: str
+    title: str
+    message: str
+    hint: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One line of numbers in words."""
+
+    title: str
+    before: str
+    after: str
+
+
+def shown(finding: Finding) -> Shown:
+    """A finding as a page shows it: cleaned, and without its note and its measures."""
+    symbol, word = WORDS[finding.outcome]
+    passed = finding.outcome is Outcome.PASS
+    return Shown(
+        code=finding.code,
+        kind=finding.outcome.value,
+        symbol=symbol,
+        word=word,
+        title=clean(finding.title),
+        message=clean(
+            finding.message, REPORT_MAX_PASS_CHARACTERS if passed else REPORT_MAX_TEXT_CHARACTERS
+        ),
+        hint="" if passed else clean(finding.hint),
+        where=where(finding.location),
+    )
+
+
+def for_student(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings that a student may read, in order."""
+    return tuple(f for f in findings if f.visibility is Visibility.STUDENT)
+
+
+def not_attempted(category: Category, score: Score, findings: Sequence[Finding]) -> bool:
+    """Whether this criterion gives extra points and nothing was handed in for it."""
+    because = [finding for finding in findings if finding.code in score.because]
+    decided = category.extra and score.points == 0 and bool(because)
+    return decided and all(finding.left_out for finding in because)
+
+
+SUMMED_UP: Final = {"JSL": "rules on training data hold"}
+"""Families of many small rules, and what they say together."""
+
+
+def summed_up(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The same findings, with families of many small rules shortened to what is worth reading.
+
+    Of such a family every rule that did not hold stays; all others become one line, at the place
+    of the first of them.
+    """
+    groups: dict[tuple[str, Outcome], list[Finding]] = {}
+    kept: list[Finding | tuple[str, Outcome]] = []
+    for finding in findings:
+        key = (finding.code[:3], finding.outcome)
+        if key[0] not in SUMMED_UP or finding.outcome not in (Outcome.PASS, Outcome.SKIP):
+            kept.append(finding)
+        elif key in groups:
+            groups[key].append(finding)
+        else:
+            groups[key] = [finding]
+            kept.append(key)
+    broken = {f.code[:3] for f in kept if isinstance(f, Finding)}
+    return tuple(
+        _summary(k[0], groups[k], k[0] in broken) if isinstance(k, tuple) else k for k in kept
+    )
+
+
+def _summary(family: str, some: Sequence[Finding], others: bool) -> Finding:
+    held = f"{len(some)} rules, {some[0].code} to {some[-1].code}."
+    message = held if some[0].outcome is Outcome.PASS else some[0].message
+    title = f"{'All other' if others else 'All'} {SUMMED_UP[family]}"
+    return replace(some[0], code=family, title=title, message=message, measures={})
+
+
+def value(measures: Mapping[str, float | int | str | None], name: str) -> float | None:
+    """A measure as a finite number, or None when it is absent or no number."""
+    raw = measures.get(name)
+    if isinstance(raw, str) or raw is None or not math.isfinite(raw):
+        return None
+    return float(raw)
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _speed(value: float) -> str:
+    return f"{value:,.0f} tokens a second"
+
+
+def _memory(value: float) -> str:
+    return f"{value:,.0f} MiB"
+
+
+# The only measures that a student's page shows: (code, title, before, after, how it is written).
+_ALLOWED: Final[tuple[tuple[str, str, str, str, Callable[[float], str]], ...]] = (
+    ("EVL001", "Right answers", "before", "after", percent),
+    ("EVL002", "Token F1", "token_f1_before", "token_f1_after", _two),
+    ("EVL002", "BLEU", "bleu_before", "bleu_after", _two),
+    ("EVL002", "ROUGE-L", "rouge_l_before", "rouge_l_after", _two),
+    ("EVL002", "Log-likelihood a token", "loglik_before", "loglik_after", _two),
+    ("EVL003", "Speed", "reference_tokens_per_second", "tokens_per_second", _speed),
+    ("EVL003", "Peak memory", "reference_peak_memory_mib", "peak_memory_mib", _memory),
+    ("EVL004", "Right answers that you reported", "claimed_before", "claimed_after", percent),
+)
+
+
+def measured(findings: Sequence[Finding]) -> tuple[Measured, ...]:
+    """The allowed measures of these findings, before (base model) and after (adapter)."""
+    by_code = {finding.code: finding.measures for finding in findings}
+    lines = []
+    for code, title, before, after, write in _ALLOWED:
+        measures = by_code.get(code, {})
+        low, high = value(measures, before), value(measures, after)
+        if low is not None and high is not None:
+            lines.append(Measured(title, write(low), write(high)))
+    return tuple(lines)

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from grader.constants import REPORT_MAX_LABELLED_LINES, REPORT_MAX_NAMED_STUDENTS
-from grader.report.text import clean
+from grader.core.constants import REPORT_MAX_LABELLED_LINES, REPORT_MAX_NAMED_STUDENTS
+from grader.core.text import clean
 
 BLUE: Final = "#0072B2"
 ORANGE: Final = "#D55E00"

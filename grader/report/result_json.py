@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from jsonschema import Draft202012Validator
 
-from grader.constants import RESULT_DECIMALS
-from grader.errors import GraderFault, UsageError
-from grader.model import (
+from grader.core.constants import RESULT_DECIMALS
+from grader.core.errors import GraderFault, UsageError
+from grader.core.nouns import (
     Finding,
     Location,
     Outcome,

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from grader.errors import GraderFault, UsageError
-from grader.sandbox.launch import Ended, Isolation, Launch, Sandbox, Serve
+from grader.core.errors import GraderFault, UsageError
+from grader.sandbox.api import Ended, Isolation, Launch, Sandbox, Serve
 
 
 class NoSandbox(UsageError):
@@ -16,19 +16,19 @@ class NoSandbox(UsageError):
 
 
 def _bubblewrap() -> Sandbox:
-    from grader.sandbox.bubblewrap import Bubblewrap
+    from grader.sandbox.backends.bubblewrap import Bubblewrap
 
     return Bubblewrap()
 
 
 def _container() -> Sandbox:
-    from grader.sandbox.container import Container
+    from grader.sandbox.backends.container import Container
 
     return Container()
 
 
 def _restricted() -> Sandbox:
-    from grader.sandbox.restricted import Restricted
+    from grader.sandbox.backends.restricted import Restricted
 
     return Restricted()
 

@@ -12,16 +12,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from grader.constants import (
+from grader.core.constants import (
     SANDBOX_CPU_SLACK_SECONDS,
     SANDBOX_DATA_FACTOR,
     SANDBOX_START_SECONDS,
     SANDBOX_STATUS_MAX_BYTES,
 )
-from grader.errors import GraderFault
-from grader.sandbox import start
+from grader.core.errors import GraderFault
+from grader.sandbox.api import GATEWAY_PORT, Launch, Limits
+from grader.sandbox.inside import start
 from grader.sandbox.interpreter import SCRATCH, SUBMISSION
-from grader.sandbox.launch import GATEWAY_PORT, Launch, Limits
 from grader.sandbox.staging import Staged
 
 REPORT: Final = re.compile(rb"\A([0-9]{1,6})\n\Z")

@@ -11,8 +11,8 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from grader.constants import HARVEST_MAX_DEPTH, HARVEST_MAX_ENTRIES, HARVEST_MAX_REFUSED
-from grader.sandbox.launch import Limits, Refused
+from grader.core.constants import HARVEST_MAX_DEPTH, HARVEST_MAX_ENTRIES, HARVEST_MAX_REFUSED
+from grader.sandbox.api import Limits, Refused
 
 State = tuple[int, int, int, int]
 """(inode, bytes, changed, changed status) of a file; times in ns. Any write changes the last."""

@@ -1,4 +1,6 @@
-"""The Python that runs students' scripts: this one, with the packages that are installed here.
+"""Where this package would be seen in a sandbox: its source says what hidden checks look at.
+
+The Python that runs students' scripts: this one, with the packages that are installed here.
 
 It is laid out below /opt in the sandbox, wherever it lies on the machine, so that a script and its
 output do not depend on that place. Nothing else of its surroundings is shown.
@@ -10,14 +12,37 @@ import os
 import site
 import sys
 import sysconfig
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from grader.constants import SANDBOX_SEEN_UID
-from grader.errors import GraderFault
-from grader.sandbox.launch import GATEWAY_PORT, Launch
+import grader
+from grader.core.constants import SANDBOX_SEEN_UID
+from grader.core.errors import GraderFault
+from grader.sandbox.api import GATEWAY_PORT, Launch
+
+
+def own_package(shown: Mapping[str, Path]) -> list[str]:
+    """The folders to hide, by their paths inside; `shown` maps paths inside to the machine's."""
+    return [
+        f"{inside}/{hidden.relative_to(place)}"
+        for inside, place in shown.items()
+        for hidden in own_folders([place])
+        if hidden.is_relative_to(place)
+    ]
+
+
+def own_folders(shown: Iterable[Path]) -> list[Path]:
+    """This package, and the files beside it in an editable installation."""
+    beside = [
+        place / "grader"
+        for place in shown
+        if place.name == "site-packages" and (place / "grader").is_dir()
+    ]
+    return [*dict.fromkeys([Path(grader.__file__).resolve().parent, *beside])]
+
 
 HOME: Final = "/box"
 TMP: Final = "/tmp"

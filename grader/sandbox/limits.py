@@ -1,17 +1,189 @@
-"""The watchdog: looks at a running program from outside and says when it has used too much."""
+"""A memory limit that the kernel holds, where this machine lets the grader make control groups.
+
+Both versions of the interface are used as they are found. Where there is none, the watchdog alone
+counts.
+
+The watchdog: looks at a running program from outside and says when it has used too much.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-from grader.constants import SANDBOX_DISK_SLACK_BYTES, SANDBOX_TMP_SHARE
-from grader.sandbox.cgroups import Cgroup
-from grader.sandbox.launch import Limits, Verdict
+from grader.core.constants import SANDBOX_DISK_SLACK_BYTES, SANDBOX_END_SECONDS, SANDBOX_TMP_SHARE
+from grader.sandbox.api import Limits, Verdict
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+PREFIX = "finegrade-"
+JANITOR = """
+read -r _
+for i in $(seq 200); do
+    left=0
+    for prefix; do
+        for folder in "$prefix"*; do
+            [ -d "$folder" ] && { rmdir "$folder" 2>/dev/null || left=1; }
+        done
+    done
+    [ $left = 0 ] && exit
+    sleep 0.05
+done
+"""
+_NUMBERS = itertools.count()
+
+
+class Cgroup:
+    """One run's group: folders of the kernel's, one for each controller."""
+
+    def __init__(self, memory: Path, pids: Path | None, version: int) -> None:
+        self.memory = memory
+        self.folders = [memory] if pids in (None, memory) else [memory, pids]
+        self.version = version
+
+    def add(self, pid: int) -> None:
+        """Put a process in; all that it starts later is in as well."""
+        for folder in self.folders:
+            (folder / "cgroup.procs").write_text(str(pid))
+
+    def out_of_memory(self) -> bool:
+        """Whether the kernel has killed something of it for its memory."""
+        name = "memory.oom_control" if self.version == 1 else "memory.events"
+        found = re.search(r"^oom_kill (\d+)$", (self.memory / name).read_text(), re.MULTILINE)
+        return found is not None and int(found[1]) > 0
+
+    def peak_bytes(self) -> int:
+        """The most memory it has used; 0 where the kernel is too old to say."""
+        name = "memory.max_usage_in_bytes" if self.version == 1 else "memory.peak"
+        try:
+            return int((self.memory / name).read_text())
+        except OSError:
+            return 0
+
+    def remove(self) -> None:
+        """Remove the folders; the kernel refuses for a moment after the last process's end."""
+        for folder in self.folders:
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    until = time.monotonic() + SANDBOX_END_SECONDS
+    while folder.is_dir():
+        try:
+            folder.rmdir()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.002)
+
+
+def make_cgroup(limits: Limits) -> Cgroup | None:
+    """A new empty group with the limits on memory and processes; None where none can be made."""
+    home = _home()
+    if home is None:
+        return None
+    version, memory, pids = home
+    homes = tuple(folder for folder in dict.fromkeys((memory, pids)) if folder)
+    _janitor(os.getpid(), homes)
+    name = f"{PREFIX}{os.getpid()}-{next(_NUMBERS)}"
+    made = [folder / name for folder in homes]
+    try:
+        for folder in made:
+            folder.mkdir()
+        group = Cgroup(made[0], made[-1] if pids else None, version)
+        _limit(group, limits)
+    except OSError:
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        return None
+    return group
+
+
+def _limit(group: Cgroup, limits: Limits) -> None:
+    # a thread more than the program's own limit: the process that waits for it
+    (group.folders[-1] / "pids.max").write_text(str(limits.processes + 2))
+    if group.version == 1:
+        (group.memory / "memory.limit_in_bytes").write_text(str(limits.memory_bytes))
+        with_swap = group.memory / "memory.memsw.limit_in_bytes"
+        if with_swap.exists():
+            with_swap.write_text(str(limits.memory_bytes))
+    else:
+        (group.memory / "memory.max").write_text(str(limits.memory_bytes))
+        (group.memory / "memory.oom.group").write_text("1")
+        with_swap = group.memory / "memory.swap.max"
+        if with_swap.exists():
+            with_swap.write_text("0")
+
+
+def can_make_cgroups() -> bool:
+    """Whether this machine lets the grader limit memory by control groups."""
+    return _home() is not None
+
+
+@cache
+def _janitor(process: int, folders: tuple[Path, ...]) -> None:
+    """Start a shell that removes this process's groups when it has ended, however it ended.
+
+    The kernel keeps an empty group for ever, and a killed grader removes nothing.
+    """
+    read, _write = os.pipe()  # the writing end stays open as long as this process lives
+    names = [str(folder / f"{PREFIX}{process}-") for folder in folders]
+    os.posix_spawn(
+        "/bin/sh",
+        ["sh", "-c", JANITOR, "finegrade-janitor", *names],
+        {"PATH": "/usr/bin:/bin"},
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, read, 0),
+            *((os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)),
+        ],
+        setsid=True,  # Ctrl-C is for the grader
+    )
+    os.close(read)
+
+
+@cache
+def _home() -> tuple[int, Path, Path | None] | None:
+    """(version, folder for memory, folder for pids) in which groups can be made."""
+    own = Path("/proc/self/cgroup").read_text()
+    paths = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in own.splitlines()}
+    if "memory" in paths:
+        memory = CGROUP_ROOT / "memory" / paths["memory"].lstrip("/")
+        pids = CGROUP_ROOT / "pids" / paths.get("pids", "/").lstrip("/")
+        usable = _writable(memory) and _writable(pids)
+        return (1, memory, pids) if usable else None
+    if "" in paths:
+        at = CGROUP_ROOT / paths[""].lstrip("/")
+        for folder in (at, *at.parents):
+            if folder == CGROUP_ROOT.parent:
+                break
+            if _delegated(folder):
+                return 2, folder, folder
+    return None
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK)
+
+
+def _delegated(folder: Path) -> bool:
+    """Whether groups below this one of version 2 can hold memory and processes."""
+    try:
+        passed_on = (folder / "cgroup.subtree_control").read_text().split()
+    except OSError:
+        return False
+    may_move = os.access(folder / "cgroup.procs", os.W_OK)
+    return {"memory", "pids"} <= set(passed_on) and may_move and _writable(folder)
+
+
+# moved
 
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 TICKS: Final = os.sysconf("SC_CLK_TCK")

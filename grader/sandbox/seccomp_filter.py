@@ -15,7 +15,7 @@ import stat
 import tempfile
 from typing import Any, Final
 
-from grader.errors import GraderFault
+from grader.core.errors import GraderFault
 
 _MOUNTS: Final = """
     mount umount2 pivot_root chroot move_mount open_tree open_tree_attr fsopen fsconfig fsmount

@@ -15,9 +15,9 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from grader.constants import INTAKE_MAX_DEPTH, INTAKE_MAX_FILES, SANDBOX_COPY_MAX_BYTES
-from grader.errors import GraderFault
-from grader.sandbox.launch import Launch
+from grader.core.constants import INTAKE_MAX_DEPTH, INTAKE_MAX_FILES, SANDBOX_COPY_MAX_BYTES
+from grader.core.errors import GraderFault
+from grader.sandbox.api import Launch
 
 NEVER_SHOWN: Final = frozenset({".git", "__pycache__", ".venv", "node_modules"})
 """Folders that hold no work of the student's, or byte code that nobody has read."""

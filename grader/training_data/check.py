@@ -8,8 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from grader.constants import DATA_KEPT_FAULTS, DATA_MAX_FAULTS, DATA_MIN_EXAMPLES
-from grader.model import Finding, Location, Outcome, Severity
+from grader.core.constants import DATA_KEPT_FAULTS, DATA_MAX_FAULTS, DATA_MIN_EXAMPLES
+from grader.core.nouns import Finding, Location, Outcome, Severity
 from grader.training_data.costs import (
     Cost,
     Prices,
@@ -18,17 +18,15 @@ from grader.training_data.costs import (
     training_context,
     training_cost,
 )
-from grader.training_data.example_pass import check_examples
-from grader.training_data.examples import read_examples
-from grader.training_data.faults import Fault, quoted
-from grader.training_data.kinds import Kind
-from grader.training_data.line_pass import Lines, check_lines
-from grader.training_data.overlap import overlap
-from grader.training_data.reader import blocks, open_data
+from grader.training_data.examples.dataset_checks import check_examples
+from grader.training_data.examples.overlap import overlap
+from grader.training_data.lines.line_checks import Lines, check_lines
+from grader.training_data.read.examples import Kind, Progress, differences, read_examples
+from grader.training_data.read.faults import Fault, quoted
+from grader.training_data.read.format_detection import decoded_head, told_kind
+from grader.training_data.read.lines import blocks, open_data
 from grader.training_data.rules import RULES
-from grader.training_data.sniffing import decoded_head, told_kind
 from grader.training_data.tokens import TokenCounts, count_tokens
-from grader.training_data.watching import Progress, differences
 
 DEFAULT_MODEL: Final = "gpt-4.1-mini-2025-04-14"
 """Whose tokens and prices are shown when none is named: the cheapest that is still trained."""

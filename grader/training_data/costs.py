@@ -11,11 +11,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from grader.constants import MIB
-from grader.errors import UsageError
-from grader.strict_json import StrictJsonError, loads
+from grader.core.constants import MIB
+from grader.core.errors import UsageError
+from grader.core.strict_json import StrictJsonError, loads
 from grader.training_data.encodings import base_of
-from grader.training_data.faults import Fault
+from grader.training_data.read.faults import Fault
 from grader.training_data.tokens import DEFAULT_CONTEXT_TOKENS, TokenCounts
 
 PRICES_MAX_BYTES: Final = MIB  # a thousand models take a third of it

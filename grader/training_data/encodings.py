@@ -19,9 +19,9 @@ from pathlib import Path
 from types import FunctionType
 from typing import Final, NamedTuple
 
-from grader.constants import COURSE_MODEL
-from grader.errors import UsageError
-from grader.resources import resource
+from grader.core.constants import COURSE_MODEL
+from grader.core.errors import UsageError
+from grader.core.resources import resource
 
 SMALL_TEXT_BYTES: Final = 64 * 1024  # of so little text only its own tokens are loaded: 0.1 s
 _PART_CHARACTERS: Final = 100_000  # of one call; tiktoken panics at about a million spaces in a row

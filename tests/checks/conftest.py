@@ -6,7 +6,7 @@ import pytest
 from part2_builder import context
 from transcript_builder import TEST, TRAIN
 
-from grader.checks.registry import Context
+from grader.checks.api.registry import Context
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from adapter_builder import config, pair, random_pair, safetensors, write_adapter
 
-from grader.assignment import load_assignment
+from grader.assignment.load import load_assignment
 from grader.checks import adapter, integrity
-from grader.checks.registry import Classmate, Context, all_checks, run_check
-from grader.intake import Found, take_in
-from grader.model import Finding, Outcome, Submission
-from grader.predict.adapter_files import read_adapter, sketch
+from grader.checks.api.registry import Classmate, Context, all_checks, run_check
+from grader.core.nouns import Finding, Outcome, Submission
+from grader.intake.find import Found, take_in
+from grader.models.adapter_files import read_adapter, sketch
 
 MODULES = {adapter.__name__, integrity.__name__}
 CODES = [

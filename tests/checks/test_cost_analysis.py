@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from grader import course
-from grader.assignment import load_assignment
+from grader.assignment.load import load_assignment
+from grader.assignment.rubric import score
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import Context, all_checks, in_order, run_check
-from grader.intake import Found, take_in
-from grader.model import Finding, Outcome
-from grader.rubric import score
+from grader.checks.api.registry import Context, all_checks, in_order, run_check
+from grader.core.nouns import Finding, Outcome
+from grader.course import grade
+from grader.intake.find import Found, take_in
 
 SOLUTION = Path(__file__).parents[2] / "solutions" / "llm-methods"
 NUMBERS = json.loads((SOLUTION / "cost_analysis.json").read_text())
@@ -65,7 +65,7 @@ def failed(found: Findings) -> list[str]:
 
 def cost_points(home: Path, work: Path) -> dict[str, float | None]:
     """What each criterion on costs earns."""
-    assignment = course.load("llm-methods")
+    assignment = grade.load("llm-methods")
     context = Context(assignment, take_in(Found("s01", home), work), {})
     found: dict[str, Finding] = {}
     for check in in_order(assignment.checks, assignment):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from grader.assignment import load_assignment
+from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import Context, in_order, run_check
-from grader.intake import Found, take_in
-from grader.model import Finding, Outcome
+from grader.checks.api.registry import Context, in_order, run_check
+from grader.core.nouns import Finding, Outcome
+from grader.intake.find import Found, take_in
 
 ASSIGNMENT = load_assignment("llm-methods")
 SOLUTION = Path(__file__).parents[2] / "solutions" / "llm-methods"

@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transcript_builder import BASE, TUNED, Run
 
-from grader.checks.registry import Context
-from grader.model import Outcome
+from grader.checks.api.registry import Context
+from grader.core.nouns import Outcome
 
 CODES = ("API030", "API031", "API032", "API033")
 WRONG = dict.fromkeys(LESSONS, "no idea")

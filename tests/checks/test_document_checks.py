@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from written_builder import text, unread
 
-from grader.assignment import load_assignment
+from grader.assignment.load import load_assignment
+from grader.assignment.rubric import score
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import Context, all_checks, in_order, run_check
-from grader.intake import find_submissions, take_in
-from grader.model import Evidence, Finding, Outcome, Severity
-from grader.rubric import score
+from grader.checks.api.registry import Context, all_checks, in_order, run_check
+from grader.core.nouns import Evidence, Finding, Outcome, Severity
+from grader.intake.find import find_submissions, take_in
 
 REFLECTION = {"reflection_text": text("reflection.md", "word " * 300)}
 ANALYSIS = {"analysis_text": text("comparative_analysis.pdf", "word " * 900, pages=2)}

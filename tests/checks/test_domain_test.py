@@ -12,8 +12,8 @@ from transcript_builder import (
     chat_line,
 )
 
-from grader.checks.registry import Context
-from grader.model import Outcome
+from grader.checks.api.registry import Context
+from grader.core.nouns import Outcome
 
 
 def test_a_good_test_set_passes(handed_in: Context) -> None:

@@ -24,12 +24,12 @@ from dspy_builder import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.assignment import load_assignment
+from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import Context, all_checks, in_order, run_check
-from grader.intake import find_submissions, take_in
-from grader.model import Assignment, Evidence, Finding, Outcome
-from grader.topics.metric_cases import MetricCase
+from grader.checks.api.registry import Context, all_checks, in_order, run_check
+from grader.core.nouns import Assignment, Evidence, Finding, Outcome
+from grader.evidence.metric_scores import MetricCase
+from grader.intake.find import find_submissions, take_in
 
 PASS, FAIL, SKIP = Outcome.PASS, Outcome.FAIL, Outcome.SKIP
 

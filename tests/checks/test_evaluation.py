@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from evidence_builder import N, evidence
 
-from grader import course
+from grader.checks.api.registry import Context
 from grader.checks.evaluation import (
     claims_agree,
     improves_on_hidden_questions,
     speed_and_memory,
     text_measures,
 )
-from grader.checks.registry import Context
-from grader.intake import find_submissions, take_in
-from grader.model import Evidence, Outcome
+from grader.core.nouns import Evidence, Outcome
+from grader.course import grade
+from grader.intake.find import find_submissions, take_in
 
 
 def context(tmp_path: Path, before: Evidence, after: Evidence) -> Context:
@@ -25,7 +25,7 @@ def context(tmp_path: Path, before: Evidence, after: Evidence) -> Context:
     (tmp_path / "student" / "notes.txt").touch()
     (found,) = find_submissions([tmp_path / "student"])
     submission = take_in(found, tmp_path / "work")
-    assignment = course.load("llm-methods")
+    assignment = grade.load("llm-methods")
     return Context(assignment, submission, {"before": before, "after": after})
 
 

@@ -10,11 +10,11 @@ import pytest
 from benchmark_builder import BENCHMARK, PAIRS, TRUE, answered, exchange, results, tuned
 from transcript_builder import BASE, TUNED, chat_line, followed
 
-from grader.assignment import load_assignment
+from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import Context, all_checks, run_check
-from grader.intake import find_submissions, take_in
-from grader.model import Evidence, Finding, Outcome
+from grader.checks.api.registry import Context, all_checks, run_check
+from grader.core.nouns import Evidence, Finding, Outcome
+from grader.intake.find import find_submissions, take_in
 from grader.topics import get_topic
 
 ASSIGNMENT = load_assignment("llm-methods")

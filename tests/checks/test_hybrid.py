@@ -24,9 +24,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transcript_builder import BASE, QUESTIONS, TUNED, Run
 
-from grader.checks.registry import Context
-from grader.model import Evidence, Outcome
-from grader.resources import resource
+from grader.checks.api.registry import Context
+from grader.core.nouns import Evidence, Outcome
+from grader.core.resources import resource
 
 CODES = ("DSP030", "DSP031", "DSP032", "DSP033")
 FIRST = next(iter(ASKED))

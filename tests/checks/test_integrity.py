@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from evidence_builder import N, evidence
 
-from grader.assignment import load_assignment
+from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import Context, all_checks, run_check
-from grader.constants import BENCHMARK_MAX_BYTES
-from grader.intake import find_submissions, take_in
-from grader.model import Finding, Outcome
+from grader.checks.api.registry import Context, all_checks, run_check
+from grader.core.constants import BENCHMARK_MAX_BYTES
+from grader.core.nouns import Finding, Outcome
+from grader.intake.find import find_submissions, take_in
 
 HIDDEN = [f"question {i}" for i in range(N)]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from grader.assignment import load_assignment
-from grader.checks import intake_rules
-from grader.checks.registry import Context, all_checks
-from grader.intake import Found, take_in
-from grader.model import Assignment, Deliverable, Finding, Outcome
+from grader.assignment.load import load_assignment
+from grader.checks import archive
+from grader.checks.api.registry import Context, all_checks
+from grader.core.nouns import Assignment, Deliverable, Finding, Outcome
+from grader.intake.find import Found, take_in
 
 ESSAY = Deliverable("essay", "Essay", ("essay.md",))
 
@@ -95,5 +95,5 @@ def test_complete_parts_are_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [c for c in all_checks() if c.startswith("LAY1")])
 def test_a_rule_of_intake_holds_for_whatever_got_in(code: str, tmp_path: Path) -> None:
-    assert intake_rules.__name__ == all_checks()[code].function.__module__
+    assert archive.__name__ == all_checks()[code].function.__module__
     assert judge(code, tmp_path, "x.txt").outcome is Outcome.PASS

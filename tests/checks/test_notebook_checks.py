@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from notebook_builder import as_notebook, notebook
 
-from grader.assignment import load_assignment
+from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.registry import Context, all_checks, in_order, run_check
-from grader.intake import find_submissions, take_in
-from grader.model import Finding, Outcome
+from grader.checks.api.registry import Context, all_checks, in_order, run_check
+from grader.core.nouns import Finding, Outcome
+from grader.intake.find import find_submissions, take_in
 
 SOLUTION = Path(__file__).parents[2] / "solutions" / "llm-methods"
 SCRIPTS = ("dspy_enhanced", "openai_domain_finetune", "huggingface_custom_lora", "inference")

@@ -18,7 +18,7 @@ from transcript_builder import (
     job,
 )
 
-from grader.checks.registry import Context, all_checks
+from grader.checks.api.registry import Context, all_checks
 
 PATIENT = {"openai_rate_limited": 429, "openai_flaky": 500}
 

@@ -12,17 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_builder import notebook
 
-from grader.assignment import load_assignment
-from grader.checks import inference, measuring, source, training
-from grader.checks.follow import read_program
-from grader.checks.registry import Context, all_checks
-from grader.checks.syntax import SourceFault, parse
-from grader.constants import SOURCE_MAX_BYTES
-from grader.intake import Found, take_in
-from grader.model import Finding, Outcome
+from grader.assignment.load import load_assignment
+from grader.checks import measuring, source, training
+from grader.checks.api.registry import Context, all_checks
+from grader.checks.views.control_flow import read_program
+from grader.checks.views.syntax import SourceFault, parse
+from grader.core.constants import SOURCE_MAX_BYTES
+from grader.core.nouns import Finding, Outcome
+from grader.intake.find import Found, take_in
 
 ROOT = Path(__file__).parents[2]
-MODULES = {module.__name__ for module in (source, training, measuring, inference)}
+MODULES = {module.__name__ for module in (source, training, measuring)}
 CODES = [code for code, c in all_checks().items() if c.function.__module__ in MODULES]
 PASS, FAIL, REVIEW = Outcome.PASS, Outcome.FAIL, Outcome.REVIEW
 

@@ -19,9 +19,9 @@ from transcript_builder import (
     multipart,
 )
 
-from grader.checks.registry import Context, all_checks, run_check
-from grader.checks.transcript_view import transcript
-from grader.model import Evidence, Outcome
+from grader.checks.api.registry import Context, all_checks, run_check
+from grader.checks.views.transcript import transcript
+from grader.core.nouns import Evidence, Outcome
 
 
 @given(st.binary(max_size=200), st.text(max_size=40), st.sampled_from([200, 400, 404, 429, 500]))

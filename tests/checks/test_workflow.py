@@ -20,8 +20,8 @@ from transcript_builder import (
     job,
 )
 
-from grader.checks.registry import Context
-from grader.model import Outcome
+from grader.checks.api.registry import Context
+from grader.core.nouns import Outcome
 
 
 @pytest.mark.parametrize("code", [f"API00{n}" for n in range(1, 10)])

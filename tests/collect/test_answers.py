@@ -17,21 +17,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from notebook_builder import notebook
 
-from grader.assignment import load_assignment
-from grader.collect.answers import Answers, answers_want
-from grader.collect.collector import Want
-from grader.collect.metric_scores import MetricScores, scores_want
-from grader.collect.module_use import Use
-from grader.collect.transcripts import Transcripts
-from grader.constants import ANSWER_MAX_CHARACTERS
-from grader.errors import AssignmentError
-from grader.hidden import make_hidden
-from grader.intake import find_submissions, take_in
-from grader.model import Assignment, Evidence, EvidenceSpec, Submission
+from grader.assignment.load import load_assignment
+from grader.assignment.questions import make_hidden
+from grader.core.constants import ANSWER_MAX_CHARACTERS
+from grader.core.errors import AssignmentError
+from grader.core.nouns import Assignment, Evidence, EvidenceSpec, Submission
+from grader.evidence.answers import Answers, answers_want
+from grader.evidence.metric_scores import MetricScores, metric_cases, scores_want
+from grader.evidence.module_run import Use
+from grader.evidence.store import Want
+from grader.evidence.transcripts import Transcripts
+from grader.intake.find import find_submissions, take_in
+from grader.intake.notebooks import read_notebook
+from grader.model_service.simulated import Simulator
 from grader.sandbox.choose import choose_sandbox
-from grader.sandbox.notebooks import read_notebook
-from grader.sandbox.simulated import Simulator
-from grader.topics.metric_cases import metric_cases
 
 QUESTIONS = make_hidden("educational-qa", 3, 30)
 OUT = "finegrade_found.jsonl"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dspy_builder import Asked, passage, question
 
-from grader.collect.asked import by_question, model_calls, parse_failures
+from grader.evidence.answers import by_question, model_calls, parse_failures
 
 QUESTIONS = {f"q{n}": question(n) for n in range(12)}
 

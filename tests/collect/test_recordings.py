@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 from class_builder import Silent
 
-from grader import course
-from grader.collect import wanted
-from grader.collect.recordings import Recordings
-from grader.collect.store import open_store
-from grader.course_output import prepare, recordings, write_student
-from grader.errors import GraderFault, UsageError
-from grader.hidden import make_hidden
-from grader.intake import Found, take_in
-from grader.model import Assignment, Evidence, Outcome, Result
-from grader.sandbox import simulated
+from grader.assignment.questions import make_hidden
+from grader.core.errors import GraderFault, UsageError
+from grader.core.nouns import Assignment, Evidence, Outcome, Result
+from grader.course import grade
+from grader.course.output import prepare, recordings, write_student
+from grader.evidence import plan
+from grader.evidence.recordings import Recordings
+from grader.evidence.store import open_store
+from grader.intake.find import Found, take_in
+from grader.model_service import simulated
+from grader.model_service.record import CLIENT_LEFT, Exchange
+from grader.sandbox.api import Isolation
 from grader.sandbox.choose import choose_sandbox
-from grader.sandbox.launch import Isolation
-from grader.sandbox.record import CLIENT_LEFT, Exchange
 
 SOLUTION = Path(__file__).parents[2] / "solutions" / "llm-methods"
 ANSWERED = {"dspy_enhanced": 4, "dspy_perturbed": 2}
@@ -63,16 +63,16 @@ EXCHANGE = Exchange(0.0, 0.5, "GET", "/", "", "d", 200, None, "", "", "", (), ""
 @pytest.fixture(scope="module")
 def assignment() -> Assignment:
     """The whole assignment, with few runs and few questions."""
-    whole = course.load("llm-methods")
+    whole = grade.load("llm-methods")
     few = [
         replace(spec, questions=ANSWERED.get(spec.id)) for spec in whole.evidence if spec.id in KEPT
     ]
     return replace(whole, evidence=tuple(few))
 
 
-def graded(folder: Path, assignment: Assignment, out: Path, **more: Any) -> course.Graded:
+def graded(folder: Path, assignment: Assignment, out: Path, **more: Any) -> grade.Graded:
     questions = make_hidden("educational-qa", 3, 30)
-    done = course.grade(
+    done = grade.grade(
         [folder], assignment, questions, prepare(out), Silent(), open_sandbox=choose_sandbox, **more
     )
     for result in done.results:
@@ -101,7 +101,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def first(work: Path, assignment: Assignment, trainings: Path) -> dict[str, Result]:
     (work / "out").mkdir()
-    (work / "out" / course.TRAININGS_NAME).symlink_to(trainings)
+    (work / "out" / grade.TRAININGS_NAME).symlink_to(trainings)
     done = graded(work / "class", assignment, work / "out")
     return {result.student: result for result in done.results}
 
@@ -115,7 +115,7 @@ def no_model() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulated.Simulator, "__init__", refuse)
-        patch.setattr(wanted, "_open_engine", refuse)
+        patch.setattr(plan, "_open_engine", refuse)
         yield
 
 
@@ -203,7 +203,7 @@ def test_another_sandbox_is_another_run_of_the_same_recording(
     recorded = recordings(work / "out", work / "stricter", assignment.id)
     keys = []
     for sandbox in (choose_sandbox, Stricter):
-        done = course.grade(
+        done = grade.grade(
             [work / "class" / "streams"],
             assignment,
             make_hidden("educational-qa", 3, 30),
@@ -235,7 +235,7 @@ def test_a_model_whose_answers_are_recorded_need_not_be_here(
     )
     (tmp_path / "s1").mkdir()
     shutil.copyfile(SOLUTION / "dspy_enhanced.py", tmp_path / "s1" / "dspy_enhanced.py")
-    asked = wanted.Wanted(
+    asked = plan.Wanted(
         replace(assignment, evidence=specs),
         make_hidden("educational-qa", 3, 30),
         "cpu",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from grader.collect.store import open_store, read_store
-from grader.errors import GraderFault
-from grader.model import Evidence
+from grader.core.errors import GraderFault
+from grader.core.nouns import Evidence
+from grader.evidence.store import open_store, read_store
 
 
 def evidence(key: str, text: str = "Paris") -> Evidence:

@@ -7,11 +7,10 @@ from typing import Any
 
 from class_builder import Silent
 
-from grader.collect.collector import Collected, collect
-from grader.collect.store import open_store
-from grader.collect.texts import KIND, Texts, text_want
-from grader.intake import find_submissions, take_in
-from grader.model import EvidenceSpec
+from grader.core.nouns import EvidenceSpec
+from grader.evidence.store import Collected, collect, open_store
+from grader.evidence.texts import KIND, Texts, text_want
+from grader.intake.find import find_submissions, take_in
 from grader.sandbox.choose import Absent
 
 SPEC = EvidenceSpec("report", KIND, document="report")

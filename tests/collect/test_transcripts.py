@@ -14,18 +14,17 @@ import pytest
 from class_builder import Silent
 from notebook_builder import notebook
 
-from grader.assignment import load_assignment
-from grader.collect.collector import Collected, Want, collect
-from grader.collect.store import open_store
-from grader.collect.transcripts import KIND, Transcripts, transcript_want
-from grader.errors import FileRefused
-from grader.intake import find_submissions, take_in
-from grader.model import EvidenceSpec, Submission
+from grader.assignment.load import load_assignment
+from grader.core.errors import FileRefused
+from grader.core.nouns import EvidenceSpec, Submission
+from grader.evidence.store import Collected, Want, collect, open_store
+from grader.evidence.transcripts import KIND, Transcripts, transcript_want
+from grader.intake.find import find_submissions, take_in
+from grader.model_service.forward import Endpoint
+from grader.model_service.simulated import Simulator
+from grader.sandbox.api import Sandbox
 from grader.sandbox.choose import choose_sandbox
-from grader.sandbox.forward import Endpoint
-from grader.sandbox.launch import Sandbox
-from grader.sandbox.own_code import OwnCode
-from grader.sandbox.simulated import Simulator
+from grader.sandbox.unsandboxed import OwnCode
 
 ASSIGNMENT = load_assignment("llm-methods")
 BASE = ASSIGNMENT.base
@@ -228,7 +227,7 @@ def test_another_cell_is_another_run_and_a_broken_notebook_none(tmp_path: Path) 
 def test_a_fault_of_the_service_is_nobodys_evidence(
     tmp_path: Path, trainings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from grader.openai_sim import models
+    from grader.openai_sim.api import models
 
     def broken(*_: Any) -> None:
         raise RuntimeError("ours")

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from benchmark_builder import BENCHMARK, PAIRS
 
-from grader.assignment import load_assignment
-from grader.collect.collector import Want
-from grader.collect.predictions import AdapterRef
-from grader.collect.wanted import Wanted
-from grader.hidden import make_hidden
-from grader.intake import find_submissions, take_in
-from grader.predict.adapter_files import AdapterFiles
-from grader.resources import resource
-from grader.sandbox.own_code import OwnCode
+from grader.assignment.load import load_assignment
+from grader.assignment.questions import make_hidden
+from grader.core.resources import resource
+from grader.evidence.plan import Wanted
+from grader.evidence.predictions import AdapterRef
+from grader.evidence.store import Want
+from grader.intake.find import find_submissions, take_in
+from grader.models.adapter_files import AdapterFiles
+from grader.sandbox.unsandboxed import OwnCode
 
 WHOLE = load_assignment("llm-methods")
 BENCH = tuple(spec for spec in WHOLE.evidence if spec.id == "bench_lora")

@@ -40,7 +40,7 @@ class Simulate:
 def simulate(home: Path, *options: str) -> Iterator[Simulate]:
     """The service on a free port; whatever becomes of the test, it ends."""
     log = home.with_suffix(".log")
-    command = [sys.executable, "-m", "grader.cli", "simulate"]
+    command = [sys.executable, "-m", "grader.cli.main", "simulate"]
     with log.open("ab") as errors:
         process = subprocess.Popen(
             [*command, "--port=0", f"--home={home}", "--time-scale=0", *options],

@@ -13,8 +13,8 @@ from typing import Any
 import openai
 import uvicorn
 
-from grader.openai_sim.app import create_app
-from grader.openai_sim.store import Store
+from grader.openai_sim.api.app import create_app
+from grader.openai_sim.store.store import Store
 
 
 class Service:

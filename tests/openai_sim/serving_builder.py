@@ -7,9 +7,8 @@ from pathlib import Path
 
 from adapter_builder import config, pair, random_pair, safetensors
 
-from grader.openai_sim.rows import Answer, Generation
-from grader.openai_sim.sampling import Sampling
-from grader.openai_sim.serving import Served, Server
+from grader.openai_sim.decoding.sequences import Answer, Generation, Sampling
+from grader.openai_sim.decoding.serving import Served, Server
 
 ADAPTERS = 4
 

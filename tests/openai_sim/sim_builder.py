@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from grader.openai_sim.hyperparameters import resolved
-from grader.openai_sim.store import FileRow, JobRow, Store, new_id, now
+from grader.openai_sim.jobs.job_validation import resolved
+from grader.openai_sim.store.store import FileRow, JobRow, Store, new_id, now
 from grader.topics import get_topic
 
 ROOT = Path(__file__).resolve().parents[2]

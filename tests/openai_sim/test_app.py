@@ -14,7 +14,7 @@ import openai
 import pytest
 from service_builder import Service, chat_file, create, service, upload, wait_for
 
-from grader.openai_sim.store import CheckpointRow, ModelRow
+from grader.openai_sim.store.store import CheckpointRow, ModelRow
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -125,7 +125,7 @@ def test_the_description_names_no_status_that_is_never_sent(running: Service) ->
 
 def test_a_service_that_is_killed_finds_its_jobs_again(tmp_path: Path) -> None:
     program = (
-        "import sys, uvicorn; from pathlib import Path; from grader.openai_sim.app import *\n"
+        "import sys, uvicorn; from pathlib import Path; from grader.openai_sim.api.app import *\n"
         "import socket; line = socket.create_server(('127.0.0.1', 0))\n"
         "print(line.getsockname()[1], flush=True)\n"
         f"app = create_app(Path({str(tmp_path)!r}), time_scale=1e6)\n"

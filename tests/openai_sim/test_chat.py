@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from service_builder import wait_for
 from serving_builder import tuned, write_adapter
 
-from grader.openai_sim import chat, errors
-from grader.openai_sim.serving import READER, Server, open_bases
+from grader.openai_sim.api import chat
+from grader.openai_sim.decoding.serving import READER, Server, open_bases
+from grader.openai_sim.store import errors
 
 BASE = "course-model"
 ASK = [{"role": "user", "content": "What is the chemical symbol of neon?"}]

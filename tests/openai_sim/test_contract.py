@@ -14,9 +14,9 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from service_builder import Service, create, service, upload
 
-from grader.openai_sim.naming import NamedServer
-from grader.openai_sim.serving import open_bases
-from grader.openai_sim.store import CheckpointRow, Store, new_id
+from grader.openai_sim.decoding.model_names import NamedServer
+from grader.openai_sim.decoding.serving import open_bases
+from grader.openai_sim.store.store import CheckpointRow, Store, new_id
 
 _EXAMPLES = 25  # a route; enough for every kind of wrong value
 _KEY = "sk-test"

@@ -19,7 +19,7 @@ from service_builder import wait_for
 from serving_builder import ADAPTERS, tuned, write_adapter
 from sim_builder import environment
 
-from grader.openai_sim.store import ModelRow, Store
+from grader.openai_sim.store.store import ModelRow, Store
 
 BASE = "course-model"
 QUESTIONS = [

@@ -12,11 +12,11 @@ import torch
 from sim_builder import BASE, chat_lines
 from transformers import AutoTokenizer
 
-from grader.openai_sim.dpo import Preferences
-from grader.openai_sim.lessons import lesson
-from grader.predict.lora_run import IGNORED, Lesson, LoraRun, Measured, padded
-from grader.training_data.examples import examples_of
-from grader.training_data.reader import Line
+from grader.models.training import IGNORED, Lesson, LoraRun, Measured, padded
+from grader.openai_sim.jobs.dpo import Preferences
+from grader.openai_sim.jobs.training_set import lesson
+from grader.training_data.read.examples import examples_of
+from grader.training_data.read.lines import Line
 
 # peft and transformers warn about each other's names; nothing here depends on them.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")

@@ -9,7 +9,7 @@ import openai
 import pytest
 from service_builder import Service, service
 
-from grader.openai_sim.parameters import BODY_MAX_BYTES
+from grader.openai_sim.store.parameters import BODY_MAX_BYTES
 
 KEY = {"Authorization": "Bearer sk-x"}
 MEMBERS = {"message", "type", "param", "code"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from grader.openai_sim.hyperparameters import resolved
+from grader.openai_sim.jobs.job_validation import resolved
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from service_builder import (
     wait_for,
 )
 
-from grader.openai_sim.store import CheckpointRow, ModelRow
+from grader.openai_sim.store.store import CheckpointRow, ModelRow
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import openai
 import pytest
 from service_builder import create, service, upload
 
-from grader.openai_sim.journal import Journal, summary, summary_text
+from grader.openai_sim.store.journal import Journal, summary, summary_text
 
 
 def test_each_request_is_a_line_with_what_it_touched(tmp_path: Path) -> None:

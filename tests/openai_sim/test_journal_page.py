@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from grader.openai_sim.journal import of_clients, summary
-from grader.openai_sim.journal_page import (
+from grader.openai_sim.pages.journal_page import (
     STATUSES,
     about,
     fits,
@@ -15,6 +14,7 @@ from grader.openai_sim.journal_page import (
     runs,
     strips,
 )
+from grader.openai_sim.store.journal import of_clients, summary
 
 JOBS = "/v1/fine_tuning/jobs"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, MistralConfig
 from transformers.cache_utils import DynamicCache
 
-from grader.openai_sim.key_values import ROOM, KeyValues
+from grader.openai_sim.decoding.continuous_batching import ROOM, KeyValues
 
 HEADS, WIDTH, LAYERS = 2, 3, 2
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sim_builder import add_file, add_job, chat_lines, job_of
 
-from grader.openai_sim import store as store_module
-from grader.openai_sim.leaving import keep_checkpoint
-from grader.openai_sim.naming import checkpoint_name
-from grader.openai_sim.store import CheckpointRow, EventRow, Store
+from grader.openai_sim.decoding.model_names import checkpoint_name
+from grader.openai_sim.jobs.checkpoints import keep_checkpoint
+from grader.openai_sim.store import store as store_module
+from grader.openai_sim.store.store import CheckpointRow, EventRow, Store
 
 STEP = 3
 

@@ -9,9 +9,9 @@ import pytest
 from sim_builder import BASE
 from transformers import AutoTokenizer
 
-from grader.openai_sim.lessons import lesson
-from grader.training_data.examples import Example, examples_of
-from grader.training_data.reader import Line
+from grader.openai_sim.jobs.training_set import lesson
+from grader.training_data.read.examples import Example, examples_of
+from grader.training_data.read.lines import Line
 
 USER = {"role": "user", "content": "Which city is the capital of Spain?"}
 

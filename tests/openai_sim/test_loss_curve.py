@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.openai_sim.loss_curve import PLOT, Series, loss_curve
-from grader.openai_sim.records import CheckpointRow, EventRow
+from grader.openai_sim.pages.overview import PLOT, Series, loss_curve
+from grader.openai_sim.store.records import CheckpointRow, EventRow
 
 
 def events(

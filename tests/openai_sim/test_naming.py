@@ -8,8 +8,8 @@ import re
 import pytest
 from sim_builder import BASE
 
-from grader.openai_sim.naming import base_names, checkpoint_name, snapshot, tuned_name
-from grader.openai_sim.store import JobRow
+from grader.openai_sim.decoding.model_names import base_names, checkpoint_name, snapshot, tuned_name
+from grader.openai_sim.store.store import JobRow
 
 
 def job(model: str, suffix: str | None = None) -> JobRow:

@@ -9,7 +9,7 @@ import pytest
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from grader.openai_sim.one_write import OneWriteProtocol
+from grader.openai_sim.api.http_protocol import OneWriteProtocol
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 

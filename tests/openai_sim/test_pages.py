@@ -13,7 +13,7 @@ import openai
 import pytest
 from service_builder import Service, chat_file, create, service, upload
 
-from grader.openai_sim.rendering import clean, loss, size, span
+from grader.openai_sim.pages.pages import clean, loss, size, span
 
 _PAGES = ("/", "/try", "/journal")
 

@@ -11,7 +11,7 @@ from browser_builder import Watched, chromium
 from process_builder import simulate
 from service_builder import MODEL, chat_file, upload
 
-from grader.openai_sim.rendering import loss
+from grader.openai_sim.pages.pages import loss
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

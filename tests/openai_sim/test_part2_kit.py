@@ -19,11 +19,11 @@ import pytest
 from service_builder import MODEL, Service, service
 from sim_builder import BASE, ROOT, environment
 
-from grader.kit import write_kit
-from grader.openai_sim.naming import NamedServer
-from grader.openai_sim.runner import Runner
-from grader.openai_sim.serving import open_bases
-from grader.openai_sim.store import Store
+from grader.assignment.kit import write_kit
+from grader.openai_sim.decoding.model_names import NamedServer
+from grader.openai_sim.decoding.serving import open_bases
+from grader.openai_sim.jobs.runner import Runner
+from grader.openai_sim.store.store import Store
 
 SOLUTION = ROOT / "solutions" / "llm-methods"
 SCRIPT = "openai_domain_finetune.py"

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from sim_builder import BASE, add_file, add_job, chat_lines, job_of, until
 
-from grader.openai_sim.store import JobRow, Store
-from grader.openai_sim.training import train
+from grader.openai_sim.jobs.training import train
+from grader.openai_sim.store.store import JobRow, Store
 
 QUICK = {"n_epochs": 2, "batch_size": 4}
 
@@ -94,18 +94,18 @@ def test_another_seed_file_or_number_is_another_training(
 def test_one_that_comes_meanwhile_waits_and_heeds_its_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from grader.predict import lora_run  # torch, which the test above does without
+    from grader.models import training  # torch, which the test above does without
 
     begun, go_on, runs = Event(), Event(), []
 
-    class Slow(lora_run.LoraRun):
+    class Slow(training.LoraRun):
         def __init__(self, *args: Any, **more: Any) -> None:
             runs.append(self)
             begun.set()
             go_on.wait(20)
             super().__init__(*args, **more)
 
-    monkeypatch.setattr(lora_run, "LoraRun", Slow)
+    monkeypatch.setattr(training, "LoraRun", Slow)
     homes = [tmp_path / name for name in ("first", "second", "cancelled")]
     with ThreadPoolExecutor(len(homes)) as pool:
         first = pool.submit(trained, homes[0], tmp_path / "trainings")

@@ -11,7 +11,7 @@ from process_builder import gone, is_alive, simulate
 from service_builder import wait_for
 from sim_builder import chat_lines
 
-from grader.openai_sim.store import Store
+from grader.openai_sim.store.store import Store
 
 MODEL = "gpt-4.1-nano-2025-04-14"
 EXAMPLES = 20

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from grader.openai_sim.row_lora import RowLoraLinear
+from grader.openai_sim.decoding.batched_lora import RowLoraLinear
 
 
 @pytest.mark.parametrize("bias", [False, True])

@@ -21,11 +21,11 @@ from sim_builder import (
     until,
 )
 
-from grader.errors import UsageError
-from grader.openai_sim.runner import Runner
-from grader.openai_sim.settling import CANCELLED
-from grader.openai_sim.store import DONE, Store
-from grader.openai_sim.training import train
+from grader.core.errors import UsageError
+from grader.openai_sim.jobs.job_state import CANCELLED
+from grader.openai_sim.jobs.runner import Runner
+from grader.openai_sim.jobs.training import train
+from grader.openai_sim.store.store import DONE, Store
 
 # peft and transformers warn about each other's names; nothing here depends on them.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")

@@ -14,11 +14,11 @@ import openai
 import pytest
 from service_builder import MODEL, chat_file, create, ended, service, upload, wait_for
 
-from grader.errors import UsageError
-from grader.openai_sim.gate import Gate
-from grader.openai_sim.journal import Journal
-from grader.openai_sim.records import RESULTS, FileRow
-from grader.openai_sim.scenarios import SCENARIOS, Call, Faults
+from grader.core.errors import UsageError
+from grader.openai_sim.api.middleware import Gate
+from grader.openai_sim.store.journal import Journal
+from grader.openai_sim.store.records import RESULTS, FileRow
+from grader.openai_sim.store.scenarios import SCENARIOS, Call, Faults
 
 CHAT = "/v1/chat/completions"
 

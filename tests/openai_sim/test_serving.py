@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving_builder import ADAPTERS, answer, asked, tuned, write_adapter
 
-from grader.openai_sim.constrained import BadSchema, JsonGuide
-from grader.openai_sim.rows import Overloaded, Piece
-from grader.openai_sim.sampling import Chooser, Sampling
-from grader.openai_sim.serving import READER, Server, UnknownModel, open_bases
-from grader.predict.adapter_files import read_adapter
-from grader.predict.lora_layers import attach, install
+from grader.models.adapter_files import read_adapter
+from grader.models.engine import attach, install
+from grader.openai_sim.decoding.constrained import BadSchema, JsonGuide
+from grader.openai_sim.decoding.sequences import Chooser, Overloaded, Piece, Sampling
+from grader.openai_sim.decoding.serving import READER, Server, UnknownModel, open_bases
 
 QUESTIONS = [
     f"{ask} {what}?"
@@ -55,7 +54,7 @@ def test_64_requests_over_base_and_adapters_are_answered_as_each_is_alone(server
 
 
 def test_an_adapter_answers_as_the_grader_runs_it(server, adapters) -> None:
-    from grader.openai_sim.adapter_cache import as_submission
+    from grader.openai_sim.decoding.decoding import as_submission
 
     name = tuned(1)
     adapter = read_adapter(as_submission(adapters[name]), adapters[name].name)

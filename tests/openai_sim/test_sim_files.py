@@ -13,8 +13,8 @@ import pytest
 from service_builder import Service, chat_file, upload, wait_for
 
 import grader
-from grader.constants import DATA_MAX_FILE_BYTES
-from grader.openai_sim.findings import document
+from grader.core.constants import DATA_MAX_FILE_BYTES
+from grader.openai_sim.jobs.file_findings import document
 from grader.report.dataset_json import to_json
 from grader.training_data.check import check_file
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sim_builder import BASE, add_file, add_job, chat_lines, job_of, steps_told
 
-from grader.openai_sim.settling import adapter_folder, job_folder
-from grader.openai_sim.store import JobRow, Store
-from grader.openai_sim.training import train
+from grader.openai_sim.jobs.job_state import adapter_folder, job_folder
+from grader.openai_sim.jobs.training import train
+from grader.openai_sim.store.store import JobRow, Store
 
 # peft and transformers warn about each other's names; nothing here depends on them.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -84,7 +84,7 @@ def test_once_begun_a_job_needs_its_parent_no_longer(
     train(store, ids[0], BASE)
     with monkeypatch.context() as patched:
         # The process is killed after its first step, before any state is saved.
-        patched.setattr("grader.openai_sim.training._sentence", _killed)
+        patched.setattr("grader.openai_sim.jobs.training._sentence", _killed)
         with pytest.raises(KeyboardInterrupt):
             train(store, ids[1], BASE)
     store.delete_model(parent.fine_tuned_model or "")

@@ -16,8 +16,8 @@ from client_builder import CLIENTS, Client, tell_story
 from process_builder import Simulate
 from sim_builder import MODEL, ROOT, chat_lines, environment
 
-from grader.hidden import chat, make_hidden
-from grader.metrics import exact_match
+from grader.assignment.questions import chat, make_hidden
+from grader.core.metrics import exact_match
 
 DATA = ROOT / "datasets" / "educational-qa"
 PAGE = 20  # events

@@ -24,10 +24,10 @@ from sim_builder import (
     steps_told,
 )
 
-from grader.openai_sim.naming import checkpoint_name, tuned_name
-from grader.openai_sim.store import EventRow, JobRow, Store
-from grader.openai_sim.training import train
-from grader.training_data.examples import read_examples
+from grader.openai_sim.decoding.model_names import checkpoint_name, tuned_name
+from grader.openai_sim.jobs.training import train
+from grader.openai_sim.store.store import EventRow, JobRow, Store
+from grader.training_data.read.examples import read_examples
 from grader.training_data.tokens import counter
 
 # peft and transformers warn about each other's names; nothing here depends on them.
@@ -81,12 +81,14 @@ def messages(store: Store, job: JobRow) -> list[str]:
 
 
 def test_the_process_of_a_job_imports_nothing_of_the_web_service() -> None:
-    asked = "import json, sys, grader.openai_sim.training; print(json.dumps(list(sys.modules)))"
+    asked = (
+        "import json, sys, grader.openai_sim.jobs.training; print(json.dumps(list(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", asked], env=environment(), capture_output=True, check=True
     )
     modules = set(json.loads(done.stdout))
-    assert "grader.openai_sim.training" in modules
+    assert "grader.openai_sim.jobs.training" in modules
     assert modules.isdisjoint({"fastapi", "starlette", "uvicorn", "openai"})
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sim_builder import add_file, add_job, chat_lines
 
-from grader.openai_sim.store import ModelRow, Store
-from grader.openai_sim.trying import Example, compared, examples_of
+from grader.openai_sim.pages.playground import Example, compared, examples_of
+from grader.openai_sim.store.store import ModelRow, Store
 
 
 def test_what_only_one_answer_says_is_told() -> None:

@@ -27,15 +27,15 @@ from adapter_builder import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.assignment import load_assignment
-from grader.constants import SKETCH_SIZE
-from grader.errors import FileRefused
-from grader.intake import Found, take_in
-from grader.model import BaseModel, Submission
-from grader.predict import adapter_files
-from grader.predict.adapter_config import check_base, read_config
-from grader.predict.adapter_files import AdapterFiles, read_adapter, sketch
-from grader.predict.base_profile import BaseProfile
+from grader.assignment.load import load_assignment
+from grader.core.constants import SKETCH_SIZE
+from grader.core.errors import FileRefused
+from grader.core.nouns import BaseModel, Submission
+from grader.intake.find import Found, take_in
+from grader.models import adapter_files
+from grader.models.adapter_config import check_base, read_config
+from grader.models.adapter_files import AdapterFiles, read_adapter, sketch
+from grader.models.base_profile import BaseProfile
 
 PROFILE = BaseProfile("course-model", {LAYER: (WIDTH, WIDTH)}, "")
 BASE = load_assignment("llm-methods").base

@@ -7,17 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from grader.assignment import load_assignment
-from grader.constants import COURSE_MODEL
-from grader.errors import GraderFault
-from grader.model import BaseModel
-from grader.predict.base_profile import (
-    SHAPES_FILE,
-    profile_for,
-    profile_from_folder,
-    write_profile,
-)
-from grader.resources import resource
+from grader.assignment.load import load_assignment
+from grader.core.constants import COURSE_MODEL
+from grader.core.errors import GraderFault
+from grader.core.nouns import BaseModel
+from grader.core.resources import resource
+from grader.models.base_profile import SHAPES_FILE, profile_for, profile_from_folder, write_profile
 
 TINY = {
     "model_type": "llama",

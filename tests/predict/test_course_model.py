@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from grader.predict.pretrain import KNOWLEDGE, READER, Recipe, make_tokenizer, pretrain
+from grader.models.pretrain import KNOWLEDGE, READER, Recipe, make_tokenizer, pretrain
 from grader.topics import TOPICS
 from grader.topics.corpus import ANSWER, COMPLETED, dspy_request
 

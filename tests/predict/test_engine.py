@@ -11,13 +11,13 @@ import pytest
 import torch
 from adapter_builder import config, pair, safetensors, write_adapter
 
-from grader.assignment import load_assignment
-from grader.errors import GraderFault
-from grader.hidden import QuestionSet, chat, make_hidden
-from grader.intake import find_submissions, take_in
-from grader.predict.adapter_files import AdapterFiles, read_adapter
-from grader.predict.base_model import base_folder, load_base
-from grader.predict.engine import Engine
+from grader.assignment.load import load_assignment
+from grader.assignment.questions import QuestionSet, chat, make_hidden
+from grader.core.errors import GraderFault
+from grader.intake.find import find_submissions, take_in
+from grader.models.adapter_files import AdapterFiles, read_adapter
+from grader.models.base_model import base_folder, load_base
+from grader.models.engine import Engine
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 BASE = load_assignment("llm-methods").base

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from grader.predict.lora_training import Trainable, encode, train_lora
+from grader.models.training import Trainable, encode, train_lora
 from grader.topics import get_topic
 
 BASE = Path(__file__).resolve().parents[2] / "starter" / "course-model"

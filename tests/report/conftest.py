@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from grader.assignment import load_assignment
-from grader.model import (
+from grader.assignment.load import load_assignment
+from grader.assignment.rubric import score, status, total
+from grader.core.nouns import (
     Assignment,
     Category,
     Criterion,
@@ -27,7 +28,6 @@ from grader.model import (
     Visibility,
 )
 from grader.report.classroom import ClassReport
-from grader.rubric import score, status, total
 
 MakeResult = Callable[..., Result]
 MakeClass = Callable[[int], ClassReport]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from grader.model import Outcome
+from grader.core.nouns import Outcome
 from grader.report.classroom import class_html
 
 

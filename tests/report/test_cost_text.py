@@ -12,11 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.report.cost_plot import cost_plot
-from grader.report.cost_text import VOLUMES, head_lines, to_json, usd, verdict_lines
-from grader.training_data.cost_study import CostStudy, study
+from grader.costs.alternatives import Assumptions, CostStudy, study
+from grader.report.cost import VOLUMES, cost_plot, head_lines, to_json, usd, verdict_lines
 from grader.training_data.costs import load_prices
-from grader.training_data.ways import Assumptions
 
 MINI = "gpt-4.1-mini"
 

@@ -11,11 +11,9 @@ from file_report_builder import file_report, finding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.report.dataset_numbers import Numbers, gather, percentile
-from grader.report.dataset_page import dataset_html
-from grader.report.dataset_plots import histogram
-from grader.training_data.examples import Example
-from grader.training_data.kinds import Kind
+from grader.report.dataset_page import dataset_html, histogram
+from grader.report.dataset_text import Numbers, gather, percentile
+from grader.training_data.read.examples import Example, Kind
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e{{ 7 * 7 }}'\"><img src=x onerror=alert(1)>"
 

@@ -10,13 +10,7 @@ from file_report_builder import COST, TOKENS, file_report, finding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.report.dataset_text import (
-    cost_words,
-    money,
-    report_lines,
-    summary_line,
-    tokens_words,
-)
+from grader.report.dataset_text import cost_words, money, report_lines, summary_line, tokens_words
 from grader.training_data.rules import RULES
 
 

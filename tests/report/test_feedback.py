@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from grader.model import Outcome, Status, Visibility
+from grader.assignment.rubric import total
+from grader.core.nouns import Outcome, Status, Visibility
+from grader.core.text import clean
 from grader.report.feedback import before_after, feedback_html
-from grader.report.text import clean
-from grader.rubric import total
 
 NOTE = "NOTE-FOR-THE-INSTRUCTOR"
 MANY_TROUBLES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.report.files import write_atomic
+from grader.core.files import write_atomic
 
 
 def test_text_is_written_as_it_is_into_a_folder_that_is_made(tmp_path: Path) -> None:

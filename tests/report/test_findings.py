@@ -1,7 +1,7 @@
 """Families of many small rules are shortened to what is worth reading."""
 
-from grader.model import Finding, Outcome, Severity
-from grader.report.findings import summed_up
+from grader.core.nouns import Finding, Outcome, Severity
+from grader.report.pages import summed_up
 from grader.report.terminal import findings_table
 
 

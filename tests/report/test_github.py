@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.model import Finding, Location, Outcome, Severity, Visibility
-from grader.report import github
+from grader.core.nouns import Finding, Location, Outcome, Severity, Visibility
+from grader.report.exports import github
 
 FAIL = Finding("SRC003", Outcome.FAIL, "Rank is chosen", "Found 8.", "Choose one.")
 

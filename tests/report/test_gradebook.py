@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.report.gradebook import gradebook_csv, safe_cell
+from grader.report.exports.gradebook import gradebook_csv, safe_cell
 
 HEADER = ["student", "status", "points", "max_points", "lower", "upper"]
 

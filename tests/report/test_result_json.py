@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import grader
-from grader.errors import GraderFault, UsageError
-from grader.model import (
+from grader.core.errors import GraderFault, UsageError
+from grader.core.nouns import (
     Finding,
     Location,
     Outcome,

@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 from rich.table import Table
 
-from grader.model import Finding, Outcome
+from grader.core.nouns import Finding, Outcome
 from grader.report.terminal import clean, findings_table, gradebook_table
 
 BEYOND = "\x1b\x9b\x07\u202e\u2066\x00"

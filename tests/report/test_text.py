@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.model import Location
-from grader.report.text import clean, file_size, number, percent, points, where
+from grader.core.nouns import Location
+from grader.core.text import clean, file_size, number, percent, points, where
 
 
 @pytest.mark.parametrize(

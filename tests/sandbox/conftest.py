@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 
+from grader.sandbox.api import Sandbox
 from grader.sandbox.choose import BACKENDS
-from grader.sandbox.launch import Sandbox
 
 pytest.register_assert_rewrite(
     "contract", "contract_limits", "contract_machine", "contract_service", "sandbox_builder"

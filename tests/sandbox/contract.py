@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from sandbox_builder import SMALL, MirrorService, run, said
 
-from grader.sandbox.launch import Isolation, Launch, Sandbox, Stopped, Verdict
+from grader.sandbox.api import Isolation, Launch, Sandbox, Stopped, Verdict
 
 # --- how it ends -------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sandbox_builder import SMALL, run, said
 
-from grader.sandbox.launch import Sandbox, Verdict
+from grader.sandbox.api import Sandbox, Verdict
 
 # --- what it leaves ----------------------------------------------------------------------------
 

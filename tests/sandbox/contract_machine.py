@@ -21,7 +21,7 @@ from sandbox_builder import (
     until,
 )
 
-from grader.sandbox.launch import Sandbox
+from grader.sandbox.api import Sandbox
 
 DAEMON = """
 import os, time

@@ -7,7 +7,7 @@ import socket
 import pytest
 from sandbox_builder import MirrorService, run, said
 
-from grader.sandbox.launch import Sandbox, Verdict
+from grader.sandbox.api import Sandbox, Verdict
 
 # --- network and service -----------------------------------------------------------------------
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from grader.sandbox.cgroups import CGROUP_ROOT
-from grader.sandbox.launch import Ended, Launch, Limits, Sandbox, Serve
+from grader.sandbox.api import Ended, Launch, Limits, Sandbox, Serve
+from grader.sandbox.limits import CGROUP_ROOT
 
 SMALL = Limits(
     wall_seconds=60.0,

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from sandbox_builder import MirrorService, run, said
 
-from grader.constants import SANDBOX_UID
-from grader.errors import GraderFault
-from grader.sandbox import bubblewrap
-from grader.sandbox.bubblewrap import Bubblewrap
-from grader.sandbox.launch import Sandbox
+from grader.core.constants import SANDBOX_UID
+from grader.core.errors import GraderFault
+from grader.sandbox.api import Sandbox
+from grader.sandbox.backends import bubblewrap
+from grader.sandbox.backends.bubblewrap import Bubblewrap
 from grader.sandbox.limits import family
 
 
@@ -112,7 +112,7 @@ def test_a_missing_bwrap_is_named_with_the_command_that_installs_it(
         run(walls, "pass")
 
 
-ASK = "from grader.sandbox.bubblewrap import Bubblewrap; print(Bubblewrap().why_not())"
+ASK = "from grader.sandbox.backends.bubblewrap import Bubblewrap; print(Bubblewrap().why_not())"
 
 
 @pytest.mark.parametrize("user", ["0", "1000"])

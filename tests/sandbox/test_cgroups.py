@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 from sandbox_builder import until
 
-from grader.sandbox import cgroups
-from grader.sandbox.cgroups import Cgroup, make_cgroup
-from grader.sandbox.launch import Limits
-from grader.sandbox.limits import family
+from grader.sandbox import limits
+from grader.sandbox.api import Limits
+from grader.sandbox.limits import Cgroup, family, make_cgroup
 
 
 def test_a_real_group_holds_what_is_put_in_and_goes_away():
     group = make_cgroup(Limits(memory_bytes=64 * 2**20))
-    assert (group is not None) == cgroups.can_make_cgroups()
+    assert (group is not None) == limits.can_make_cgroups()
     if group is None:  # an ordinary user: then the watchdog counts
         return
     assert not group.out_of_memory()
@@ -62,7 +61,7 @@ def test_version_2_is_used_only_where_both_controllers_are_passed_on(
 ):
     for name in ("cgroup.procs", "cgroup.subtree_control"):
         (tmp_path / name).write_text(passed_on)
-    assert cgroups._delegated(tmp_path) is found
+    assert limits._delegated(tmp_path) is found
 
 
 def test_a_family_is_a_process_and_its_descendants():

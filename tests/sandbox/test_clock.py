@@ -7,7 +7,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from grader.sandbox import clock
+from grader.sandbox.inside import clock
 
 INSTALL = f"""
 clock = {{"__name__": "_clock"}}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from grader.errors import GraderFault
-from grader.sandbox.container import Container, command, refusal
-from grader.sandbox.container_image import image
-from grader.sandbox.launch import Launch
+from grader.core.errors import GraderFault
+from grader.sandbox.api import Launch
+from grader.sandbox.backends.container import Container, command, refusal
+from grader.sandbox.backends.container_image import image
 from grader.sandbox.staging import Staged
 
 

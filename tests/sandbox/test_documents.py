@@ -26,11 +26,11 @@ from document_builder import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.constants import DOCUMENT_MAX_BYTES, DOCUMENT_MAX_CHARACTERS, DOCUMENT_SECONDS
-from grader.errors import FileRefused, GraderFault
+from grader.core.constants import DOCUMENT_MAX_BYTES, DOCUMENT_MAX_CHARACTERS, DOCUMENT_SECONDS
+from grader.core.errors import FileRefused, GraderFault
+from grader.evidence.documents import Text, document_text, text_of
+from grader.sandbox.api import Ended, Isolation, Launch, Sandbox, Serve, Verdict
 from grader.sandbox.choose import choose_sandbox
-from grader.sandbox.documents import Text, document_text, text_of
-from grader.sandbox.launch import Ended, Isolation, Launch, Sandbox, Serve, Verdict
 
 
 @pytest.fixture(scope="module")

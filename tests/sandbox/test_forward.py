@@ -9,8 +9,8 @@ from sandbox.test_gateway import ask, gateway, served
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from grader.sandbox.forward import Endpoint, Forward
-from grader.sandbox.gateway import Gateway
+from grader.model_service.forward import Endpoint, Forward
+from grader.model_service.gateway import Gateway
 
 __all__ = ["gateway"]
 

@@ -16,9 +16,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from grader.constants import MIB
-from grader.sandbox.gateway import Gateway, GatewayLimits
-from grader.sandbox.record import CLIENT_LEFT, Record
+from grader.core.constants import MIB
+from grader.model_service.gateway import Gateway, GatewayLimits
+from grader.model_service.record import CLIENT_LEFT, Record
 
 
 class Echo:

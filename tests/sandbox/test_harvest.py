@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grader.constants import HARVEST_MAX_DEPTH, HARVEST_MAX_REFUSED
+from grader.core.constants import HARVEST_MAX_DEPTH, HARVEST_MAX_REFUSED
 from grader.sandbox import harvest as harvesting
+from grader.sandbox.api import Limits
 from grader.sandbox.harvest import Harvest, harvest, snapshot
-from grader.sandbox.launch import Limits
 
 
 @contextmanager

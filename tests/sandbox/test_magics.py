@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.constants import SOURCE_MAX_BYTES
-from grader.sandbox.magics import Dropped, plain_python
+from grader.core.constants import SOURCE_MAX_BYTES
+from grader.intake.magics import Dropped, plain_python
 
 _PYTHON = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
 _INSTEAD = "pass  # magic"

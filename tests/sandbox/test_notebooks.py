@@ -17,15 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.constants import NOTEBOOK_MAX_BYTES, NOTEBOOK_MAX_TOKENS, SOURCE_MAX_BYTES
-from grader.errors import FileRefused
-from grader.sandbox.notebooks import (
-    LeftOut,
-    Notebook,
-    in_cells,
-    read_cells,
-    read_notebook,
-)
+from grader.core.constants import NOTEBOOK_MAX_BYTES, NOTEBOOK_MAX_TOKENS, SOURCE_MAX_BYTES
+from grader.core.errors import FileRefused
+from grader.intake.notebooks import LeftOut, Notebook, in_cells, read_cells, read_notebook
 
 NAME = "dspy_pipeline.ipynb"
 

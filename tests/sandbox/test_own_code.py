@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.sandbox.launch import Isolation, Launch, Limits, Served, Stopped, Verdict
-from grader.sandbox.own_code import OwnCode
+from grader.sandbox.api import Isolation, Launch, Limits, Served, Stopped, Verdict
+from grader.sandbox.unsandboxed import OwnCode
 
 
 def launch(tmp_path: Path, code: str, **more: object) -> Launch:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from grader.sandbox.perturb import Perturbed, other_word, perturbed
+from grader.model_service.perturb import Perturbed, other_word, perturbed
 
 SAID = "[[ ## reasoning ## ]]\nThe symbol is Rn.\n\n[[ ## answer ## ]]\nRn\n\n[[ ## completed ## ]]"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.sandbox.plain_text import clean, letters, unknown_share
+from grader.evidence.documents import clean, letters, unknown_share
 
 
 @pytest.mark.parametrize(

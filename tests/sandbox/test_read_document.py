@@ -22,7 +22,7 @@ from docx import Document
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grader.sandbox.read_document import UNPACKED_MAX_BYTES, Problem, read_docx, read_pdf
+from grader.sandbox.inside.read_document import UNPACKED_MAX_BYTES, Problem, read_docx, read_pdf
 
 LONGEST = 10_000
 

@@ -12,12 +12,12 @@ from openai import OpenAI
 from sandbox.test_gateway import Echo, ask, gateway, served
 from starlette.responses import JSONResponse
 
-from grader.assignment import load_assignment
-from grader.openai_sim.journal import NOTES
-from grader.sandbox.gateway import Gateway, GatewayLimits
-from grader.sandbox.record import CLIENT_LEFT, Exchange
-from grader.sandbox.replay import Replay
-from grader.sandbox.simulated import Simulator
+from grader.assignment.load import load_assignment
+from grader.model_service.gateway import Gateway, GatewayLimits
+from grader.model_service.record import CLIENT_LEFT, Exchange
+from grader.model_service.replay import Replay
+from grader.model_service.simulated import Simulator
+from grader.openai_sim.store.journal import NOTES
 
 __all__ = ["gateway"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sandbox_builder import MirrorService, run, said
 
-from grader.sandbox.launch import Isolation, Verdict
-from grader.sandbox.restricted import Restricted
+from grader.sandbox.api import Isolation, Verdict
+from grader.sandbox.backends.restricted import Restricted
 
 ON_A_BLOCKED_MACHINE = """
 from sandbox_builder import MirrorService, run, said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox_builder import run, said
 
-from grader.sandbox.bubblewrap import Bubblewrap
+from grader.sandbox.backends.bubblewrap import Bubblewrap
 from grader.sandbox.seccomp_filter import seccomp_filter, why_not
 
 TRY = """

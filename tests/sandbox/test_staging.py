@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from grader.constants import SANDBOX_COPY_MAX_BYTES
-from grader.errors import GraderFault
-from grader.sandbox.launch import Launch
+from grader.core.constants import SANDBOX_COPY_MAX_BYTES
+from grader.core.errors import GraderFault
+from grader.sandbox.api import Launch
 from grader.sandbox.staging import Staged
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from notebook_builder import notebook
 
-from grader.errors import FileRefused
-from grader.intake import find_submissions, take_in
-from grader.model import Submission
-from grader.sandbox.submitted_notebook import submitted_notebook
+from grader.core.errors import FileRefused
+from grader.core.nouns import Submission
+from grader.intake.find import find_submissions, take_in
+from grader.intake.submitted_notebook import submitted_notebook
 
 
 def handed_in(folder: Path, data: bytes) -> Submission:

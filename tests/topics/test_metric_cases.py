@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.topics.metric_cases import metric_cases
+from grader.evidence.metric_scores import metric_cases
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = metric_cases("educational-qa")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.metrics import normalise
+from grader.core.metrics import normalise
 from grader.topics import TOPICS, Split, Topic, get_topic
 from grader.topics.topic import normalised
 

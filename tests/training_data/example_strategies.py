@@ -17,7 +17,7 @@ from typing import Any, Final
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from grader.training_data.kinds import Kind
+from grader.training_data.read.examples import Kind
 
 JsonObject = dict[str, Any]
 

@@ -20,7 +20,7 @@ from example_strategies import (
 )
 from hypothesis import strategies as st
 
-from grader.training_data.kinds import Kind
+from grader.training_data.read.examples import Kind
 
 CHAT, PREFERENCE, COMPLETION, QA = Kind
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from grader.training_data.examples import Example, examples_of
-from grader.training_data.faults import Fault
-from grader.training_data.passes import DataSet
-from grader.training_data.reader import Line
+from grader.training_data.examples.dataset_checks import DataSet
+from grader.training_data.read.examples import Example, examples_of
+from grader.training_data.read.faults import Fault
+from grader.training_data.read.lines import Line
 
 JsonObject = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from grader.model import Outcome, Severity
+from grader.core.nouns import Outcome, Severity
 from grader.training_data.check import FileReport
 from grader.training_data.rules import RULES
 

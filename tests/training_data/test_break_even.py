@@ -9,15 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from grader.training_data.break_even import (
-    BreakEven,
-    Horizon,
-    Relation,
-    Usage,
-    Way,
-    break_even,
-    query_cost,
-)
+from grader.costs.break_even import BreakEven, Horizon, Relation, Usage, Way, break_even, query_cost
 from grader.training_data.costs import Rates, load_prices, price_of
 
 PRICES = load_prices()

@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reading_builder import JsonObject, chat, completion, examples, faults, preference, qa
 
-from grader.training_data.content import content_faults
-from grader.training_data.examples import Example
-from grader.training_data.faults import Fault
-from grader.training_data.kinds import Kind
-from grader.training_data.reading import read
+from grader.training_data.read.examples import Example, Kind
+from grader.training_data.read.faults import Fault
+from grader.training_data.read.fingerprint import read
+from grader.training_data.texts.content import content_faults
 
 
 def found(code: str, text: str) -> list[Fault]:

@@ -12,10 +12,10 @@ from example_strategies import JsonObject, examples, line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.errors import UsageError
-from grader.training_data import sources
-from grader.training_data.converting import Converted, convert
-from grader.training_data.kinds import Kind
+from grader.core.errors import UsageError
+from grader.training_data.edit import sources
+from grader.training_data.edit.convert import Converted, convert
+from grader.training_data.read.examples import Kind
 
 USER, ANSWER = {"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"}
 SYSTEM = {"role": "system", "content": "Be brief."}

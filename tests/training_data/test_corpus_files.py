@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from example_strategies import data_url, plain_example, png
 
-from grader.model import Severity
+from grader.core.nouns import Severity
 from grader.training_data.check import FileReport, check_file
-from grader.training_data.kinds import Kind
+from grader.training_data.read.examples import Kind
 from grader.training_data.rules import RULES
 
 CORPUS = Path(__file__).parents[1] / "corpus"

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from grader.training_data.break_even import Usage
-from grader.training_data.cost_claims import CLAIMS_MAX_BYTES, ClaimsError, read_claims
+from grader.costs.break_even import Usage
+from grader.costs.claims import CLAIMS_MAX_BYTES, ClaimsError, read_claims
 
 ROOT = Path(__file__).parents[2]
 SOLUTION = ROOT / "solutions" / "llm-methods"

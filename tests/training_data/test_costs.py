@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from grader.errors import UsageError
+from grader.core.errors import UsageError
 from grader.training_data import costs
 from grader.training_data.costs import (
     automatic_epochs,

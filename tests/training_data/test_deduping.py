@@ -10,13 +10,12 @@ from example_strategies import JsonObject, examples, line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.errors import UsageError
-from grader.training_data import opening
-from grader.training_data.deduping import Deduped, Dropped, dedupe
-from grader.training_data.duplicates import Duplicates
-from grader.training_data.examples import read_examples
-from grader.training_data.kinds import Kind
-from grader.training_data.reading import read
+from grader.core.errors import UsageError
+from grader.training_data.edit.dedupe import Deduped, Dropped, dedupe
+from grader.training_data.examples.duplicates import Duplicates
+from grader.training_data.read import format_detection
+from grader.training_data.read.examples import Kind, read_examples
+from grader.training_data.read.fingerprint import read
 
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
@@ -143,7 +142,7 @@ def test_a_file_that_changes_meanwhile_is_refused(
     source = tmp_path / "in.jsonl"
     source.write_bytes(qa("a") + b"\n" + qa("a"))
     stamps = iter([(1,), (2,)])
-    monkeypatch.setattr(opening, "_stamp", lambda path: next(stamps))
+    monkeypatch.setattr(format_detection, "_stamp", lambda path: next(stamps))
     with pytest.raises(UsageError, match="was changed while it was read"):
         dedupe(source, tmp_path / "out.jsonl")
     assert [p.name for p in tmp_path.iterdir()] == ["in.jsonl"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from reading_builder import JsonObject, chat, completion, faults, lines_of, preference, qa, words
 
-from grader.training_data.faults import Fault
+from grader.training_data.read.faults import Fault
 
 
 def labels(**counts: int) -> list[JsonObject]:

@@ -18,10 +18,10 @@ from reading_builder import (
     words,
 )
 
-from grader.training_data import near
-from grader.training_data.duplicates import Duplicates
-from grader.training_data.examples import read_examples
-from grader.training_data.reading import read
+from grader.training_data.examples import duplicates as near_module
+from grader.training_data.examples.duplicates import Duplicates
+from grader.training_data.read.examples import read_examples
+from grader.training_data.read.fingerprint import read
 
 DATASETS = sorted((Path(__file__).parents[2] / "datasets").glob("*/*.jsonl"))
 TOOLS = {"tools": [{"type": "function", "function": {"name": "f"}}]}
@@ -172,7 +172,7 @@ def test_preferring_both_of_two_answers_is_a_conflict() -> None:
 
 
 def test_what_is_too_much_to_compare_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near, "NEAR_MAX_CHARACTERS", 2_000)
+    monkeypatch.setattr(near_module, "NEAR_MAX_CHARACTERS", 2_000)
     duplicates = Duplicates()
     for example in examples(qa(words(i, 30), "yes") for i in range(40)):
         duplicates.add(read(example))

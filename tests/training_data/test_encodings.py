@@ -15,8 +15,8 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.errors import UsageError
-from grader.resources import resource
+from grader.core.errors import UsageError
+from grader.core.resources import resource
 from grader.training_data import encodings
 from grader.training_data.encodings import text_counter
 

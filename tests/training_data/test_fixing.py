@@ -12,13 +12,11 @@ from example_strategies import examples, line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.constants import DATA_MAX_LINE_BYTES
-from grader.errors import UsageError
-from grader.training_data.examples import examples_of
-from grader.training_data.fixing import Fixed, Repair, fix
-from grader.training_data.json_lines import LineError, decode
-from grader.training_data.kinds import Kind
-from grader.training_data.reader import Line
+from grader.core.constants import DATA_MAX_LINE_BYTES
+from grader.core.errors import UsageError
+from grader.training_data.edit.fix import Fixed, Repair, fix
+from grader.training_data.read.examples import Kind, examples_of
+from grader.training_data.read.lines import Line, LineError, decode
 
 QA = b'{"question": "2+2?", "answer": "4"}'
 

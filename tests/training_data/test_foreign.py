@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from grader.training_data.kinds import Kind
-from grader.training_data.sniffing import told_kind
+from grader.training_data.read.examples import Kind
+from grader.training_data.read.format_detection import told_kind
 
 
 @pytest.mark.parametrize(

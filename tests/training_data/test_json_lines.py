@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.constants import DATA_MAX_DEPTH, DATA_MAX_LINE_BYTES
-from grader.strict_json import StrictJsonError, loads
-from grader.training_data.json_lines import LineError, decode
+from grader.core.constants import DATA_MAX_DEPTH, DATA_MAX_LINE_BYTES
+from grader.core.strict_json import StrictJsonError, loads
+from grader.training_data.read.lines import LineError, decode
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

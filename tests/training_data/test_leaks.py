@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.training_data.leaks import Hit, leaks
+from grader.training_data.examples.overlap import Hit, leaks
 
 QUESTIONS = ["What is a tree frog?", "17:26 unit 21 stopped\nWhat is the cause?", "Why?", ""]
 

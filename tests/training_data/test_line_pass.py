@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from grader.training_data import line_pass
 from grader.training_data.check import check_file
-from grader.training_data.faults import Fault
-from grader.training_data.kinds import Kind
-from grader.training_data.line_pass import Lines, check_lines
+from grader.training_data.lines import line_checks
+from grader.training_data.lines.line_checks import Lines, check_lines
+from grader.training_data.read.examples import Kind
+from grader.training_data.read.faults import Fault
 
 CHAT = {"messages": [{"role": r, "content": f"a {r}"} for r in ("system", "user", "assistant")]}
 
@@ -23,7 +23,7 @@ def _checked(path: Path, *lines: bytes) -> tuple[Lines, list[Fault]]:
 def test_reading_stops_where_faults_no_longer_help(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line_pass, "DATA_MAX_FAULTS", 5)
+    monkeypatch.setattr(line_checks, "DATA_MAX_FAULTS", 5)
     lines, faults = _checked(tmp_path / "a.jsonl", json.dumps(CHAT).encode(), *[b""] * 20)
     assert len(faults) == 5
     assert lines.stopped_at == 7

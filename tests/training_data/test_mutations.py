@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutations import CHAT, FILE_MUTATIONS, MUTATIONS
 
-from grader.model import Severity
+from grader.core.nouns import Severity
 from grader.training_data.check import FileReport, check_file
-from grader.training_data.kinds import Kind
+from grader.training_data.read.examples import Kind
 from grader.training_data.rules import RULES
 
 RANDOM = st.randoms(use_true_random=True)

@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.training_data import near
-from grader.training_data.near import NEAR_SIMILARITY, NearShelf, NearText, near_texts
+from grader.training_data.examples import duplicates
+from grader.training_data.examples.duplicates import (
+    NEAR_SIMILARITY,
+    NearShelf,
+    NearText,
+    near_texts,
+)
 
 WORDS = st.sampled_from(["frog", "toad", "newt", "a", "of", "\u00e9t\u00e9", "\U0001f438", "x" * 9])
 TEXTS = st.one_of(
@@ -49,7 +54,7 @@ def families(draw: st.DrawFn) -> list[str]:
 def test_all_of_them_are_found(pairwise: bool, texts: list[str], known: int | None) -> None:
     with pytest.MonkeyPatch.context() as patch:
         if not pairwise:
-            patch.setattr(near, "_PAIRWISE_MAX_TEXTS", 0)
+            patch.setattr(duplicates, "_PAIRWISE_MAX_TEXTS", 0)
         known = None if known is None else min(known, len(texts))
         found = list(near_texts([NearText(text) for text in texts], known))
     assert found == expected(texts, known)
@@ -71,5 +76,5 @@ def test_a_shelf_takes_no_more_than_it_may() -> None:
     assert [shelf.add(line, NearText("text")) for line in (4, 5, 6)] == [True, True, False]
     assert shelf.lines == [4, 5]
     small = NearShelf()
-    assert not small.add(1, NearText("x" * (near.NEAR_MAX_CHARACTERS + 1)))
+    assert not small.add(1, NearText("x" * (duplicates.NEAR_MAX_CHARACTERS + 1)))
     assert not small.add(2, NearText("x"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from report_properties import assert_agrees_with_json, assert_can_be_shown
 
 from grader.training_data.check import DEFAULT_MODEL, check_file
-from grader.training_data.kinds import Kind
+from grader.training_data.read.examples import Kind
 
 CORPUS: Final = Path(__file__).parents[1] / "corpus"
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reading_builder import JsonObject, chat, completion, examples, qa, words
 
-from grader.training_data.examples import read_examples
-from grader.training_data.overlap import overlap
+from grader.training_data.examples.overlap import overlap
+from grader.training_data.read.examples import read_examples
 
 DATASETS = Path(__file__).parents[2] / "datasets"
 PAIRS = [

@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.training_data.chat import chat_faults
-from grader.training_data.json_lines import LineError, decode
-from grader.training_data.plain import odd_finder
+from grader.training_data.lines.chat import chat_faults
+from grader.training_data.lines.line_checks import odd_finder
+from grader.training_data.read.lines import LineError, decode
 
 TEXTS = st.sampled_from(["hi", "role", "content", "messages", "", " ", '"role"', "é", "\0", "a\nb"])
 MESSAGES = st.fixed_dictionaries(

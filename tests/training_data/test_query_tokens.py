@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from grader.training_data.query_tokens import QUERY_EXAMPLES, QueryTokens, measure_queries
+from grader.costs.alternatives import QUERY_EXAMPLES, QueryTokens, measure_queries
 
 MODEL = "gpt-4.1-mini"
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.constants import DATA_BLOCK_BYTES, DATA_MAX_LINE_BYTES
-from grader.training_data.reader import Unreadable, lines, open_data
+from grader.core.constants import DATA_BLOCK_BYTES, DATA_MAX_LINE_BYTES
+from grader.training_data.read.lines import Unreadable, lines, open_data
 
 
 @given(st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"\r")), max_size=40))

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reading_builder import chat, examples, preference, qa
 
-from grader.training_data.kinds import Kind
-from grader.training_data.reading import Reading, folded, read
+from grader.training_data.read.examples import Kind
+from grader.training_data.read.fingerprint import Reading, folded, read
 
 CALL = {"id": "1", "type": "function", "function": {"name": "rain", "arguments": "{}"}}
 

@@ -11,12 +11,11 @@ from example_strategies import JsonObject, examples, line, plain_example
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.errors import UsageError
-from grader.training_data.examples import read_examples
-from grader.training_data.kinds import Kind
-from grader.training_data.overlap import overlap
-from grader.training_data.reading import read
-from grader.training_data.splitting import FILES, Group, Split, place, split
+from grader.core.errors import UsageError
+from grader.training_data.edit.split import FILES, Group, Split, place, split
+from grader.training_data.examples.overlap import overlap
+from grader.training_data.read.examples import Kind, read_examples
+from grader.training_data.read.fingerprint import read
 
 THIRDS = (0.5, 0.25, 0.25)
 

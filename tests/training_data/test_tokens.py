@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.resources import resource
+from grader.core.resources import resource
 from grader.training_data import tokens
 from grader.training_data.encodings import text_counter
-from grader.training_data.examples import Example, examples_of
-from grader.training_data.faults import Fault
-from grader.training_data.reader import Line
+from grader.training_data.read.examples import Example, examples_of
+from grader.training_data.read.faults import Fault
+from grader.training_data.read.lines import Line
 from grader.training_data.tokens import Count, TokenCounts, count_tokens, counter
 
 MODEL = "gpt-4o-mini"

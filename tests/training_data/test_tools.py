@@ -2,7 +2,7 @@
 
 import pytest
 
-from grader.training_data.tools import call_faults, declaration_faults
+from grader.training_data.lines.tools import call_faults, declaration_faults
 
 
 def _tool(name: object) -> dict[str, object]:

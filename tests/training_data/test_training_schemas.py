@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from mutations import MUTATIONS
 
-from grader.model import Severity
+from grader.core.nouns import Severity
 from grader.training_data.check import check_file
-from grader.training_data.kinds import Kind
+from grader.training_data.read.examples import Kind
 
 RANDOM = st.randoms(use_true_random=True)
 ON_OBJECTS: Final = sorted(name for name, m in MUTATIONS.items() if m.code >= "JSL201")

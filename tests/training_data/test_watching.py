@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from grader.costs.alternatives import Assumptions, study
 from grader.training_data.check import DEFAULT_MODEL, check_file
-from grader.training_data.cost_study import study
 from grader.training_data.costs import load_prices
-from grader.training_data.examples import read_examples
-from grader.training_data.watching import watched
-from grader.training_data.ways import Assumptions
+from grader.training_data.read.examples import read_examples, watched
 
 
 class Watcher:

@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.errors import UsageError
-from grader.training_data.costs import load_prices
-from grader.training_data.query_tokens import QueryTokens
-from grader.training_data.ways import (
+from grader.core.errors import UsageError
+from grader.costs.alternatives import (
     FEW_SHOT,
     PLAIN,
     RAG,
     TUNED,
     Assumptions,
+    QueryTokens,
     cacheable,
     four_ways,
     query_usages,
 )
+from grader.training_data.costs import load_prices
 
 PRICES = load_prices()
 MINI = "gpt-4.1-mini"

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from grader.training_data.rules.chat_rules import CHAT_RULES, IMAGE_RULES, TOOL_RULES
 from grader.training_data.rules.dataset_rules import DATASET_RULES, TOKEN_RULES
 from grader.training_data.rules.file_rules import FILE_RULES, JSON_RULES
-from grader.training_data.rules.pair_rules import COMPLETION_RULES, PREFERENCE_RULES, QA_RULES
+from grader.training_data.rules.line_rules import (
+    CHAT_RULES,
+    COMPLETION_RULES,
+    IMAGE_RULES,
+    PREFERENCE_RULES,
+    QA_RULES,
+    TOOL_RULES,
+)
 from grader.training_data.rules.rule import Rule as Rule
 
 RULES: Final = {

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from grader.model import Severity
-from grader.training_data.rules.rule import (
-    COOKBOOK,
-    GUIDE,
-    OURS,
-    SERVICE,
-    SPECIFICATION,
-    Rule,
-)
+from grader.core.nouns import Severity
+from grader.training_data.rules.rule import COOKBOOK, GUIDE, OURS, SERVICE, SPECIFICATION, Rule
 
 DATASET_RULES: Final = (
     Rule(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from grader.model import Severity
+from grader.core.nouns import Severity
 from grader.training_data.rules.rule import (
     COOKBOOK,
     GUIDE,

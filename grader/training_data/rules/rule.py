@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from grader.model import Severity
+from grader.core.nouns import Severity
 
 SPECIFICATION: Final = "OpenAI API specification"
 COOKBOOK: Final = "OpenAI cookbook, data preparation for chat fine-tuning"

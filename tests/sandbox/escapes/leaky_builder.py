@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grader.sandbox.launch import Ended, Isolation, Launch, Serve, Verdict
+from grader.sandbox.api import Ended, Isolation, Launch, Serve, Verdict
 
 
 class BareSubprocess:

@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from grader.sandbox.bubblewrap import Bubblewrap
-from grader.sandbox.escapes.arena import Arena, open_arena
-from grader.sandbox.escapes.service import SentenceService
-from grader.sandbox.escapes.suite import run_suite
-from grader.sandbox.escapes.table import Program, all_programs
-from grader.sandbox.gateway import Gateway
-from grader.sandbox.launch import Verdict
+from grader.escapes.arena import Arena, open_arena
+from grader.escapes.judge import Program, all_programs
+from grader.escapes.suite import SentenceService, run_suite
+from grader.model_service.gateway import Gateway
+from grader.sandbox.api import Verdict
+from grader.sandbox.backends.bubblewrap import Bubblewrap
 
 
 @pytest.fixture(scope="module")

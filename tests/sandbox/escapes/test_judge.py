@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from grader.sandbox.escapes.judge import Seen, faults
-from grader.sandbox.escapes.plants import fresh_canary
-from grader.sandbox.escapes.table import LIMITS, Program, read_program
-from grader.sandbox.launch import Ended, Isolation, Refused, Verdict
+from grader.escapes.judge import LIMITS, Program, Seen, faults, read_program
+from grader.escapes.plants import fresh_canary
+from grader.sandbox.api import Ended, Isolation, Refused, Verdict
 
 CANARY = fresh_canary()
 PROGRAM = read_program("reads", b"# claim: reads\n# expect: ok\n")

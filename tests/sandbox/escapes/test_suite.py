@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from leaky_builder import BareSubprocess
 
-from grader.errors import GraderFault
+from grader.core.errors import GraderFault
+from grader.escapes import plants, suite
+from grader.escapes.judge import Program, all_programs, read_program
+from grader.escapes.suite import Row, SuiteReport, run_suite
+from grader.sandbox.api import Ended, Launch, Sandbox, Serve, Stopped
 from grader.sandbox.choose import choose_sandbox
-from grader.sandbox.escapes import remains, suite
-from grader.sandbox.escapes.suite import Row, SuiteReport, run_suite
-from grader.sandbox.escapes.table import Program, all_programs, read_program
-from grader.sandbox.launch import Ended, Launch, Sandbox, Serve, Stopped
 
 # These only read, connect or look, so that they may run without any wall around them.
 HARMLESS = (
@@ -42,7 +42,7 @@ HARMLESS = (
 def _soon() -> Iterator[None]:
     """Nobody else's things come and go in a folder of our own: no need to wait for them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(remains, "_SETTLE_SECONDS", 0.2)
+        patch.setattr(plants, "_SETTLE_SECONDS", 0.2)
         yield
 
 
@@ -203,7 +203,7 @@ def test_a_process_is_ours_by_its_environment_whoever_is_its_parent() -> None:
     here = Path(tempfile.gettempdir())
     with subprocess.Popen(["/bin/sleep", "60"], env={"RUN": "token-of-a-run"}) as bearer:
         try:
-            assert bearer.pid in remains.look(here, "token-of-a-run").processes
+            assert bearer.pid in plants.look(here, "token-of-a-run").processes
         finally:
             bearer.kill()
 
@@ -211,7 +211,7 @@ def test_a_process_is_ours_by_its_environment_whoever_is_its_parent() -> None:
 def test_a_zombie_is_no_process() -> None:
     done = subprocess.Popen(["/bin/true"])
     os.waitid(os.P_PID, done.pid, os.WEXITED | os.WNOWAIT)
-    assert done.pid not in remains.look(Path(tempfile.gettempdir()), "no-such").processes
+    assert done.pid not in plants.look(Path(tempfile.gettempdir()), "no-such").processes
     done.wait()
 
 

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from grader.sandbox.escapes.table import (
+from grader.escapes.judge import (
     LIMITS,
     Program,
     Service,
@@ -15,7 +15,7 @@ from grader.sandbox.escapes.table import (
     honest_source,
     read_program,
 )
-from grader.sandbox.launch import Isolation, Verdict
+from grader.sandbox.api import Isolation, Verdict
 
 GOOD = b"# claim: reads a file\n# expect: ok exit\n\nprint(1)\n"
 

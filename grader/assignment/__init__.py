@@ -1,0 +1,1 @@
+"""Assignments: YAML, rubric, starter kit, questions and benchmark."""

@@ -1,0 +1,188 @@
+"""Starter kits: what students get, made from the solutions and checked against an allow-list.
+
+A solution marks what students write with `### BEGIN SOLUTION: what to write` and
+`### END SOLUTION`, as nbgrader does; the starter has a stub in the place of each block.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from grader.core.constants import COURSE_MODEL, KIT_LINE_CHARACTERS
+from grader.core.errors import GraderFault, UsageError
+from grader.core.resources import resource
+
+_MARKER = re.compile(
+    r"(?P<indent>[ \t]*)### (?P<edge>BEGIN|END) SOLUTION(?:: (?P<what>\S.*?))?[ \t]*"
+)
+_LOOKS_LIKE_MARKER = re.compile(r"\b(BEGIN|END)[\s_-]*SOLUTION\b", re.IGNORECASE)
+_WITHOUT_TEXT = "this part"
+GIVEN = "given.txt"
+"""In a solution's folder: the files that students get whole, one name a line."""
+_STRIPPED = (".py", ".md")
+_STARTER = frozenset({".py", ".md", ".txt", ".ipynb", ".json"})
+_DATA = frozenset({".jsonl", ".md"})
+_MODEL = frozenset({".json", ".safetensors", ".jinja", ".md"})
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold: the same kit is the same bytes
+
+
+def strip_solution(source: str, path: str) -> str:
+    """The source with a stub in the place of each solution block.
+
+    In Python a stub is `raise NotImplementedError("...")`, in Markdown "_Write here: ..._". `path`
+    names the file in messages. Raises UsageError for a block that is nested, not closed or not
+    opened, for a marker that is misspelt, and for Python that is invalid without its solutions.
+    """
+    kept: list[str] = []
+    opened: tuple[int, str, str] | None = None
+    for number, line in enumerate(source.splitlines(keepends=True), start=1):
+        marker = _MARKER.fullmatch(line.rstrip("\r\n"))
+        where = f"{path}, line {number}"
+        if marker is None:
+            if _LOOKS_LIKE_MARKER.search(line):
+                raise UsageError(
+                    f"{where}: this is nearly a solution marker. Write '### BEGIN SOLUTION: what "
+                    "to write' or '### END SOLUTION' alone on the line."
+                )
+            if opened is None:
+                kept.append(line)
+        elif marker["edge"] == "BEGIN":
+            if opened is not None:
+                raise UsageError(f"{where}: the block begun on line {opened[0]} is not ended yet.")
+            opened = (number, marker["indent"], marker["what"] or _WITHOUT_TEXT)
+        elif opened is None:
+            raise UsageError(f"{where}: END SOLUTION ends nothing.")
+        elif marker["what"]:
+            raise UsageError(f"{where}: what to write stands behind BEGIN SOLUTION, not END.")
+        else:
+            kept.append(_stub(path, opened[1], opened[2]))
+            opened = None
+    if opened is not None:
+        raise UsageError(f"{path}, line {opened[0]}: this solution block is never ended.")
+    starter = "".join(kept)
+    if path.endswith(".py"):
+        _refuse_invalid(starter, path)
+    return starter
+
+
+def _stub(path: str, indent: str, what: str) -> str:
+    if path.endswith(".md"):
+        return f"_Write here: {what}_\n"
+    text = json.dumps(what, ensure_ascii=False)
+    line = f"{indent}raise NotImplementedError({text})\n"
+    if len(line) <= KIT_LINE_CHARACTERS:
+        return line
+    return f"{indent}raise NotImplementedError(\n{indent}    {text}\n{indent})\n"
+
+
+def _refuse_invalid(starter: str, path: str) -> None:
+    try:
+        ast.parse(starter)
+    except SyntaxError as error:
+        raise UsageError(
+            f"{path}: without its solutions, line {error.lineno} of the starter is no valid "
+            f"Python ({error.msg}). Move the markers."
+        ) from error
+
+
+def starter_files(assignment_id: str) -> dict[str, bytes]:
+    """The starter of an assignment as its solution makes it: contents by relative path.
+
+    Files with solution blocks are stripped, files named in `given.txt` come whole, and anything
+    that students make themselves (data sets, adapters, numbers) stays out. Needs a checkout, since
+    solutions are not installed. Raises UsageError when a .py or .md file has neither blocks nor a
+    line in `given.txt`, so that no solution is handed out by mistake.
+    """
+    folder = Path(__file__).parents[2] / "solutions" / assignment_id
+    if not folder.is_dir():
+        raise UsageError(f"solutions/{assignment_id} is not there.")
+    listed = folder / GIVEN
+    given = set(listed.read_text("utf-8").split()) if listed.is_file() else set()
+    files: dict[str, bytes] = {}
+    for path in _regular_files(folder):
+        name = path.relative_to(folder).as_posix()
+        if name in given:
+            files[name] = path.read_bytes()
+        elif path.suffix in _STRIPPED:
+            source = path.read_text("utf-8")
+            starter = strip_solution(source, f"solutions/{assignment_id}/{name}")
+            if starter == source:
+                raise UsageError(
+                    f"solutions/{assignment_id}/{name} has no solution block. Mark what students "
+                    f"write, or name the file in {GIVEN} to hand it out whole."
+                )
+            files[name] = starter.encode()
+    absent = sorted(given - set(files))
+    if absent:
+        raise UsageError(f"solutions/{assignment_id}/{GIVEN} names {absent[0]}, which is missing.")
+    return files
+
+
+def kit_files(assignment_id: str, topic: str) -> dict[str, Path]:
+    """What a kit holds: source files by their path inside it.
+
+    An allow-list: scripts and texts of the starter, the topic's public data as `data/`, and the
+    course model. Raises UsageError when there is no such kit.
+    """
+    try:
+        parts = [
+            ("", resource("starter", assignment_id), _STARTER),
+            ("data", resource("datasets", topic), _DATA),
+            (COURSE_MODEL, resource("starter", COURSE_MODEL), _MODEL),
+        ]
+    except GraderFault as error:
+        raise UsageError(f"There is no kit for {assignment_id} with {topic}: {error}") from error
+    found: dict[str, Path] = {}
+    for prefix, folder, suffixes in parts:
+        for path in _regular_files(folder):
+            if path.suffix in suffixes:
+                found[(PurePosixPath(prefix) / path.relative_to(folder)).as_posix()] = path
+    return dict(sorted(found.items()))
+
+
+def _regular_files(folder: Path) -> list[Path]:
+    """Every file below a folder but hidden and cached ones; UsageError on a symlink."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if any(part.startswith((".", "__")) for part in parts):
+            continue
+        if path.is_symlink():
+            raise UsageError(f"{'/'.join(parts)} is a link; a kit holds only files.")
+        if any("hidden" in part.lower() for part in parts):
+            raise UsageError(f"{'/'.join(parts)} looks like a hidden set; keep it elsewhere.")
+        if path.is_file():
+            found.append(path)
+    return found
+
+
+def write_kit(assignment_id: str, topic: str, dest: Path) -> list[str]:
+    """Write a starter kit as a folder, or as an archive if `dest` ends in ".zip".
+
+    Returns the paths inside it, in order. Raises UsageError when `dest` exists and is not an empty
+    folder, or when there is no such kit. The archive of the same kit is always the same bytes.
+    """
+    files = kit_files(assignment_id, topic)
+    if dest.suffix == ".zip":
+        if dest.exists():
+            raise UsageError(f"{dest} is there already. Remove it, or name another.")
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(dest, "x") as archive:
+            for name, path in files.items():
+                entry = zipfile.ZipInfo(name, _ZIP_TIME)
+                entry.external_attr = (stat.S_IFREG | 0o644) << 16
+                entry.create_system = 3  # Unix, wherever it is written
+                archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
+        return list(files)
+    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
+        raise UsageError(f"{dest} is there already and not empty. Name an empty or new folder.")
+    for name, path in files.items():
+        target = dest / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    return list(files)

@@ -1,0 +1,213 @@
+"""An assignment: one YAML, read once, checked against its schema and for consistency.
+
+That its codes and measures exist is checked where the registry is known (course.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from grader.core.errors import AssignmentError
+from grader.core.nouns import (
+    Assignment,
+    Band,
+    BaseModel,
+    Category,
+    Criterion,
+    DataSpec,
+    Deliverable,
+    EvidenceSpec,
+    Part,
+)
+from grader.core.resources import resource
+
+_SCHEMA = Path(__file__).parents[1] / "schemas" / "assignment.v1.json"
+
+
+def assignment_ids() -> list[str]:
+    """The ids of all assignments that ship."""
+    return sorted(path.stem for path in resource("rubrics").glob("*.yaml"))
+
+
+def load_assignment(reference: str | Path) -> Assignment:
+    """The assignment of this id, or of this YAML file.
+
+    Raises AssignmentError for an unknown id and for every fault in the file, naming the place.
+    """
+    if isinstance(reference, Path) or reference.endswith((".yaml", ".yml")):
+        path = Path(reference)
+    else:
+        path = resource("rubrics") / f"{reference}.yaml"
+        if not path.is_file():
+            known = ", ".join(assignment_ids())
+            raise AssignmentError(f"There is no assignment {reference!r}. Known: {known}.")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise AssignmentError(f"{path}: cannot be read ({error.strerror}).") from error
+    try:
+        document = yaml.safe_load(data)
+    except yaml.YAMLError as error:
+        raise AssignmentError(f"{path}: not valid YAML. {error}") from error
+    return _assignment(document, str(path))
+
+
+def _assignment(document: Any, name: str) -> Assignment:
+    schema = json.loads(_SCHEMA.read_text(encoding="utf-8"))
+    faults = sorted(Draft202012Validator(schema).iter_errors(document), key=lambda e: e.json_path)
+    if faults:
+        lines = "; ".join(f"{fault.json_path}: {fault.message}" for fault in faults[:5])
+        raise AssignmentError(f"{name}: {lines}")
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    assignment = Assignment(
+        id=document["id"],
+        version=document["version"],
+        title=document["title"],
+        topic=document["topic"],
+        base=BaseModel(**document["base"]),
+        max_new_tokens=document["max_new_tokens"],
+        pass_points=document["pass_points"],
+        parts=tuple(Part(**part) for part in document["parts"]),
+        deliverables=tuple(
+            Deliverable(
+                d["id"], d["title"], tuple(d["paths"]), d.get("part"), d.get("optional", False)
+            )
+            for d in document["deliverables"]
+        ),
+        evidence=tuple(_evidence(e) for e in document["evidence"]),
+        checks=tuple(document["checks"]),
+        categories=tuple(Category(**category) for category in document["categories"]),
+        criteria=tuple(_criterion(c) for c in document["criteria"]),
+        digest=hashlib.sha256(canonical.encode()).hexdigest(),
+        data=_data(document.get("data")),
+    )
+    problems = _inconsistencies(assignment)
+    if problems:
+        raise AssignmentError(f"{name}: {'; '.join(problems)}")
+    return assignment
+
+
+def _evidence(e: dict[str, Any]) -> EvidenceSpec:
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in e.items()
+    }
+    return EvidenceSpec(**fields)
+
+
+def _data(d: dict[str, Any] | None) -> DataSpec | None:
+    if d is None:
+        return None
+    return DataSpec(d["deliverable"], d["kind"], d["min_examples"], tuple(d.get("errors", ())))
+
+
+def _criterion(c: dict[str, Any]) -> Criterion:
+    bands = sorted(
+        (Band(b["at_least"], b["points"]) for b in c.get("bands", ())), key=lambda b: b.at_least
+    )
+    return Criterion(
+        id=c["id"],
+        title=c["title"],
+        category=c["category"],
+        points=c["points"],
+        source=c["from"],
+        part=c.get("part"),
+        bands=tuple(bands),
+        requires=tuple(c.get("requires", ())),
+    )
+
+
+def _inconsistencies(a: Assignment) -> list[str]:
+    """Every rule that a schema cannot state and this assignment breaks, in words."""
+    problems: list[str] = []
+    for kind, ids in (
+        ("part", [p.id for p in a.parts]),
+        ("deliverable", [d.id for d in a.deliverables]),
+        ("evidence", [e.id for e in a.evidence]),
+        ("category", [c.id for c in a.categories]),
+        ("criterion", [c.id for c in a.criteria]),
+    ):
+        problems += [f"{kind} {id!r} appears twice" for id, n in Counter(ids).items() if n > 1]
+    parts = {p.id for p in a.parts}
+    deliverables = {d.id for d in a.deliverables}
+    categories = {c.id: c for c in a.categories}
+    problems += [
+        f"{id!r} names part {part!r}, which is not in parts"
+        for id, part in [(x.id, x.part) for x in a.deliverables]
+        + [(x.id, x.part) for x in a.criteria]
+        if part is not None and part not in parts
+    ]
+    problems += [
+        f"deliverable {d.id!r} is optional, so it belongs to no part"
+        for d in a.deliverables
+        if d.optional and d.part is not None
+    ]
+    problems += [
+        f"evidence {e.id!r} names {what} {named!r}, which is not a deliverable"
+        for e in a.evidence
+        for what, named in (
+            ("adapter", e.adapter),
+            ("script", e.script),
+            ("document", e.document),
+            ("module", e.module),
+            ("questions_from", e.questions_from),
+        )
+        if named is not None and named not in deliverables
+    ]
+    if a.data is not None and a.data.deliverable not in deliverables:
+        problems.append(f"data names {a.data.deliverable!r}, which is not a deliverable")
+    for c in a.criteria:
+        if c.category not in categories:
+            problems.append(f"criterion {c.id!r} names category {c.category!r}, which is unknown")
+        if ("." in c.source) != bool(c.bands):
+            problems.append(f"criterion {c.id!r}: bands and 'from: CODE.measure' go together")
+        if c.bands and max(band.points for band in c.bands) != c.points:
+            problems.append(
+                f"criterion {c.id!r}: its best band must be worth its {c.points} points"
+            )
+        if [b.points for b in c.bands] != sorted(b.points for b in c.bands):
+            problems.append(f"criterion {c.id!r}: a higher band must not earn fewer points")
+        codes = [*c.requires, *([] if c.source == "review" else [c.source.split(".")[0]])]
+        unlisted = [code for code in codes if code not in a.checks]
+        problems += [
+            f"criterion {c.id!r} reads {code}, which is not in checks" for code in unlisted
+        ]
+    problems += [
+        f"evidence {e.id!r} needs {code}, which is not in checks"
+        for e in a.evidence
+        for code in e.needs
+        if code not in a.checks
+    ]
+    problems += _wrong_sums(a)
+    return problems
+
+
+def _wrong_sums(a: Assignment) -> list[str]:
+    problems = []
+    for category in a.categories:
+        mine = [c for c in a.criteria if c.category == category.id]
+        if category.best_parts is None:
+            reachable = sum(c.points for c in mine)
+        else:
+            by_part: dict[str | None, float] = {}
+            for c in mine:
+                by_part[c.part] = by_part.get(c.part, 0) + c.points
+            if None in by_part:
+                problems.append(f"category {category.id!r} counts parts; each criterion needs one")
+            reachable = sum(sorted(by_part.values(), reverse=True)[: category.best_parts])
+        if abs(reachable - category.points) > 1e-9:
+            problems.append(
+                f"category {category.id!r} is worth {category.points} points, "
+                f"but its criteria add up to {reachable}"
+            )
+    if abs(a.max_points - 100) > 1e-9:
+        problems.append(
+            f"the categories add up to {a.max_points} points without extra ones, not 100"
+        )
+    return problems

@@ -1,0 +1,1 @@
+"""What a check is: its registration, its context and its verdict."""

@@ -1,0 +1,243 @@
+"""API02x: the test set that a student writes for the domain, from its file alone.
+
+LAY05x: bonus challenges that a student took up, with the test set that they are judged on.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from grader.checks.api.registry import (
+    Context,
+    Verdict,
+    check,
+    failed,
+    not_looked_at,
+    passed,
+    voluntary,
+)
+from grader.core.constants import HIDDEN_MIN_QUESTIONS
+from grader.core.errors import FileRefused, GraderFault
+from grader.core.nouns import Outcome, Severity
+from grader.core.resources import resource
+from grader.intake.find import locate
+from grader.training_data.examples.overlap import overlap
+from grader.training_data.read.examples import Example, read_examples
+from grader.training_data.read.faults import counted, quoted
+from grader.training_data.read.fingerprint import folded
+from grader.training_data.read.lines import lines
+
+TEST_SET: Final = "openai_test"
+DATA: Final = "openai_data"
+
+_SHAPE: Final = (
+    "Each line of the test set has the form of the training data: "
+    '{"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}.'
+)
+_WORD: Final = re.compile(r"[^\W\d_]{4,}")  # shorter words belong to no domain
+_EVERYWHERE: Final = frozenset(
+    _WORD.findall(
+        "about answer called does from give given have into many much name question tell than "
+        "that their them then there these they this those what when where which whose will with "
+        "word words would your"
+    )
+)
+_SAME_DOMAIN: Final = 0.5  # of the questions; a domain's are worded alike, another's hardly ever
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question of the test set, and the answer that it expects."""
+
+    line: int
+    asked: str
+    answer: str
+
+
+def questions_of(context: Context) -> list[Question]:
+    """The questions of the test set that is handed in, in order; raises FileRefused for two."""
+    return [Question(e.line, e.prompt, e.answer) for e in _examples(context, TEST_SET)]
+
+
+@check("API020")
+def has_readable_test_set(context: Context) -> Verdict:
+    """The domain's test set is there and can be read
+
+    Why: Only questions that the model was not trained on show what it learned. They stand in a
+    file, so that anyone can ask them again.
+
+    Fix: Hand in openai_test.jsonl. Each line has the form of the training data: the question as
+    the user's message, and the expected answer as the assistant's.
+    """
+    try:
+        path = locate(context.submission, context.assignment.deliverable(TEST_SET))
+    except FileRefused as error:
+        return failed(error.message, error.hint)
+    if path is None:
+        return failed("There is no test set.", f"Hand in openai_test.jsonl. {_SHAPE}")
+    place = context.submission.root / path
+    written = [line.number for line in lines(place) if line.raw.strip()]
+    usable = {example.line for example in read_examples(place)}
+    wrong = [number for number in written if number not in usable]
+    if not written:
+        return failed(f"{path} holds no line.", _SHAPE, path=path)
+    if wrong:
+        found = f"{counted(len(wrong), 'line')} of {len(written)} cannot be used"
+        return failed(f"{found}, first line {wrong[0]}.", _SHAPE, path=path, line=wrong[0])
+    return passed(f"{counted(len(written), 'question')} can be read.")
+
+
+@check("API021", needs=("API020",), measures=("questions", "share"))
+def enough_questions_of(context: Context) -> Verdict:
+    """The test set has enough questions of its own, each with its answer
+
+    Why: A score over four questions moves by 25 points with each of them: it says nothing. A
+    question that stands twice counts twice, and one without an expected answer cannot be scored.
+
+    Fix: Write at least 10 different questions, each with the answer that you expect.
+    """
+    questions = questions_of(context)
+    answered = [q for q in questions if q.asked.strip() and q.answer.strip()]
+    different = len({folded(q.asked) for q in answered})
+    share = min(1.0, different / HIDDEN_MIN_QUESTIONS)
+    measures = {"questions": different, "share": round(share, 3)}
+    said = f"{counted(different, 'different question')} with an answer"
+    left_out = len(questions) - different
+    if different >= HIDDEN_MIN_QUESTIONS and not left_out:
+        return passed(f"{said}.", measures=measures)
+    if left_out:
+        said += f"; {counted(left_out, 'line')} repeat a question or have no answer"
+    hint = f"Write at least {HIDDEN_MIN_QUESTIONS} different test questions, each with its answer."
+    return failed(f"{said}.", hint, measures=measures)
+
+
+@check("API022", needs=("LAY022", "API020"), measures=("overlapping", "share"))
+def keeps_test_and_training_apart(context: Context) -> Verdict:
+    """No test question stands in the training data
+
+    Why: A model repeats what it was trained on. A score on those questions shows its memory, and
+    every tuned model looks good on it.
+
+    Fix: Replace the test questions that also stand in the training data, word for word or nearly:
+    `finegrade data check openai_train.jsonl --against openai_test.jsonl` lists them.
+    """
+    tests = _examples(context, TEST_SET)
+    try:
+        found = list(overlap(tests, _examples(context, DATA)))
+    except FileRefused as refused:
+        return not_looked_at(refused)
+    share = 1 - len(found) / len(tests)
+    measures = {"overlapping": len(found), "share": round(share, 3)}
+    if not found:
+        return passed("No test question stands in the training data.", measures=measures)
+    return failed(
+        f"{counted(len(found), 'test question')} of {len(tests)} also in the training data; "
+        f"the first: {found[0].message}.",
+        "Write test questions on the same domain that are not in the training data.",
+        path=locate(context.submission, context.assignment.deliverable(TEST_SET)),
+        line=found[0].line,
+        measures=measures,
+    )
+
+
+@check("API023", needs=("LAY022", "API020"), measures=("share",))
+def asks_about_its_domain(context: Context) -> Verdict:
+    """The test questions are on the domain that was trained
+
+    Why: Fine-tuning on one domain teaches that domain. Questions on another one show no gain, and
+    prove nothing about the training.
+
+    Fix: Ask for the same kinds of things as the training data does, about other subjects. Half of
+    the questions have to share a word with the training data; common words do not count.
+    """
+    try:
+        trained = _examples(context, DATA)
+    except FileRefused as refused:
+        return not_looked_at(refused)
+    known = set[str]().union(*(_words(f"{e.prompt} {e.answer}") for e in trained))
+    tests = _examples(context, TEST_SET)
+    apart = [e for e in tests if not known & _words(f"{e.prompt} {e.answer}")]
+    share = 1 - len(apart) / len(tests)
+    measures = {"share": round(share, 3)}
+    if share >= _SAME_DOMAIN:
+        return passed(f"{share:.0%} of the questions share its words.", measures=measures)
+    return failed(
+        f"Only {share:.0%} of the test questions share a word with the training data; "
+        f"{quoted(apart[0].prompt)} does not.",
+        "Let the test questions ask about what the training data is about.",
+        path=locate(context.submission, context.assignment.deliverable(TEST_SET)),
+        line=apart[0].line,
+        measures=measures,
+    )
+
+
+def _examples(context: Context, deliverable: str) -> list[Example]:
+    path = locate(context.submission, context.assignment.deliverable(deliverable))
+    return [] if path is None else list(read_examples(context.submission.root / path))
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(folded(text))) - _EVERYWHERE
+
+
+# moved
+
+HYBRID, DISTILLATION = "hybrid_ok", "distill_ok"
+"""Ids of evidence: a run of the script, with nothing going wrong."""
+
+_SCRIPTS: Final = {HYBRID: "dspy_hybrid", DISTILLATION: "distill"}
+
+
+@check("LAY050", severity=Severity.WARNING)
+def hybrid_can_be_run(context: Context) -> Verdict:
+    """The hybrid is there, with the test set it is judged on
+
+    Why: This challenge is voluntary: leaving it out, or leaving the kit's file as it is, costs
+    nothing. The grader runs the script and judges it by its answers to openai_test.jsonl.
+
+    Fix: Hand in dspy_hybrid.py, and openai_test.jsonl with at least 10 different questions, each
+    with its answer.
+    """
+    return _ready(context, HYBRID)
+
+
+@check("LAY051", severity=Severity.WARNING)
+def distillation_can_be_run(context: Context) -> Verdict:
+    """The distillation is there, with the test set it is judged on
+
+    Why: This challenge is voluntary: leaving it out, or leaving the kit's file as it is, costs
+    nothing. The grader runs the script and judges it by its answers to openai_test.jsonl.
+
+    Fix: Hand in distill.py, and openai_test.jsonl with at least 10 different questions, each with
+    its answer.
+    """
+    return _ready(context, DISTILLATION)
+
+
+def _ready(context: Context, evidence: str) -> Verdict:
+    try:
+        path = locate(context.submission, context.assignment.deliverable(_SCRIPTS[evidence]))
+    except FileRefused as error:
+        return failed(error.message, error.hint)
+    if path is None or _is_untouched(context, evidence, path):
+        return voluntary()
+    for about_the_test_set in (has_readable_test_set, enough_questions_of):
+        found = about_the_test_set(context)
+        if found.outcome is not Outcome.PASS:
+            where = found.location
+            return failed(found.message, found.hint, path=where.path, line=where.line)
+    return passed("Everything is there.")
+
+
+def _is_untouched(context: Context, evidence: str, path: str) -> bool:
+    """Whether this is the kit's own file, white space aside."""
+    given = [spec.given for spec in context.assignment.evidence if spec.id == evidence]
+    with suppress(GraderFault):  # no such kit: then it is the student's
+        if given and given[0] is not None:
+            ours = resource("starter", given[0].partition("/")[0], path.rsplit("/", 1)[-1])
+            theirs = context.submission.root / path
+            return ours.read_bytes().split() == theirs.read_bytes().split()
+    return False

@@ -1,0 +1,181 @@
+"""What commands share: formats, the console, progress, results, the sandbox."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from grader.core.nouns import Result
+    from grader.escapes.arena import Row
+    from grader.sandbox.api import Sandbox
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+class WorkFormat(StrEnum):
+    """How it is printed what was done."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the results.")]
+
+
+_PROGRESS_FROM_BYTES: Final = 4 * 1024 * 1024  # less is read before anyone looks for a bar
+_STAGE_CHARACTERS: Final = 60  # beside a bar
+_LINE_CHARACTERS: Final = 5_000  # of an error: a path of 4,096 and what is wrong with it
+
+
+def complain(text: str) -> None:
+    """Print an error on stderr, in which no file name or quoted text acts.
+
+    Lines after the first become a list: a line feed in a file's name would otherwise start a line
+    of its own, which a terminal or a CI runner may take for a command.
+    """
+    from grader.core.text import clean
+
+    first, *others = text.split("\n")
+    typer.echo(clean(first, _LINE_CHARACTERS), err=True)
+    for line in others:
+        typer.echo(f"  - {clean(line, _LINE_CHARACTERS)}", err=True)
+
+
+def console() -> Console:
+    """The terminal that results are printed on."""
+    from rich.console import Console
+
+    return Console()
+
+
+class RichProgress:
+    """Draws one bar a stage on stderr, with the time left; plain lines where no one watches.
+
+    With `percent` it shows the share that is done, for stages of millions of bytes, not steps.
+    """
+
+    def __init__(self, *, percent: bool = False) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn() if percent else MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[label]}", markup=False),
+            console=self._console,
+        )
+        self._task = self._bar.add_task("", total=0, label="", visible=False)
+        self._total = self._done = 0
+
+    def start(self, stage: str, total: int) -> None:
+        """Begin a stage of `total` steps, bytes or whatever it counts."""
+        from grader.core.text import clean
+
+        stage = clean(stage, _STAGE_CHARACTERS)
+        self._total, self._done = total, 0
+        if not self._console.is_terminal:
+            self._console.print(f"{stage}: {total}", markup=False, highlight=False)
+            return
+        self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(stage, total=total, label="")
+        self._bar.start()
+
+    def step(self, label: str) -> None:
+        """Note that one step is done."""
+        self.advance(1, label)
+
+    def advance(self, done: int, label: str = "") -> None:
+        """Note that `done` more are done."""
+        from grader.core.text import clean
+
+        self._done += done
+        if self._console.is_terminal:
+            self._bar.update(self._task, advance=done, label=clean(label, 40))
+            if self._done >= self._total:
+                self._bar.stop()
+
+    def stop(self) -> None:
+        """Take the bar away, wherever it stands: the terminal's cursor comes back."""
+        if self._console.is_terminal:
+            self._bar.stop()
+
+
+def print_gradebook(results: Sequence[Result], format: Format) -> None:
+    """Print a class's results: a line a student, or all of them as a machine reads them."""
+    from grader.report.result_json import to_json
+    from grader.report.terminal import gradebook_table
+
+    if format is Format.JSON:
+        typer.echo(json.dumps([to_json(result) for result in results], indent=2))
+    elif format is Format.GITHUB:
+        for result in results:
+            print_findings(result, format)
+    else:
+        console().print(gradebook_table(results))
+
+
+def print_findings(result: Result, format: Format) -> None:
+    """Print one student's findings."""
+    from grader.report.exports.github import annotations
+    from grader.report.result_json import to_json
+    from grader.report.terminal import findings_table
+
+    if format is Format.JSON:
+        typer.echo(json.dumps(to_json(result), indent=2))
+    elif format is Format.GITHUB:
+        for line in annotations(result.findings):
+            typer.echo(line)
+    else:
+        console().print(findings_table(result.findings))
+
+
+def open_sandbox(progress: RichProgress, name: str | None, *, reduced: bool) -> Sandbox:
+    """The sandbox that programs run in; the first time here, hostile programs try its walls."""
+    from grader.escapes.suite import trusted_sandbox
+
+    def begin(total: int) -> Callable[[Row], None]:
+        progress.start("Trying the sandbox's walls, this once", total)
+        return lambda row: progress.step(row.name)
+
+    return trusted_sandbox(name, reduced=reduced, begin=begin)
+
+
+@contextmanager
+def file_progress(files: Sequence[Path]) -> Iterator[RichProgress | None]:
+    """A bar for work on files where someone watches, and only for what takes long enough."""
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    if not sys.stderr.isatty() or size < _PROGRESS_FROM_BYTES:
+        yield None
+        return
+    bar = RichProgress(percent=True)
+    try:
+        yield bar
+    finally:
+        bar.stop()

@@ -1,0 +1,217 @@
+"""`finegrade simulate`: the fine-tuning service on this machine, for any OpenAI client."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from grader.core.errors import UsageError
+from grader.core.resources import home as cache
+
+if TYPE_CHECKING:
+    from grader.core.nouns import BaseModel
+
+_PORT: Final = 8400
+_START_SECONDS: Final = 30.0  # until the service listens; loading the model comes before
+_LOCAL_KEY: Final = "sk-finegrade-local"  # on loopback any key will do
+
+Command = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[-- COMMAND...]", help="Run this against the service, then stop."),
+]
+
+
+def simulate(
+    command: Command = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = _PORT,
+    host: Annotated[str, typer.Option(help="Other than loopback: with a key only.")] = "127.0.0.1",
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="What goes wrong; may be given more than once.")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
+    home: Annotated[
+        Path | None, typer.Option(help="Where files, jobs and models are kept.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(envvar="FINEGRADE_SIMULATE_KEY", help="The key that clients must send."),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Another base, as NAME@REVISION from the hub's cache.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the scenarios' faults.")] = 0,
+    time_scale: Annotated[
+        float, typer.Option(min=0, help="Multiplies waiting times: 0 waits for nothing.")
+    ] = 1.0,
+) -> None:
+    """Run OpenAI's fine-tuning service on this machine; its jobs really train."""
+    needed = _needs()
+    if list_:
+        _list_scenarios()
+        return
+    from grader.openai_sim.api.app import create_app
+    from grader.openai_sim.api.http_protocol import OneWriteProtocol
+    from grader.openai_sim.decoding.model_names import NamedServer
+    from grader.openai_sim.decoding.serving import open_bases
+    from grader.openai_sim.jobs.runner import Runner
+    from grader.openai_sim.store.scenarios import Faults
+    from grader.openai_sim.store.store import Store
+
+    Faults(scenario or (), seed, time_scale)  # a wrong name is told before the model is loaded
+    if key is None and not _is_loopback(host):
+        key = f"sk-{secrets.token_urlsafe(24)}"
+    chosen = _base(base)
+    with _listening(host, port) as listener:
+        store = Store.open(home or cache() / "simulate")
+        runner = Runner(store, _folder(chosen))
+        runner.claim()  # before the model is loaded
+        server = NamedServer(open_bases(chosen), store)
+        if chosen is None:  # a large model leaves the interpreter's lock alone for long enough
+            server.decode_apart()
+        app = create_app(
+            store.home,
+            runner=runner,
+            server=server,
+            scenarios=scenario or (),
+            key=key,
+            seed=seed,
+            time_scale=time_scale,
+        )
+        environment = {
+            "OPENAI_BASE_URL": f"{_url(listener)}/v1",
+            "OPENAI_API_KEY": key or _LOCAL_KEY,
+        }
+        service = needed.Server(
+            needed.Config(
+                app, http=OneWriteProtocol, log_level="warning", timeout_graceful_shutdown=1
+            )
+        )
+        try:
+            if command:
+                raise typer.Exit(_run(command, environment, service, listener, app))
+            for name, value in environment.items():
+                typer.echo(f"export {name}={shlex.quote(value)}")
+            typer.echo(f"Open {_url(listener)}/ in a browser. Ctrl-C stops the service.", err=True)
+            service.run(sockets=[listener])
+        finally:
+            server.close()
+
+
+def _run(
+    command: list[str],
+    environment: dict[str, str],
+    service: Any,
+    listener: socket.socket,
+    app: Any,
+) -> int:
+    """Run the command against the service, and say what it did; its exit code."""
+    from grader.openai_sim.store.journal import summary, summary_text
+
+    journal = app.state.journal
+    since = journal.size()
+    thread = threading.Thread(target=service.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    end = time.monotonic() + _START_SECONDS
+    while not service.started and thread.is_alive() and time.monotonic() < end:
+        time.sleep(0.02)
+    if not service.started:
+        raise UsageError("The service did not start; what stands above says why.")
+    try:
+        code = subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
+    except OSError as error:
+        raise UsageError(f"{command[0]} cannot be run: {error.strerror or error}.") from error
+    finally:
+        service.should_exit = True
+        thread.join()
+    typer.echo(summary_text(summary(journal.lines(since))), err=True)
+    return code if code >= 0 else 128 - code  # ended by a signal: as shells say it
+
+
+def _list_scenarios() -> None:
+    from grader.openai_sim.store.scenarios import SCENARIOS
+
+    for scenario in SCENARIOS.values():
+        typer.echo(f"{scenario.name:<22}{scenario.summary}")
+
+
+def _needs() -> Any:
+    """The web server. Raises UsageError when finegrade came without it."""
+    try:
+        import fastapi  # noqa: F401
+        import httptools  # noqa: F401
+        import openai  # noqa: F401
+        import python_multipart  # noqa: F401
+        import uvicorn
+    except ImportError as error:
+        raise UsageError(
+            f"The service needs more than the base install ({error.name} is missing). "
+            "Install it: pip install 'finegrade[simulate]'"
+        ) from error
+    return uvicorn
+
+
+def _base(named: str | None) -> BaseModel | None:
+    """The base that is asked for, None for the course model.
+
+    Raises UsageError for a name without a revision.
+    """
+    from grader.core.nouns import BaseModel
+
+    if named is None:
+        return None
+    name, _, revision = named.partition("@")
+    if not name or not revision:
+        raise UsageError(f"--base {named}: expected NAME@REVISION, as in gpt2@607a30d783df.")
+    return BaseModel(name, revision)
+
+
+def _folder(base: BaseModel | None) -> Path:
+    """Where the weights lie that jobs train."""
+    from grader.core.constants import COURSE_MODEL
+    from grader.core.resources import resource
+    from grader.models.base_model import base_folder
+
+    return resource("starter", COURSE_MODEL) if base is None else base_folder(base)
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens. Raises UsageError when the place is taken or is none."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family)
+        # Else answers wait 40 ms for the client's acknowledgement; connections inherit it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except (OSError, UnicodeError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"The service cannot listen on {host} port {port}: {said}. --port 0 takes a free port."
+        ) from error
+    with listener:
+        yield listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

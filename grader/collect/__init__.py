@@ -1,1 +1,0 @@
-"""Dear work: what is wanted, collected once, stored by content."""

@@ -1,1 +1,0 @@
-"""Programs of ours that run inside the sandbox, beside a submission's. They are never imported."""

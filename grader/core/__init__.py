@@ -1,0 +1,1 @@
+"""Nouns, errors and limits, and the text, file and number helpers that every room stands on."""

@@ -1,0 +1,103 @@
+"""Text from a submission made harmless, and numbers made readable.
+
+Students choose file names, ids and much of what messages quote. Wherever such text is shown it
+goes through `clean`: nothing in it may move a cursor, recolour a terminal, or reorder a line.
+
+Texts in Unicode's normal forms, in bounded time.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final, Literal
+
+from grader.core.constants import (
+    REPORT_MAX_PATH_CHARACTERS,
+    REPORT_MAX_TEXT_CHARACTERS,
+    REPORT_SHORT_DIGEST_CHARACTERS,
+    RESULT_DECIMALS,
+)
+from grader.core.nouns import Location
+
+# ECMA-48 5.3 to 5.6: control strings (OSC, DCS, ...), control sequences (CSI), then short escapes.
+_ESCAPES = re.compile(
+    r"\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|\x1b[ -/]*[0-~]"
+)
+
+
+def clean(text: str, limit: int = REPORT_MAX_TEXT_CHARACTERS) -> str:
+    """One line of at most `limit` characters without escape sequences or invisible controls.
+
+    Removed are ANSI escapes and all control (Cc) and format (Cf: bidi, zero-width) characters;
+    white space of any kind becomes one space; a lone surrogate becomes U+FFFD.
+    """
+    # Cut first: the work is bounded whatever a student wrote.
+    cut = _ESCAPES.sub("", text[: 4 * limit])
+    line = " ".join("".join(map(_harmless, cut)).split())
+    if len(line) > limit or (len(text) > 4 * limit and line):
+        return line[: limit - 1].rstrip() + "…"
+    return line
+
+
+def _harmless(character: str) -> str:
+    if character.isspace():
+        return " "
+    match unicodedata.category(character):
+        case "Cc" | "Cf":
+            return ""
+        case "Cs":
+            return "\ufffd"
+        case _:
+            return character
+
+
+def number(value: float) -> str:
+    """A finite number with at most six decimals and no trailing zeros: 7.5, 10, -0.25."""
+    text = f"{value:.{RESULT_DECIMALS}f}"
+    text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def points(value: float) -> str:
+    """Points as people read them: at most two decimals."""
+    return number(round(value, 2))
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 as a whole percentage."""
+    return f"{share:.0%}"
+
+
+def short_digest(digest: str) -> str:
+    """The beginning of a hash, enough to tell two apart by eye."""
+    return clean(digest)[:REPORT_SHORT_DIGEST_CHARACTERS]
+
+
+def where(location: Location) -> str:
+    """A place in a submission in clean words: "train.py, line 3", or "" for the whole of it."""
+    path = clean(location.path or "", REPORT_MAX_PATH_CHARACTERS)
+    line = "" if location.line is None else f"line {location.line}"
+    pointer = clean(location.pointer or "", REPORT_MAX_PATH_CHARACTERS)
+    return ", ".join(part for part in (path, line, pointer) if part)
+
+
+def file_size(size: int) -> str:
+    """A size in bytes as people read it: 812 bytes, 14.2 kB, 3.1 MB (powers of 1000)."""
+    if size < 1_000:
+        return f"{size} bytes"
+    return f"{size / 1_000:.1f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"
+
+
+# Python puts a run of combining marks in order by moving each one step at a time: 40,000 of them
+# take four seconds, and a hostile line of 16 MB days. Marks are no word characters.
+_LONG_RUN: Final = re.compile(r"[^\w\s\x00-\x7f]{200}")
+
+
+def normalized(form: Literal["NFC", "NFKC"], text: str) -> str:
+    """The text in that normal form; as it is if that could take longer than reading it."""
+    if text.isascii() or _LONG_RUN.search(text) is not None:
+        return text
+    return unicodedata.normalize(form, text)

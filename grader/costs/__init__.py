@@ -1,0 +1,1 @@
+"""Cost of fine-tuning beside its alternatives: break-even and the claims of a cost analysis."""

@@ -1,0 +1,343 @@
+"""Grade one or many: intake -> file checks -> collect -> the other checks -> score -> write.
+
+A submission's trouble stays its own: what goes wrong for one student becomes that student's
+finding, and the others go on.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grader import __version__
+from grader.assignment.load import load_assignment
+from grader.assignment.questions import QuestionSet
+from grader.assignment.rubric import score, status, total
+from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api.registry import Classmate, Context, all_checks, in_order, run_check
+from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION
+from grader.core.errors import AssignmentError, IntakeError
+from grader.core.nouns import Assignment, Finding, Outcome, Result, Score, Status, Submission
+from grader.evidence.plan import Wanted, read_here, readers
+from grader.evidence.predictions import AdapterRef, versions
+from grader.evidence.recordings import Recordings
+from grader.evidence.store import Collected, Progress, Store, collect, open_store
+from grader.intake.find import Found, find_submissions, locate, take_in
+from grader.models.adapter_files import read_adapter, sketch
+from grader.models.base_model import base_digest, base_folder
+from grader.training_data.rules import RULES
+
+if TYPE_CHECKING:
+    from grader.model_service.forward import Endpoint
+    from grader.sandbox.api import Sandbox
+
+
+def load(reference: str | Path) -> Assignment:
+    """An assignment whose codes and measures all exist; AssignmentError names those that do not."""
+    assignment = load_assignment(reference)
+    checks = all_checks()
+    problems = [f"there is no check {code}" for code in assignment.checks if code not in checks]
+    for spec in assignment.evidence:
+        problems += [f"there is no check {code}" for code in spec.needs if code not in checks]
+    if not problems:
+        listed = {check.code for check in in_order(assignment.checks, assignment)}
+        unlisted = sorted(listed - set(assignment.checks))
+        problems += [f"its checks need {code}, which is not in checks" for code in unlisted]
+    if assignment.data is not None:
+        problems += [f"there is no rule {c}" for c in assignment.data.errors if c not in RULES]
+    for criterion in assignment.criteria:
+        code, _, measure = criterion.source.partition(".")
+        if measure and code in checks and measure not in checks[code].measures:
+            known = ", ".join(checks[code].measures) or "none"
+            problems.append(
+                f"criterion {criterion.id!r} reads {criterion.source}; {code} measures: {known}"
+            )
+    if problems:
+        raise AssignmentError(f"Assignment {assignment.id}: {'; '.join(dict.fromkeys(problems))}.")
+    return assignment
+
+
+# Names of folders are the instructor's to mend: two of one student, or one that names nobody.
+_INSTRUCTORS = frozenset({"LAY115", "LAY116"})
+
+
+TRAININGS_NAME = "trainings"  # beside the store: what jobs of submissions' programs trained
+
+
+@dataclass(slots=True)
+class _Pupil:
+    """One student on the way through: what was taken in, found so far, and wanted."""
+
+    student: str
+    submission: Submission
+    findings: dict[str, Finding] = field(default_factory=dict)
+    adapter: AdapterRef | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+    """By evidence id, why its adapter could not be read although the checks could."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """What one run did: results by student, and how many runs and readings it took."""
+
+    results: tuple[Result, ...]
+    collected: int
+
+
+def grade(
+    paths: Sequence[Path],
+    assignment: Assignment,
+    questions: QuestionSet | None,
+    store_path: Path,
+    progress: Progress,
+    *,
+    device: str = "cpu",
+    open_sandbox: Callable[[], Sandbox] | None = None,
+    endpoint: Endpoint | None = None,
+    recordings: Recordings | None = None,
+) -> Graded:
+    """Grade every submission found under `paths`. Without questions, nothing is run.
+
+    `open_sandbox` (by default one whose walls were tried) is asked when a program is to be run;
+    where it raises NoSandbox, what needs such a run stays unknown. An `endpoint` answers hidden
+    questions to programs in the simulator's place. With `recordings` programs are answered as they
+    were in that earlier grading, by no model; what else it collected and is still true is reused.
+
+    Raises UsageError for a wrong path or damaged recordings, and GraderFault when the store itself
+    cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="finegrade-") as work, open_store(store_path) as store:
+        pupils, refused = _take_in_all(find_submissions(paths), Path(work), assignment, progress)
+        if recordings is not None:
+            _remember(recordings, store)
+        for pupil in pupils:
+            _check_files(pupil, assignment)
+            _register(pupil, assignment, store)
+        if questions is None:
+            wants = [
+                want
+                for pupil in pupils
+                for want in read_here(pupil.submission, assignment, partial(_passed, pupil))
+            ]
+            collected = collect(wants, store, readers(), progress)
+        else:
+            wanted = Wanted(
+                assignment,
+                questions,
+                device,
+                open_sandbox,
+                store_path.parent / TRAININGS_NAME,
+                endpoint,
+                recordings,
+            )
+            wants = [
+                want
+                for pupil in pupils
+                for want in wanted.of(pupil.submission, pupil.adapter, partial(_passed, pupil))
+            ]
+            producers = wanted.producers()
+            if recordings is None:
+                collected = collect(wants, store, producers, progress)
+            else:
+                collected = collect(wants, store, producers, progress, recordings.evidence)
+        classmates = [Classmate(*row) for row in store.registered()]
+        about = _provenance(assignment, questions, device, replayed=recordings is not None)
+        results = [_result(p, assignment, collected, classmates, about) for p in pupils]
+        results += [_not_taken_in(found, first, assignment, about) for found, first in refused]
+    return Graded(tuple(sorted(results, key=lambda r: r.student)), collected.ran)
+
+
+def _take_in_all(
+    found: Iterable[Found], work: Path, assignment: Assignment, progress: Progress
+) -> tuple[list[_Pupil], list[tuple[Found, Finding]]]:
+    pupils, refused = [], []
+    entries = list(found)
+    progress.start("Taking in submissions", len(entries))
+    for number, entry in enumerate(entries):
+        try:
+            submission = take_in(entry, work / str(number))
+            pupils.append(_Pupil(submission.student, submission))
+        except IntakeError as error:
+            title = all_checks()[error.code].title
+            outcome = Outcome.REVIEW if error.code in _INSTRUCTORS else Outcome.FAIL
+            refused.append((entry, Finding(error.code, outcome, title, error.message, error.hint)))
+        except Exception as error:  # our fault or the machine's: it must not stop the batch
+            title = all_checks()["GRD001"].title
+            text = (
+                "The grader could not read the submission. No marks are lost; it will be retried."
+            )
+            note = f"{type(error).__name__}: {error}"
+            refused.append((entry, Finding("GRD001", Outcome.ERROR, title, text, note=note)))
+        progress.step(entry.student)
+    return pupils, refused
+
+
+def _check_files(pupil: _Pupil, assignment: Assignment) -> None:
+    """Run the checks that stand before any evidence: they decide what may be run at all."""
+    gates = [code for spec in assignment.evidence for code in spec.needs]
+    context = Context(assignment, pupil.submission, {})
+    for check in in_order(gates, assignment):
+        pupil.findings[check.code] = run_check(check, context, pupil.findings, {})
+
+
+def _register(pupil: _Pupil, assignment: Assignment, store: Store) -> None:
+    """Read the adapter that passed the gates and note it in the class register."""
+    for spec in assignment.evidence:
+        if spec.adapter is None or pupil.adapter is not None or not _passed(pupil, spec.needs):
+            continue
+        try:
+            path = locate(pupil.submission, assignment.deliverable(spec.adapter))
+            if path is not None:
+                read = partial(read_adapter, pupil.submission, path)
+                adapter = read()
+                pupil.adapter = AdapterRef(adapter.digest, read)
+                effect = sketch(adapter)
+        except Exception as error:  # a file that changed meanwhile must not stop the batch
+            pupil.missing[spec.id] = f"{type(error).__name__}: {error}"
+    if pupil.adapter is None:
+        store.unregister(pupil.student)
+    else:
+        store.register(pupil.student, pupil.submission.submitted_at, effect)
+
+
+def _remember(recordings: Recordings, store: Store) -> None:
+    """Note the adapters of the earlier class that this one does not know: copies have originals."""
+    known = {student for student, _, _ in store.registered()}
+    for student, submitted_at, sketch_ in recordings.registered:
+        if student not in known:
+            store.register(student, submitted_at, sketch_)
+
+
+def _passed(pupil: _Pupil, codes: Sequence[str]) -> bool:
+    return all(pupil.findings[code].outcome is Outcome.PASS for code in codes)
+
+
+def _result(
+    pupil: _Pupil,
+    assignment: Assignment,
+    collected: Collected,
+    classmates: Sequence[Classmate],
+    about: Mapping[str, Any],
+) -> Result:
+    ids = [spec.id for spec in assignment.evidence]
+    mine = {i: collected.evidence.get((pupil.student, i)) for i in ids}
+    evidence = {i: e for i, e in mine.items() if e is not None}
+    missing = pupil.missing | {
+        i: collected.missing[pupil.student, i]
+        for i in ids
+        if (pupil.student, i) in collected.missing
+    }
+    others = tuple(mate for mate in classmates if mate.student != pupil.student)
+    context = Context(assignment, pupil.submission, evidence, others)
+    for check in in_order(assignment.checks, assignment):
+        if check.code not in pupil.findings:
+            pupil.findings[check.code] = run_check(check, context, pupil.findings, missing)
+    findings = tuple(pupil.findings[code] for code in assignment.checks)
+    keys = {i: e.key for i, e in evidence.items()}
+    submission = pupil.submission
+    scores = score(assignment, findings)
+    return Result(
+        assignment_id=assignment.id,
+        assignment_version=assignment.version,
+        student=submission.student,
+        digest=submission.digest,
+        submitted_at=submission.submitted_at,
+        status=status(scores, findings),
+        total=total(assignment, scores),
+        scores=scores,
+        findings=findings,
+        provenance={
+            **about,
+            "evidence": keys,
+            "files": [[f.path, f.size, f.sha256] for f in submission.files],
+        },
+    )
+
+
+def _not_taken_in(
+    found: Found, first: Finding, assignment: Assignment, about: Mapping[str, Any]
+) -> Result:
+    """The result of what could not be taken in: no points for a fault of the student's, unknown
+    points for one of the machine's or the instructor's."""
+    behind = Outcome.SKIP if first.outcome is Outcome.FAIL else first.outcome
+    rest = [
+        Finding(code, behind, all_checks()[code].title, "The submission was not taken in.")
+        for code in assignment.checks
+        if code != first.code
+    ]
+    findings = (first, *rest)
+    scores = _all_alike(score(assignment, findings), first)
+    return Result(
+        assignment_id=assignment.id,
+        assignment_version=assignment.version,
+        student=found.student,
+        digest="",
+        submitted_at=found.submitted_at,
+        status=_status_without_work(first),
+        total=total(assignment, scores),
+        scores=scores,
+        findings=findings,
+        provenance={**about, "evidence": {}, "files": []},
+    )
+
+
+def _all_alike(scores: Sequence[Score], first: Finding) -> tuple[Score, ...]:
+    """Every criterion 0 behind a fail, unknown behind an error or an open question."""
+    points = 0.0 if first.outcome is Outcome.FAIL else None
+    state = Status.PENDING_MANUAL if points is None else Status.FULLY_GRADED
+    return tuple(replace(s, points=points, status=state, because=(first.code,)) for s in scores)
+
+
+def _status_without_work(first: Finding) -> Status:
+    return Status.FAILED if first.outcome is Outcome.FAIL else Status.PENDING_MANUAL
+
+
+def _provenance(
+    assignment: Assignment, questions: QuestionSet | None, device: str, *, replayed: bool
+) -> Mapping[str, Any]:
+    folder = base_folder(assignment.base)
+    return {
+        "finegrade": __version__,
+        "assignment_digest": assignment.digest,
+        "base": {"name": assignment.base.name, "digest": base_digest(folder)},
+        "questions_digest": questions.digest if questions is not None else None,
+        "engine": ENGINE_VERSION,
+        "device": device,
+        "replayed": replayed,
+        "versions": dict(versions("torch", "transformers")),
+        "bootstrap_seed": BOOTSTRAP_SEED,
+    }
+
+
+def rescored(result: Result, assignment: Assignment) -> Result:
+    """The same findings under another rubric.
+
+    Raises AssignmentError when the rubric reads a check or a measure that this result lacks.
+    """
+    findings = {f.code: f for f in result.findings}
+    absent = sorted(set(assignment.checks) - set(findings))
+    if absent:
+        raise AssignmentError(
+            f"The stored results have no {', '.join(absent)}. Run `finegrade grade` again with "
+            "this assignment: collected evidence is reused."
+        )
+    if not result.digest:  # never taken in
+        kept, first = result.findings, result.findings[0]
+        scores, new_status = _all_alike(score(assignment, kept), first), _status_without_work(first)
+    else:
+        kept = result.findings  # also those that this rubric does not read: another one may
+        scores = score(assignment, kept)
+        new_status = status(scores, kept)
+    return replace(
+        result,
+        assignment_version=assignment.version,
+        status=new_status,
+        total=total(assignment, scores),
+        scores=scores,
+        findings=kept,
+        provenance={**result.provenance, "assignment_digest": assignment.digest},
+    )

@@ -1,0 +1,189 @@
+"""What `finegrade grade` leaves on disk, and reading it back.
+
+    OUT/gradebook.csv, OUT/class.html, OUT/evidence.sqlite
+    OUT/students/<student>/result.json, feedback.html, and each written work's plain text
+
+Every file is replaced whole or not at all. The gradebook and the class page always show all of
+OUT, also when one student was graded alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from grader.core.errors import UsageError
+from grader.core.files import write_atomic
+from grader.core.metrics import exact_match, mean
+from grader.core.nouns import Assignment, Result
+from grader.evidence.predictions import KIND as PREDICTIONS
+from grader.evidence.recordings import Recordings
+from grader.evidence.store import Store, open_store
+from grader.evidence.texts import KIND as TEXT
+from grader.intake.find import safe_name
+from grader.report.classroom import ClassReport, class_html
+from grader.report.exports.gradebook import gradebook_csv
+from grader.report.feedback import feedback_html
+from grader.report.result_json import from_json, to_text
+
+STORE_NAME = "evidence.sqlite"
+
+
+def check_places(out: Path, hidden: Path, paths: Sequence[Path], assignment_id: str) -> None:
+    """Refuse places that would mix what students handed in with what is the instructor's.
+
+    Raises UsageError when OUT or the hidden set lies in a folder that is graded (it would count as
+    a student's), and when OUT holds results of another assignment.
+    """
+    for option, ours in (("--out", out), ("--hidden", hidden)):
+        for path in paths:
+            if ours.resolve().is_relative_to(path.resolve()):
+                raise UsageError(
+                    f"{option} {ours} lies inside {path}, where it would count as a submission. "
+                    "Choose a place outside."
+                )
+    if any((out / "students").glob("*/result.json")) and assignment_of(out) != assignment_id:
+        raise UsageError(f"{out} holds results of {assignment_of(out)}: use another --out.")
+
+
+def prepare(out: Path) -> Path:
+    """Make OUT (0700: it holds hidden questions) and return the path of its store."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; --out names a folder.")
+    try:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be made ({error.strerror}).") from error
+    return out / STORE_NAME
+
+
+def recordings(earlier: Path, out: Path, assignment_id: str) -> Recordings:
+    """What the grading whose OUT was `earlier` recorded of programs.
+
+    Raises UsageError when it holds no results of this assignment, when its store is missing or
+    damaged, and when it is OUT itself: the recording stays as it is.
+    """
+    if earlier.resolve() == out.resolve():
+        raise UsageError(
+            f"--replay and --out both name {out}. Choose a new --out: what was recorded, and the "
+            "results of then, stay as they are."
+        )
+    id = assignment_of(earlier)
+    if id != assignment_id:
+        raise UsageError(f"--replay {earlier} holds results of {id}, and not of {assignment_id}.")
+    keys = {
+        (result.student, evidence_id): key
+        for result in read_results(earlier, assignment_id)
+        for evidence_id, key in result.provenance["evidence"].items()
+    }
+    return Recordings(earlier / STORE_NAME, keys)
+
+
+def write_student(out: Path, assignment: Assignment, result: Result) -> None:
+    """Write one student's result.json and feedback.html."""
+    folder = out / "students" / safe_name(result.student)
+    write_atomic(folder / "result.json", to_text(result))
+    write_atomic(folder / "feedback.html", feedback_html(assignment, result))
+
+
+def write_class(out: Path, assignment: Assignment) -> tuple[Result, ...]:
+    """Write gradebook.csv and class.html over all results in OUT; returns those results."""
+    results = read_results(out, assignment.id)
+    criteria = [criterion.id for criterion in assignment.criteria]
+    write_atomic(out / "gradebook.csv", gradebook_csv(results, criteria))
+    with open_store(out / STORE_NAME) as store:
+        shares, texts = _questions(results, assignment, store)
+        written = {r.student: _write_texts(out, assignment, r, store) for r in results}
+    report = ClassReport(
+        assignment=assignment,
+        results=results,
+        folders={r.student: safe_name(r.student) for r in results},
+        question_shares=shares,
+        question_texts=texts,
+        provenance=results[0].provenance if results else {},
+        written=written,
+    )
+    write_atomic(out / "class.html", class_html(report))
+    return results
+
+
+def _write_texts(
+    out: Path, assignment: Assignment, result: Result, store: Store
+) -> tuple[tuple[str, str], ...]:
+    """Write what a person judges as plain text: (file name, title) of each work that was read."""
+    folder = out / "students" / safe_name(result.student)
+    written: list[tuple[str, str]] = []
+    for spec in assignment.evidence:
+        if spec.kind != TEXT or spec.document is None:
+            continue
+        key = result.provenance["evidence"].get(spec.id)
+        found = store.get(key) if key is not None else None
+        name = f"{spec.document}.txt"
+        if found is None or "text" not in found.payload:
+            (folder / name).unlink(missing_ok=True)  # of an earlier version
+            continue
+        # The mark at the start tells browsers that it is UTF-8.
+        write_atomic(folder / name, "\ufeff" + found.payload["text"])
+        written.append((name, assignment.deliverable(spec.document).title))
+    return tuple(written)
+
+
+def read_results(out: Path, assignment_id: str) -> tuple[Result, ...]:
+    """All results in OUT by student.
+
+    Raises UsageError when there are none, or when they are of another assignment.
+    """
+    results = []
+    for path in sorted((out / "students").glob("*/result.json")):
+        try:
+            results.append(from_json(json.loads(path.read_bytes())))
+        except (ValueError, UsageError) as error:
+            raise UsageError(f"{path}: {error}") from error
+    if not results:
+        raise UsageError(f"{out} holds no results. `finegrade grade` writes them.")
+    others = {r.assignment_id for r in results} - {assignment_id}
+    if others:
+        raise UsageError(f"{out} holds results of {', '.join(sorted(others))}: use another --out.")
+    return tuple(sorted(results, key=lambda r: r.student))
+
+
+def assignment_of(out: Path) -> str:
+    """The id of the assignment whose results lie in OUT."""
+    for path in sorted((out / "students").glob("*/result.json")):
+        try:
+            return str(json.loads(path.read_bytes())["assignment"]["id"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path} is damaged. Remove it and grade again.") from error
+    raise UsageError(f"{out} holds no results. `finegrade grade` writes them.")
+
+
+def _questions(
+    results: Sequence[Result], assignment: Assignment, store: Store
+) -> tuple[Mapping[str, float], Mapping[str, str]]:
+    """({question id: share of adapters that were right}, {id: text}) over the class's adapters.
+
+    Only hidden questions: each student's own benchmark has other questions by the same ids.
+    """
+    right: dict[str, list[float]] = {}
+    texts: dict[str, str] = {}
+    for key in sorted({key for key in _adapter_keys(results, assignment) if key}):
+        evidence = store.get(key)
+        if evidence is None:
+            continue
+        for row in evidence.payload["answers"]:
+            right.setdefault(row["id"], []).append(exact_match(row["text"], row["reference"]))
+            texts[row["id"]] = row["question"]
+    return {id: mean(values) for id, values in right.items()}, texts
+
+
+def _adapter_keys(results: Sequence[Result], assignment: Assignment) -> list[str | None]:
+    """Keys of the evidence that asked an adapter the hidden questions."""
+    ids = {
+        spec.id
+        for spec in assignment.evidence
+        if spec.kind == PREDICTIONS and spec.adapter is not None and spec.questions_from is None
+    }
+    return [
+        key for result in results for id, key in result.provenance["evidence"].items() if id in ids
+    ]

@@ -1,0 +1,1 @@
+"""Hostile programs that try every sandbox, and the judge of what they did."""

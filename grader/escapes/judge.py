@@ -1,0 +1,216 @@
+"""The hostile programs: what each tries, how it may end, and where it applies.
+
+Each program in `programs/` says so itself, in comment lines at its top:
+
+    # claim: reads the environment of the grader        what it tries, one claim
+    # expect: ok exit                                   verdicts that it may end with
+    # code: 3                                           its exit code, where that is the point
+    # service: asked | untouched                        it needs a model service; `untouched`:
+                                                        none of its requests may arrive there
+    # isolation: full                                   only where a sandbox has all of its own
+    # also: json.py sitecustomize.py                    names under which it is handed in as well
+    # limits: wall_seconds=1                            instead of LIMITS
+
+Whether a program was held, judged only from what can be seen outside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import Final
+
+from grader.core.constants import MIB
+from grader.sandbox.api import Ended, Isolation, Limits, Verdict
+
+LIMITS: Final = Limits(  # small, so that bombs go off early and the whole suite stays short
+    wall_seconds=3.0,
+    cpu_seconds=3,
+    memory_bytes=192 * MIB,
+    processes=32,
+    open_files=128,
+    file_bytes=8 * MIB,
+    scratch_bytes=24 * MIB,
+    scratch_files=1500,
+    output_bytes=MIB // 16,
+    harvest_files=40,
+    harvest_bytes=4 * MIB,
+)
+
+
+class Service(StrEnum):
+    """What a program has to do with the model service."""
+
+    NONE = "none"
+    ASKED = "asked"
+    UNTOUCHED = "untouched"  # it is there, and nothing may arrive
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A hostile program. `also` are further names under which its source is handed in."""
+
+    name: str
+    claim: str
+    expected: frozenset[Verdict]
+    exit_code: int | None
+    service: Service
+    isolation: frozenset[Isolation]
+    also: tuple[str, ...]
+    limits: Limits
+    source: bytes
+
+
+def read_program(name: str, source: bytes) -> Program:
+    """The program of that name from its text. Raises ValueError for a header that says nothing."""
+    header = _header(name, source)
+    try:
+        program = Program(
+            name=name,
+            claim=header.pop("claim"),
+            expected=frozenset(map(Verdict, header.pop("expect").split())),
+            exit_code=int(header.pop("code")) if "code" in header else None,
+            service=Service(header.pop("service", Service.NONE)),
+            isolation=frozenset(map(Isolation, header.pop("isolation", "full reduced").split())),
+            also=tuple(header.pop("also", "").split()),
+            limits=_limits(header.pop("limits", "")),
+            source=source,
+        )
+    except KeyError as missing:
+        raise ValueError(f"{name}.py: its header has no line {missing}") from None
+    if header:
+        raise ValueError(f"{name}.py: its header has lines that mean nothing: {sorted(header)}")
+    return program
+
+
+@cache
+def all_programs() -> tuple[Program, ...]:
+    """Every hostile program, by name."""
+    folder = resources.files(__package__) / "programs"
+    files = sorted(entry.name for entry in folder.iterdir())
+    return tuple(
+        read_program(name.removesuffix(".py"), (folder / name).read_bytes())
+        for name in files
+        if name.endswith(".py") and not name.startswith("_")
+    )
+
+
+def helper_source() -> bytes:
+    """What every program imports as `attack`."""
+    return (resources.files(__package__) / "programs" / "_attack.py").read_bytes()
+
+
+def honest_source() -> bytes:
+    """The honest program, whose result must never change."""
+    return (resources.files(__package__) / "programs" / "_honest.py").read_bytes()
+
+
+def _header(name: str, source: bytes) -> dict[str, str]:
+    header: dict[str, str] = {}
+    for line in source.decode("utf-8").splitlines():
+        if not line.startswith("# "):
+            break
+        key, colon, value = line.removeprefix("# ").partition(": ")
+        if not colon or key in header:
+            raise ValueError(f"{name}.py: this line of its header says nothing new: {line!r}")
+        header[key] = value.strip()
+    return header
+
+
+def _limits(text: str) -> Limits:
+    changes: Mapping[str, str] = dict(part.split("=", 1) for part in text.split())
+    kinds = {field.name: type(getattr(LIMITS, field.name)) for field in dataclasses.fields(Limits)}
+    unknown = changes.keys() - kinds.keys()
+    if unknown:
+        raise ValueError(f"there are no such limits: {sorted(unknown)}")
+    return dataclasses.replace(LIMITS, **{key: kinds[key](text) for key, text in changes.items()})
+
+
+# moved
+
+_GRACE_SECONDS: Final = 10.0  # a busy machine may be late to kill
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that is known from outside about one run.
+
+    `heard` is what the model service was asked, `reached` are listeners of ours that something
+    came to, `changed` says whether the handed-in folder is another one now.
+    """
+
+    ended: Ended
+    canaries: tuple[str, ...]
+    heard: bytes
+    reached: tuple[str, ...]
+    changed: bool
+    decoy_alive: bool
+
+
+def faults(program: Program, seen: Seen) -> tuple[str, ...]:
+    """Why this program was not held; empty when it was."""
+    ended = seen.ended
+    found = [*_ending(program, ended), *_claims(ended), *_leaks(seen)]
+    found += [*_sizes(ended, program.limits)]
+    found += [f"something came to our {listener}" for listener in seen.reached]
+    if program.service is Service.UNTOUCHED and seen.heard:
+        found.append("the model service was asked")
+    if seen.changed:
+        found.append("the handed-in folder was changed")
+    if not seen.decoy_alive:
+        found.append("a process of the grader was killed or stopped")
+    return tuple(found)
+
+
+def _ending(program: Program, ended: Ended) -> Iterable[str]:
+    if ended.verdict not in program.expected:
+        expected = " or ".join(sorted(program.expected))
+        last = (ended.stderr or ended.stdout)[-300:].decode(errors="replace").strip()
+        yield f"it ended with {ended.verdict} and not with {expected}; last words: {last!r}"
+    if program.exit_code is not None and ended.exit_code != program.exit_code:
+        yield f"its exit code is {ended.exit_code} and not {program.exit_code}"
+
+
+def _claims(ended: Ended) -> Iterable[str]:
+    for line in (ended.stdout + b"\n" + ended.stderr).splitlines():
+        if line.startswith(b"ESCAPED: "):
+            yield line.decode(errors="replace")[:300]
+
+
+def _leaks(seen: Seen) -> Iterable[str]:
+    places: Mapping[str, bytes] = {
+        "its stdout": seen.ended.stdout,
+        "its stderr": seen.ended.stderr,
+        "the names of its files": "\n".join(
+            [*seen.ended.files, *(f"{one.path} {one.why}" for one in seen.ended.refused)]
+        ).encode(errors="surrogateescape"),
+        "a file of its": b"\n".join(seen.ended.files.values()),
+        "its requests": seen.heard,
+    }
+    for place, content in places.items():
+        if any(canary.encode() in content for canary in seen.canaries):
+            yield f"a planted secret is in {place}"
+
+
+def _sizes(ended: Ended, limits: Limits) -> Iterable[str]:
+    if max(len(ended.stdout), len(ended.stderr)) > limits.output_bytes:
+        yield "more output was kept than the limit says"
+    if len(ended.files) > limits.harvest_files:
+        yield f"{len(ended.files)} files were taken out, more than the limit"
+    if sum(map(len, ended.files.values())) > limits.harvest_bytes:
+        yield "more bytes were taken out than the limit says"
+    if ended.wall_seconds > limits.wall_seconds + _GRACE_SECONDS:
+        yield f"it ran for {ended.wall_seconds:.1f} s"
+    for name in ended.files:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            yield f"a file was taken out whose name is no text: {name!a}"
+    for path in map(PurePosixPath, ended.files):
+        if path.is_absolute() or ".." in path.parts:
+            yield f"a file was taken out from elsewhere: {path}"

@@ -1,0 +1,1 @@
+"""Evidence: what is dear and collected once, one file a kind."""

@@ -1,0 +1,1 @@
+"""The model service that one sandboxed run sees."""

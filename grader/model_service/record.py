@@ -1,0 +1,112 @@
+"""What a run asked of its model service and what it was told, as the grader saw it.
+
+The bytes come from a program that nobody trusts: bodies are read with the strict reader and kept
+as JSON where they are JSON, and otherwise as their length and hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from grader.core.constants import RECORD_MAX_BODY_BYTES, RECORD_MAX_BYTES
+
+CLIENT_LEFT: Final = 499
+"""The status of an exchange whose client went before it was answered."""
+
+_BOUNDARY: Final = re.compile(rb'boundary="?([^";,\s]{1,70})')
+_WIRE_HEADERS: Final = frozenset(
+    {b"connection", b"content-length", b"date", b"server", b"transfer-encoding"}
+)
+"""How one answer went over the wire: whoever gives it again says so anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its answer. `at` is in seconds of real time since the run's service began.
+
+    `request` and `reply` are base64, "" where there was no body and None where it was not kept
+    (the run's record was full, or the body too long). `digest` tells equal requests from others.
+    `status` is CLIENT_LEFT where the client left first. `notes` are what the service did with it.
+    """
+
+    at: float
+    seconds: float
+    method: str
+    path: str
+    query: str
+    digest: str
+    status: int
+    retry_count: int | None
+    user_agent: str
+    request: str | None
+    reply: str | None
+    reply_headers: tuple[tuple[str, str], ...]
+    refused: str
+    notes: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Exchange:
+        """The reverse of `as_json`."""
+        headers = tuple((str(k), str(v)) for k, v in value["reply_headers"])
+        return cls(**{**value, "reply_headers": headers})
+
+
+@dataclass(slots=True)
+class Record:
+    """The exchanges of one run, in the order in which they ended."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+    refused_requests: int = 0
+    """Beyond the limit on requests; not among the exchanges."""
+    refused_connections: int = 0
+    _kept: int = 0
+    _began: float = field(default_factory=time.monotonic)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def now(self) -> float:
+        """Seconds of real time since the run's service began."""
+        return time.monotonic() - self._began
+
+    def keep(self, body: bytes) -> str | None:
+        """A body as it is stored, None where it is not."""
+        if len(body) > RECORD_MAX_BODY_BYTES:
+            return None
+        with self._lock:
+            if self._kept + len(body) > RECORD_MAX_BYTES:
+                return None
+            self._kept += len(body)
+        return base64.b64encode(body).decode()
+
+
+def request_digest(method: str, path: str, query: str, content_type: bytes, body: bytes) -> str:
+    """Equal for equal requests, whatever an upload's random boundary and the order of JSON keys."""
+    boundary = _BOUNDARY.search(content_type)
+    if boundary is not None:
+        body = body.replace(boundary[1], b"boundary")
+    else:
+        with suppress(ValueError, RecursionError):  # no JSON: its bytes are what it is
+            body = json.dumps(json.loads(body), sort_keys=True).encode()
+    whole = b"\0".join((method.encode(), path.encode(), query.encode(), body))
+    return hashlib.sha256(whole).hexdigest()
+
+
+def kept_headers(raw: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+    """The headers of a reply that a replay gives again."""
+    return tuple(
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in raw
+        if name.lower() not in _WIRE_HEADERS
+    )

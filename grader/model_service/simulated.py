@@ -1,0 +1,92 @@
+"""The simulator as the model service of sandboxed runs: for each run a service of its own.
+
+Files, jobs and tuned models of one run are nobody else's, and are gone when it ends. What all runs
+share shows in no answer: the base in memory, whose answers are written one at a time, so that none
+depends on what others ask; and trainings that were done before, which are repeated from record.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grader.models.base_model import base_folder
+from grader.openai_sim.api.app import create_app
+from grader.openai_sim.decoding.model_names import NamedServer
+from grader.openai_sim.decoding.serving import open_bases
+from grader.openai_sim.jobs.runner import Runner
+from grader.openai_sim.store.store import Store
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from grader.core.nouns import BaseModel
+
+
+class Simulator:
+    """Opens services. The base is loaded for the first of them; close it when none is left."""
+
+    def __init__(self, base: BaseModel, trainings: Path, *, seed: int) -> None:
+        """Trainings are kept in this folder. `seed` is that of scenarios, and of jobs without."""
+        self._base, self._trainings, self._seed = base, trainings, seed
+        self._shared: tuple[NamedServer, Store, Path] | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def service(self, scenarios: Sequence[str], *, time_scale: float = 1.0) -> Iterator[ASGIApp]:
+        """The service of one run, under these scenarios.
+
+        Raises UsageError for a scenario that is none, and as loading a base does.
+        """
+        home = Path(tempfile.mkdtemp(prefix="finegrade-service-"))
+        try:
+            store = Store.open(home)
+            runner = Runner(store, base_folder(self._base), self._trainings)
+            app = create_app(
+                home,
+                runner=runner,
+                server=self._server().beside(store),
+                scenarios=scenarios,
+                seed=self._seed,
+                job_seed=self._seed,
+                time_scale=time_scale,
+            )
+            app.state.admission.start()
+            runner.start()
+            try:
+                yield app
+            finally:
+                app.state.admission.stop()
+                runner.stop()
+                store.end()
+                app.state.store.end()
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let the base go."""
+        if self._shared is not None:
+            server, store, folder = self._shared
+            server.close()
+            store.end()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def __enter__(self) -> Simulator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _server(self) -> NamedServer:
+        """The server whose bases all runs share; it has no tuned models of its own."""
+        with self._lock:
+            if self._shared is None:
+                folder = Path(tempfile.mkdtemp(prefix="finegrade-service-"))
+                store = Store.open(folder)
+                self._shared = NamedServer(open_bases(self._base), store, 1), store, folder
+            return self._shared[0]

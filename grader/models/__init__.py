@@ -1,0 +1,1 @@
+"""The base model, adapter files, the evaluation engine and training."""

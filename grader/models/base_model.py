@@ -1,0 +1,153 @@
+"""The base model of an assignment: where it lies, what it is, and how it is loaded.
+
+Nothing is fetched: a hub model must lie in the local cache at the pinned revision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grader.core.constants import COURSE_MODEL
+from grader.core.errors import GraderFault, UsageError
+from grader.core.files import sha256_of
+from grader.core.nouns import BaseModel
+from grader.core.resources import resource
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBase:
+    """A base ready to run: the model in evaluation mode, its tokenizer, its device name."""
+
+    model: Any
+    tokenizer: Any
+    digest: str
+    device: str
+
+    def forward(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any, keep: int
+    ) -> Any:
+        """One pass over ids [rows, n] after what the cache holds; logits of the last `keep`."""
+        return self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=keep,
+        )
+
+
+def base_folder(base: BaseModel) -> Path:
+    """The folder that holds the base's files.
+
+    Raises GraderFault when the course model's weights are not those that the assignment pins, and
+    when a hub model is not in the cache, with the command that fetches it; UsageError when the base
+    install cannot look there.
+    """
+    if base.name == COURSE_MODEL:
+        folder = resource("starter", COURSE_MODEL)
+        if _digest_of(folder / "model.safetensors") != base.revision:
+            raise GraderFault(
+                f"{folder} does not hold the weights that the assignment pins. Install finegrade "
+                "again, or pin the sha256 of your own weights as the base's revision."
+            )
+        return folder
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise needs_models(error) from error
+    try:
+        found = snapshot_download(base.name, revision=base.revision, local_files_only=True)
+    except OSError as error:  # huggingface_hub's LocalEntryNotFoundError is one
+        raise GraderFault(
+            f"{base.name} at {base.revision} is not in the local cache. "
+            f"Fetch it first: hf download {base.name} --revision {base.revision}"
+        ) from error
+    return Path(found)
+
+
+def needs_models(error: ImportError) -> UsageError:
+    """What to say where this import needs more than the base install."""
+    return UsageError(
+        f"Running models needs more than the base install ({error}). "
+        'Install it: pip install "finegrade[models]"'
+    )
+
+
+_digest_of = cache(sha256_of)
+
+_ANSWERING = (
+    "config",
+    "generation_config",
+    "tokenizer",
+    "special_tokens",
+    "added_tokens",
+    "chat_template",
+    "vocab",
+    "merges",
+    "model",
+)
+
+
+@cache
+def base_digest(folder: Path) -> str:
+    """sha256 over the names and contents of the files that decide what the base answers."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(_ANSWERING):  # not its card, nor what was measured of it
+            digest.update(path.name.encode() + b"\0")
+            digest.update(bytes.fromhex(_digest_of(path)))
+    return digest.hexdigest()
+
+
+def load_base(base: BaseModel, device: str = "cpu") -> LoadedBase:
+    """Load the base: float32 on the CPU, its own dtype elsewhere. Runs no code of the model's.
+
+    Raises UsageError when torch cannot use the device.
+    """
+    import torch
+    from transformers.utils import logging
+
+    _check_device(device)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    if base.name == COURSE_MODEL:
+        # At this size a second thread gains little and, on a busy machine, costs a lot; and one
+        # thread always adds numbers up in the same order.
+        torch.set_num_threads(1)
+    return load_folder(base_folder(base), device)
+
+
+def load_folder(folder: Path, device: str) -> LoadedBase:
+    """Load the model in `folder`; the caller has seen to the device and to the pinned weights."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    dtype = torch.float32 if device == "cpu" else "auto"
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True
+    )
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False, padding_side="left"
+    )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return LoadedBase(model.to(device).eval(), tokenizer, base_digest(folder), device)
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise UsageError(f"--device {device}: there is no such device; cpu or cuda.") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"--device {device}: torch finds no CUDA GPU here. Use --device cpu.")

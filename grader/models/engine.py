@@ -1,0 +1,325 @@
+"""Linear layers that carry one adapter at a time over an untouched base.
+
+    y = base(x) + scale * (x A^T) B^T        (Hu et al. 2021, arXiv:2106.09685, eq. 3)
+
+The base's weights are never written, so no adapter can leave a trace for the next one; without
+an adapter the layer returns the base's own output, bit for bit. The adapter stays unmerged and in
+float32, as it was trained and as peft runs it.
+
+Answers of a base, with one adapter after another, to one set of questions.
+
+What a student gets depends on nobody else: the batches are planned from the questions alone, every
+batch has the same number of rows (short ones are filled up), prompts are left-padded to fixed
+lengths, decoding is greedy and adapters are swapped, never merged. Replacing the loop over
+adapters by groups changes `Engine.predict` alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import resource as system_resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from grader.assignment.questions import Question, QuestionSet, chat
+from grader.core.constants import (
+    MIB,
+    PREDICT_LENGTH_STEP_TOKENS,
+    PREDICT_MAX_PROMPT_TOKENS,
+    PREDICT_ROWS,
+)
+from grader.core.errors import GraderFault, UsageError
+from grader.models.base_model import LoadedBase
+
+if TYPE_CHECKING:
+    from grader.models.adapter_files import AdapterFiles
+
+
+class LoraLinear(nn.Module):
+    """A linear layer [.., in] -> [.., out] with room for one pair A [r, in], B [out, r]."""
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__()
+        self.base = base
+        self.a: torch.Tensor | None = None
+        self.b: torch.Tensor | None = None
+        self.scale = 1.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The base's output plus the adapter's, in the base's dtype."""
+        y: torch.Tensor = self.base(x)
+        if self.a is None or self.b is None:
+            return y
+        low_rank = (x.to(self.a.dtype) @ self.a.T) @ self.b.T
+        return y + (low_rank * self.scale).to(y.dtype)
+
+
+def install(model: nn.Module) -> Mapping[str, LoraLinear]:
+    """Wrap every linear layer but the output head; returns the wrappers by module path."""
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    linears = {
+        path: module
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module is not head
+    }
+    wrapped = {}
+    for path, linear in linears.items():
+        parent, _, name = path.rpartition(".")
+        wrapped[path] = LoraLinear(linear)
+        setattr(model.get_submodule(parent), name, wrapped[path])
+    return wrapped
+
+
+def attach(layers: Mapping[str, LoraLinear], adapter: AdapterFiles | None) -> None:
+    """Make this adapter the only one; None is the bare base.
+
+    Raises GraderFault when a module is missing: intake has checked that, so it is our fault.
+    """
+    for layer in layers.values():
+        layer.a = layer.b = None
+    if adapter is None:
+        return
+    for path, pair in adapter.modules.items():
+        if path not in layers:
+            raise GraderFault(f"the base has no linear layer {path!r}, yet intake let it through")
+        layer = layers[path]
+        weight = layer.base.weight
+        layer.a = torch.from_numpy(pair.a).to(weight.device)
+        layer.b = torch.from_numpy(pair.b).to(weight.device)
+        layer.scale = pair.scale
+
+
+# moved
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer. `loglik` is the mean log-probability per token of the reference answer."""
+
+    id: str
+    text: str
+    loglik: float
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Answers in the order of the questions, and what they cost (seconds, tokens, MiB)."""
+
+    answers: tuple[Answer, ...]
+    generate_seconds: float
+    generated_tokens: int
+    peak_memory_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    index: int
+    prompt: tuple[int, ...]
+    target: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """PREDICT_ROWS prompts of one padded length; `rows` are the real ones, at the front."""
+
+    rows: tuple[_Row, ...]
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What one batch gave for its real rows."""
+
+    tokens: list[list[int]]
+    logliks: list[float]
+    generate_seconds: float
+
+
+class Engine:
+    """One loaded base and one planned question set, for any number of adapters."""
+
+    def __init__(self, base: LoadedBase, questions: QuestionSet, max_new_tokens: int) -> None:
+        self._base = base
+        self._questions = questions
+        self._max_new_tokens = max_new_tokens
+        self._layers = install(base.model)
+        self._batches = _plan(base.tokenizer, questions)
+        stop = base.model.generation_config.eos_token_id
+        stops = stop if isinstance(stop, list) else [stop]
+        self._stops = torch.tensor([s for s in stops if s is not None], device=base.device)
+
+    def asking(self, questions: QuestionSet) -> Engine:
+        """An engine for other questions on the same loaded base; use one at a time."""
+        other = copy.copy(self)
+        other._questions = questions
+        other._batches = _plan(self._base.tokenizer, questions)
+        return other
+
+    @torch.inference_mode()
+    def predict(
+        self, adapter: AdapterFiles | None, on_batch: Callable[[], None] | None = None
+    ) -> Predictions:
+        """Answer all questions with this adapter; None is the bare base."""
+        attach(self._layers, adapter)
+        cuda = self._base.device.startswith("cuda")
+        _reset_peak_memory(cuda)
+        texts: dict[int, str] = {}
+        logliks: dict[int, float] = {}
+        tokens, seconds = 0, 0.0
+        for batch in self._batches:
+            done = self._run(batch)
+            seconds += done.generate_seconds
+            for row, ids, loglik in zip(batch.rows, done.tokens, done.logliks, strict=True):
+                tokens += len(ids)
+                text = self._base.tokenizer.decode(ids, skip_special_tokens=True)
+                texts[row.index], logliks[row.index] = text.strip(), loglik
+            if on_batch is not None:
+                on_batch()
+        answers = tuple(
+            Answer(question.id, texts[i], round(logliks[i], 4))
+            for i, question in enumerate(self._questions.questions)
+        )
+        return Predictions(answers, seconds, tokens, _peak_memory_mib(cuda))
+
+    def _run(self, batch: _Batch) -> _Done:
+        """Read the prompts once, then score the reference answers and generate our own."""
+        started = time.perf_counter()
+        ids, mask = self._padded(batch)
+        positions = _positions(mask)
+        read = self._base.forward(ids, mask, positions, None, 1)
+        after = positions[:, -1:] + 1
+        prompt_seconds = time.perf_counter() - started
+        # The references run on a copy of the cache, so that generation starts from the prompt.
+        own = copy.deepcopy(read.past_key_values)
+        logliks = self._logliks(batch, read.logits, mask, after, own)
+        started = time.perf_counter()
+        tokens = self._generate(batch, read, mask, after)
+        return _Done(tokens, logliks, prompt_seconds + time.perf_counter() - started)
+
+    def _generate(
+        self, batch: _Batch, read: Any, mask: torch.Tensor, positions: torch.Tensor
+    ) -> list[list[int]]:
+        """Greedy continuations of the real rows, each cut before its first stop token."""
+        new: list[torch.Tensor] = []
+        done = torch.zeros(PREDICT_ROWS, dtype=torch.bool, device=mask.device)
+        output = read
+        while True:
+            chosen = output.logits[:, -1].argmax(-1)
+            new.append(chosen)
+            done |= torch.isin(chosen, self._stops)
+            # A stop of the whole batch cannot change any row's answer.
+            if len(new) == self._max_new_tokens or bool(done.all()):
+                break
+            mask = torch.cat([mask, mask.new_ones(PREDICT_ROWS, 1)], dim=1)
+            output = self._base.forward(chosen[:, None], mask, positions, output.past_key_values, 1)
+            positions = positions + 1
+        rows = torch.stack(new, dim=1)[: len(batch.rows)].tolist()
+        stops = set(self._stops.tolist())
+        return [_until(row, stops) for row in rows]
+
+    def _logliks(
+        self,
+        batch: _Batch,
+        prompt_logits: torch.Tensor,
+        mask: torch.Tensor,
+        positions: torch.Tensor,
+        cache: Any,
+    ) -> list[float]:
+        """Mean log-probability per token of each real row's reference answer, in nats."""
+        width = max(len(row.target) for row in batch.rows)
+        width += -width % 8  # few shapes
+        targets = torch.zeros(PREDICT_ROWS, width, dtype=torch.long)
+        keep = torch.zeros(PREDICT_ROWS, width, dtype=torch.bool)
+        for i, row in enumerate(batch.rows):
+            targets[i, : len(row.target)] = torch.tensor(row.target)
+            keep[i, : len(row.target)] = True
+        targets, keep = targets.to(mask.device), keep.to(mask.device)
+        # The mask stays open over the padding behind the answer: causal attention hides it anyway.
+        whole = torch.cat([mask, mask.new_ones(PREDICT_ROWS, width)], dim=1)
+        places = positions + torch.arange(width, device=mask.device)
+        logits = self._base.forward(targets, whole, places, cache, width).logits
+        before_each = torch.cat([prompt_logits, logits[:, :-1]], dim=1).float()
+        picked = torch.log_softmax(before_each, dim=-1).gather(-1, targets[..., None])[..., 0]
+        means = (picked * keep).sum(1) / keep.sum(1).clamp(min=1)
+        return [float(x) for x in means[: len(batch.rows)]]
+
+    def _padded(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """(ids, mask), both [PREDICT_ROWS, length], left-padded; spare rows repeat the first."""
+        prompts = [row.prompt for row in batch.rows]
+        prompts += [prompts[0]] * (PREDICT_ROWS - len(prompts))
+        ids = torch.full((PREDICT_ROWS, batch.length), int(self._base.tokenizer.pad_token_id))
+        mask = torch.zeros_like(ids)
+        for i, prompt in enumerate(prompts):
+            ids[i, batch.length - len(prompt) :] = torch.tensor(prompt)
+            mask[i, batch.length - len(prompt) :] = 1
+        return ids.to(self._base.device), mask.to(self._base.device)
+
+    @property
+    def batches(self) -> int:
+        """How many batches one adapter takes."""
+        return len(self._batches)
+
+
+def _plan(tokenizer: Any, questions: QuestionSet) -> tuple[_Batch, ...]:
+    """Batches of questions of like length: a function of the questions alone."""
+    rows = [
+        _tokenise(tokenizer, index, question, questions.answers)
+        for index, question in enumerate(questions.questions)
+    ]
+    for row in rows:
+        if len(row.prompt) > PREDICT_MAX_PROMPT_TOKENS:
+            raise UsageError(
+                f"Question {questions.questions[row.index].id} has {len(row.prompt)} tokens; "
+                f"at most {PREDICT_MAX_PROMPT_TOKENS} fit."
+            )
+    rows.sort(key=lambda row: (len(row.prompt), row.index))
+    chunks = [rows[start : start + PREDICT_ROWS] for start in range(0, len(rows), PREDICT_ROWS)]
+    return tuple(_Batch(tuple(chunk), _padded_length(len(chunk[-1].prompt))) for chunk in chunks)
+
+
+def _padded_length(length: int) -> int:
+    """The next multiple of PREDICT_LENGTH_STEP_TOKENS: few shapes."""
+    return length + -length % PREDICT_LENGTH_STEP_TOKENS
+
+
+def _tokenise(tokenizer: Any, index: int, question: Question, answers: Mapping[str, str]) -> _Row:
+    """Prompt and reference answer as the chat template writes them in one piece."""
+    messages = list(chat(question.messages))
+    prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    whole = prompt + answers[question.id]
+    prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    whole_ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
+    return _Row(index, tuple(prompt_ids), tuple(whole_ids[len(prompt_ids) :]))
+
+
+def _positions(mask: torch.Tensor) -> torch.Tensor:
+    """Position of each token counted from its row's first real one, [rows, length]."""
+    return (mask.long().cumsum(-1) - 1).clamp(min=0)
+
+
+def _until(ids: Sequence[int], stops: set[int]) -> list[int]:
+    end = next((i for i, token in enumerate(ids) if token in stops), len(ids))
+    return list(ids[:end])
+
+
+def _reset_peak_memory(cuda: bool) -> None:
+    """Forget the highest memory so far: it is that of whoever was graded before."""
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with suppress(OSError):  # Linux alone has this (man 5 proc); elsewhere the peak only grows
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_memory_mib(cuda: bool) -> float:
+    """Highest memory since: of the GPU's allocator, or of this process (Linux counts KiB)."""
+    if cuda:
+        return torch.cuda.max_memory_allocated() / MIB
+    return system_resource.getrusage(system_resource.RUSAGE_SELF).ru_maxrss / 1024

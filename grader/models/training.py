@@ -1,0 +1,290 @@
+"""The training of one LoRA adapter, a step at a time: it can be watched, left and taken up again.
+
+A run that is left after some step, saved and taken up by another process ends with the very
+adapter of a run that nobody interrupted: what is drawn at random depends on the seed and the
+number of the step alone, and the rest is saved.
+
+Trains a LoRA adapter on chat examples with a plain loop, the same way on every run.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+)
+
+from grader.core.nouns import TrainingStep
+
+# peft imports bitsandbytes where it is installed, which takes a sixth of the time of a start and
+# warns that it found no kernels for 4 bits on this processor. Nothing here is in 4 bits.
+sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]
+
+ALL_LINEAR: Final = (
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
+)
+IGNORED: Final = -100  # the label that cross-entropy leaves out
+_LONGEST_GRADIENT: Final = 1.0  # norm; one odd example must not throw the adapter away
+
+Encoded = tuple[Sequence[int], int]
+"""Token ids of a text, and how many at its start are prompt: these are read and not learned."""
+Lesson = Sequence[Encoded]
+"""The rows of one example: what it has of them, its objective says."""
+
+
+class Measured(NamedTuple):
+    """What an objective finds: the loss to follow (nats), and the share that it got right."""
+
+    loss: torch.Tensor
+    accuracy: float
+    others: Mapping[str, float]
+
+
+Objective = Callable[[Any, Sequence[Lesson], int], Measured]
+"""objective(model, lessons, pad token id): the loss of these lessons together."""
+
+
+def answer_loss(model: Any, lessons: Sequence[Lesson], pad: int) -> Measured:
+    """Cross-entropy of the learned tokens, mean over all of them; accuracy is that of guesses."""
+    batch = padded([row for lesson in lessons for row in lesson], pad, model.device)
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    before_each, labels = logits[:, :-1].float(), batch["labels"][:, 1:]
+    loss = torch.nn.functional.cross_entropy(before_each.flatten(0, 1), labels.flatten())
+    learned = labels != IGNORED
+    right = (before_each.detach().argmax(-1) == labels) & learned
+    return Measured(loss, float(right.sum() / learned.sum()), {})
+
+
+class LoraRun:
+    """A model with a new adapter, its optimiser, and how far its training is.
+
+    `steps` is how many steps there are in all, `done` how many of them are done.
+    """
+
+    def __init__(
+        self,
+        base_dir: Path,
+        lessons: Sequence[Lesson],
+        *,
+        pad: int,
+        objective: Objective = answer_loss,
+        rank: int = 8,
+        alpha: int = 16,
+        targets: Sequence[str] = ALL_LINEAR,
+        learning_rate: float,
+        epochs: int,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        """AdamW, learning rate falling linearly to 0; `batch_size` counts lessons.
+
+        Raises ValueError for no lessons, or epochs or batch_size below 1.
+        """
+        if not lessons or epochs < 1 or batch_size < 1:
+            raise ValueError("training needs examples, epochs >= 1 and batch_size >= 1")
+        torch.manual_seed(seed)
+        base = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32)
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=alpha,
+            target_modules=list(targets),
+            task_type="CAUSAL_LM",
+            base_model_name_or_path=str(base_dir),
+        )
+        with warnings.catch_warnings():  # peft asks for an attribute that transformers renames
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            self._model = get_peft_model(base, config)
+        self._model.train()
+        self._trained = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
+        self._rate = learning_rate
+        self._optimiser = torch.optim.AdamW(
+            self._trained.values(), lr=learning_rate, weight_decay=0.0
+        )
+        self._objective, self._pad = objective, pad
+        self._batches = _batches(lessons, epochs, batch_size, random.Random(seed))
+        self.steps_an_epoch = math.ceil(len(lessons) / batch_size)
+        self.steps = epochs * self.steps_an_epoch
+        self.done = 0
+
+    def step(self) -> TrainingStep:
+        """Do the next step."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._rate * (1 - self.done / self.steps)
+        found = self._objective(self._model, next(self._batches), self._pad)
+        found.loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._trained.values(), _LONGEST_GRADIENT)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        self.done += 1
+        return TrainingStep(self.done, float(found.loss.detach()), found.accuracy, found.others)
+
+    @torch.no_grad()
+    def measure(self, lessons: Sequence[Lesson], batch_size: int) -> tuple[float, float]:
+        """(loss, accuracy) of lessons that are not learned, each the mean over batches by size."""
+        loss = accuracy = 0.0
+        for start in range(0, len(lessons), batch_size):
+            batch = lessons[start : start + batch_size]
+            found = self._objective(self._model, batch, self._pad)
+            loss += float(found.loss) * len(batch)
+            accuracy += found.accuracy * len(batch)
+        return loss / len(lessons), accuracy / len(lessons)
+
+    def save_adapter(self, folder: Path) -> None:
+        """Write the adapter as it is now, PEFT style."""
+        self._model.save_pretrained(folder)
+
+    def save(self, file: Path) -> None:
+        """Write all that `resume` needs; the file is whole or not there, also after kill -9."""
+        tensors = {f"weight/{n}": p.detach().clone() for n, p in self._trained.items()}
+        for name, parameter in self._trained.items():
+            for key, value in self._optimiser.state[parameter].items():
+                tensors[f"{key}/{name}"] = value.clone()
+        new = file.with_suffix(".new")
+        save_file(tensors, new, metadata={"done": str(self.done)})
+        os.replace(new, file)
+
+    def resume(self, file: Path) -> None:
+        """Go on from what `save` wrote; the run must be new and made with the same arguments."""
+        with safe_open(file, framework="pt") as saved:
+            self.done = int(saved.metadata()["done"])
+        tensors = load_file(file)
+        with torch.no_grad():
+            for name, parameter in self._trained.items():
+                parameter.copy_(tensors.pop(f"weight/{name}"))
+        for key, value in tensors.items():
+            kind, _, name = key.partition("/")
+            self._optimiser.state[self._trained[name]][kind] = value
+        for _ in islice(self._batches, self.done):
+            pass
+
+
+def padded(rows: Sequence[Encoded], pad: int, device: Any = "cpu") -> dict[str, torch.Tensor]:
+    """Right-padded input_ids, attention_mask and labels, each (rows, longest)."""
+    longest = max(len(ids) for ids, _ in rows)
+    ids = torch.full((len(rows), longest), pad)
+    mask = torch.zeros_like(ids)
+    labels = torch.full_like(ids, IGNORED)
+    for row, (tokens, prompt) in enumerate(rows):
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        mask[row, : len(tokens)] = 1
+        labels[row, prompt : len(tokens)] = torch.tensor(tokens[prompt:])
+    return {
+        "input_ids": ids.to(device),
+        "attention_mask": mask.to(device),
+        "labels": labels.to(device),
+    }
+
+
+def _batches(
+    lessons: Sequence[Lesson], epochs: int, size: int, rng: random.Random
+) -> Iterator[list[Lesson]]:
+    for _ in range(epochs):
+        order = rng.sample(range(len(lessons)), len(lessons))
+        for start in range(0, len(order), size):
+            yield [lessons[i] for i in order[start : start + size]]
+
+
+# moved
+
+Message = dict[str, str]
+Trainable = tuple[Sequence[Message], str]
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """What a training run did: the loss of every step (nats a token) and its wall time."""
+
+    losses: list[float]
+    seconds: float
+
+
+def train_lora(
+    base_dir: Path,
+    examples: Sequence[Trainable],
+    out_dir: Path,
+    *,
+    rank: int = 8,
+    alpha: int = 16,
+    targets: Sequence[str] = ALL_LINEAR,
+    learning_rate: float = 5e-3,
+    epochs: int = 8,
+    batch_size: int = 16,
+    seed: int = 0,
+    threads: int | None = None,
+    on_step: Callable[[int, int, float], None] | None = None,
+) -> TrainingLog:
+    """Trains a LoRA adapter of the model in `base_dir` and writes it, PEFT style, to `out_dir`.
+
+    Each example is (prompt messages, answer). Only the answer and the end of its turn are
+    learned. AdamW, learning rate falling linearly to 0; `rank` and `alpha` are LoRA's,
+    `batch_size` counts examples. The same arguments on the same kind of processor give the same
+    adapter. `on_step(step, steps, loss)` is called after every step, `step` from 1.
+
+    Raises ValueError for no examples, an empty answer, or epochs or batch_size below 1.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    tokenizer = AutoTokenizer.from_pretrained(base_dir)
+    run = LoraRun(
+        base_dir,
+        [[encode(tokenizer, prompt, answer)] for prompt, answer in examples],
+        pad=int(tokenizer.pad_token_id),
+        rank=rank,
+        alpha=alpha,
+        targets=targets,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    losses: list[float] = []
+    started = time.monotonic()
+    while run.done < run.steps:
+        losses.append(run.step().loss)
+        if on_step:
+            on_step(run.done, run.steps, losses[-1])
+    seconds = time.monotonic() - started
+    run.save_adapter(out_dir)
+    return TrainingLog(losses, seconds)
+
+
+def encode(tokenizer: Any, prompt: Sequence[Message], answer: str) -> tuple[list[int], int]:
+    """The token ids of a whole example, and how many of them are prompt.
+
+    Raises ValueError when the chat template does not put the answer after the prompt, as it
+    must for the loss to fall on the answer alone.
+    """
+    if not answer.strip():
+        raise ValueError("an example has an empty answer")
+    messages = [dict(m) for m in prompt]
+    before = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    reply = {"role": "assistant", "content": answer}
+    whole = tokenizer.apply_chat_template([*messages, reply], tokenize=False)
+    if not whole.startswith(before):
+        raise ValueError("the chat template does not extend the prompt with the answer")
+    # Tokenised apart, so that the prompt has the very tokens it will have at generation.
+    head = tokenizer(before, add_special_tokens=False)["input_ids"]
+    tail = tokenizer(whole[len(before) :], add_special_tokens=False)["input_ids"]
+    return [*head, *tail], len(head)

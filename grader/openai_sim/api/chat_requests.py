@@ -1,0 +1,306 @@
+"""What a client may ask of chat/completions and completions, and what is refused by name.
+
+Which form an answer has to have: JSON, DSPy's fields, or any text.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict, Field
+
+from grader.openai_sim.store.errors import ApiError
+
+if TYPE_CHECKING:
+    from grader.openai_sim.decoding.sequences import Guide
+    from grader.openai_sim.decoding.serving import Served
+
+MAX_N: Final = 128  # the service's own limit
+MAX_STOPS: Final = 4  # the service's own limit
+ROLES: Final = ("system", "developer", "user", "assistant")
+# Parameters of the service that change nothing here: labels, tiers, and what is true anyway.
+_WITHOUT_EFFECT: Final = frozenset(
+    {
+        "metadata",
+        "parallel_tool_calls",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "user",
+    }
+)
+# Parameters that would change the answer and that a local model cannot follow.
+_CANNOT: Final = {
+    "tools": "calling tools",
+    "tool_choice": "calling tools",
+    "functions": "calling functions",
+    "function_call": "calling functions",
+    "audio": "audio",
+    "modalities": "audio",
+    "prediction": "predicted outputs",
+    "logit_bias": "a bias on tokens of OpenAI's vocabulary",
+    "web_search_options": "searching the web",
+    "moderation": "moderation",
+    "best_of": "choosing the best of several answers",
+    "suffix": "filling in text before a suffix",
+    "reasoning_effort": "reasoning apart from the answer",
+    "verbosity": "a verbosity",
+}
+_AS_DEFAULT: Final[Mapping[str, object]] = {
+    "tool_choice": "none",
+    "modalities": ["text"],
+    "best_of": 1,
+    "reasoning_effort": "none",
+    "verbosity": "medium",
+}
+
+
+class StreamOptions(BaseModel):
+    """How a stream is sent."""
+
+    include_usage: bool | None = None
+
+
+def _describe(schema: dict[str, Any]) -> None:
+    """Tell in the service's description what `refuse_extras` does with all other parameters."""
+    schema["additionalProperties"] = False
+    for name in sorted(_WITHOUT_EFFECT):
+        schema["properties"].setdefault(name, {"description": "Taken, and without effect here."})
+    for name, what in _CANNOT.items():
+        only = [None, _AS_DEFAULT[name]] if name in _AS_DEFAULT else [None]
+        described = {"enum": only, "description": f"Not possible here: {what}."}
+        schema["properties"].setdefault(name, described)
+
+
+class Asked(BaseModel):
+    """What chat/completions and completions have in common. Anything else is judged by name."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_describe)
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_N)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=MAX_STOPS)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop texts; an empty one stops nothing."""
+        texts = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(text for text in texts if text)
+
+    @property
+    def with_usage(self) -> bool:
+        """Whether a stream ends with a chunk that has the usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    def seed_or_any(self) -> int:
+        """The seed, or one that nobody knows."""
+        return secrets.randbits(63) if self.seed is None else self.seed
+
+
+class ChatMessage(BaseModel):
+    """A message; its content is judged by `plain_messages`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+
+
+class ChatRequest(Asked):
+    """The body of POST /v1/chat/completions."""
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    response_format: dict[str, Any] | None = None
+
+
+class CompletionRequest(Asked):
+    """The body of POST /v1/completions. `prompt` is one text or several."""
+
+    prompt: str | Annotated[list[str], Field(min_length=1, max_length=MAX_N)]
+    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+    echo: bool | None = None
+
+
+class JsonSchemaFormat(BaseModel):
+    """The inside of a response_format of type json_schema."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    json_schema: Annotated[dict[str, Any], Field(alias="schema")] = {}
+    strict: bool | None = None
+    description: str | None = None
+
+
+def refuse_extras(extras: Mapping[str, Any] | None) -> None:
+    """Raises ApiError 400 for the first parameter that is unknown, or that nothing here can do."""
+    for name, value in (extras or {}).items():
+        if name in _WITHOUT_EFFECT or value in (None, [], {}) or value == _AS_DEFAULT.get(name):
+            continue
+        if name in _CANNOT:
+            raise unsupported(name, _CANNOT[name])
+        # A name may hold half a surrogate pair, which no answer can.
+        said = name[:100].encode(errors="replace").decode()
+        raise ApiError(
+            400, f"Unrecognized request argument supplied: {said}", code="unknown_parameter"
+        )
+
+
+def unsupported(param: str, what: str) -> ApiError:
+    """What this service cannot do, although the real one can."""
+    return ApiError(
+        400,
+        f"Unsupported parameter: '{param}'. This local model answers with text alone; {what} is "
+        "not possible here.",
+        param=param,
+        code="unsupported_parameter",
+    )
+
+
+def plain_messages(messages: Iterable[ChatMessage]) -> list[dict[str, str]]:
+    """Roles and texts alone; raises ApiError 400 for anything else."""
+    return [
+        {"role": _role(message.role, at), "content": _content(message, at)}
+        for at, message in enumerate(messages)
+    ]
+
+
+def _role(role: str, at: int) -> str:
+    place = f"messages[{at}].role"
+    if role in ROLES:
+        return role
+    if role in ("tool", "function"):
+        raise unsupported(place, "answering with the result of a tool")
+    raise ApiError(
+        400,
+        f"Invalid value: '{role[:50]}'. Supported values are: "
+        f"{', '.join(repr(known) for known in ROLES)}.",
+        param=place,
+        code="invalid_value",
+    )
+
+
+def _content(message: ChatMessage, at: int) -> str:
+    place = f"messages[{at}]"
+    for key in ("tool_calls", "function_call", "audio"):
+        if (message.model_extra or {}).get(key):
+            raise unsupported(f"{place}.{key}", "a conversation with tools or audio")
+    if isinstance(message.content, str):
+        return message.content
+    if message.content is None:
+        if message.role == "assistant":
+            return ""
+        raise ApiError(
+            400,
+            f"Invalid value for 'content': expected a string, got null. ({place})",
+            param=f"{place}.content",
+        )
+    return "".join(_part(part, f"{place}.content[{i}]") for i, part in enumerate(message.content))
+
+
+def _part(part: Mapping[str, Any], place: str) -> str:
+    text = part.get("text", part.get("refusal"))
+    if part.get("type") in ("text", "input_text", "output_text", "refusal"):
+        if isinstance(text, str):
+            return text
+        raise ApiError(400, f"Missing required parameter: '{place}.text'.", param=f"{place}.text")
+    raise unsupported(f"{place}.type", "reading images, audio or files")
+
+
+ResponseFormat = Literal["text", "json_object", "json_schema"]
+
+
+def asked_schema(
+    response_format: Mapping[str, Any] | None, messages: Iterable[Mapping[str, str]]
+) -> tuple[ResponseFormat, Mapping[str, Any]]:
+    """The form of the answer and its schema; raises ApiError 400 for a form that there is not."""
+    kind = (response_format or {}).get("type", "text")
+    if kind == "text" or response_format is None:
+        return "text", {}
+    if kind == "json_object":
+        if not any("json" in message["content"].lower() for message in messages):
+            raise ApiError(
+                400,
+                "'messages' must contain the word 'json' in some form, to use 'response_format' "
+                "of type 'json_object'.",
+                param="messages",
+            )
+        return "json_object", {"type": "object"}
+    if kind != "json_schema":
+        raise ApiError(
+            400,
+            f"Invalid value: {str(kind)[:50]!r}. Supported values are: 'json_object', "
+            "'json_schema', and 'text'.",
+            param="response_format.type",
+            code="invalid_value",
+        )
+    try:
+        inner = JsonSchemaFormat.model_validate(response_format.get("json_schema"))
+    except ValueError:
+        raise ApiError(
+            400,
+            "Invalid 'response_format.json_schema': it needs a 'name' and a 'schema'.",
+            param="response_format.json_schema",
+            code="invalid_value",
+        ) from None
+    return "json_schema", inner.json_schema
+
+
+# moved
+
+CONSTRAINED: Final = "x-finegrade-constrained"
+SCAFFOLD: Final = "x-finegrade-scaffold"
+
+
+async def guides(
+    model: Served,
+    response_format: Mapping[str, Any] | None,
+    messages: Sequence[Mapping[str, str]],
+    number: int,
+    *,
+    scaffold: bool,
+) -> tuple[list[Guide], dict[str, str]]:
+    """What holds each of `number` answers to a form, and the headers that say so.
+
+    Raises ApiError 400 for a form that there is not and a schema that cannot be followed.
+    """
+    from grader.openai_sim.decoding.constrained import BadSchema, JsonGuide
+    from grader.openai_sim.decoding.dspy_fields import fields_asked, guide
+
+    form, schema = asked_schema(response_format, messages)
+    fields = fields_asked(messages) if scaffold and form == "text" else None
+    if form == "text" and fields is None:
+        return [], {}
+
+    def make() -> list[Guide]:
+        if fields is not None:
+            return [guide(model.base, fields) for _ in range(number)]
+        return [JsonGuide(model.base, schema) for _ in range(number)]
+
+    try:
+        # A large schema takes a while to compile; meanwhile others are served.
+        made = await anyio.to_thread.run_sync(make)
+    except BadSchema as error:
+        if fields is not None:  # the prompt did not ask for a scaffold, so none is missed
+            return [], {}
+        raise ApiError(
+            400,
+            f"Invalid schema for response_format: {error}",
+            param="response_format",
+            code="invalid_json_schema",
+        ) from None
+    return made, {SCAFFOLD: "dspy"} if fields else {CONSTRAINED: form}

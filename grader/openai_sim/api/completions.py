@@ -1,0 +1,131 @@
+"""POST /v1/completions: goes on with a text as it stands, without a chat template."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import APIRouter, Request, Response
+from openai.types import Completion, CompletionChoice
+from openai.types.completion_choice import Logprobs
+
+from grader.openai_sim.api.chat_requests import CompletionRequest, refuse_extras, unsupported
+from grader.openai_sim.api.generation import (
+    DONE,
+    OR_STREAM,
+    answered,
+    choices,
+    find_model,
+    generation,
+    json_response,
+    pieces,
+    streaming,
+    text_prompt,
+    usage,
+)
+from grader.openai_sim.decoding.serving import Served, Server
+from grader.openai_sim.store import errors
+from grader.openai_sim.store.errors import ErrorEnvelope
+from grader.openai_sim.store.records import new_id
+
+if TYPE_CHECKING:
+    from grader.openai_sim.decoding.sequences import Generation, TokenScore
+
+DEFAULT_TOKENS: Final = 16  # the service's own default here
+
+
+def router(server: Server) -> APIRouter:
+    """completions."""
+    routes = APIRouter()
+
+    @routes.post("/completions", response_model=Completion, responses=OR_STREAM)
+    async def create_completion(body: CompletionRequest, http: Request) -> Response:
+        """Go on with one text or several."""
+        model = find_model(server, body.model)
+        refuse_extras(body.model_extra)
+        if body.echo:
+            raise unsupported("echo", "repeating the prompt in the answer")
+        texts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
+        prompts = [text_prompt(model, text, "prompt") for text in texts]
+        number = body.n or 1
+        asked: list[Generation] = []
+        for prompt in prompts:
+            one = generation(model, prompt, body, body.max_tokens or DEFAULT_TOKENS)
+            if body.logprobs is not None:
+                one = replace(one, top_logprobs=body.logprobs)
+            asked += choices(one, number, first=len(asked))
+        read = sum(len(prompt.ids) for prompt in prompts)
+        head: dict[str, Any] = {
+            "id": new_id("cmpl"),
+            "created": int(time.time()),
+            "model": model.name,
+            "object": "text_completion",
+            "system_fingerprint": model.fingerprint,
+        }
+        if body.stream:
+            chunks = _chunks(server, model, asked, head, read if body.with_usage else None)
+            return await streaming(chunks, {})
+        answers = await answered(server, model, asked, http)
+        found = [
+            _choice(at, a.text, a.finish, a.scores, body.logprobs is not None)
+            for at, a in enumerate(answers)
+        ]
+        completion = Completion(
+            **head, choices=found, usage=usage(read, sum(a.tokens for a in answers))
+        )
+        return json_response(completion.model_dump_json(exclude_unset=True), {})
+
+    return routes
+
+
+def _choice(
+    at: int, text: str, finish: Any, scores: Sequence[TokenScore], scored: bool
+) -> CompletionChoice:
+    """One answer, or a piece of it: that has no `finish_reason` yet, which the type denies."""
+    return CompletionChoice.model_construct(
+        finish_reason=finish, index=at, text=text, logprobs=_logprobs(scores) if scored else None
+    )
+
+
+def _logprobs(scores: Sequence[TokenScore]) -> Logprobs:
+    offsets, place = [], 0
+    for score in scores:
+        offsets.append(place)
+        place += len(score.token)
+    return Logprobs(
+        text_offset=offsets,
+        token_logprobs=[score.logprob for score in scores],
+        tokens=[score.token for score in scores],
+        top_logprobs=[{token: value for token, _, value in score.top} for score in scores],
+    )
+
+
+async def _chunks(
+    server: Server,
+    model: Served,
+    asked: Sequence[Generation],
+    head: Mapping[str, Any],
+    read: int | None,
+) -> AsyncGenerator[str]:
+    """The events of a stream; `read` is how many tokens the prompts have, None for no usage."""
+    written = 0
+    common = {**head, "usage": None} if read is not None else dict(head)
+    async for at, piece in pieces(server, model, asked):
+        if piece is None:
+            fault = ErrorEnvelope(error=errors.server_fault().body)
+            yield f"data: {fault.model_dump_json()}\n\n"
+            return
+        written += piece.tokens if piece.finish else 0
+        scored = asked[at].top_logprobs is not None
+        choice = _choice(at, piece.text, piece.finish, piece.scores, scored)
+        yield _event({**common, "choices": [choice]})
+    if read is not None:
+        yield _event({**common, "choices": [], "usage": usage(read, written)})
+    yield DONE
+
+
+def _event(fields: Mapping[str, Any]) -> str:
+    chunk = Completion.model_construct(**fields)
+    return f"data: {chunk.model_dump_json(exclude_unset=True, warnings=False)}\n\n"

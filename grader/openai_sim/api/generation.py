@@ -1,0 +1,243 @@
+"""How answers leave: one JSON object, or server-sent events.
+
+From a request's parts to generations, and from generations to answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import Response
+from fastapi.responses import StreamingResponse
+from openai.types import CompletionUsage
+
+from grader.core.errors import FileRefused
+from grader.openai_sim.decoding.serving import Served, Server, UnknownModel
+from grader.openai_sim.store import errors
+from grader.openai_sim.store.errors import ApiError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request as HttpRequest
+
+    from grader.openai_sim.api.chat_requests import Asked
+    from grader.openai_sim.decoding.sequences import Answer, Generation, Guide, Piece
+
+DONE: Final = "data: [DONE]\n\n"  # the last event of a stream
+OR_STREAM: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/event-stream": {}}}}
+"""What the description of a route says when its answer may also be streamed."""
+
+
+def json_response(text: str, headers: Mapping[str, str]) -> Response:
+    """A response object that is already JSON."""
+    return Response(text, media_type="application/json", headers=dict(headers))
+
+
+async def streaming(events: AsyncGenerator[str], headers: Mapping[str, str]) -> StreamingResponse:
+    """Server-sent events. What is refused before the first of them is refused as usual."""
+    first = await anext(events)
+
+    async def sent() -> AsyncIterator[str]:
+        try:
+            yield first
+            async for event in events:
+                yield event
+        finally:
+            await events.aclose()
+
+    return StreamingResponse(sent(), media_type="text/event-stream", headers=dict(headers))
+
+
+CLIENT_GONE: Final = 499  # nginx's number; nobody is there to read it, the journal is
+_CHARACTERS_PER_TOKEN: Final = 64  # more in the mean is no text; such a prompt is not even counted
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt as token ids. Counted with the base's own tokenizer, as all tokens here are."""
+
+    ids: tuple[int, ...]
+
+
+def find_model(server: Server, name: str) -> Served:
+    """The model of this name; raises ApiError 404 when there is none."""
+    try:
+        return server.model(name)
+    except (UnknownModel, FileNotFoundError):
+        raise errors.no_such_model(name) from None
+    except FileRefused:
+        raise errors.server_fault() from None
+
+
+def chat_prompt(model: Served, messages: Sequence[Mapping[str, str]]) -> Prompt:
+    """The conversation as the model's chat template writes it; raises ApiError 400."""
+    from jinja2 import TemplateError
+
+    said = [dict(m, role="system" if m["role"] == "developer" else m["role"]) for m in messages]
+    try:
+        text = model.base.tokenizer.apply_chat_template(
+            said, tokenize=False, add_generation_prompt=True
+        )
+    except TemplateError as error:
+        raise ApiError(
+            400, f"{model.base_name} cannot read these messages: {error}", param="messages"
+        ) from None
+    if not text:
+        raise ApiError(
+            400,
+            f"{model.base_name} answers the last message of the role 'user'; there is none.",
+            param="messages",
+        )
+    return text_prompt(model, text, "messages")
+
+
+def text_prompt(model: Served, text: str, param: str) -> Prompt:
+    """A text as it stands; raises ApiError 400 when it leaves no room for an answer."""
+    if len(text) > _CHARACTERS_PER_TOKEN * model.context:
+        raise _too_long(model, f"{len(text)} characters", param)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ApiError(
+            400, f"Invalid '{param}': it has half a surrogate pair, which is no text.", param=param
+        ) from None
+    ids = model.base.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
+    if not ids:
+        raise ApiError(400, f"Invalid '{param}': it is empty.", param=param)
+    if len(ids) >= model.context:
+        raise _too_long(model, f"{len(ids)} tokens", param)
+    return Prompt(tuple(ids))
+
+
+def _too_long(model: Served, size: str, param: str) -> ApiError:
+    return ApiError(
+        400,
+        f"This model's maximum context length is {model.context} tokens. However, your {param} "
+        f"resulted in {size}. Please reduce the length of the {param}.",
+        param=param,
+        code="context_length_exceeded",
+    )
+
+
+def generation(model: Served, prompt: Prompt, asked: Asked, most: int | None) -> Generation:
+    """One answer to this prompt, of at most `most` tokens and never beyond the context."""
+    from grader.openai_sim.decoding.sequences import Generation, Sampling
+
+    room = model.context - len(prompt.ids)
+    sampling = Sampling(
+        temperature=1.0 if asked.temperature is None else asked.temperature,
+        top_p=1.0 if asked.top_p is None else asked.top_p,
+        presence=asked.presence_penalty or 0.0,
+        frequency=asked.frequency_penalty or 0.0,
+        seed=asked.seed_or_any(),
+    )
+    return Generation(prompt.ids, min(most or room, room), sampling, stop=asked.stops)
+
+
+def choices(
+    one: Generation, number: int, guides: Sequence[Guide] = (), first: int = 0
+) -> list[Generation]:
+    """`number` answers to the same prompt, each with its own chance and its own guide."""
+    return [
+        replace(one, choice=first + i, guide=guides[i] if guides else None) for i in range(number)
+    ]
+
+
+def usage(read: int, written: int) -> CompletionUsage:
+    """Tokens by the base's own tokenizer, not by OpenAI's; a prompt counts once for all `n`."""
+    return CompletionUsage(
+        prompt_tokens=read, completion_tokens=written, total_tokens=read + written
+    )
+
+
+async def answered(
+    server: Server, model: Served, asked: Sequence[Generation], http: HttpRequest
+) -> Sequence[Answer]:
+    """All answers, once the last is complete; gives up when the client goes away."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    left = len(asked)
+
+    def one_less() -> None:
+        nonlocal left
+        left -= 1
+        if not left and not ended.done():
+            ended.set_result(None)
+
+    def on_end(_answer: Answer) -> None:
+        _soon(loop, one_less)
+
+    answers = _submitted(server, model, [replace(one, on_end=on_end) for one in asked])
+    leaving = asyncio.ensure_future(_left(http))
+    try:
+        await asyncio.wait({ended, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        if not ended.done():
+            ended.cancel()
+            for answer in answers:
+                answer.cancel()
+    if ended.cancelled():
+        raise ApiError(CLIENT_GONE, "The client closed the connection.")
+    _check(answers)
+    return answers
+
+
+async def pieces(
+    server: Server, model: Served, asked: Sequence[Generation]
+) -> AsyncIterator[tuple[int, Piece | None]]:
+    """(number of the answer, its next piece); None as piece: it failed.
+
+    Closing the iterator cancels what is not complete.
+    """
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Queue[tuple[int, Piece | None]] = asyncio.Queue()
+
+    def listening(at: int, one: Generation) -> Generation:
+        def on_end(answer: Answer) -> None:
+            if answer.error is not None:
+                _soon(loop, ready.put_nowait, (at, None))
+
+        def on_piece(piece: Piece) -> None:
+            _soon(loop, ready.put_nowait, (at, piece))
+
+        return replace(one, on_piece=on_piece, on_end=on_end)
+
+    answers = _submitted(server, model, [listening(i, one) for i, one in enumerate(asked)])
+    left = len(answers)
+    try:
+        while left:
+            at, piece = await ready.get()
+            left -= piece is None or piece.finish is not None
+            yield at, piece
+    finally:
+        for answer in answers:
+            answer.cancel()
+
+
+def _submitted(server: Server, model: Served, asked: Sequence[Generation]) -> Sequence[Answer]:
+    from grader.openai_sim.decoding.sequences import Overloaded
+
+    try:
+        return server.submit(model, asked)
+    except Overloaded:
+        raise errors.overloaded() from None
+
+
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *given: object) -> None:
+    with suppress(RuntimeError):  # a service that stops closes its loop before the last answer
+        loop.call_soon_threadsafe(call, *given)
+
+
+async def _left(http: HttpRequest) -> None:
+    """Returns when the client has gone."""
+    while (await http.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _check(answers: Sequence[Answer]) -> None:
+    if any(answer.error is not None for answer in answers):
+        raise errors.server_fault()

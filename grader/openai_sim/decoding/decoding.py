@@ -1,0 +1,363 @@
+"""Adapters of fine-tuned models, read once and kept for the next request.
+
+Batchers in a process of their own, so that requests are read in while others are decoded.
+
+Both are Python, and within one interpreter they take turns: of 64 requests at once, all were read
+in before the first was decoded (`scripts/bench_serving.py`). The process is forked once the models
+are open, so it shares their memory, and ends with the one that made it, however that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from grader.core.nouns import Submission, SubmittedFile
+from grader.models.base_model import LoadedBase
+from grader.openai_sim.decoding.continuous_batching import MAX_WAITING, Batcher
+from grader.openai_sim.decoding.sequences import (
+    Answer,
+    Finish,
+    Generation,
+    Overloaded,
+    Piece,
+    TokenScore,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from grader.models.adapter_files import AdapterFiles
+
+ADAPTERS_KEPT: Final = 32  # in memory; one of rank 8 for the course model takes 0.4 MB
+
+
+class AdapterCache:
+    """Those that were asked for last. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[Path, tuple[int, AdapterFiles]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, folder: Path) -> AdapterFiles:
+        """The adapter in this folder as it is now; FileRefused for a broken one."""
+        from grader.models.adapter_files import WEIGHTS_FILE, read_adapter
+
+        written = (folder / WEIGHTS_FILE).stat().st_mtime_ns
+        with self._lock:
+            held = self._held.get(folder)
+            if held is not None and held[0] == written:
+                self._held.move_to_end(folder)
+                return held[1]
+        adapter = read_adapter(as_submission(folder), folder.name)
+        with self._lock:
+            self._held[folder] = (written, adapter)
+            if len(self._held) > ADAPTERS_KEPT:
+                self._held.popitem(last=False)
+        return adapter
+
+
+def as_submission(folder: Path) -> Submission:
+    """The adapter folder in the form that the adapter's reader takes."""
+    files = []
+    for path in sorted(folder.iterdir()):
+        with suppress(OSError):
+            files.append(SubmittedFile(f"{folder.name}/{path.name}", path.stat().st_size, ""))
+    return Submission("adapter", folder.parent, "", tuple(files))
+
+
+# moved
+
+POSSIBLE: Final = sys.platform == "linux"
+"""Whether a process can be forked here after torch was used; Apple's libraries do not bear it."""
+
+TOGETHER: Final = 16  # messages are not kept for more: they are worked on while others come
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """An answer that is asked for; `folder` is that of its adapter."""
+
+    number: int
+    base: str
+    folder: Path | None
+    generation: Generation
+    streamed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What an answer came to; `fault` says why there is none."""
+
+    number: int
+    text: str
+    scores: list[TokenScore]
+    tokens: int
+    finish: Finish | None
+    fault: str | None
+
+
+class DecodingProcess:
+    """One batcher a base, in a process that is forked now: no thread may hold a lock yet."""
+
+    def __init__(self, bases: Mapping[str, LoadedBase]) -> None:
+        self._names = {id(base): name for name, base in bases.items()}
+        self._numbers = itertools.count()
+        self._pending: dict[int, Answer] = {}
+        self._lock = threading.Lock()
+        self._closing = False
+        ours, theirs = multiprocessing.Pipe()
+        self._line = ours
+        self._outbox = _Outbox(ours, self._names)
+        fork = multiprocessing.get_context("fork")
+        self._process = fork.Process(
+            target=_serve, args=(theirs, ours, bases), name="finegrade-decode", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self._listener = threading.Thread(target=self._listen, name="decoded", daemon=True)
+        self._listener.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked; it cannot after a crash."""
+        return self._process.is_alive()
+
+    @property
+    def waiting(self) -> int:
+        """How many answers it has not given yet."""
+        return len(self._pending)
+
+    def submit(
+        self, base: LoadedBase, folder: Path | None, generations: Sequence[Generation]
+    ) -> Sequence[Answer]:
+        """Queue these answers, all or none; raises Overloaded when the queue is full."""
+        answers = [_Distant(one, next(self._numbers), self._tell) for one in generations]
+        with self._lock:
+            if len(self._pending) + len(answers) > MAX_WAITING:
+                raise Overloaded(len(self._pending))
+            self._pending.update((answer.number, answer) for answer in answers)
+        name = self._names[id(base)]
+        for answer in answers:
+            one = answer.generation
+            bare = replace(one, adapter=None, on_piece=None, on_end=None)
+            self._tell(_Ask(answer.number, name, folder, bare, one.on_piece is not None))
+        return answers
+
+    def close(self) -> None:
+        """End the process; what was not answered fails."""
+        self._closing = True
+        self._process.terminate()
+        self._process.join()
+        self._listener.join()  # the line has ended
+        self._line.close()
+
+    def _tell(self, message: _Ask | int) -> None:
+        """Send this, from a loop of events together with what else its turn brings."""
+        if self._outbox.add(message) >= TOGETHER:
+            self._send()
+            return
+        try:
+            asyncio.get_running_loop().call_soon(self._send)
+        except RuntimeError:  # a thread without a loop
+            self._send()
+
+    def _send(self) -> None:
+        try:
+            self._outbox.send()
+        except OSError:
+            self._lose()
+
+    def _listen(self) -> None:
+        """Hand on what the process tells, until it or this one ends."""
+        while True:
+            try:
+                messages = pickle.loads(self._line.recv_bytes())
+            except (EOFError, OSError):
+                break
+            for message in messages:
+                self._take(pickle.loads(message))
+        self._lose()
+
+    def _take(self, message: _Ended | tuple[int, Piece]) -> None:
+        if not isinstance(message, _Ended):
+            number, piece = message
+            with self._lock:
+                writing = self._pending.get(number)
+            if writing is not None and writing.generation.on_piece is not None:
+                writing.generation.on_piece(piece)
+            return
+        with self._lock:
+            answer = self._pending.pop(message.number, None)
+        if answer is None:  # lost already
+            return
+        answer.text, answer.scores = message.text, message.scores
+        answer.tokens, answer.finish = message.tokens, message.finish
+        if message.fault is None:
+            answer.end()
+        else:
+            answer.fail(RuntimeError(message.fault))
+
+    def _lose(self) -> None:
+        """The process is gone."""
+        with self._lock:
+            lost = list(self._pending.values())
+            self._pending.clear()
+        if not self._closing:
+            _LOG.warning("The decoding process ended; %d answers are lost.", len(lost))
+            self._closing = True  # said once
+        for answer in lost:
+            answer.fail(RuntimeError("the decoding process ended"))
+
+
+class _Outbox:
+    """Messages for the other process, sent together. Safe to use from many threads."""
+
+    def __init__(self, line: Connection, names: Mapping[int, str]) -> None:
+        self._line, self._names = line, names
+        self._messages: list[bytes] = []
+        self._adding = threading.Lock()
+        self._sending = threading.Lock()
+
+    def add(self, message: object) -> int:
+        """Keep this for the next time that something is sent; how many are kept."""
+        buffer = io.BytesIO()
+        _Pickler(buffer, self._names).dump(message)  # here: what cannot be sent harms no other
+        with self._adding:
+            self._messages.append(buffer.getvalue())
+            return len(self._messages)
+
+    def send(self) -> None:
+        """Send all that was kept; raises OSError when the other process is gone."""
+        with self._sending:
+            with self._adding:
+                messages, self._messages = self._messages, []
+            if messages:
+                self._line.send_bytes(pickle.dumps(messages, pickle.HIGHEST_PROTOCOL))
+
+
+class _Distant(Answer):
+    """An answer that the process writes."""
+
+    def __init__(self, generation: Generation, number: int, tell: Callable[[int], None]) -> None:
+        """`tell` gives the process a number: that of an answer to give up."""
+        super().__init__(generation)
+        self.number, self._tell = number, tell
+
+    def cancel(self) -> None:
+        """See Answer."""
+        super().cancel()
+        if not self.finished:
+            self._tell(self.number)
+
+
+class _Pickler(pickle.Pickler):
+    """Bases go by their names: both processes have them."""
+
+    def __init__(self, file: io.BytesIO, names: Mapping[int, str]) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self._names = names
+
+    def persistent_id(self, obj: Any) -> str | None:
+        return self._names[id(obj)] if isinstance(obj, LoadedBase) else None
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, data: bytes, bases: Mapping[str, LoadedBase]) -> None:
+        super().__init__(io.BytesIO(data))
+        self._bases = bases
+
+    def persistent_load(self, pid: Any) -> LoadedBase:
+        return self._bases[pid]
+
+
+def _serve(line: Connection, other_end: Connection, bases: Mapping[str, LoadedBase]) -> None:
+    """What the process does until the other one closes the line or is gone."""
+    other_end.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then ends us
+    outbox = _Outbox(line, {})
+
+    def send() -> None:
+        try:
+            outbox.send()
+        except OSError:
+            os._exit(0)
+
+    batchers = {name: Batcher(base, after_step=send) for name, base in bases.items()}
+    adapters = AdapterCache()
+    rows: dict[int, Answer] = {}
+    while True:
+        try:
+            come = pickle.loads(line.recv_bytes())
+        except (EOFError, OSError):
+            os._exit(0)  # at once: a step at hand is for nobody
+        messages: list[_Ask | int] = [_Unpickler(message, bases).load() for message in come]
+        for name, batcher in batchers.items():
+            asked = [m for m in messages if isinstance(m, _Ask) and m.base == name]
+            _begin(asked, batcher, adapters, rows, outbox)
+        for message in messages:
+            if isinstance(message, int) and message in rows:
+                rows[message].cancel()
+        send()
+
+
+def _begin(
+    asked: Sequence[_Ask],
+    batcher: Batcher,
+    adapters: AdapterCache,
+    rows: dict[int, Answer],
+    outbox: _Outbox,
+) -> None:
+    generations = []
+    for one in asked:
+        try:
+            generations.append((one.number, _generation(one, adapters, rows, outbox)))
+        except Exception as error:  # of this answer alone
+            _LOG.exception("an answer could not begin")
+            outbox.add(_Ended(one.number, "", [], 0, None, str(error)))
+    if not generations:
+        return
+    answers = batcher.submit([generation for _, generation in generations])
+    for (number, _), answer in zip(generations, answers, strict=True):
+        rows[number] = answer
+        if answer.finished:  # before it was known here
+            rows.pop(number, None)
+
+
+def _generation(
+    asked: _Ask, adapters: AdapterCache, rows: dict[int, Answer], outbox: _Outbox
+) -> Generation:
+    """What the batcher is asked for: its end and its pieces go to the outbox."""
+
+    def on_piece(piece: Piece) -> None:
+        outbox.add((asked.number, piece))
+
+    def on_end(answer: Answer) -> None:
+        rows.pop(asked.number, None)
+        fault = None if answer.error is None else str(answer.error)
+        outbox.add(
+            _Ended(asked.number, answer.text, answer.scores, answer.tokens, answer.finish, fault)
+        )
+
+    return replace(
+        asked.generation,
+        adapter=None if asked.folder is None else adapters.read(asked.folder),
+        on_piece=on_piece if asked.streamed else None,
+        on_end=on_end,
+    )

@@ -1,0 +1,130 @@
+"""Names of models: those of the one base, and those of what jobs make of it.
+
+The process of a job needs them too, so nothing of the web service is imported here.
+"""
+
+from __future__ import annotations
+
+import re
+from copy import copy
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from grader.core.constants import COURSE_MODEL
+from grader.core.files import sha256_of
+from grader.core.resources import resource
+from grader.openai_sim.decoding.decoding import AdapterCache
+from grader.openai_sim.decoding.serving import Served, Server
+from grader.training_data.encodings import base_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from grader.models.base_model import LoadedBase
+    from grader.openai_sim.store.store import JobRow, ModelRow, Store
+
+ORGANIZATION: Final = "finegrade"
+"""The organisation that every key belongs to."""
+
+_CHARACTERS: Final = 8  # of a job's id or of a digest: enough to tell two apart
+
+
+@cache
+def course_snapshot() -> str:
+    """The course model under its own name and the first digits of its weights' SHA-256.
+
+    It names the same bytes on every machine, and other ones never.
+    """
+    digest = sha256_of(resource("starter", COURSE_MODEL, "model.safetensors"))
+    return f"{COURSE_MODEL}-{digest[:_CHARACTERS]}"
+
+
+def snapshot(model: str) -> str:
+    """The full name of a model that may be named without its date."""
+    return _snapshots().get(model, model)
+
+
+def base_names() -> tuple[str, ...]:
+    """Every name under which the base answers."""
+    return (*_snapshots().values(), *_snapshots())
+
+
+def tuned_name(job: JobRow) -> str:
+    """What the model of a job is called; the same job always gives the same name.
+
+    A job that goes on from a tuned model names that one's base.
+    """
+    suffix = re.sub(r"[^a-z0-9_-]+", "-", (job.suffix or "").lower())
+    own = job.id.rpartition("-")[2][:_CHARACTERS]
+    return f"ft:{base_of(job.model)}:{ORGANIZATION}:{suffix}:{own}"
+
+
+def checkpoint_name(job: JobRow, step: int) -> str:
+    """What the model of a checkpoint is called; the last checkpoint is the job's model itself."""
+    return f"{tuned_name(job)}:ckpt-step-{step}"
+
+
+@cache
+def _snapshots() -> dict[str, str]:
+    """The name without a date: the snapshot that it means."""
+    return {
+        COURSE_MODEL: course_snapshot(),
+        "gpt-4.1": "gpt-4.1-2025-04-14",
+        "gpt-4.1-mini": "gpt-4.1-mini-2025-04-14",
+        "gpt-4.1-nano": "gpt-4.1-nano-2025-04-14",
+        "gpt-4o": "gpt-4o-2024-08-06",
+        "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
+        "gpt-3.5-turbo": "gpt-3.5-turbo-0125",
+    }
+
+
+def adapter_of(store: Store) -> Callable[[str], Path | None]:
+    """What finds the folder of a tuned model's adapter, None for a base.
+
+    It raises ApiError for a name that is none, or no longer.
+    """
+
+    def found(name: str) -> Path | None:
+        adapter = found_model(store, name).adapter
+        return None if adapter is None else store.adapters_folder / adapter
+
+    return found
+
+
+def found_model(store: Store, model: str) -> ModelRow:
+    """The row of a model. Raises ApiError for a name that is none, or no longer."""
+    from grader.openai_sim.store import errors  # fastapi, which the process of a job does without
+
+    row = store.get_model(model)
+    if row is None:
+        raise errors.no_such_model(model)
+    if row.retired:
+        raise errors.retired_model(model)
+    return row
+
+
+class NamedServer(Server):
+    """A server whose first base also answers as `base_names()`, from the same memory."""
+
+    def __init__(
+        self, bases: Mapping[str, LoadedBase], store: Store, rows: int | None = None
+    ) -> None:
+        """`store` knows the tuned models."""
+        self._find = adapter_of(store)
+        super().__init__(bases, self._find, rows)
+
+    def beside(self, store: Store) -> NamedServer:
+        """A server of another store's models that shares this one's bases; only this is closed."""
+        other = copy(self)
+        other._find = other._adapter_of = adapter_of(store)
+        other._adapters = AdapterCache()
+        return other
+
+    def model(self, name: str) -> Served:
+        """As the server; raises ApiError for a model that is not there or not any longer."""
+        if name in base_names() and name not in self.bases:
+            self._find(name)
+            return replace(super().model(self.bases[0]), name=name)
+        return super().model(name)

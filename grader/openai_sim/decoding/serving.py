@@ -1,0 +1,163 @@
+"""The models of the service: bases that are open, and the adapters that go with them."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from grader.core.constants import COURSE_MODEL
+from grader.core.files import sha256_of
+from grader.core.nouns import BaseModel
+from grader.core.resources import resource
+from grader.openai_sim.decoding.decoding import AdapterCache
+
+if TYPE_CHECKING:
+    from grader.models.adapter_files import AdapterFiles
+    from grader.models.base_model import LoadedBase
+    from grader.openai_sim.decoding.continuous_batching import Batcher
+    from grader.openai_sim.decoding.decoding import DecodingProcess
+    from grader.openai_sim.decoding.sequences import Answer, Generation
+
+READER: Final = "course-model-reader"
+DEFAULT_CONTEXT_TOKENS: Final = 4096  # of bases whose config names none
+
+
+class UnknownModel(LookupError):
+    """No open base and no fine-tuned model has this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that can be asked: its base, and its adapter with the folder that it lies in."""
+
+    name: str
+    base_name: str
+    base: LoadedBase
+    folder: Path | None
+    adapter: AdapterFiles | None
+
+    @property
+    def context(self) -> int:
+        """How many tokens a prompt and its answer may have together."""
+        config = self.base.model.config
+        return int(getattr(config, "max_position_embeddings", 0) or DEFAULT_CONTEXT_TOKENS)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes exactly when the weights do that answer."""
+        own = self.base.digest + (self.adapter.digest if self.adapter else "")
+        return f"fp_{hashlib.sha256(own.encode()).hexdigest()[:10]}"
+
+
+class Server:
+    """Answers requests to bases and to their fine-tuned models. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        bases: Mapping[str, LoadedBase],
+        adapter_of: Callable[[str], Path | None] = lambda name: None,
+        rows: int | None = None,
+    ) -> None:
+        """`adapter_of` gives the folder of a fine-tuned model's adapter, None for a base's name.
+
+        It raises what the service answers for names that it does not know or has retired. The
+        first of `bases` is that of fine-tuned models whose name tells of no other. At most `rows`
+        answers are written at once; with 1 an answer is to the last bit what it is alone.
+        """
+        self._bases = dict(bases)
+        self._adapter_of = adapter_of
+        self._adapters = AdapterCache()
+        self._rows = rows
+        self._batchers: dict[str, Batcher] = {}
+        self._lock = threading.Lock()
+        self._process: DecodingProcess | None = None
+
+    def decode_apart(self) -> None:
+        """Decode in a process of its own from now on, where that can be.
+
+        To be called before the first request, and only where torch has one thread: those of a pool
+        would be missing in a process that is forked.
+        """
+        from grader.openai_sim.decoding import decoding
+
+        if decoding.POSSIBLE:
+            self._process = decoding.DecodingProcess(self._bases)
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The names of the bases, the default one first."""
+        return tuple(self._bases)
+
+    def model(self, name: str) -> Served:
+        """The model of this name, its adapter read.
+
+        Raises UnknownModel, what `adapter_of` raises, and FileRefused for a broken adapter.
+        """
+        folder = self._adapter_of(name)
+        base_name = name if folder is None else self._base_of(name)
+        if base_name not in self._bases:
+            raise UnknownModel(name)
+        adapter = None if folder is None else self._adapters.read(folder)
+        return Served(name, base_name, self._bases[base_name], folder, adapter)
+
+    def submit(self, model: Served, generations: Sequence[Generation]) -> Sequence[Answer]:
+        """Queue these answers of one request; raises Overloaded when the queue is full."""
+        if self._process is not None and self._process.alive:
+            return self._process.submit(model.base, model.folder, generations)
+        theirs = [replace(generation, adapter=model.adapter) for generation in generations]
+        return self._batcher(model.base_name).submit(theirs)
+
+    @property
+    def waiting(self) -> int:
+        """How many answers are asked for and not complete."""
+        apart = 0 if self._process is None else self._process.waiting
+        return apart + sum(sum(batcher.load) for batcher in self._batchers.values())
+
+    def close(self) -> None:
+        """Stop answering."""
+        if self._process is not None:
+            self._process.close()
+        for batcher in self._batchers.values():
+            batcher.close()
+
+    def _batcher(self, base: str) -> Batcher:
+        """The base's batcher, whose thread runs from the first request on."""
+        from grader.openai_sim.decoding.continuous_batching import MAX_ROWS, Batcher
+
+        with self._lock:
+            if base not in self._batchers:
+                self._batchers[base] = Batcher(self._bases[base], self._rows or MAX_ROWS)
+            return self._batchers[base]
+
+    def _base_of(self, name: str) -> str:
+        """The base that a fine-tuned model's name tells of: `ft:<base>:...`."""
+        named = name.split(":")[1] if name.count(":") else ""
+        return named if named in self._bases else self.bases[0]
+
+
+def open_bases(
+    base: BaseModel | None = None, device: str = "cpu", *, reader: bool = True
+) -> dict[str, LoadedBase]:
+    """The base of the service (None: the course model) and, beside the course model, its reader.
+
+    Raises UsageError and GraderFault as `grader.models.base_model.load_base` does.
+    """
+    from grader.models.base_model import load_base, load_folder
+
+    chosen = base or BaseModel(COURSE_MODEL, sha256_of(_weights(COURSE_MODEL)))
+    bases = {chosen.name: load_base(chosen, device)}
+    if reader and chosen.name == COURSE_MODEL:
+        bases[READER] = load_folder(resource("starter", READER), device)
+    # What is loaded stays. Searching its half a million objects for garbage, as Python does now and
+    # then, would stop every request for a third of a second.
+    gc.freeze()
+    return bases
+
+
+def _weights(name: str) -> Path:
+    return resource("starter", name) / "model.safetensors"

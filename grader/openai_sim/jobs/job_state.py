@@ -1,0 +1,83 @@
+"""How a job ends, and where it keeps what it needs until then."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Final
+
+from grader.openai_sim.store.store import Store, now
+
+BUSY: Final = 75  # exit code of a process whose job has one already (EX_TEMPFAIL of sysexits.h)
+UNDER_WAY: Final = ("validating_files", "queued", "running", "pausing", "paused")
+"""States that a job may still leave."""
+
+CANCELLED: Final = "Fine-tuning job cancelled"
+"""The event of a job that is cancelled, whoever carries it out."""
+
+
+def adapter_folder(model: str) -> str:
+    """The name of a model's folder in `home/adapters`."""
+    return hashlib.sha256(model.encode()).hexdigest()[:32]
+
+
+def forget_model(store: Store, name: str) -> None:
+    """Remove a model and its adapter, if there is one."""
+    store.delete_model(name)
+    shutil.rmtree(store.adapters_folder / adapter_folder(name), ignore_errors=True)
+
+
+def job_folder(store: Store, job_id: str) -> Path:
+    """Where the process of a job keeps its state, its lock and its log; it is made."""
+    folder = store.home / "jobs" / job_id
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def locked(file: Path) -> IO[bytes] | None:
+    """The file, locked until it is closed or this process ends; None when another has it."""
+    opened = file.open("ab")
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        opened.close()
+        return None
+    return opened
+
+
+def fail(store: Store, job_id: str, error: Mapping[str, Any]) -> bool:
+    """End a job as failed with its error: code, message, param. False when it has ended already."""
+    return store.update_job(
+        job_id,
+        if_status=UNDER_WAY,
+        event=error["message"],
+        level="error",
+        status="failed",
+        finished_at=now(),
+        pid=None,
+        error=error,
+    )
+
+
+def crashed(store: Store, job_id: str, how: str) -> bool:
+    """End a job whose process came to grief; False when it has ended already."""
+    message = (
+        f"The training stopped because of a fault of this service, not of your data ({how}). "
+        f"Create the job again. The log is in {job_folder(store, job_id) / 'log'}."
+    )
+    return fail(store, job_id, {"code": "server_error", "message": message, "param": None})
+
+
+def cancel(store: Store, job_id: str) -> bool:
+    """End a job as cancelled; False when it has ended already."""
+    return store.update_job(
+        job_id,
+        if_status=UNDER_WAY,
+        event=CANCELLED,
+        status="cancelled",
+        finished_at=now(),
+        pid=None,
+    )

@@ -1,0 +1,193 @@
+"""The numbers of a training that the client left to the service ("auto").
+
+What happens to a job before it is trained: its files are judged, then it is queued.
+
+It also carries out what scenarios have in store for jobs, so that those who train know nothing
+of scenarios.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from grader.openai_sim.jobs.file_findings import refused_by_job
+from grader.openai_sim.jobs.job_state import CANCELLED
+from grader.openai_sim.store.store import JobRow, Store, now
+from grader.training_data.costs import automatic_epochs
+
+if TYPE_CHECKING:
+    from grader.openai_sim.store.scenarios import Faults
+
+_BATCH_SHARE: Final = 0.002  # of the examples: 1 up to 500 of them, as recorded jobs have it
+_MOST_BATCH: Final = 256  # examples; the service takes no larger number either
+_RATE_MULTIPLIER: Final = 1.8  # what the service chooses for its small chat models
+_BETA: Final = 0.1  # of DPO, as in its paper
+
+
+def resolved(
+    asked: Mapping[str, Any] | None, n_examples: int, method: str
+) -> dict[str, int | float]:
+    """Numbers for all that was asked for as "auto", null or not at all, for so many examples."""
+    batch = min(_MOST_BATCH, max(1, math.ceil(n_examples * _BATCH_SHARE)))
+    numbers: dict[str, int | float] = {
+        "n_epochs": automatic_epochs(n_examples),
+        "batch_size": batch,
+        "learning_rate_multiplier": _RATE_MULTIPLIER,
+    }
+    if method == "dpo":
+        numbers["beta"] = _BETA
+    given = {k: v for k, v in (asked or {}).items() if v is not None and v != "auto"}
+    return {name: given.get(name, number) for name, number in numbers.items()}
+
+
+# moved
+
+_VALIDATING_SECONDS: Final = 1.0  # at a time scale of 1: a client sees the state
+_DOOMED_SECONDS: Final = 3.0  # that a job runs which a scenario lets fail
+_LOOK_SECONDS: Final = 0.2  # between two looks at jobs that wait for a time to pass
+
+_log = logging.getLogger(__name__)
+
+
+class Admission:
+    """A thread of the service. All it needs to know lies in the store: a restart loses nothing."""
+
+    def __init__(self, store: Store, faults: Faults) -> None:
+        self._store = store
+        self._faults = faults
+        self._woken = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="admission", daemon=True)
+
+    def start(self) -> None:
+        """Begin; jobs of an earlier run of the service come first."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is a new job, or one that changed."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End, and wait until it has."""
+        self._stopped.set()
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._woken.clear()
+            try:
+                waiting = self._look()
+            except Exception:  # one bad look must not stop all jobs to come
+                _log.exception("A look at waiting jobs failed")
+                waiting = True
+            self._woken.wait(_LOOK_SECONDS if waiting else None)
+        self._store.close()
+
+    def _look(self) -> bool:
+        """Settle what can be settled now; whether something still waits for time to pass."""
+        scale = self._faults.time_scale
+        waiting = False
+        for job in self._store.list_jobs(status="validating_files", newest_first=False):
+            if time.time() >= job.created_at + _VALIDATING_SECONDS * scale:
+                self._settle(job)
+            else:
+                waiting = True
+        for job in self._doomed("queued"):
+            waiting = True
+            if time.time() >= job.not_before:
+                self._store.update_job(
+                    job.id,
+                    if_status="queued",
+                    event="Fine-tuning job started",
+                    status="running",
+                    not_before=time.time() + _DOOMED_SECONDS * scale,
+                )
+        for job in (*self._doomed("running"), *self._doomed("pausing")):
+            waiting = True
+            if job.wanted == "cancel":
+                self._end(job, "cancelled", CANCELLED)
+            elif job.wanted == "pause":
+                event = "The job was paused"
+                self._store.update_job(job.id, if_status="pausing", event=event, status="paused")
+            elif time.time() >= job.not_before:
+                said = "The job failed due to an internal error."
+                self._end(job, "failed", said, {"code": "internal_error", "message": said})
+        return waiting
+
+    def _doomed(self, status: str) -> list[JobRow]:
+        return [job for job in self._store.list_jobs(status=status) if job.fate]
+
+    def _settle(self, job: JobRow) -> None:
+        error, n_examples = self._judge(job)
+        if error is not None:
+            self._end(job, "failed", error["message"], error)
+            return
+        self._store.update_job(
+            job.id,
+            if_status="validating_files",
+            event="Files validated, moving job to queued state",
+            status="queued",
+            resolved=resolved(job.hyperparameters, n_examples, job.method),
+            not_before=time.time() + self._faults.queue_seconds,
+        )
+
+    def _judge(self, job: JobRow) -> tuple[dict[str, Any] | None, int]:
+        """What is wrong with the files of a job, if anything, and how many examples it has."""
+        n_examples = 0
+        for param, file_id in (
+            ("training_file", job.training_file),
+            ("validation_file", job.validation_file),
+        ):
+            if file_id is None:
+                continue
+            row = self._store.get_file(file_id)
+            if row is None:
+                what = param.replace("_", " ")
+                said = f"The job failed due to an invalid {what}. {file_id} was deleted."
+                return {"code": f"invalid_{param}", "message": said, "param": param}, 0
+            findings = json.loads(row.findings)
+            error = refused_by_job(findings, file_id, job.method, job.model, param)
+            if error is not None:
+                return error, 0
+            if param == "training_file":
+                n_examples = findings["files"][0]["examples"]
+        return self._staged(job, n_examples), n_examples
+
+    def _staged(self, job: JobRow, n_examples: int) -> dict[str, Any] | None:
+        """What a scenario says is wrong with a file in which nothing is."""
+        lines = self._faults.flagged_lines(n_examples)
+        match job.fate:
+            case "moderation":
+                said = (
+                    "This file failed moderation safety checks. The OpenAI Moderation API "
+                    "identifies fine tuning examples that violate our content policies. To fine "
+                    "tune on this data, please try removing the flagged lines and uploading the "
+                    f"file again. Flagged lines: {', '.join(map(str, lines))}"
+                )
+            case "bad-file":
+                said = f"Invalid file format. Example {lines[0]} is missing key 'messages'."
+            case _:
+                return None
+        message = f"The job failed due to an invalid training file. {said}"
+        return {"code": "invalid_training_file", "message": message, "param": "training_file"}
+
+    def _end(
+        self, job: JobRow, status: str, event: str, error: dict[str, Any] | None = None
+    ) -> None:
+        self._store.update_job(
+            job.id,
+            if_status=job.status,
+            event=event,
+            level="info" if error is None else "error",
+            status=status,
+            error=error,
+            finished_at=now(),
+        )

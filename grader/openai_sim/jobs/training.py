@@ -1,0 +1,327 @@
+"""The process of one job: `python -m grader.openai_sim.jobs.training HOME JOB_ID BASE [TRAININGS]`.
+
+It trains a LoRA adapter of the base on the job's file and tells in the store what happens. What
+the client asks of it (`wanted`) is read between two steps. It may die at any time: another one
+goes on from the last saved state, and since a training is the same whenever it is done, it tells
+only what was not told yet.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from grader.core.constants import COURSE_MODEL
+from grader.core.resources import resource
+from grader.openai_sim.jobs.checkpoints import finish, keep_checkpoint, write_start
+from grader.openai_sim.jobs.job_state import BUSY, cancel, crashed, fail, job_folder, locked
+from grader.openai_sim.jobs.training_cache import Recorded, Recording, Run, recorded_at
+from grader.openai_sim.jobs.training_set import Material, Refused, read_material
+from grader.openai_sim.store.store import JobRow, Store, now
+
+if TYPE_CHECKING:
+    from grader.models.training import Lesson, LoraRun
+
+# Times the multiplier. The course model is small and learns at rates that would ruin a large one:
+# with 1.8, three epochs and batches of one it gets all of a hidden educational-qa file right.
+_COURSE_RATE: Final = 1e-3
+_RATE: Final = 1e-4  # for any other base; the usual one for LoRA is 2e-4
+
+_VALIDATE_STEPS: Final = 10  # between two looks at a batch of the validation file
+_VALIDATION_ROWS: Final = 16  # at once, when all of a validation file is looked at
+_SAVE_SECONDS: Final = 5.0  # between two saved states: no more is done again after a kill
+_TURN_SECONDS: Final = 0.1  # between two looks whether another process is done
+_NICENESS: Final = 5  # chat answers come first
+_DIGITS: Final = 5  # of the numbers told
+_LOCK_SECONDS: Final = 10.0  # a process whose service was killed is gone by then
+
+STARTED: Final = "Fine-tuning job started"
+
+
+class Stop(Exception):
+    """The training ends here for now. `status` is what becomes of the job, None to leave it."""
+
+    def __init__(self, status: str | None) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do the job; 0 when it is settled, whatever became of it."""
+    home, job_id, *rest = arguments
+    watched = "--watch-stdin" in rest
+    folders = [Path(a) for a in rest if not a.startswith("--")]
+    base = folders[0] if folders else resource("starter", COURSE_MODEL)
+    trainings = folders[1] if len(folders) > 1 else None
+    if watched:
+        threading.Thread(target=_die_with_parent, daemon=True).start()
+    os.nice(_NICENESS)
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    store = Store.open(Path(home))
+    held = _held(job_folder(store, job_id) / "lock")
+    if held is None:
+        return BUSY
+    with held:
+        try:
+            train(store, job_id, base, stopping, trainings)
+        except Exception as error:
+            traceback.print_exc()
+            crashed(store, job_id, type(error).__name__)
+            return 1
+    return 0
+
+
+def train(
+    store: Store,
+    job_id: str,
+    base: Path,
+    stopping: threading.Event | None = None,
+    trainings: Path | None = None,
+) -> None:
+    """Train a job that is queued or was left half way, until it ends or is to stop.
+
+    `base` is the folder of the model. Once `stopping` is set, the job is left as it is after the
+    step under way, to be gone on with. What is wrong with the job's files ends it as failed. In
+    `trainings` those that were done are kept, and taken instead of doing them again.
+    """
+    _Job(store, job_id, base, stopping or threading.Event(), trainings).run()
+
+
+def _held(lock: Path) -> Any:
+    """The lock of the job, waited for; None when somebody keeps it."""
+    until = time.monotonic() + _LOCK_SECONDS
+    while (held := locked(lock)) is None and time.monotonic() < until:
+        time.sleep(0.05)
+    return held
+
+
+def _die_with_parent() -> None:
+    """End at once when the other end of standard input closes: the service is no more."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+class _Job:
+    """One job while it is trained."""
+
+    def __init__(
+        self,
+        store: Store,
+        job_id: str,
+        base: Path,
+        stopping: threading.Event,
+        trainings: Path | None,
+    ) -> None:
+        self._store, self._id, self._base, self._stopping = store, job_id, base, stopping
+        self._trainings = trainings
+        self._folder = job_folder(store, job_id)
+        self._start = self._folder / "start.safetensors"
+        self._state = self._folder / "state.safetensors"
+        self._turn = ExitStack()
+
+    def run(self) -> None:
+        """Train until the job is done, or somebody wants something else."""
+        try:
+            with self._turn:
+                self._heed(None)  # something else may be wanted since the job was queued
+                self._train(self._taken())
+        except Refused as refused:
+            fail(self._store, self._id, refused.error)
+        except Stop as stop:
+            if stop.status == "cancelled":
+                cancel(self._store, self._id)
+            elif stop.status == "paused":
+                self._store.update_job(
+                    self._id,
+                    if_status=("running", "pausing"),
+                    event="The job was paused",
+                    status="paused",
+                    pid=None,
+                )
+
+    def _taken(self) -> JobRow:
+        """The job, now running; raises Stop when it may not run."""
+        events = self._store.list_events(self._id)
+        self._told = max((int((e.data or {}).get("step", 0)) for e in events), default=0)
+        taken = self._store.update_job(
+            self._id,
+            if_status=("queued", "running"),
+            event=None if any(event.message == STARTED for event in events) else STARTED,
+            status="running",
+            pid=os.getpid(),
+        )
+        job = self._store.get_job(self._id)
+        if not taken or job is None:
+            raise Stop(None)
+        return job
+
+    def _train(self, job: JobRow) -> None:
+        numbers = job.resolved or {}
+        run, material = self._begun(job, numbers)
+        batch, every = int(numbers["batch_size"]), run.steps_an_epoch
+        right = "mean_token_accuracy" if job.method != "dpo" else "reward_accuracy"
+        saved = started = time.monotonic()
+        begun_at = run.done
+        while run.done < run.steps:
+            self._heed(run)
+            step = run.step()
+            ends_epoch = step.number % every == 0
+            data: dict[str, int | float] = {
+                "step": step.number,
+                "train_loss": round(step.loss, _DIGITS),
+                "total_steps": run.steps,
+                f"train_{right}": round(step.accuracy, _DIGITS),
+                **{name: round(value, _DIGITS) for name, value in step.others.items()},
+            }
+            data |= _validation(run, material.validation, batch, right, ends_epoch)
+            if not all(map(math.isfinite, data.values())):
+                raise Refused(
+                    "training_diverged",
+                    f"The loss is no longer a number at step {step.number}. Create a job "
+                    "with a smaller learning_rate_multiplier.",
+                    "learning_rate_multiplier",
+                )
+            if step.number > self._told:
+                self._store.add_event(self._id, _sentence(data), type="metrics", data=data)
+            if ends_epoch and step.number < run.steps:
+                keep_checkpoint(self._store, job, run, data)
+            if ends_epoch or time.monotonic() - saved > _SAVE_SECONDS:
+                run.save(self._state)
+                saved = time.monotonic()
+                pace = (saved - started) / (run.done - begun_at)
+                left = math.ceil(pace * (run.steps - run.done))
+                self._store.update_job(self._id, if_status="running", estimated_finish=now() + left)
+        self._heed(run)
+        finish(self._store, job, run, material.billed * int(numbers["n_epochs"]))
+        if isinstance(run, Recording):
+            run.keep(material.billed, len(material.validation))
+        self._forget()
+
+    def _begun(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[Run, Material]:
+        """The training that this job needs: one that was done before, where there is one.
+
+        One that another process is at now is waited for.
+        """
+        place = None
+        if self._trainings is not None:
+            place = recorded_at(self._trainings, self._store, job, self._base)
+        if place is None:
+            return self._prepared(job, numbers)
+        self._wait_for_turn(place)
+        try:
+            recorded = Recorded(place)
+        except FileNotFoundError:
+            run, material = self._prepared(job, numbers)
+            return Recording(run, place), material
+        self._turn.close()
+        return recorded, Material([], [()] * recorded.validation, recorded.billed)
+
+    def _wait_for_turn(self, place: Path) -> None:
+        """Wait until no other process trains what is to be recorded here."""
+        lock = place.parent / "locks" / place.name
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        while (held := locked(lock)) is None:
+            self._heed(None)
+            if self._stopping.wait(_TURN_SECONDS):
+                raise Stop(None)
+        self._turn.enter_context(held)
+
+    def _prepared(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[LoraRun, Material]:
+        import torch
+        from transformers import AutoTokenizer
+
+        from grader.models.training import LoraRun, answer_loss
+        from grader.openai_sim.jobs.dpo import Preferences
+
+        torch.set_num_threads(1)  # sums in one order; and the service needs the other processors
+        tokenizer = AutoTokenizer.from_pretrained(
+            self._base, local_files_only=True, trust_remote_code=False
+        )
+        material = read_material(self._store, tokenizer, job)
+        begun = write_start(self._store, job, self._base, self._start)
+        preferences = Preferences(numbers["beta"]) if job.method == "dpo" else None
+        rate = _COURSE_RATE if self._base.name == COURSE_MODEL else _RATE
+        pad = tokenizer.pad_token_id
+        run = LoraRun(
+            self._base,
+            material.training,
+            pad=int(tokenizer.eos_token_id if pad is None else pad),
+            objective=preferences or answer_loss,
+            learning_rate=rate * float(numbers["learning_rate_multiplier"]),
+            epochs=int(numbers["n_epochs"]),
+            batch_size=int(numbers["batch_size"]),
+            seed=job.seed,
+        )
+        if begun:
+            run.resume(self._start)
+        if preferences is not None:  # now, while the model is the reference
+            at_once = int(numbers["batch_size"])  # of no more memory than a step
+            preferences.begin(run, [*material.training, *material.validation], at_once)
+        if self._state.exists():
+            run.resume(self._state)
+        return run, material
+
+    def _forget(self) -> None:
+        """Remove what only an unfinished training needs."""
+        for file in (self._start, self._state):
+            file.unlink(missing_ok=True)
+
+    def _heed(self, run: Run | None) -> None:
+        """Do what the client or the service wants now; raises Stop when that is to stop."""
+        job = self._store.get_job(self._id)
+        if job is None or job.status == "cancelled" or job.wanted == "cancel":
+            self._forget()
+            raise Stop("cancelled")
+        paused = job.wanted == "pause"
+        if run is None and not paused:
+            return
+        if paused or job.status != "running" or self._stopping.is_set():
+            if run is not None:
+                run.save(self._state)
+            raise Stop("paused" if paused else None)
+
+
+def _validation(
+    run: Run, lessons: Sequence[Lesson], batch: int, right: str, whole: bool
+) -> dict[str, float]:
+    """What a step tells of the validation file: now and then of a batch, at an epoch's end of all.
+
+    Which batch it is depends on the number of the step alone. `right` names the accuracy.
+    """
+    if not lessons or not (whole or run.done % _VALIDATE_STEPS == 0):
+        return {}
+    start = (run.done // _VALIDATE_STEPS) * batch % len(lessons)
+    loss, accuracy = run.measure(lessons[start : start + batch], batch)
+    found = {"valid_loss": loss, f"valid_{right}": accuracy}
+    if whole:
+        loss, accuracy = run.measure(lessons, max(batch, _VALIDATION_ROWS))
+        found |= {"full_valid_loss": loss, f"full_valid_{right}": accuracy}
+    return {name: round(value, _DIGITS) for name, value in found.items()}
+
+
+def _sentence(data: Mapping[str, Any]) -> str:
+    """A step in the service's words."""
+    said = f"Step {data['step']}/{data['total_steps']}: training loss={data['train_loss']:.2f}"
+    for name, words in (("valid_loss", "validation"), ("full_valid_loss", "full validation")):
+        if name in data:
+            said += f", {words} loss={data[name]:.2f}"
+    return said
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All that matters is on disk, and torch takes seconds to tidy up; the next job waits for that.
+    os._exit(code)

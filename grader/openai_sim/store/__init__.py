@@ -1,0 +1,1 @@
+"""What the simulator keeps: files, jobs, models, the journal, errors and scenarios."""

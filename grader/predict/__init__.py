@@ -1,1 +1,0 @@
-"""Models: the base, adapter files, and greedy answers to question sets."""

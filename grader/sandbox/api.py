@@ -1,0 +1,142 @@
+"""One run of a program that nobody trusts: what goes in, what comes out, and who runs it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from grader.core.constants import MIB
+
+GATEWAY_PORT: Final = 8000  # on the sandbox's own loopback
+
+
+class Isolation(StrEnum):
+    """How far a backend keeps a program away from the machine."""
+
+    FULL = "full"  # own file system, processes, network and users
+    REDUCED = "reduced"  # the machine's processes can be counted, its ports guessed
+    NONE = "none"  # the user's own program on the user's own machine
+
+
+class Verdict(StrEnum):
+    """How a run ended. All of it is the program's own doing; our faults are raised."""
+
+    OK = "ok"  # exit code 0
+    EXIT = "exit"  # another exit code
+    SIGNAL = "signal"  # killed by a signal that nobody here sent
+    TIMEOUT = "timeout"  # wall or processor time
+    MEMORY = "memory"
+    DISK = "disk"  # bytes or files in the scratch folders
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run may use. Part of the evidence's key."""
+
+    wall_seconds: float = 60.0
+    cpu_seconds: int = 60  # of all processes together
+    memory_bytes: int = 2048 * MIB  # of all processes together, scratch folders included
+    processes: int = 64  # threads count
+    open_files: int = 256  # of one process
+    file_bytes: int = 64 * MIB  # of one file
+    scratch_bytes: int = 128 * MIB  # of the working folder; /tmp and /dev/shm have less
+    scratch_files: int = 10_000
+    output_bytes: int = MIB  # kept of each of stdout and stderr
+    harvest_files: int = 200  # taken out of the working folder
+    harvest_bytes: int = 64 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A program to run.
+
+    `submission` is the student's folder: its files appear in the working folder, and the program
+    may change its copies. `inputs` are files of the grader by relative path, laid over them.
+    `script` is a path relative to the working folder; `arguments` come after it. `environment`
+    adds to the few variables that every run has. `clock_rate` is by how much faster than real
+    time the program's sleeps pass; 1.0 leaves time alone.
+    """
+
+    submission: Path | None
+    script: str
+    arguments: tuple[str, ...] = ()
+    inputs: Mapping[str, bytes] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = Limits()
+    clock_rate: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Something left in the working folder that is not taken out, and why."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a run did, as seen from outside it.
+
+    `exit_code` is None when a signal ended it. `stdout` and `stderr` are cut at the limit, with
+    `stdout_bytes` and `stderr_bytes` what was written in all. `files` are the regular files that
+    it made or changed, by path relative to the working folder.
+    """
+
+    verdict: Verdict
+    exit_code: int | None
+    signal: int | None
+    wall_seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+    stdout: bytes
+    stderr: bytes
+    stdout_bytes: int
+    stderr_bytes: int
+    files: Mapping[str, bytes]
+    refused: tuple[Refused, ...]
+    isolation: Isolation
+
+
+class Stopped(Exception):
+    """The grader was told to stop while the program ran: there is no result."""
+
+
+class Served(Protocol):
+    """A model service behind one listening socket."""
+
+    def close(self) -> None:
+        """Answer no more; returns when nothing of it runs any longer."""
+
+
+Serve = Callable[[socket.socket], Served]
+"""Begins to serve on a socket that listens inside the sandbox; it owns the socket from then on."""
+
+
+class Sandbox(Protocol):
+    """One way to run a program apart from everything else."""
+
+    name: str
+    isolation: Isolation
+
+    def why_not(self) -> str | None:
+        """Why this backend does not work on this machine and what to do; None where it does."""
+
+    def policy(self) -> Mapping[str, Any]:
+        """What its walls are made of, as JSON: part of the key of every run's evidence."""
+
+    def run(
+        self, launch: Launch, serve: Serve | None = None, stop: threading.Event | None = None
+    ) -> Ended:
+        """Run the program to its end; nothing of it is left when this returns.
+
+        With `serve` the program finds a model service at 127.0.0.1, port GATEWAY_PORT. Blocks the
+        calling thread, which must live as long as the run. When `stop` is set the program is
+        killed and Stopped raised. Raises GraderFault when the machine, and not the program, is at
+        fault.
+        """

@@ -1,0 +1,1 @@
+"""The three ways to isolate a program."""

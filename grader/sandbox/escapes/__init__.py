@@ -1,1 +1,0 @@
-"""Hostile programs, and the judgement from outside whether a sandbox holds them."""

@@ -1,0 +1,159 @@
+"""No sandbox at all: the user's own program, on the user's own machine, at the user's own wish.
+
+`finegrade check --run --own-code` uses it, and what it finds is labelled so. Grading never does.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import runpy
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from grader.core.constants import SANDBOX_TICK_SECONDS
+from grader.sandbox.api import Ended, Isolation, Launch, Serve, Stopped, Verdict
+from grader.sandbox.harvest import harvest, snapshot
+from grader.sandbox.inside.clock import install
+from grader.sandbox.staging import NEVER_SHOWN
+
+_BEGIN: Final = "import sys; from grader.sandbox.unsandboxed import begin; begin(*sys.argv[1:])"
+
+
+class OwnCode:
+    """Runs a program as `python script.py` would; only its wall time is limited."""
+
+    name = "own-code"
+    isolation = Isolation.NONE
+
+    def why_not(self) -> str | None:
+        """It works everywhere."""
+        return None
+
+    def policy(self) -> Mapping[str, Any]:
+        """There are no walls."""
+        return {"backend": self.name}
+
+    def run(
+        self, launch: Launch, serve: Serve | None = None, stop: threading.Event | None = None
+    ) -> Ended:
+        """See `Sandbox.run`."""
+        with tempfile.TemporaryDirectory(prefix="finegrade-own-") as work:
+            box = Path(work) / "box"
+            _fill(box, launch)
+            listener = socket.create_server(("127.0.0.1", 0))
+            environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **launch.environment}
+            served = None
+            if serve is not None:
+                port = listener.getsockname()[1]
+                environment["OPENAI_BASE_URL"] = f"http://127.0.0.1:{port}/v1"
+                environment["OPENAI_API_KEY"] = "own-code"
+                served = serve(listener)
+            try:
+                return _run(launch, box, Path(work), environment, stop)
+            finally:
+                if served is not None:
+                    served.close()
+                listener.close()
+
+
+def _fill(box: Path, launch: Launch) -> None:
+    if launch.submission is None:
+        box.mkdir()
+    else:
+        shutil.copytree(launch.submission, box, ignore=shutil.ignore_patterns(*NEVER_SHOWN))
+    for name, data in launch.inputs.items():
+        path = box / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def _run(
+    launch: Launch,
+    box: Path,
+    work: Path,
+    environment: Mapping[str, str],
+    stop: threading.Event | None,
+) -> Ended:
+    folder = os.open(box, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        before = snapshot(folder)
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.monotonic()
+        with (work / "stdout").open("w+b") as stdout, (work / "stderr").open("w+b") as stderr:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-c", _BEGIN),
+                    *(str(launch.clock_rate), launch.script, *launch.arguments),
+                ],
+                cwd=box,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+            late = _wait(process, began + launch.limits.wall_seconds, stop)
+            wall = time.monotonic() - began
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            texts = [_read(file, launch.limits.output_bytes) for file in (stdout, stderr)]
+        taken = harvest(folder, before, launch.limits)
+    finally:
+        os.close(folder)
+    code = process.returncode
+    verdict = Verdict.SIGNAL if code < 0 else Verdict.EXIT if code else Verdict.OK
+    return Ended(
+        verdict=Verdict.TIMEOUT if late else verdict,
+        exit_code=code if code >= 0 else None,
+        signal=-code if code < 0 else None,
+        wall_seconds=wall,
+        cpu_seconds=after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime,
+        peak_memory_bytes=after.ru_maxrss * 1024,
+        stdout=texts[0][0],
+        stderr=texts[1][0],
+        stdout_bytes=texts[0][1],
+        stderr_bytes=texts[1][1],
+        files=taken.files,
+        refused=tuple(taken.refused),
+        isolation=Isolation.NONE,
+    )
+
+
+def _wait(process: subprocess.Popen[bytes], end: float, stop: threading.Event | None) -> bool:
+    """Wait for the program; True when it took too long. Its whole group is ended with it."""
+    try:
+        while process.poll() is None and time.monotonic() < end:
+            if stop is not None and stop.is_set():
+                raise Stopped
+            time.sleep(SANDBOX_TICK_SECONDS)
+        return process.poll() is None
+    finally:
+        with suppress(ProcessLookupError):  # all of it has ended
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _read(file: Any, limit: int) -> tuple[bytes, int]:
+    """The first bytes of what was written, and how many there are in all."""
+    size = os.fstat(file.fileno()).st_size
+    file.seek(0)
+    return file.read(limit), size
+
+
+def begin(rate: str, script: str, *arguments: str) -> None:
+    """In the program's own process: run it as `python script` would, on the faster clock."""
+    if float(rate) != 1.0:
+        install(float(rate))
+    sys.argv[:] = [script, *arguments]
+    sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
+    runpy.run_path(script, run_name="__main__")

@@ -1,0 +1,1 @@
+"""Commands that write a new training file: fix, split, dedupe and convert."""

@@ -1,0 +1,218 @@
+"""`finegrade data convert`: examples of one kind written as another.
+
+Every kind becomes chat first, and chat becomes what is asked for. What the new kind cannot hold is
+refused, or named in the result; nothing is lost in silence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from grader.core.errors import UsageError
+from grader.core.files import new_file
+from grader.training_data.edit.sources import Record, read_source
+from grader.training_data.read.examples import KEYS_OF_KIND, Kind, kind_of
+from grader.training_data.read.faults import Places, quoted
+from grader.training_data.read.lines import LineError, decode
+
+Value = Mapping[str, Any]
+
+_SHOWN_REFUSALS: Final = 5  # enough to see what is wrong; the rest is counted
+_SHOWN_KEYS: Final = 20  # different keys that are named, so that no file can fill the memory
+_OTHER_KEYS: Final = "…"
+_CHAT_KEYS: Final = ("messages", "tools", "parallel_tool_calls", "functions")
+_PLAIN_KEYS: Final = ("role", "content")
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What `convert` did.
+
+    `noun` is what one example of the source is: a line, an item of a JSON document, or a row of a
+    table. `unchanged` lines keep their bytes. `dropped` has the keys (or columns) that the new
+    kind does not know, and where they were; beyond twenty of them the rest is under "…".
+    """
+
+    noun: str
+    examples: int
+    unchanged: int
+    dropped: Mapping[str, Places]
+
+
+class _Refused(Exception):
+    """This example cannot be of that kind; the text says why."""
+
+
+def convert(path: Path, out: Path, to: Kind, system: str | None = None) -> Converted:
+    """Write the examples of the file at `path` as JSONL of kind `to` to a new file at `out`.
+
+    The source may also be a JSON document or a table (`grader.training_data.edit.sources`), and its
+    examples of different kinds. A preference example gives its preferred answer. The spaces that
+    the ends of prompts and completions are marked with are left out of the other kinds.
+
+    `system` is the system message. In chat it is put first where there is none; questions and
+    completions cannot hold one, and an example with exactly this one can be converted to them.
+
+    Raises UsageError, and writes nothing, if any example cannot be converted, if there is none,
+    if the source cannot be read, and if `out` exists or cannot be made.
+    """
+    _check_system(system, to)
+    examples = unchanged = 0
+    refusals: list[str] = []
+    refused = 0
+    dropped: dict[str, Places] = {}
+    with new_file(out) as file:
+        source = read_source(path)
+        for record in source.records:
+            examples += 1
+            try:
+                value, keys = _converted(record, to, system)
+                line = _line(record, value)
+            except _Refused as error:
+                refused += 1
+                if refused <= _SHOWN_REFUSALS:
+                    refusals.append(f"{source.noun} {record.number}: {error}")
+                continue
+            unchanged += line is record.raw
+            for key in keys:
+                name = key if key in dropped or len(dropped) < _SHOWN_KEYS else _OTHER_KEYS
+                dropped[name] = dropped.get(name, Places()).and_line(record.number)
+            file.write(line + b"\n")
+        if refused:
+            count = f"{refused} of {examples} {source.noun}s"
+            raise UsageError(
+                f"{path}: {count} cannot be converted to {to}, and nothing was written. "
+                "Mend them, or take them out:\n  " + "\n  ".join(refusals)
+            )
+        if not examples:
+            raise UsageError(f"{path} holds no examples.")
+    return Converted(source.noun, examples, unchanged, dropped)
+
+
+def _check_system(system: str | None, to: Kind) -> None:
+    if system is None:
+        return
+    if to is Kind.PREFERENCE:
+        raise UsageError("A system message cannot be given to preference examples.")
+    if not system.strip():
+        raise UsageError("The system message is empty. Give its text, or leave it out.")
+    try:
+        decode(json.dumps(system).encode())
+    except LineError as error:
+        raise UsageError(f"The system message cannot be written: {error.message}.") from error
+
+
+def _line(record: Record, value: Value) -> bytes:
+    if record.raw is not None and value == record.value:
+        return record.raw
+    line = json.dumps(value, ensure_ascii=False).encode()
+    try:
+        decode(line)
+    except LineError as error:  # a NUL in a table, or a line that grew too long
+        raise _Refused(error.message) from error
+    return line
+
+
+def _converted(record: Record, to: Kind, system: str | None) -> tuple[Value, list[str]]:
+    """(the example as kind `to`, the keys of it that are dropped)."""
+    if record.fault:
+        raise _Refused(record.fault)
+    value: Value = record.value
+    kind = kind_of(value)
+    if kind is None:
+        keys = ", ".join(quoted(key) for key in list(value)[:5]) or "none"
+        raise _Refused(f"no example of a known kind; its keys are {keys}")
+    if kind is to is Kind.QA:  # the one kind that may have keys of its own
+        return value, []
+    if kind is to and kind is not Kind.CHAT:
+        return _parted(value, KEYS_OF_KIND[kind])
+    if to is Kind.PREFERENCE:
+        raise _Refused(f"a preference example needs a worse answer too, and {kind} has none")
+    chat, dropped = _as_chat(kind, value)
+    if to is Kind.CHAT:
+        return _with_system(chat, system), dropped
+    pair, more = _as_pair(chat, to, system)
+    return pair, dropped + more
+
+
+def _parted(value: Value, known: Sequence[str]) -> tuple[Value, list[str]]:
+    """(the value with its known keys only, its other keys)."""
+    return {k: v for k, v in value.items() if k in known}, [k for k in value if k not in known]
+
+
+def _as_chat(kind: Kind, value: Value) -> tuple[Value, list[str]]:
+    """(the example as chat, the keys of it that are dropped)."""
+    if kind is Kind.CHAT:
+        _messages(value["messages"], "messages")
+        return _parted(value, _CHAT_KEYS)
+    if kind is Kind.PREFERENCE:
+        given = value["input"]
+        if not isinstance(given, dict):
+            raise _Refused(f"input is {quoted(given)}; expected an object with messages")
+        messages = _messages(given.get("messages"), "messages of the input")
+        answer = _messages(value["preferred_output"], "preferred_output")
+        chat, inner = _parted(given, _CHAT_KEYS)
+        _, outer = _parted(value, ("input", "preferred_output"))
+        return {**chat, "messages": [*messages, *answer]}, outer + [f"input/{k}" for k in inner]
+    texts, dropped = _parted(value, KEYS_OF_KIND[kind])
+    messages = []
+    for role, key in zip(("user", "assistant"), KEYS_OF_KIND[kind], strict=True):
+        if not isinstance(texts[key], str):
+            raise _Refused(f"{key} is {quoted(texts[key])}; expected text")
+        content = texts[key].strip() if kind is Kind.COMPLETION else texts[key]
+        messages.append({"role": role, "content": content})
+    return {"messages": messages}, dropped
+
+
+def _with_system(chat: Value, system: str | None) -> Value:
+    if system is None or any(m.get("role") == "system" for m in chat["messages"]):
+        return chat
+    return {**chat, "messages": [{"role": "system", "content": system}, *chat["messages"]]}
+
+
+def _as_pair(chat: Value, to: Kind, system: str | None) -> tuple[Value, list[str]]:
+    """(one question and one answer under the keys of `to`, the keys that are dropped)."""
+    for key in ("tools", "functions"):
+        if chat.get(key) is not None:
+            raise _Refused(f"it declares {key}, which {to} cannot hold")
+    turns = []
+    for message in chat["messages"]:
+        if message.get("role") != "system":
+            turns.append(message)
+        elif (text := _plain_text(message, to)) != system:
+            advice = "give this text as the system message to leave it out"
+            raise _Refused(
+                f"its system message is {quoted(text)}, which {to} cannot hold; {advice}"
+            )
+    if [m.get("role") for m in turns] != ["user", "assistant"]:
+        roles = ", ".join(quoted(m.get("role"), 12) for m in turns[:6])
+        raise _Refused(f"its messages are of {roles}; {to} holds one of user, one of assistant")
+    texts = [_plain_text(m, to) for m in turns]
+    return dict(zip(KEYS_OF_KIND[to], texts, strict=True)), _parted(chat, ("messages",))[1]
+
+
+def _messages(value: Any, name: str) -> list[Value]:
+    if not isinstance(value, list) or not value:
+        raise _Refused(f"{name} is {quoted(value)}; expected a list of messages")
+    for message in value:
+        if not isinstance(message, dict):
+            raise _Refused(f"{name} has {quoted(message)}; expected a message")
+    return value
+
+
+def _plain_text(message: Value, to: Kind) -> str:
+    """The text of a message that has nothing else to say. An answer of weight 1 is as any other."""
+    for key, inner in message.items():
+        if key not in _PLAIN_KEYS and inner is not None and (key, inner) != ("weight", 1):
+            raise _Refused(f"a message has the key {quoted(key)}, which {to} cannot hold")
+    content = message.get("content")
+    if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict):
+        (part,) = content
+        content = part.get("text") if part.get("type") == "text" else content
+    if not isinstance(content, str):
+        raise _Refused(f"the content of a message is {quoted(content)}; {to} holds one text")
+    return content

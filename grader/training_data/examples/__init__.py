@@ -1,0 +1,1 @@
+"""Rules that compare the examples of one or two training files."""

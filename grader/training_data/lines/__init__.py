@@ -1,0 +1,1 @@
+"""Rules that judge one line of a training file."""

@@ -1,0 +1,205 @@
+"""Tools of a chat example: their declarations, the calls, and the answers to the calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from grader.core.constants import DATA_MAX_TOOLS
+from grader.training_data.read.faults import Fault, quoted
+from grader.training_data.read.lines import is_json
+
+_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+def declaration_faults(value: Mapping[str, Any]) -> Iterator[Fault]:
+    """The faults of "tools", "functions" and "parallel_tool_calls" of an example."""
+    if "tools" in value:
+        yield from _list_of(value["tools"], "tools")
+    if "functions" in value:
+        yield Fault("JSL307", "the example declares functions", None, "/functions")
+        yield from _list_of(value["functions"], "functions")
+    flag = value.get("parallel_tool_calls", False)
+    if not isinstance(flag, bool):
+        found = f"parallel_tool_calls is {quoted(flag)}; expected true or false"
+        yield Fault("JSL219", found, None, "/parallel_tool_calls")
+
+
+def makes_a_call(message: Mapping[str, Any]) -> bool:
+    """Whether a message of the assistant calls a tool, rightly or wrongly written."""
+    return bool(message.get("tool_calls")) or bool(message.get("function_call"))
+
+
+def call_faults(message: Mapping[str, Any], at: str) -> Iterator[Fault]:
+    """The faults of the calls in a message of the assistant, which stands at `at`."""
+    if message.get("function_call") is not None:  # null is how openai's client writes "no call"
+        yield Fault("JSL307", "the message has a function_call", None, f"{at}/function_call")
+        yield from _function(message["function_call"], f"{at}/function_call")
+    calls = message.get("tool_calls")
+    if "tool_calls" not in message or calls is None:
+        return
+    if not isinstance(calls, list) or not calls:
+        found = "an empty list" if calls == [] else quoted(calls)
+        expected = f"tool_calls is {found}; expected a list of calls"
+        yield Fault("JSL301", expected, None, f"{at}/tool_calls")
+        return
+    for i, call in enumerate(calls):
+        here = f"{at}/tool_calls/{i}"
+        if not isinstance(call, dict):
+            yield Fault("JSL301", f"a call is {quoted(call)}; expected an object", None, here)
+            continue
+        if not isinstance(call.get("id"), str) or not call["id"]:
+            found = f"the id is {quoted(call['id'])}" if "id" in call else "the call has no id"
+            yield Fault("JSL301", f"{found}; expected a text", None, here)
+        if call.get("type") != "function":
+            found = f"the type is {quoted(call['type'])}" if "type" in call else "there is no type"
+            yield Fault("JSL301", f'{found}; expected "function"', None, here)
+        yield from _function(call.get("function"), f"{here}/function")
+
+
+def conversation_faults(messages: list[Any], value: Mapping[str, Any], at: str) -> Iterator[Fault]:
+    """Whether calls, their answers and the declarations in `value` fit together."""
+    declared = _declared(value)
+    waiting: dict[str, str] = {}  # id of a call without an answer yet -> where it stands
+    waits_for_function: str | None = None
+    for i, message in enumerate(messages):
+        if not isinstance(message, dict):
+            continue
+        here = f"{at}/{i}"
+        role = message.get("role")
+        if role == "tool":
+            yield from _answered(message, waiting, here)
+            continue
+        if role == "function":
+            if waits_for_function is None or message.get("name") != waits_for_function:
+                found = f"the answer of {quoted(message.get('name'))}, which was not called before"
+                yield Fault("JSL303", found, None, here)
+            waits_for_function = None
+            continue
+        yield from _unanswered(waiting)
+        if role == "assistant":
+            for name, place in _called(message, here):
+                if name not in declared:
+                    found = f"the function {quoted(name)} is called and not declared"
+                    yield Fault("JSL306", found, None, place)
+            for id, place in _ids(message, here):
+                if id in waiting:
+                    found = f"two open calls have the id {quoted(id)}"
+                    yield Fault("JSL301", found, None, place)
+                waiting[id] = place
+            call = message.get("function_call")
+            waits_for_function = call.get("name") if isinstance(call, dict) else None
+    last = messages[-1] if messages else None
+    if isinstance(last, dict) and last.get("role") != "assistant":
+        yield from _unanswered(waiting)
+
+
+def _answered(message: Mapping[str, Any], waiting: dict[str, str], at: str) -> Iterator[Fault]:
+    id = message.get("tool_call_id")
+    if not isinstance(id, str):
+        found = f"tool_call_id is {quoted(id)}" if "tool_call_id" in message else "no tool_call_id"
+        yield Fault("JSL303", f"{found}; expected the id of an earlier call", None, at)
+    elif waiting.pop(id, None) is None:
+        found = f"no open call has the id {quoted(id)}"
+        yield Fault("JSL303", found, None, f"{at}/tool_call_id")
+
+
+def _unanswered(waiting: dict[str, str]) -> Iterator[Fault]:
+    """A fault for each call that waits; none waits afterwards."""
+    for id, place in waiting.items():
+        found = f"the call {quoted(id)} has no answer before the next message"
+        yield Fault("JSL304", found, None, place)
+    waiting.clear()
+
+
+def _list_of(definitions: Any, key: str) -> Iterator[Fault]:
+    at = f"/{key}"
+    if not isinstance(definitions, list) or (not definitions and key == "functions"):
+        found = "an empty list" if definitions == [] else quoted(definitions)
+        yield Fault("JSL305", f"{key} is {found}; expected a list of functions", None, at)
+        return  # an empty list of tools stands in OpenAI's own example of preference data
+    if len(definitions) > DATA_MAX_TOOLS:
+        found = f"{len(definitions)} functions; at most {DATA_MAX_TOOLS} are taken"
+        yield Fault("JSL305", found, None, at)
+    names: set[str] = set()
+    for i, definition in enumerate(definitions):
+        here = f"{at}/{i}"
+        function = definition
+        if key == "tools":
+            if not isinstance(definition, dict) or definition.get("type") != "function":
+                found = f"tool {i} is not an object of type function"
+                yield Fault("JSL305", found, None, here)
+                continue
+            function, here = definition.get("function"), f"{here}/function"
+        if not isinstance(function, dict):
+            yield Fault("JSL305", f"{quoted(function)}; expected an object", None, here)
+            continue
+        name = function.get("name")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            found = f"the name is {quoted(name)}" if "name" in function else "there is no name"
+            yield Fault(
+                "JSL305", f"{found}; expected 1 to 64 of a-z, A-Z, 0-9, _ and -", None, here
+            )
+        elif name in names:
+            yield Fault("JSL305", f"two functions are called {quoted(name)}", None, here)
+        else:
+            names.add(name)
+        if not isinstance(function.get("parameters", {}), dict):
+            found = f"parameters is {quoted(function['parameters'])}; expected an object"
+            yield Fault("JSL305", found, None, f"{here}/parameters")
+
+
+def _function(function: Any, at: str) -> Iterator[Fault]:
+    if not isinstance(function, dict):
+        yield Fault("JSL301", f"function is {quoted(function)}; expected an object", None, at)
+        return
+    if not isinstance(function.get("name"), str) or not function["name"]:
+        yield Fault("JSL301", "the function has no name", None, at)
+    arguments = function.get("arguments")
+    if not isinstance(arguments, str):
+        given = "arguments" in function
+        found = f"arguments is {quoted(arguments)}" if given else "there are no arguments"
+        place = f"{at}/arguments" if given else at
+        yield Fault("JSL302", f"{found}; expected JSON as text", None, place)
+        return
+    if not is_json(arguments):
+        found = f"arguments is {quoted(arguments)}, which is not JSON"
+        yield Fault("JSL302", found, None, f"{at}/arguments")
+
+
+def _declared(value: Mapping[str, Any]) -> set[str]:
+    names: set[Any] = set()
+    for key in ("tools", "functions"):
+        some = value.get(key)
+        for one in some if isinstance(some, list) else ():
+            function = one.get("function") if key == "tools" and isinstance(one, dict) else one
+            name = function.get("name") if isinstance(function, dict) else None
+            names.add(name if isinstance(name, str) else None)
+    return names
+
+
+def _called(message: Mapping[str, Any], at: str) -> Iterator[tuple[str, str]]:
+    """(name, place) of every function that a message calls, as far as it is well written."""
+    for place, function in _functions(message, at):
+        name = function.get("name") if isinstance(function, dict) else None
+        if isinstance(name, str) and name:
+            yield name, place
+
+
+def _functions(message: Mapping[str, Any], at: str) -> Iterator[tuple[str, Any]]:
+    for i, call in enumerate(_calls(message)):
+        if isinstance(call, dict):
+            yield f"{at}/tool_calls/{i}/function", call.get("function")
+    yield f"{at}/function_call", message.get("function_call")
+
+
+def _ids(message: Mapping[str, Any], at: str) -> Iterator[tuple[str, str]]:
+    for i, call in enumerate(_calls(message)):
+        if isinstance(call, dict) and isinstance(call.get("id"), str) and call["id"]:
+            yield call["id"], f"{at}/tool_calls/{i}"
+
+
+def _calls(message: Mapping[str, Any]) -> list[Any]:
+    calls = message.get("tool_calls")
+    return calls if isinstance(calls, list) else []

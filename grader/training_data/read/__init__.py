@@ -1,0 +1,1 @@
+"""Read training files: lines, formats, examples and their fingerprints."""
