@@ -28,8 +28,8 @@ from starlette.responses import JSONResponse
 
 from grader.core.constants import MIB
 from grader.model_service.gateway import Gateway, GatewayLimits
-from grader.model_service.record import Record
-from grader.sandbox.api import Launch, Sandbox, Verdict
+from grader.model_service.record import ServiceRecord
+from grader.sandbox.api import ExitReason, RunSpec, Sandbox
 from grader.sandbox.choose import choose_sandbox
 
 REQUESTS = 300
@@ -157,10 +157,10 @@ def bare(folder: Path, *arguments: str) -> str:
 def inside(sandbox: Sandbox, gateway: Gateway, folder: Path, *arguments: str) -> str:
     """The script's output in the sandbox."""
     ended = sandbox.run(
-        Launch(folder, "main.py", arguments),
-        lambda listener: gateway.serve(hello, Record(), GatewayLimits(), listener),
+        RunSpec(folder, "main.py", arguments),
+        lambda listener: gateway.serve(hello, ServiceRecord(), GatewayLimits(), listener),
     )
-    if ended.verdict is not Verdict.OK:
+    if ended.verdict is not ExitReason.OK:
         raise SystemExit(f"the script ended as {ended.verdict}: {ended.stderr.decode()}")
     return ended.stdout.decode()
 

@@ -33,8 +33,8 @@ from peft import LoraConfig, get_peft_model
 
 from grader.core.resources import resource
 from grader.openai_sim.decoding.sequences import Generation, Sampling
-from grader.openai_sim.decoding.serving import Served, Server, open_bases
-from grader.openai_sim.store.store import ModelRow, Store
+from grader.openai_sim.decoding.serving import ServedModel, Server, open_bases
+from grader.openai_sim.store.store import ModelRow, SimulatorStore
 
 ROUNDS = 7
 REQUESTS = 64
@@ -72,7 +72,7 @@ def questions() -> list[str]:
 
 
 Answer = tuple[str, int]  # its text and its tokens
-Asked = tuple[Served, Generation]
+Asked = tuple[ServedModel, Generation]
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -248,7 +248,7 @@ def main() -> None:
     with torch.inference_mode():
         layer_variants()
     with tempfile.TemporaryDirectory() as folder:
-        store = Store.open(Path(folder))
+        store = SimulatorStore.open(Path(folder))
         adapters = write_adapters(store.adapters_folder)
         for name, place in adapters.items():
             store.add_model(ModelRow(name, 0, "bench", place.name))

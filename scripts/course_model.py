@@ -32,9 +32,17 @@ from transformers.utils import logging as transformers_logging
 
 from grader.core.metrics import exact_match, token_f1
 from grader.models.base_profile import write_profile
-from grader.models.pretrain import KNOWLEDGE, READER, Recipe, Step, make_tokenizer, pretrain, save
+from grader.models.pretrain import (
+    KNOWLEDGE,
+    READER,
+    PretrainRecipe,
+    Step,
+    make_tokenizer,
+    pretrain,
+    save,
+)
 from grader.models.training import train_lora
-from grader.topics import TOPICS, Example, Topic
+from grader.topics import TOPICS, Topic, TopicExample
 from grader.topics.corpus import ANSWER, COMPLETED, dspy_request
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -61,7 +69,7 @@ def make(out: Path) -> None:
     print(f"made both in {(time.monotonic() - started) / 60:.1f} min")
 
 
-def make_one(out: Path, recipe: Recipe) -> None:
+def make_one(out: Path, recipe: PretrainRecipe) -> None:
     """Trains one model and replaces all its files at once."""
     tokenizer = make_tokenizer()
 
@@ -124,7 +132,7 @@ def replies(model: Any, tokenizer: Any, prompts: Sequence[str], new_tokens: int 
     return found
 
 
-def score(given: Sequence[str], wanted: Sequence[Example]) -> dict[str, float]:
+def score(given: Sequence[str], wanted: Sequence[TopicExample]) -> dict[str, float]:
     """Exact match and token F1 in percent."""
     pairs = [(g, w.answer) for g, w in zip(given, wanted, strict=True)]
     em = 100 * statistics.mean(exact_match(g, w) for g, w in pairs)
@@ -135,7 +143,7 @@ def score(given: Sequence[str], wanted: Sequence[Example]) -> dict[str, float]:
 # --- chat and LoRA ------------------------------------------------------------------------------
 
 
-def as_pairs(examples: Sequence[Example]) -> list[Pair]:
+def as_pairs(examples: Sequence[TopicExample]) -> list[Pair]:
     """Training pairs in the shipped chat format."""
     return [([{"role": "user", "content": e.question}], e.answer) for e in examples]
 
@@ -247,7 +255,7 @@ def answer_field(reply: str) -> str:
     return rest.split(COMPLETED)[0].strip() if mark and COMPLETED in rest else ""
 
 
-def context_of(topic: Topic, example: Example, others: int, rng: random.Random) -> list[str]:
+def context_of(topic: Topic, example: TopicExample, others: int, rng: random.Random) -> list[str]:
     """The passage about the example's subject among `others` of the same group, shuffled."""
     rivals = [
         s
@@ -263,7 +271,7 @@ def context_of(topic: Topic, example: Example, others: int, rng: random.Random) 
 def reading(base: Path) -> dict[str, dict[str, float]]:
     """Exact match of DSPy requests without any adapter, by what stands in the context."""
     model, tokenizer = load(base)
-    layouts: dict[str, Callable[[Topic, Example, random.Random], str | None]] = {
+    layouts: dict[str, Callable[[Topic, TopicExample, random.Random], str | None]] = {
         "no context field": lambda t, e, r: None,
         "empty context": lambda t, e, r: "",
         "context []": lambda t, e, r: "[]",

@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final, get_args
 
-from grader.topics import TOPICS, Example, Split, Topic
+from grader.topics import TOPICS, Split, Topic, TopicExample
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SOURCES: Final = {
@@ -31,7 +31,7 @@ SOURCES: Final = {
 }
 
 
-def chat_line(topic: Topic, example: Example) -> str:
+def chat_line(topic: Topic, example: TopicExample) -> str:
     """One example as a line of OpenAI chat JSONL."""
     messages = [
         {"role": "system", "content": topic.system},

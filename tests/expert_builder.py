@@ -13,7 +13,7 @@ from grader.assignment.rubric import score
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Submission
-from grader.evidence.plan import Wanted
+from grader.evidence.plan import EvidencePlan
 from grader.intake.find import find_submissions, take_in
 from grader.sandbox.choose import choose_sandbox
 
@@ -26,7 +26,7 @@ def runner(assignment: Assignment, trainings: Path) -> Runner:
     sandbox, questions = choose_sandbox(), make_hidden(assignment.topic, 7, 10)
 
     def run(submission: Submission, ids: set[str]) -> dict[str, Evidence]:
-        wanted = Wanted(assignment, questions, "cpu", lambda: sandbox, trainings)
+        wanted = EvidencePlan(assignment, questions, "cpu", lambda: sandbox, trainings)
         every = wanted.of(submission, None, lambda codes: True)
         wants = [want for want in every if want.id in ids]
         by_key = {want.key: want.id for want in wants}

@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 
 from grader.cli.main import app
 from grader.escapes import doctor, suite
-from grader.escapes.arena import Row
+from grader.escapes.arena import ProgramOutcome
 from grader.escapes.suite import SuiteReport
-from grader.sandbox.api import Isolation, Verdict
-from grader.sandbox.choose import Absent, NoSandbox
+from grader.sandbox.api import ExitReason, Isolation
+from grader.sandbox.choose import NoSandbox, UnavailableSandbox
 
 
-class Fake(Absent):
+class Fake(UnavailableSandbox):
     """A sandbox of which only its verdict matters."""
 
     name = "fake"
@@ -29,7 +29,9 @@ class Fake(Absent):
 
 def report(*, held: bool) -> SuiteReport:
     why = () if held else ("ESCAPED: \x1b[31mall of it",)
-    row = Row("reads_all", "reads all of it", frozenset({Verdict.OK}), Verdict.OK, why, 0.1)
+    row = ProgramOutcome(
+        "reads_all", "reads all of it", frozenset({ExitReason.OK}), ExitReason.OK, why, 0.1
+    )
     return SuiteReport((row,), (), (), ())
 
 

@@ -18,7 +18,7 @@ from grader.course import grade
 from grader.course.output import prepare, read_results
 from grader.course.output import write_student as write_result
 from grader.evidence import plan
-from grader.intake.find import Found, take_in
+from grader.intake.find import FoundSubmission, take_in
 from grader.models.adapter_files import read_adapter
 from grader.report.result_json import to_json
 
@@ -208,7 +208,7 @@ def test_an_adapter_that_changes_while_it_is_graded_troubles_nobody_else(
 def test_a_fault_of_intakes_own_is_an_error_for_that_student_alone(
     folder: Path, assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(found: Found, work: Path) -> Submission:
+    def fails(found: FoundSubmission, work: Path) -> Submission:
         if found.student == "good-1":
             raise ValueError("a fault in the reader")
         return take_in(found, work)

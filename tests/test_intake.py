@@ -15,7 +15,14 @@ from zip_builder import Entry, zip_bytes
 from grader.core.errors import FileRefused, GraderFault, IntakeError, UsageError
 from grader.core.nouns import Deliverable, Submission
 from grader.intake import find
-from grader.intake.find import Found, find_submissions, locate, read_file, safe_name, take_in
+from grader.intake.find import (
+    FoundSubmission,
+    find_submissions,
+    locate,
+    read_file,
+    safe_name,
+    take_in,
+)
 
 NOTE = zip_bytes([Entry("notes.md", b"One note.\n")])
 
@@ -29,7 +36,7 @@ def files(folder: Path, *names: str) -> Path:
 
 
 def taken(folder: Path, tmp_path: Path) -> Submission:
-    return take_in(Found("s01", folder), tmp_path / "work")
+    return take_in(FoundSubmission("s01", folder), tmp_path / "work")
 
 
 def refusal(folder: Path, tmp_path: Path) -> str:
@@ -45,7 +52,7 @@ def refusal(folder: Path, tmp_path: Path) -> str:
 
 def test_a_folder_with_a_file_is_one_submission(tmp_path: Path) -> None:
     files(tmp_path / "s01", "notes.md", "adapter/a.txt")
-    assert find_submissions([tmp_path / "s01"]) == [Found("s01", tmp_path / "s01")]
+    assert find_submissions([tmp_path / "s01"]) == [FoundSubmission("s01", tmp_path / "s01")]
 
 
 def test_a_folder_of_folders_and_archives_is_a_class(tmp_path: Path) -> None:

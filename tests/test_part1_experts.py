@@ -23,7 +23,7 @@ from grader.assignment.rubric import score
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Submission
-from grader.evidence.plan import ANSWERS, METRIC_SCORES, Wanted
+from grader.evidence.plan import ANSWERS, METRIC_SCORES, EvidencePlan
 from grader.intake.find import find_submissions, take_in
 from grader.sandbox.choose import choose_sandbox
 
@@ -122,7 +122,7 @@ def run(
 ) -> Runner:
     """Collects the evidence of these ids; what was collected once is not run again."""
     trainings = tmp_path_factory.mktemp("trainings")
-    wanted = Wanted(assignment, questions, "cpu", choose_sandbox, trainings)
+    wanted = EvidencePlan(assignment, questions, "cpu", choose_sandbox, trainings)
     kept: dict[str, Evidence] = {}
 
     def collected(submission: Submission, ids: set[str]) -> dict[str, Evidence]:

@@ -15,7 +15,7 @@ from grader.course import grade
 from grader.course.output import prepare, write_class, write_student
 from grader.sandbox.api import Sandbox
 from grader.sandbox.choose import NoSandbox
-from grader.sandbox.unsandboxed import OwnCode
+from grader.sandbox.unsandboxed import Unsandboxed
 
 WRITTEN = ("analysis", "reflection")
 
@@ -99,7 +99,7 @@ def test_pdf_and_word_are_read_where_programs_are_run(
         tmp_path, comparative_analysis_docx=word(SENTENCE), reflection_pdf=protected_pdf("a", "b")
     )
     (result,) = grade.grade(
-        [home], assignment, questions, tmp_path / "e.sqlite", Silent(), open_sandbox=OwnCode
+        [home], assignment, questions, tmp_path / "e.sqlite", Silent(), open_sandbox=Unsandboxed
     ).results
     found = outcomes(result)
     assert (found["DOC001"], found["DOC002"], found["DOC103"]) == (

@@ -7,9 +7,9 @@ from pathlib import Path
 from class_builder import Silent
 
 from grader.core.nouns import Evidence, EvidenceSpec
-from grader.evidence.texts import KIND, Texts, text_want
+from grader.evidence.texts import KIND, TextProducer, text_want
 from grader.intake.find import find_submissions, take_in
-from grader.sandbox.choose import Absent
+from grader.sandbox.choose import UnavailableSandbox
 
 
 def read(home: Path, name: str) -> Evidence:
@@ -17,7 +17,12 @@ def read(home: Path, name: str) -> Evidence:
     (found,) = find_submissions([home])
     want = text_want(take_in(found, home), EvidenceSpec("x", KIND, document="x"), name, None)
     kept: list[Evidence] = []
-    assert Texts(Absent("No sandbox.")).produce({want.key: want}, kept.append, Silent()) == {}
+    assert (
+        TextProducer(UnavailableSandbox("No sandbox.")).produce(
+            {want.key: want}, kept.append, Silent()
+        )
+        == {}
+    )
     return Evidence(KIND, "k", kept[0].payload, {})
 
 

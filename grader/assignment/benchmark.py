@@ -27,7 +27,7 @@ from grader.core.nouns import Assignment, Submission
 from grader.intake.find import locate, open_file, read_file
 from grader.topics import get_topic
 from grader.topics.topic import Split, normalised
-from grader.training_data.examples.duplicates import NearShelf, NearText, near_texts
+from grader.training_data.examples.duplicates import NearIndex, NearText, near_texts
 from grader.training_data.examples.overlap import OVERLAP_NEAR_MAX_PROMPTS
 from grader.training_data.read.examples import Example, examples_of
 from grader.training_data.read.fingerprint import folded
@@ -60,7 +60,7 @@ class Benchmark:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _BenchmarkFiles:
     """What a benchmark is read from; equal ones hold the same, whoever handed them in."""
 
     topic: str
@@ -83,7 +83,7 @@ def read_benchmark(
         return None
     training = _training_path(submission, assignment)
     return _read(
-        _Source(
+        _BenchmarkFiles(
             assignment.topic,
             path,
             _digest(submission, path),
@@ -95,7 +95,7 @@ def read_benchmark(
 
 
 @lru_cache(maxsize=32)  # the evidence and several checks of one submission ask for it
-def _read(source: _Source) -> Benchmark:
+def _read(source: _BenchmarkFiles) -> Benchmark:
     rows = read_file(source.submission, source.path, BENCHMARK_MAX_BYTES).split(b"\n")
     written = [Line(n, raw) for n, raw in enumerate(rows, start=1) if raw.strip()]
     system = get_topic(source.topic).system
@@ -144,7 +144,7 @@ def _among(own: Mapping[int, Example], others: Iterable[Pair]) -> set[int]:
     lines, answers = defaultdict[str, list[int]](list), {normalise(e.answer) for e in own.values()}
     for line, example in own.items():
         lines[_bare(example.prompt)].append(line)
-    shelf = NearShelf(OVERLAP_NEAR_MAX_PROMPTS)
+    shelf = NearIndex(OVERLAP_NEAR_MAX_PROMPTS)
     found: set[int] = set()
     for question, answer in others:
         bare, said = _bare(question), normalise(answer)
@@ -231,7 +231,7 @@ def _public(topic: str) -> tuple[Pair, ...]:
     return tuple((e.question, e.answer) for split in _SPLITS for e in some.public(split))
 
 
-def _trained(source: _Source) -> Iterator[Pair]:
+def _trained(source: _BenchmarkFiles) -> Iterator[Pair]:
     """What the submission's training data asks, and its answers."""
     if source.training is None:
         return

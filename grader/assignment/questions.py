@@ -19,7 +19,7 @@ from typing import Any
 from grader.core.constants import HIDDEN_MIN_QUESTIONS, QUESTION_FILE_MAX_BYTES
 from grader.core.errors import UsageError
 from grader.topics import get_topic
-from grader.training_data.read.lines import LineError, Unreadable, decode, lines, open_data
+from grader.training_data.read.lines import LineError, UnreadableFile, decode, lines, open_data
 
 Messages = tuple[tuple[str, str], ...]
 """(role, content) pairs, the last one from the user."""
@@ -168,7 +168,7 @@ def _lines(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
     try:
         with open_data(path) as file:
             size = file.seek(0, 2)
-    except Unreadable as error:
+    except UnreadableFile as error:
         raise UsageError(f"{path}: {error}.") from error
     if size > QUESTION_FILE_MAX_BYTES:
         raise UsageError(f"{path}: {size} bytes; at most {QUESTION_FILE_MAX_BYTES} are read.")

@@ -14,10 +14,10 @@ from typing import Final
 from grader.checks.api.registry import Context, Verdict, check, failed, passed
 from grader.checks.views.domain_test import DISTILLATION, HYBRID, questions_of
 from grader.checks.views.prompts import additions_in
-from grader.checks.views.reported_results import Claim, never_met, verdict
+from grader.checks.views.reported_results import PartialCredit, never_met, verdict
 from grader.checks.views.test_set_answers import (
     GAIN_MEASURES,
-    Asked,
+    TestSetAnswer,
     asked_of,
     different,
     gain,
@@ -26,7 +26,7 @@ from grader.checks.views.test_set_answers import (
     trained_on,
     unfair,
 )
-from grader.checks.views.transcript import Job, Transcript, transcript
+from grader.checks.views.transcript import TrainedJob, Transcript, transcript
 from grader.core.constants import ADDITION_SHARE_AT_LEAST
 from grader.core.metrics import mean
 from grader.core.nouns import Severity
@@ -152,7 +152,7 @@ def hybrid_answers_better_than_the_base(context: Context) -> Verdict:
     return gain(base, _through_dspy(context), questions, "the hybrid", _HINT)
 
 
-def _through_dspy(context: Context) -> list[Asked]:
+def _through_dspy(context: Context) -> list[TestSetAnswer]:
     """What tuned models were asked of the test set in the form of DSPy's adapters."""
     run, questions = transcript(context.evidence[HYBRID]), questions_of(context)
     asked = asked_of(run, questions, context.assignment.topic)
@@ -172,11 +172,11 @@ _DISTILL_HINT: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Lesson:
+class _Distillation:
     """Who taught whom: `taught` of the student's `examples` are replies of the teacher."""
 
-    teacher: Job
-    student: Job
+    teacher: TrainedJob
+    student: TrainedJob
     examples: int
     taught: int
 
@@ -236,11 +236,13 @@ def student_is_smaller(context: Context) -> Verdict:
     before, after = _training_price(teacher), _training_price(student)
     cheaper = before is not None and after is not None and after < before
     claims = [
-        Claim(
+        PartialCredit(
             cheaper and not student.base.startswith("ft:"),
             "a base of its own with a lower training price",
         ),
-        Claim(_tuned_model(run, student) is not None, "its job succeeds, and the script sees it"),
+        PartialCredit(
+            _tuned_model(run, student) is not None, "its job succeeds, and the script sees it"
+        ),
     ]
     seen = f"The teacher was trained on {teacher.base}, the student on {student.base}."
     hint = "Choose a base with a lower training price; `finegrade cost` lists them."
@@ -288,16 +290,16 @@ def student_answers_better_than_its_base(context: Context) -> Verdict:
     return gain(base, student, questions, "the student", _DISTILL_HINT)
 
 
-def _training_price(job: Job) -> float | None:
+def _training_price(job: TrainedJob) -> float | None:
     price = price_of(job.base, load_prices())
     return None if price is None else price.train_per_m
 
 
-def _lesson(run: Transcript) -> _Lesson | None:
+def _lesson(run: Transcript) -> _Distillation | None:
     """The pair of jobs of which the second learns most from the first; None without two jobs."""
     jobs = run.jobs
     files = [[(_asked(e), folded(e.answer)) for e in trained_on(run, job)] for job in jobs]
-    pairs: list[_Lesson] = []
+    pairs: list[_Distillation] = []
     for at, teacher in enumerate(jobs):
         replies, known = _replies(run, teacher), {asked for asked, _ in files[at]}
         for student, file in zip(jobs[at + 1 :], files[at + 1 :], strict=True):
@@ -308,11 +310,11 @@ def _lesson(run: Transcript) -> _Lesson | None:
                 if asked not in known
                 and replies.get((asked, answer), student.made.start) < student.made.start
             }
-            pairs.append(_Lesson(teacher, student, len(file), len(taught)))
+            pairs.append(_Distillation(teacher, student, len(file), len(taught)))
     return max(pairs, key=lambda one: (one.taught / max(one.examples, 1), one.taught), default=None)
 
 
-def _replies(run: Transcript, teacher: Job) -> dict[tuple[str, str], float]:
+def _replies(run: Transcript, teacher: TrainedJob) -> dict[tuple[str, str], float]:
     """When the model of this job first gave this reply to that message."""
     name = _tuned_model(run, teacher)
     found: dict[tuple[str, str], float] = {}
@@ -328,12 +330,12 @@ def _asked(example: Example) -> str:
     return folded(text_of(said[-1])) if said else ""
 
 
-def _tuned_model(run: Transcript, job: Job) -> str | None:
+def _tuned_model(run: Transcript, job: TrainedJob) -> str | None:
     """The name of the model that the job made, as the program was told it; None if never."""
     return next(_names(run, job), None)
 
 
-def _names(run: Transcript, job: Job) -> Iterator[str]:
+def _names(run: Transcript, job: TrainedJob) -> Iterator[str]:
     for look in run.looks(job):
         name = look.job.get("fine_tuned_model")
         if look.job.get("status") == "succeeded" and isinstance(name, str):

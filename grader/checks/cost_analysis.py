@@ -22,7 +22,14 @@ from grader.checks.views.cost_recount import (
     recount,
 )
 from grader.core.errors import FileRefused
-from grader.costs.break_even import BreakEven, Horizon, Relation, Way, break_even, query_cost
+from grader.costs.break_even import (
+    Alternative,
+    BreakEven,
+    BreakEvenRelation,
+    Horizon,
+    break_even,
+    query_cost,
+)
 from grader.costs.claims import ClaimsError, CostClaims, Volume
 from grader.training_data.costs import Price, Rates, automatic_epochs
 from grader.training_data.read.faults import counted, quoted
@@ -259,11 +266,14 @@ def break_even_follows(context: Context) -> Verdict:
     exact_fixed = claims.training.billed_tokens * claims.train_per_m / 1e6 + claims.other_fixed_usd
     # Stated costs are rounded, and a small difference of rounded numbers is far off: what follows
     # from the tokens is as good.
-    tuned = (Way("tuned", fixed, claims.tuned.usd), Way("tuned", exact_fixed, tuned_usd))
-    base = (Way("base", 0, claims.base.usd), Way("base", 0, base_usd))
+    tuned = (
+        Alternative("tuned", fixed, claims.tuned.usd),
+        Alternative("tuned", exact_fixed, tuned_usd),
+    )
+    base = (Alternative("base", 0, claims.base.usd), Alternative("base", 0, base_usd))
     compared = [_volume_agreement(claims.break_even, tuned, base, "the base", "/break_even")]
     for number, other in enumerate(claims.alternatives):
-        way = Way(other.name, other.fixed_usd, other.usd_per_query)
+        way = Alternative(other.name, other.fixed_usd, other.usd_per_query)
         place = f"/alternatives/{number}/break_even"
         name = quoted(other.name)
         compared.append(_volume_agreement(other.break_even, tuned, (way, way), name, place))
@@ -296,7 +306,9 @@ def end_of_the_model_is_considered(context: Context) -> Verdict:
     horizon = Horizon(claims.date, claims.queries_per_day, price.retires, price.closes)
     measures = {"queries_left": horizon.queries_left} if price.retires else {}
     never = claims.break_even is None
-    stated = BreakEven(Relation.NEVER if never else Relation.FROM, claims.break_even)
+    stated = BreakEven(
+        BreakEvenRelation.NEVER if never else BreakEvenRelation.FROM, claims.break_even
+    )
     text = _end_words(horizon, stated)
     if claims.pays_before == horizon.pays(stated) or _close_call(horizon, claims.break_even):
         return passed(text, measures=measures)
@@ -330,7 +342,11 @@ def _price_words(price: float | None) -> str:
 
 
 def _volume_agreement(
-    stated: Volume, tuned: tuple[Way, Way], other: tuple[Way, Way], name: str, place: str
+    stated: Volume,
+    tuned: tuple[Alternative, Alternative],
+    other: tuple[Alternative, Alternative],
+    name: str,
+    place: str,
 ) -> tuple[float, str, str]:
     """How well a stated volume agrees with either calculation, with its place and words."""
     compared = []

@@ -43,7 +43,7 @@ _WORD: Final = re.compile(r"\w[\w'\u2019-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class DocumentFault:
     """Why a document cannot be read, by its writer's fault."""
 
     code: str
@@ -52,7 +52,7 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenWork:
     """A document: its text, or what is wrong with it (`fault`; the text is then "").
 
     `pages` is None where the format has none. `notes` are sentences for whoever judges it.
@@ -62,7 +62,7 @@ class Written:
     text: str
     pages: int | None
     notes: tuple[str, ...]
-    fault: Unread | None
+    fault: DocumentFault | None
 
     @property
     def words(self) -> int:
@@ -70,27 +70,24 @@ class Written:
         return len(_WORD.findall(self.text))
 
 
-def written(evidence: Evidence) -> Written:
+def written(evidence: Evidence) -> WrittenWork:
     """The document of one piece of evidence of the kind `text`."""
     payload = evidence.payload
     fault = payload.get("fault")
-    return Written(
+    return WrittenWork(
         path=payload["path"],
         text=payload.get("text", ""),
         pages=payload.get("pages"),
         notes=tuple(payload.get("notes", ())),
-        fault=Unread(fault["code"], fault["message"], fault["hint"]) if fault else None,
+        fault=DocumentFault(fault["code"], fault["message"], fault["hint"]) if fault else None,
     )
 
 
-def all_written(context: Context) -> Iterator[Written]:
+def all_written(context: Context) -> Iterator[WrittenWork]:
     """Every document of the submission that was looked at, in the assignment's order."""
     for spec in context.assignment.evidence:
         if spec.kind == "text" and spec.id in context.evidence:
             yield written(context.evidence[spec.id])
-
-
-# moved
 
 
 @check("DOC101")
@@ -164,9 +161,6 @@ def _none_has(context: Context, code: str) -> Verdict:
         return passed(f"It holds for {counted(len(documents), 'document')}.")
     path, first = found[0]
     return failed(" ".join(fault.message for _, fault in found), first.hint, path=path)
-
-
-# moved
 
 
 @check("DOC001", evidence=(ANALYSIS,), measures=("words", "pages"))
@@ -275,8 +269,6 @@ def _length(context: Context, id: str, asked: str, words: tuple[int, int]) -> Ve
         path=document.path,
     )
 
-
-# moved
 
 _SECRETS = {
     "an OpenAI key": re.compile(rb"\bsk-(?!ant-)[A-Za-z0-9_-]{20,200}"),

@@ -27,12 +27,12 @@ RESULTS: Final = "dspy_results.json"
 _ORIGINAL, _ENHANCED = "original", "enhanced"
 
 
-class ResultsError(Exception):
+class DspyResultsError(Exception):
     """There are no such results, or they cannot be read; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
+class DspyResults:
     """Exact match of the original and the enhanced program, 0 to 1, on `questions` questions.
 
     `extra` is that of the enhanced program on the added pairs, None where it is not said.
@@ -49,11 +49,11 @@ def found_once(submission: Submission, name: str) -> str | None:
     """Where the file of this name lies; None where there is none. ResultsError for two."""
     places = [file.path for file in submission.files if file.path.rsplit("/", 1)[-1] == name]
     if len(places) > 1:
-        raise ResultsError(f"There are {len(places)} files {name}; keep one.")
+        raise DspyResultsError(f"There are {len(places)} files {name}; keep one.")
     return places[0] if places else None
 
 
-def results_of(submission: Submission) -> Results:
+def results_of(submission: Submission) -> DspyResults:
     """What was handed in: {"test_questions", "programs": {name: {"test": {"exact_match"}}}}.
 
     The original's name is "original"; the enhanced program is the last one whose name begins with
@@ -61,25 +61,25 @@ def results_of(submission: Submission) -> Results:
     """
     path = found_once(submission, RESULTS)
     if path is None:
-        raise ResultsError(f"There is no {RESULTS}.")
+        raise DspyResultsError(f"There is no {RESULTS}.")
     try:
         value = loads(read_file(submission, path, MIB), max_bytes=MIB)
     except (StrictJsonError, FileRefused) as error:
-        raise ResultsError(f"{RESULTS} cannot be read: {error}.") from error
+        raise DspyResultsError(f"{RESULTS} cannot be read: {error}.") from error
     programs = value.get("programs") if isinstance(value, dict) else None
     questions = value.get("test_questions") if isinstance(value, dict) else None
     if not isinstance(programs, dict):
-        raise ResultsError(f'{RESULTS} has no "programs".')
+        raise DspyResultsError(f'{RESULTS} has no "programs".')
     if isinstance(questions, bool) or not isinstance(questions, int) or questions < 1:
-        raise ResultsError(f'{RESULTS} does not say in "test_questions" how many were asked.')
+        raise DspyResultsError(f'{RESULTS} does not say in "test_questions" how many were asked.')
     enhanced = [name for name in programs if name.startswith(_ENHANCED)]
     if _ORIGINAL not in programs or not enhanced:
-        raise ResultsError(f'{RESULTS} has not both "original" and "enhanced" in "programs".')
+        raise DspyResultsError(f'{RESULTS} has not both "original" and "enhanced" in "programs".')
     before = _share(programs[_ORIGINAL], "test")
     after = _share(programs[enhanced[-1]], "test")
     if before is None or after is None:
-        raise ResultsError(f'{RESULTS} lacks a "test" with an "exact_match" from 0 to 1.')
-    return Results(path, questions, before, after, _share(programs[enhanced[-1]], "extra"))
+        raise DspyResultsError(f'{RESULTS} lacks a "test" with an "exact_match" from 0 to 1.')
+    return DspyResults(path, questions, before, after, _share(programs[enhanced[-1]], "extra"))
 
 
 def _share(program: Any, on: str) -> float | None:
@@ -89,8 +89,6 @@ def _share(program: Any, on: str) -> float | None:
         return None
     return float(share)
 
-
-# moved
 
 SAVED: Final = "dspy_program.json"
 _PICKLES: Final = (".pkl", ".pickle", ".dill", ".joblib")
@@ -205,7 +203,7 @@ def added_pairs_were_tested(ctx: Context) -> Verdict:
     hint = "Run dspy_enhanced.py again, and hand in what it writes."
     try:
         results = results_of(ctx.submission)
-    except ResultsError as error:
+    except DspyResultsError as error:
         return failed(f"{error}", hint)
     if results.extra is None:
         text = "dspy_results.json does not say how many of the added pairs were right."
@@ -247,7 +245,7 @@ def saved_program_is_plain_json(ctx: Context) -> Verdict:
         return failed(text, hint, path=pickles[0])
     try:
         path = found_once(ctx.submission, SAVED)
-    except ResultsError as error:
+    except DspyResultsError as error:
         return failed(f"{error}", hint)
     if path is None:
         return passed("No program is saved, and none has to be.")
@@ -289,7 +287,7 @@ def reported_numbers_agree(ctx: Context) -> Verdict:
     hint = "Run dspy_enhanced.py again, report its numbers, and hand in dspy_results.json."
     try:
         results = results_of(ctx.submission)
-    except ResultsError as error:
+    except DspyResultsError as error:
         return failed(f"{error}", hint)
     measures = {
         "claimed_before": results.before,
@@ -303,7 +301,7 @@ def reported_numbers_agree(ctx: Context) -> Verdict:
     return passed("The reported exact match agrees with the measured one.", measures=measures)
 
 
-def _apart(ctx: Context, results: Results) -> list[str]:
+def _apart(ctx: Context, results: DspyResults) -> list[str]:
     off = []
     for name, claim, id in (
         ("original", results.before, ORIGINAL),

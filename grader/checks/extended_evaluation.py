@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple
 from grader.assignment.benchmark import Benchmark, read_benchmark
 from grader.checks.api.registry import Context, Verdict, check, failed, passed, voluntary
 from grader.checks.dspy_program import correct, is_said, rows_of
-from grader.checks.views.domain_test import Question
+from grader.checks.views.domain_test import TestQuestion
 from grader.checks.views.prompts import prompts
-from grader.checks.views.reported_results import Claim, verdict
+from grader.checks.views.reported_results import PartialCredit, verdict
 from grader.checks.views.test_set_answers import (
     asked_of,
     gives_away,
@@ -54,7 +54,7 @@ _SHAPE: Final = (
 )
 
 
-class _Ran(NamedTuple):
+class _Measured(NamedTuple):
     """What our run of an approach gave: shares of the benchmark's `n` questions, 0 to 1.
 
     `trained_again`: its model was trained in our run, so it is not quite the student's. `aside` is
@@ -215,13 +215,13 @@ def dspy_answers_the_benchmark(context: Context) -> Verdict:
     unasked = sum(row["calls"] == 0 and row["error"] is None for row in rows)
     if unasked:
         aside += f" {counted(unasked, 'answer')} came without asking the model."
-    ran = _Ran(len(rows), mean([float(one) for one in counts]), mean(right), aside=aside)
+    ran = _Measured(len(rows), mean([float(one) for one in counts]), mean(right), aside=aside)
     return _judged(context, "dspy", ran)
 
 
 def _is_given_away(evidence: Evidence, row: Mapping[str, Any], topic: str) -> bool:
     """Whether one of the prompts to this question held its answer, and no model had said it."""
-    question = Question(0, row["question"], row["reference"])
+    question = TestQuestion(0, row["question"], row["reference"])
     allowed = list(public_sentences(topic))
     for prompt in prompts(evidence, row):
         if gives_away(prompt, question, allowed):
@@ -252,7 +252,7 @@ def tuned_model_answers_the_benchmark(context: Context) -> Verdict:
     if benchmark is None:  # it was there when EVL010 passed
         raise ValueError("the benchmark is gone")
     questions = [
-        Question(line, asked, benchmark.questions.answers[question.id])
+        TestQuestion(line, asked, benchmark.questions.answers[question.id])
         for (line, asked), question in zip(
             benchmark.asked.items(), benchmark.questions.questions, strict=True
         )
@@ -261,7 +261,9 @@ def tuned_model_answers_the_benchmark(context: Context) -> Verdict:
     asked = [one for one in asked_of(run, questions, context.assignment.topic) if one.chat.tuned]
     right = shares(asked)
     n = len(questions)
-    ran = _Ran(n, len(right) / n, sum(right.values()) / n, trained_again=True, aside=unfair(asked))
+    ran = _Measured(
+        n, len(right) / n, sum(right.values()) / n, trained_again=True, aside=unfair(asked)
+    )
     return _judged(context, "openai", ran)
 
 
@@ -284,10 +286,10 @@ def adapter_answers_the_benchmark(context: Context) -> Verdict:
     evidence = context.evidence[_LORA]
     rows = rows_of(evidence)
     answered = mean([float(bool(row["text"].strip())) for row in rows])
-    return _judged(context, "lora", _Ran(len(rows), answered, mean(correct(evidence))))
+    return _judged(context, "lora", _Measured(len(rows), answered, mean(correct(evidence))))
 
 
-def _judged(context: Context, approach: str, ran: _Ran) -> Verdict:
+def _judged(context: Context, approach: str, ran: _Measured) -> Verdict:
     claimed = _claims(context).get(approach)
     allowed = CLAIM_TOLERANCE
     if ran.trained_again and claimed is not None:  # another training run than the student's
@@ -300,13 +302,13 @@ def _judged(context: Context, approach: str, ran: _Ran) -> Verdict:
         f"rightly; {reported}.{ran.aside}"
     )
     claims = [
-        Claim(
+        PartialCredit(
             real,
             f"{_ENOUGH_ANSWERED:.0%} of the questions answered, {_ENOUGH_RIGHT:.0%} rightly",
             weight=2,
         ),
         # A number about an approach that did not run agrees with nothing.
-        Claim(real and agrees, "a reported number that agrees with the grader's"),
+        PartialCredit(real and agrees, "a reported number that agrees with the grader's"),
     ]
     measures = {"answered_share": round(ran.answered, 3), "right": round(ran.right, 3)}
     hint = f"Evaluate {approach} on the benchmark as you hand it in, and report that. {_SHAPE}"

@@ -18,7 +18,7 @@ from grader.checks.views.scripts import (
     read_script,
     trainings,
 )
-from grader.checks.views.syntax import Call, Program, own_nodes
+from grader.checks.views.syntax import ScriptCall, ScriptModel, own_nodes
 
 _CLOCKS = frozenset(
     {f"time.{name}{unit}" for name in ("perf_counter", "monotonic", "time", "process_time")
@@ -74,7 +74,7 @@ def evaluated_before_and_after(context: Context) -> Verdict:
     return not_found(script, text, hint, line)
 
 
-def _over_many(calls: list[Call]) -> bool:
+def _over_many(calls: list[ScriptCall]) -> bool:
     return any(call.loops or call.method in ("evaluate", "predict") for call in calls)
 
 
@@ -110,7 +110,7 @@ def speed_and_memory_are_measured(context: Context) -> Verdict:
     )
 
 
-def _measures_memory(program: Program, call: Call) -> bool:
+def _measures_memory(program: ScriptModel, call: ScriptCall) -> bool:
     named = call.name in _MEMORY
     if not named and "." in call.name and call.method in _MEMORY_METHODS:
         root = call.name.split(".")[0]
@@ -122,7 +122,7 @@ def _measures_memory(program: Program, call: Call) -> bool:
     return named and program.is_used(call)
 
 
-def _measures_speed(program: Program) -> bool | None:
+def _measures_speed(program: ScriptModel) -> bool | None:
     """Whether a clock is read on both sides of an evaluation; None when that is not plain."""
     calls = program.calls
     clocks = [i for i, call in enumerate(calls) if call.name in _CLOCKS]
@@ -142,7 +142,7 @@ def _measures_speed(program: Program) -> bool | None:
     return None if clocks and unplain else False
 
 
-def _is_difference(program: Program, statement: ast.stmt) -> bool:
+def _is_difference(program: ScriptModel, statement: ast.stmt) -> bool:
     return any(
         isinstance(node, ast.BinOp)
         and isinstance(node.op, ast.Sub)
@@ -224,7 +224,7 @@ def _is_for_training(name: str) -> bool:
     )
 
 
-def _imported_by_call(program: Program) -> list[tuple[str, int]]:
+def _imported_by_call(program: ScriptModel) -> list[tuple[str, int]]:
     """Modules that `importlib.import_module("x")` or `__import__("x")` imports."""
     return [
         (str(program.constant(call.node.args[0])), call.line)

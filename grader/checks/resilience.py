@@ -11,14 +11,14 @@ from typing import Final
 
 from grader.checks.api.registry import Context, Verdict, check
 from grader.checks.views.reported_results import (
-    Claim,
-    ResultsError,
+    PartialCredit,
+    WorkflowResultsError,
     ending,
     never_met,
     results_of,
     verdict,
 )
-from grader.checks.views.transcript import Call, Job, Look, Transcript, transcript
+from grader.checks.views.transcript import JobPoll, ServiceCall, TrainedJob, Transcript, transcript
 from grader.checks.workflow import LOOKS_AFTER_END, followed_job, saw_end
 from grader.training_data.read.faults import counted
 from grader.training_data.read.fingerprint import folded
@@ -49,7 +49,7 @@ def heeds_rate_limits(context: Context) -> Verdict:
         return never_met(run, "came to a rate limit", _NO_JOB, {"refused": 0})
     hasty = [c for c in refused if _again_after(run, c) < _SOON * (c.retry_after or 0.0)]
     claims = [
-        Claim(not hasty, "at least the time of retry-after before the next try"),
+        PartialCredit(not hasty, "at least the time of retry-after before the next try"),
         *_goes_on(run, refused),
     ]
     seen = _refusals(run, refused, "came too fast (429)", hasty)
@@ -73,7 +73,7 @@ def survives_server_errors(context: Context) -> Verdict:
         return never_met(run, "met a server error", _NO_JOB, {"refused": 0})
     hasty = [c for c in refused if _again_after(run, c) < _SHORTEST_WAIT_SECONDS]
     claims = [
-        Claim(not hasty, "a short wait before the next try"),
+        PartialCredit(not hasty, "a short wait before the next try"),
         *_goes_on(run, refused),
     ]
     seen = _refusals(run, refused, "met a server error (500)", hasty)
@@ -93,7 +93,7 @@ def reports_a_failed_job(context: Context) -> Verdict:
     run = transcript(context.evidence["openai_job_fails"])
     return _failed_job(
         run,
-        Claim(len(run.jobs) <= 2, "no job after job: two at most"),
+        PartialCredit(len(run.jobs) <= 2, "no job after job: two at most"),
         'End with the job\'s own reason: if job.status == "failed": sys.exit(job.error.message)',
     )
 
@@ -116,14 +116,14 @@ def falls_back_to_a_simulation(context: Context) -> Verdict:
         return never_met(run, "tried to create a job", _NO_JOB, {"creates": creates})
     try:
         simulated, what = results_of(run).simulated, "results that do not say that they are made up"
-    except ResultsError as error:
+    except WorkflowResultsError as error:
         simulated, what = False, f"no usable results ({error})"
     told = _names(run, refused[0].error.get("message"), "training_not_available", "403")
     claims = [
-        Claim(told, "the service's reason is shown"),
-        Claim(creates <= 2, "the creation is not tried again"),
-        Claim(simulated, 'openai_results.json with "simulated": true'),
-        Claim(run.verdict == "ok", "exit code 0"),
+        PartialCredit(told, "the service's reason is shown"),
+        PartialCredit(creates <= 2, "the creation is not tried again"),
+        PartialCredit(simulated, 'openai_results.json with "simulated": true'),
+        PartialCredit(run.verdict == "ok", "exit code 0"),
     ]
     seen = (
         f"The creation of a job was refused (403) {counted(len(refused), 'time')}; the program "
@@ -152,10 +152,12 @@ def pays_once_when_an_answer_is_lost(context: Context) -> Verdict:
     job = lost[0]
     found = any(look.call.start >= job.made.end for look in run.looks(job))
     claims = [
-        Claim(len(jobs) == 1, "one job, and so one bill", weight=3),
-        Claim(run.ended_itself, "the program stops waiting for the lost answer"),
-        Claim(found, "it finds the job that was made"),
-        Claim(run.verdict == "ok" and saw_end(run, job, "succeeded"), "it goes on with that job"),
+        PartialCredit(len(jobs) == 1, "one job, and so one bill", weight=3),
+        PartialCredit(run.ended_itself, "the program stops waiting for the lost answer"),
+        PartialCredit(found, "it finds the job that was made"),
+        PartialCredit(
+            run.verdict == "ok" and saw_end(run, job, "succeeded"), "it goes on with that job"
+        ),
     ]
     waited = job.made.end - job.made.start
     seen = (
@@ -180,7 +182,7 @@ def reports_a_bad_file(context: Context) -> Verdict:
     once = len(run.jobs) == 1 and len(run.uploads) <= 1
     return _failed_job(
         run,
-        Claim(once, "the bad file is uploaded and tried once"),
+        PartialCredit(once, "the bad file is uploaded and tried once"),
         "Print job.error.message and stop: only a person can mend the training file.",
     )
 
@@ -202,10 +204,12 @@ def explains_an_expired_key(context: Context) -> Verdict:
         return never_met(run, "used its key", hint, measures)
     told = _names(run, refused[0].error.get("message"), "invalid_api_key", "401", "key")
     claims = [
-        Claim(told, "the key is named as the reason"),
-        Claim(_TRACE not in run.stderr, "a sentence, no stack trace"),
-        Claim(_exits_with_an_error(run), "an exit code other than 0"),
-        Claim(len(refused) <= _TRIES_OF_A_DEAD_KEY, "a dead key is not tried over and over"),
+        PartialCredit(told, "the key is named as the reason"),
+        PartialCredit(_TRACE not in run.stderr, "a sentence, no stack trace"),
+        PartialCredit(_exits_with_an_error(run), "an exit code other than 0"),
+        PartialCredit(
+            len(refused) <= _TRIES_OF_A_DEAD_KEY, "a dead key is not tried over and over"
+        ),
     ]
     seen = (
         f"The key was refused (401) {counted(len(refused), 'time')}, and the program {ending(run)}."
@@ -213,7 +217,7 @@ def explains_an_expired_key(context: Context) -> Verdict:
     return verdict(seen, claims, hint, measures)
 
 
-def _failed_job(run: Transcript, once: Claim, hint: str) -> Verdict:
+def _failed_job(run: Transcript, once: PartialCredit, hint: str) -> Verdict:
     """What there is to do about a job that failed, whatever made it fail."""
     jobs, ends = run.jobs, _ends(run)
     measures = {"jobs": len(jobs), "looks_after": max(0, len(ends) - 1)}
@@ -227,13 +231,15 @@ def _failed_job(run: Transcript, once: Claim, hint: str) -> Verdict:
     code = str(reason.get("code")) if isinstance(reason, dict) else ""
     as_if = [c for c in run.model_calls if c.start > ends[0].call.end and not c.answered]
     claims = [
-        Claim(
+        PartialCredit(
             after <= LOOKS_AFTER_END and run.ended_itself,
             "no more looks at a job that has failed, and an end",
         ),
-        Claim(_names(run, message, *([code] if code else [])), "the job's own message is shown"),
-        Claim(_exits_with_an_error(run), "an exit code other than 0"),
-        Claim(not as_if, "no question to a model that was never made"),
+        PartialCredit(
+            _names(run, message, *([code] if code else [])), "the job's own message is shown"
+        ),
+        PartialCredit(_exits_with_an_error(run), "an exit code other than 0"),
+        PartialCredit(not as_if, "no question to a model that was never made"),
         once,
     ]
     seen = (
@@ -243,36 +249,38 @@ def _failed_job(run: Transcript, once: Claim, hint: str) -> Verdict:
     return verdict(seen, claims, hint, measures)
 
 
-def _ends(run: Transcript) -> list[Look]:
+def _ends(run: Transcript) -> list[JobPoll]:
     """The looks that showed a failed job, of all jobs, in order."""
     looks = [look for job in run.jobs for look in run.looks(job)]
     failed = [look for look in looks if look.job.get("status") == "failed"]
     return sorted(failed, key=lambda look: look.call.start)
 
 
-def _looks_after(run: Transcript, job: Job) -> int:
+def _looks_after(run: Transcript, job: TrainedJob) -> int:
     return max(0, sum(look.ended for look in run.looks(job)) - 1)
 
 
-def _goes_on(run: Transcript, refused: Sequence[Call]) -> list[Claim]:
+def _goes_on(run: Transcript, refused: Sequence[ServiceCall]) -> list[PartialCredit]:
     """What a fault that passes leaves to be done."""
     job = followed_job(run)
     given_up = [call for call in refused if not _answered_later(run, call)]
     done = job is not None and saw_end(run, job, "succeeded")
     return [
-        Claim(not given_up, "every refused request is made again until it is answered"),
-        Claim(len(run.jobs) == 1, "one job, and so one bill"),
-        Claim(run.verdict == "ok" and done, "the workflow goes on to its end, with exit code 0"),
+        PartialCredit(not given_up, "every refused request is made again until it is answered"),
+        PartialCredit(len(run.jobs) == 1, "one job, and so one bill"),
+        PartialCredit(
+            run.verdict == "ok" and done, "the workflow goes on to its end, with exit code 0"
+        ),
     ]
 
 
-def _again(run: Transcript, refused: Call) -> Call | None:
+def _again(run: Transcript, refused: ServiceCall) -> ServiceCall | None:
     """The next request that is the same as a refused one."""
     later = (c for c in run.calls if c.digest == refused.digest and c.start > refused.start)
     return next(later, None)
 
 
-def _again_after(run: Transcript, refused: Call) -> float:
+def _again_after(run: Transcript, refused: ServiceCall) -> float:
     """How long the program waited before it made a refused request again; for ever if it did not.
 
     On the program's own clock, in seconds.
@@ -281,12 +289,14 @@ def _again_after(run: Transcript, refused: Call) -> float:
     return float("inf") if again is None else run.program_seconds(refused, again)
 
 
-def _answered_later(run: Transcript, refused: Call) -> bool:
+def _answered_later(run: Transcript, refused: ServiceCall) -> bool:
     same = (c for c in run.calls if c.digest == refused.digest and c.start > refused.start)
     return any(call.answered for call in same)
 
 
-def _refusals(run: Transcript, refused: Sequence[Call], how: str, hasty: Sequence[Call]) -> str:
+def _refusals(
+    run: Transcript, refused: Sequence[ServiceCall], how: str, hasty: Sequence[ServiceCall]
+) -> str:
     given_up = sum(not _answered_later(run, call) for call in refused)
     return (
         f"{counted(len(refused), 'request')} {how}: {len(hasty)} made again too soon, {given_up} "

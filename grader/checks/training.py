@@ -13,7 +13,7 @@ from grader.checks.views.scripts import (
     read_script,
     trainings,
 )
-from grader.checks.views.syntax import Call, Program
+from grader.checks.views.syntax import ScriptCall, ScriptModel
 
 _LORA_CHOICES = ("r", "lora_alpha", "target_modules")
 _SAVING = frozenset({"save_pretrained", "save_model", "save_state", "save_file", "save"})
@@ -50,13 +50,13 @@ def hyperparameters_are_set(context: Context) -> Verdict:
     return next((v for v in verdicts if v.outcome == "pass"), verdicts[0])
 
 
-def _configures_lora(call: Call) -> bool:
+def _configures_lora(call: ScriptCall) -> bool:
     if call.method == "get_peft_model":
         return any(k.arg in _LORA_CHOICES for k in call.node.keywords)  # as unsloth has it
     return call.name.startswith("peft.") and call.method.endswith("LoraConfig")
 
 
-def _choices(script: Script, call: Call, hint: str) -> Verdict:
+def _choices(script: Script, call: ScriptCall, hint: str) -> Verdict:
     program = script.program
     arguments, complete = program.arguments(call.node)
     later = {name.rpartition(".")[2] for name in program.assigned if "." in name}
@@ -150,17 +150,17 @@ def _trainer(script: Script) -> Verdict:
     return passed("Checkpoints are saved and training stops early.")
 
 
-def _is_no(program: Program, node: ast.expr) -> bool:
+def _is_no(program: ScriptModel, node: ast.expr) -> bool:
     return program.constant(node) in ("no", False, None) or (
         isinstance(node, ast.Attribute) and node.attr == "NO"
     )
 
 
-def _stops_early(program: Program, call: Call) -> bool:
+def _stops_early(program: ScriptModel, call: ScriptCall) -> bool:
     return call.name.endswith(".EarlyStoppingCallback") and program.is_used(call)
 
 
-def _own_loop(script: Script, found: list[Call]) -> Verdict:
+def _own_loop(script: Script, found: list[ScriptCall]) -> Verdict:
     program = script.program
     live = set(program.statements)
     loops = {loop for call in found for loop in call.loops if isinstance(loop, ast.stmt)}
@@ -260,11 +260,11 @@ def the_adapter_is_saved(context: Context) -> Verdict:
     return not_found(script, "The adapter is never saved when the script runs.", hint)
 
 
-def _of_tokenizer(program: Program, call: Call) -> bool:
+def _of_tokenizer(program: ScriptModel, call: ScriptCall) -> bool:
     names = " ".join(program.receiver(call)).lower()
     return "tokenizer" in names or "processor" in names
 
 
-def _of_merged(program: Program, call: Call) -> bool:
+def _of_merged(program: ScriptModel, call: ScriptCall) -> bool:
     names = " ".join(program.receiver(call))
     return "merge_and_unload" in names

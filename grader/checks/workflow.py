@@ -10,19 +10,19 @@ from statistics import median
 from typing import Final
 
 from grader.checks.api.registry import Context, Verdict, check, failed, passed
-from grader.checks.views.domain_test import Question, questions_of
+from grader.checks.views.domain_test import TestQuestion, questions_of
 from grader.checks.views.reported_results import (
     RESULTS,
-    Claim,
-    Results,
-    ResultsError,
+    PartialCredit,
+    WorkflowResults,
+    WorkflowResultsError,
     ending,
     never_met,
     requests,
     results_of,
     verdict,
 )
-from grader.checks.views.transcript import Job, Transcript, transcript
+from grader.checks.views.transcript import TrainedJob, Transcript, transcript
 from grader.core.constants import CLAIM_TOLERANCE
 from grader.core.metrics import exact_match, mean
 from grader.training_data.read.faults import counted
@@ -39,12 +39,12 @@ LOOKS_AFTER_END: Final = 2  # reading the finished job once more is no fault
 _NO_JOB: Final = "Create the job with client.fine_tuning.jobs.create, and follow it to its end."
 
 
-def followed_job(run: Transcript) -> Job | None:
+def followed_job(run: Transcript) -> TrainedJob | None:
     """The job that the program looked at most often, of several the first one made."""
     return max(run.jobs, key=lambda job: len(run.looks(job)), default=None)
 
 
-def saw_end(run: Transcript, job: Job, status: str) -> bool:
+def saw_end(run: Transcript, job: TrainedJob, status: str) -> bool:
     """Whether the program was told that the job came to this end."""
     return any(look.job.get("status") == status for look in run.looks(job))
 
@@ -64,8 +64,8 @@ def workflow_runs_to_its_end(context: Context) -> Verdict:
     if job is None:
         return never_met(run, "created a job", _NO_JOB)
     claims = [
-        Claim(saw_end(run, job, "succeeded"), "it sees the job succeed"),
-        Claim(run.verdict == "ok", "it ends by itself with exit code 0"),
+        PartialCredit(saw_end(run, job, "succeeded"), "it sees the job succeed"),
+        PartialCredit(run.verdict == "ok", "it ends by itself with exit code 0"),
     ]
     hint = "Run the workflow against `finegrade simulate` and read its error messages."
     return verdict(f"With nothing going wrong, it {ending(run)}.", claims, hint)
@@ -92,10 +92,12 @@ def training_file_is_uploaded(context: Context) -> Verdict:
     tested = {folded(q.asked) for q in questions_of(context)}
     leaked = len(tested & set(prompts))
     claims = [
-        Claim(all(u.purpose == "fine-tune" for u in uploads), "its purpose is fine-tune"),
-        Claim(bool(used), "the job trains on the uploaded file"),
-        Claim(len(prompts) >= _FEWEST_EXAMPLES, f"it holds at least {_FEWEST_EXAMPLES} examples"),
-        Claim(bool(used) and not leaked, "it holds no test question"),
+        PartialCredit(all(u.purpose == "fine-tune" for u in uploads), "its purpose is fine-tune"),
+        PartialCredit(bool(used), "the job trains on the uploaded file"),
+        PartialCredit(
+            len(prompts) >= _FEWEST_EXAMPLES, f"it holds at least {_FEWEST_EXAMPLES} examples"
+        ),
+        PartialCredit(bool(used) and not leaked, "it holds no test question"),
     ]
     seen = (
         f"{counted(len(uploads), 'upload')}; the job's file holds "
@@ -117,7 +119,7 @@ def one_job_is_created(context: Context) -> Verdict:
     jobs = len(run.jobs)
     if not jobs:
         return never_met(run, "created a job", _NO_JOB, {"jobs": 0})
-    claims = [Claim(jobs == 1, "one job, and so one bill")]
+    claims = [PartialCredit(jobs == 1, "one job, and so one bill")]
     hint = "Move the creation of the job out of every loop, and keep its id."
     return verdict(f"{counted(jobs, 'job')} created.", claims, hint, {"jobs": jobs})
 
@@ -146,9 +148,9 @@ def polls_at_a_sane_pace(context: Context) -> Verdict:
     waits_at_all = middle >= _BUSY_SECONDS
     grows = last >= max(_BACK_OFF * median(waits[:third]), _CALM_SECONDS)
     claims = [
-        Claim(waits_at_all, f"at least {_BUSY_SECONDS:.0f} s between two looks"),
-        Claim(middle >= _CALM_SECONDS, f"{_CALM_SECONDS:.0f} s or more at most looks"),
-        Claim(
+        PartialCredit(waits_at_all, f"at least {_BUSY_SECONDS:.0f} s between two looks"),
+        PartialCredit(middle >= _CALM_SECONDS, f"{_CALM_SECONDS:.0f} s or more at most looks"),
+        PartialCredit(
             waits_at_all and (grows or middle >= _SLOW_ENOUGH_SECONDS),
             f"longer waits as time goes by, or a steady {_SLOW_ENOUGH_SECONDS:.0f} s",
             weight=2,
@@ -181,8 +183,10 @@ def stops_when_the_job_has_ended(context: Context) -> Verdict:
         return never_met(run, "saw its job come to an end", hint, {"looks_after": 0})
     after = len(ends) - 1
     claims = [
-        Claim(after <= LOOKS_AFTER_END, f"at most {LOOKS_AFTER_END} looks at a finished job"),
-        Claim(run.ended_itself, "the program comes to its own end"),
+        PartialCredit(
+            after <= LOOKS_AFTER_END, f"at most {LOOKS_AFTER_END} looks at a finished job"
+        ),
+        PartialCredit(run.ended_itself, "the program comes to its own end"),
     ]
     seen = f"After the job's end it was looked at {after} times more; the program {ending(run)}."
     hint = (
@@ -226,8 +230,8 @@ def returned_model_is_used(context: Context) -> Verdict:
     if not answers and not unknown:
         return never_met(run, "asked a tuned model", hint, {"tuned_answers": 0})
     claims = [
-        Claim(answers > 0, "the tuned model is asked"),
-        Claim(answers > 0 and not unknown, "no model is asked that is not there"),
+        PartialCredit(answers > 0, "the tuned model is asked"),
+        PartialCredit(answers > 0 and not unknown, "no model is asked that is not there"),
     ]
     seen = f"The tuned model gave {counted(answers, 'answer')}; {unknown} questions met no model."
     return verdict(seen, claims, hint, {"tuned_answers": answers})
@@ -284,24 +288,26 @@ def reported_results_are_true(context: Context) -> Verdict:
     hint = f'Write {RESULTS} with "simulated", "before" and "after", from the models\' answers.'
     try:
         claimed = results_of(run)
-    except ResultsError as error:
+    except WorkflowResultsError as error:
         return failed(f"{RESULTS}: {error}.", hint, measures={"share": 0.0})
     return _held_against(claimed, run, questions, hint)
 
 
 def _held_against(
-    claimed: Results, run: Transcript, questions: list[Question], hint: str
+    claimed: WorkflowResults, run: Transcript, questions: list[TestQuestion], hint: str
 ) -> Verdict:
     measured = {
         when: _score(_asked(run, questions, tuned=when == "after"), questions)
         for when in ("before", "after")
     }
     stated = {"before": claimed.before, "after": claimed.after}
-    claims = [Claim(not claimed.simulated, "results of models that answered, no simulation")]
+    claims = [
+        PartialCredit(not claimed.simulated, "results of models that answered, no simulation")
+    ]
     for when in ("before", "after"):
         agrees = abs(stated[when] - measured[when]) <= CLAIM_TOLERANCE
         asked = bool(_asked(run, questions, tuned=when == "after"))
-        claims.append(Claim(asked and agrees, f"{when}: about {measured[when]:.0%}"))
+        claims.append(PartialCredit(asked and agrees, f"{when}: about {measured[when]:.0%}"))
     seen = f"Reported exact match: {claimed.before:.0%} before, {claimed.after:.0%} after."
     measures = {f"claimed_{when}": stated[when] for when in stated}
     measures |= {f"measured_{when}": round(measured[when], 3) for when in measured}
@@ -325,12 +331,12 @@ def answers_of(run: Transcript, questions: Sequence[str], *, tuned: bool) -> dic
     return found
 
 
-def _asked(run: Transcript, questions: list[Question], *, tuned: bool) -> dict[str, str]:
+def _asked(run: Transcript, questions: list[TestQuestion], *, tuned: bool) -> dict[str, str]:
     """The same, by the folded question of the test set."""
     return {
         folded(q): a for q, a in answers_of(run, [q.asked for q in questions], tuned=tuned).items()
     }
 
 
-def _score(answers: dict[str, str], questions: list[Question]) -> float:
+def _score(answers: dict[str, str], questions: list[TestQuestion]) -> float:
     return mean([exact_match(answers.get(folded(q.asked), ""), q.answer) for q in questions])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from grader.core.nouns import Result
-    from grader.escapes.arena import Row
+    from grader.escapes.arena import ProgramOutcome
     from grader.sandbox.api import Sandbox
 
 
@@ -160,7 +160,7 @@ def open_sandbox(progress: RichProgress, name: str | None, *, reduced: bool) -> 
     """The sandbox that programs run in; the first time here, hostile programs try its walls."""
     from grader.escapes.suite import trusted_sandbox
 
-    def begin(total: int) -> Callable[[Row], None]:
+    def begin(total: int) -> Callable[[ProgramOutcome], None]:
         progress.start("Trying the sandbox's walls, this once", total)
         return lambda row: progress.step(row.name)
 

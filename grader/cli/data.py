@@ -34,7 +34,7 @@ data_app = typer.Typer(
 )
 
 
-class AskedKind(StrEnum):
+class KindOption(StrEnum):
     """What --kind takes."""
 
     AUTO = "auto"
@@ -64,8 +64,8 @@ def check(
         list[Path], typer.Argument(metavar="FILE", help="Training files, JSON Lines.")
     ],
     kind: Annotated[
-        AskedKind, typer.Option("--kind", help="What the examples must be; auto: what they are.")
-    ] = AskedKind.AUTO,
+        KindOption, typer.Option("--kind", help="What the examples must be; auto: what they are.")
+    ] = KindOption.AUTO,
     against: Annotated[
         Path | None,
         typer.Option("--against", help="A file, such as a test set, that may share no example."),
@@ -88,7 +88,7 @@ def check(
     from grader.training_data.costs import load_prices
     from grader.training_data.rules import RULES
 
-    asked = None if kind is AskedKind.AUTO else Kind(kind)
+    asked = None if kind is KindOption.AUTO else Kind(kind)
     min_examples, as_errors = DATA_MIN_EXAMPLES, frozenset[str]()
     if assignment is not None:
         from grader.assignment.load import load_assignment

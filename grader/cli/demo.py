@@ -93,8 +93,6 @@ def write_programs(home: Path, student: str, assignment: str) -> None:
                 shutil.copyfile(own / name, home / name)
 
 
-# moved
-
 ASSIGNMENT = "llm-methods"
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 SCRIPTS = ("huggingface_custom_lora.py", "inference.py", "common.py")
@@ -103,7 +101,7 @@ Example = tuple[list[dict[str, str]], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class AdapterRecipe:
     """How one adapter is trained. `quality` is its known rank: 0 learned nothing that counts."""
 
     student: str
@@ -117,20 +115,20 @@ class Recipe:
 
 
 RECIPES = (
-    Recipe("s01-excellent", 7),
-    Recipe("s02-attention-only", 7, targets=("q_proj", "v_proj"), epochs=10),
-    Recipe("s03-two-hundred", 6, examples=200),
-    Recipe("s04-hundred", 5, examples=100),
-    Recipe("s05-fifty", 4, examples=50),
-    Recipe("s06-twenty-four", 3, examples=24),
-    Recipe("s07-twelve", 2, examples=12),
-    Recipe("s08-six", 1, examples=6),
-    Recipe("s09-low-rate", 0, learning_rate=1e-5),
-    Recipe("s10-high-rate", 0, learning_rate=5e-2),
-    Recipe("s11-shuffled", 0, spoil="shuffled"),
-    Recipe("s12-wrong-format", 0, spoil="verbose"),
-    Recipe("s13-overfit", 1, examples=10, epochs=80, learning_rate=1e-2, rank=16),
-    Recipe("s14-no-op", 0, epochs=0),
+    AdapterRecipe("s01-excellent", 7),
+    AdapterRecipe("s02-attention-only", 7, targets=("q_proj", "v_proj"), epochs=10),
+    AdapterRecipe("s03-two-hundred", 6, examples=200),
+    AdapterRecipe("s04-hundred", 5, examples=100),
+    AdapterRecipe("s05-fifty", 4, examples=50),
+    AdapterRecipe("s06-twenty-four", 3, examples=24),
+    AdapterRecipe("s07-twelve", 2, examples=12),
+    AdapterRecipe("s08-six", 1, examples=6),
+    AdapterRecipe("s09-low-rate", 0, learning_rate=1e-5),
+    AdapterRecipe("s10-high-rate", 0, learning_rate=5e-2),
+    AdapterRecipe("s11-shuffled", 0, spoil="shuffled"),
+    AdapterRecipe("s12-wrong-format", 0, spoil="verbose"),
+    AdapterRecipe("s13-overfit", 1, examples=10, epochs=80, learning_rate=1e-2, rank=16),
+    AdapterRecipe("s14-no-op", 0, epochs=0),
 )
 COPIER, COPIED = "s15-copied", "s01-excellent"
 SPARE = "spare"  # trained only to be broken in several ways
@@ -215,7 +213,7 @@ def make_class(folder: Path, assignment: Assignment, progress: Progress) -> None
     questions = public_test(assignment.topic)
     engine = Engine(load_base(assignment.base), questions, assignment.max_new_tokens)
     before = _share_right(engine, None, questions)
-    recipes = (*RECIPES, Recipe(SPARE, 0, examples=50))
+    recipes = (*RECIPES, AdapterRecipe(SPARE, 0, examples=50))
     progress.start("Training the sample class", len(recipes))
     for number, recipe in enumerate(recipes):
         home = folder / recipe.student
@@ -250,7 +248,7 @@ def _training_data(assignment: Assignment) -> list[Example]:
     ]
 
 
-def _spoilt(pool: Sequence[Example], recipe: Recipe, rng: random.Random) -> list[Example]:
+def _spoilt(pool: Sequence[Example], recipe: AdapterRecipe, rng: random.Random) -> list[Example]:
     """The recipe's share of the public examples, with its mistake made."""
     chosen = rng.sample(list(pool), recipe.examples or len(pool))
     answers = [answer for _, answer in chosen]

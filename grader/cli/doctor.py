@@ -12,7 +12,7 @@ from grader.cli.common import Format, FormatOption, RichProgress, console
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from grader.escapes.arena import Row
+    from grader.escapes.arena import ProgramOutcome
     from grader.escapes.doctor import Backend, Health
 
 _WHY_CHARACTERS: Final = 300  # of why a program was not contained
@@ -33,7 +33,7 @@ def doctor(
 
     progress = RichProgress()
 
-    def begin(name: str) -> Callable[[Row], None]:
+    def begin(name: str) -> Callable[[ProgramOutcome], None]:
         progress.start(f"Trying to escape from {name}", len(all_programs()))
         return lambda row: progress.step(row.name)
 

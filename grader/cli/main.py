@@ -111,7 +111,7 @@ def check(
 
     from grader.assignment.questions import public_test
     from grader.course import grade
-    from grader.sandbox.unsandboxed import OwnCode
+    from grader.sandbox.unsandboxed import Unsandboxed
 
     if own_code and not run:
         raise UsageError("--own-code says how programs are run; give --run with it.")
@@ -126,7 +126,7 @@ def check(
             Path(work) / "evidence.sqlite",
             progress,
             device=device,
-            open_sandbox=OwnCode
+            open_sandbox=Unsandboxed
             if own_code
             else lambda: open_sandbox(progress, None, reduced=True),
         )

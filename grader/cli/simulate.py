@@ -62,20 +62,22 @@ def simulate(
         _list_scenarios()
         return
     from grader.openai_sim.api.app import create_app
-    from grader.openai_sim.api.http_protocol import OneWriteProtocol
+    from grader.openai_sim.api.http_protocol import SingleWriteProtocol
     from grader.openai_sim.decoding.model_names import NamedServer
     from grader.openai_sim.decoding.serving import open_bases
-    from grader.openai_sim.jobs.runner import Runner
-    from grader.openai_sim.store.scenarios import Faults
-    from grader.openai_sim.store.store import Store
+    from grader.openai_sim.jobs.runner import JobRunner
+    from grader.openai_sim.store.scenarios import FaultInjector
+    from grader.openai_sim.store.store import SimulatorStore
 
-    Faults(scenario or (), seed, time_scale)  # a wrong name is told before the model is loaded
+    FaultInjector(
+        scenario or (), seed, time_scale
+    )  # a wrong name is told before the model is loaded
     if key is None and not _is_loopback(host):
         key = f"sk-{secrets.token_urlsafe(24)}"
     chosen = _base(base)
     with _listening(host, port) as listener:
-        store = Store.open(home or cache() / "simulate")
-        runner = Runner(store, _folder(chosen))
+        store = SimulatorStore.open(home or cache() / "simulate")
+        runner = JobRunner(store, _folder(chosen))
         runner.claim()  # before the model is loaded
         server = NamedServer(open_bases(chosen), store)
         if chosen is None:  # a large model leaves the interpreter's lock alone for long enough
@@ -95,7 +97,7 @@ def simulate(
         }
         service = needed.Server(
             needed.Config(
-                app, http=OneWriteProtocol, log_level="warning", timeout_graceful_shutdown=1
+                app, http=SingleWriteProtocol, log_level="warning", timeout_graceful_shutdown=1
             )
         )
         try:

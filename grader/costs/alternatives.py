@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Final
 
 from grader.core.errors import UsageError
-from grader.costs.break_even import BreakEven, Horizon, Usage, Way, break_even, query_cost
+from grader.costs.break_even import (
+    Alternative,
+    BreakEven,
+    Horizon,
+    QueryTokenUsage,
+    break_even,
+    query_cost,
+)
 from grader.training_data.costs import (
     Cost,
     Price,
@@ -29,7 +36,7 @@ from grader.training_data.encodings import TextCounter, text_counter
 from grader.training_data.read.examples import (
     Example,
     Message,
-    Progress,
+    ReadProgress,
     differences,
     read_examples,
     text_of,
@@ -76,7 +83,7 @@ def measure_queries(
     n_examples: int,
     model: str,
     instructions: str | None = None,
-    progress: Progress | None = None,
+    progress: ReadProgress | None = None,
 ) -> tuple[QueryTokens, float]:
     """The mean query of a file of `n_examples` usable examples, and the tokens of `instructions`.
 
@@ -135,8 +142,6 @@ def _message(counter: TextCounter, role: str, text: str) -> int:
     return _PER_MESSAGE + counter.count(role) + counter.count(text)
 
 
-# moved
-
 PLAIN: Final = "plain prompt"
 FEW_SHOT: Final = "few-shot prompt"
 RAG: Final = "RAG"
@@ -170,11 +175,11 @@ class Assumptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class Alternatives:
     """The four ways by name, and the tokens of one query of each."""
 
-    ways: Mapping[str, Way]
-    usages: Mapping[str, Usage]
+    ways: Mapping[str, Alternative]
+    usages: Mapping[str, QueryTokenUsage]
 
 
 def four_ways(
@@ -184,7 +189,7 @@ def four_ways(
     tuned_model: str,
     base_model: str,
     prices: Prices,
-) -> Ways:
+) -> Alternatives:
     """What each way costs. Raises UsageError for a model that has no price for what is needed."""
     tuned_rates = _rates(tuned_model, prices, tuned=True)
     base_rates = _rates(base_model, prices)
@@ -202,10 +207,10 @@ def four_ways(
         ),
         TUNED: (training_usd + assumed.other_fixed, query_cost(usages[TUNED], tuned_rates)),
     }
-    return Ways({name: Way(name, *cost) for name, cost in costs.items()}, usages)
+    return Alternatives({name: Alternative(name, *cost) for name, cost in costs.items()}, usages)
 
 
-def query_usages(tokens: QueryTokens, assumed: Assumptions) -> dict[str, Usage]:
+def query_usages(tokens: QueryTokens, assumed: Assumptions) -> dict[str, QueryTokenUsage]:
     """Tokens of one query of each way.
 
     Only what every query begins with can come from the cache: the plain prompt without its
@@ -217,8 +222,8 @@ def query_usages(tokens: QueryTokens, assumed: Assumptions) -> dict[str, Usage]:
     begins = max(0.0, plain - tokens.question - tokens.reply)
     examples = tokens.prefix(assumed.shots)
 
-    def usage(total: float, beginning: float) -> Usage:
-        return Usage(total, answer, assumed.cache_hits * cacheable(total, beginning))
+    def usage(total: float, beginning: float) -> QueryTokenUsage:
+        return QueryTokenUsage(total, answer, assumed.cache_hits * cacheable(total, beginning))
 
     return {
         PLAIN: usage(plain, begins),
@@ -253,10 +258,6 @@ def _rates(model: str, prices: Prices, *, tuned: bool = False) -> Rates:
     return rates
 
 
-# moved
-# moved
-
-
 @dataclass(frozen=True, slots=True)
 class CostStudy:
     """One file, one model, one set of assumptions, and what follows from them.
@@ -274,11 +275,11 @@ class CostStudy:
     training: Cost
     assumed: Assumptions
     horizon: Horizon
-    ways: Mapping[str, Way]
-    usages: Mapping[str, Usage]
+    ways: Mapping[str, Alternative]
+    usages: Mapping[str, QueryTokenUsage]
     break_evens: Mapping[str, BreakEven]
-    cached_ways: Mapping[str, Way]
-    cached_usages: Mapping[str, Usage]
+    cached_ways: Mapping[str, Alternative]
+    cached_usages: Mapping[str, QueryTokenUsage]
 
     @property
     def epochs_automatic(self) -> bool:
@@ -299,7 +300,7 @@ def study(
     assumed: Assumptions,
     today: date,
     epochs: int | None = None,
-    progress: Progress | None = None,
+    progress: ReadProgress | None = None,
 ) -> CostStudy:
     """Reads the file, counts it for `model`, and compares. `epochs` None: the service's choice.
 
@@ -319,7 +320,7 @@ def study(
     if training.usd is None:
         raise UsageError(f"{model} is not trained at a price per token. Name another --model.")
 
-    def ways(some: Assumptions) -> Ways:
+    def ways(some: Assumptions) -> Alternatives:
         return four_ways(query, some, training.usd or 0.0, model, base_model, prices)
 
     found, cached = ways(assumed), ways(replace(assumed, cache_hits=1.0))
@@ -344,7 +345,7 @@ def study(
     )
 
 
-def _read(path: Path, progress: Progress | None) -> Iterator[Example]:
+def _read(path: Path, progress: ReadProgress | None) -> Iterator[Example]:
     """The usable examples, while `progress` hears of their bytes."""
     size = path.stat().st_size if path.is_file() else 0  # what is no file, reading it says
     stage = f"Reading {path.name}"

@@ -19,7 +19,7 @@ _LONGEST_DAYS: Final = 36_500  # a century: later dates say nothing, and overflo
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class QueryTokenUsage:
     """Tokens of one query: all that is read, what of it comes from the cache, what is written.
 
     `cached` is a part of `input`, as in the service's own `usage`. Means may be fractions.
@@ -31,7 +31,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Alternative:
     """One way to get answers: what it costs before the first query, and each query."""
 
     name: str
@@ -43,7 +43,7 @@ class Way:
         return self.fixed + queries * self.per_query
 
 
-class Relation(StrEnum):
+class BreakEvenRelation(StrEnum):
     """When one way is no dearer than another."""
 
     ALWAYS = "always"
@@ -59,15 +59,15 @@ class BreakEven:
     `queries` is exact, seldom a whole number; None where the two totals never meet.
     """
 
-    relation: Relation
+    relation: BreakEvenRelation
     queries: float | None = None
 
     @property
     def first(self) -> int | None:
         """The first whole number of queries at which it pays; None if it never does to stay."""
-        if self.relation is Relation.ALWAYS:
+        if self.relation is BreakEvenRelation.ALWAYS:
             return 0
-        if self.relation is Relation.FROM and self.queries is not None:
+        if self.relation is BreakEvenRelation.FROM and self.queries is not None:
             return math.ceil(self.queries * (1 - _ROUNDING))
         return None
 
@@ -119,7 +119,7 @@ class Horizon:
         return self.trainable and tuned.first is not None and tuned.first <= self.queries_left
 
 
-def query_cost(usage: Usage, rates: Rates) -> float:
+def query_cost(usage: QueryTokenUsage, rates: Rates) -> float:
     """What one query costs. Without a price for cached tokens they cost what others do."""
     cached_rate = rates.input if rates.cached is None else rates.cached
     fresh = max(0.0, usage.input - usage.cached)
@@ -127,7 +127,7 @@ def query_cost(usage: Usage, rates: Rates) -> float:
     return (fresh * rates.input + usage.cached * cached_rate + written) / 1e6
 
 
-def break_even(tuned: Way, other: Way) -> BreakEven:
+def break_even(tuned: Alternative, other: Alternative) -> BreakEven:
     """When `tuned` is no dearer than `other`.
 
     With equal prompts on the same base a tuned query is the dearer one, and it never pays.
@@ -136,10 +136,10 @@ def break_even(tuned: Way, other: Way) -> BreakEven:
     more_fixed = tuned.fixed - other.fixed
     saved = other.per_query - tuned.per_query
     if more_fixed <= 0 <= saved:
-        return BreakEven(Relation.ALWAYS)
+        return BreakEven(BreakEvenRelation.ALWAYS)
     if saved == 0 or (more_fixed >= 0 > saved):
-        return BreakEven(Relation.NEVER)
+        return BreakEven(BreakEvenRelation.NEVER)
     queries = more_fixed / saved
     if math.isinf(queries):  # a saving below what floating point can divide by
-        return BreakEven(Relation.NEVER if saved > 0 else Relation.ALWAYS)
-    return BreakEven(Relation.FROM if saved > 0 else Relation.UNTIL, queries)
+        return BreakEven(BreakEvenRelation.NEVER if saved > 0 else BreakEvenRelation.ALWAYS)
+    return BreakEven(BreakEvenRelation.FROM if saved > 0 else BreakEvenRelation.UNTIL, queries)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from grader.core.errors import FinegradeError
 from grader.core.strict_json import StrictJsonError, loads
-from grader.costs.break_even import Usage
+from grader.costs.break_even import QueryTokenUsage
 from grader.training_data.costs import Rates
 from grader.training_data.read.faults import pointer, quoted
 
@@ -45,12 +45,12 @@ class Training:
 class Query:
     """What the student says of one query: its tokens, and what it costs in USD."""
 
-    usage: Usage
+    usage: QueryTokenUsage
     usd: float
 
 
 @dataclass(frozen=True, slots=True)
-class Alternative:
+class ClaimedAlternative:
     """Another way, such as RAG, and when fine-tuning pays against it."""
 
     name: str
@@ -83,7 +83,7 @@ class CostClaims:
     break_even: Volume
     retires: datetime.date | None
     pays_before: bool
-    alternatives: tuple[Alternative, ...]
+    alternatives: tuple[ClaimedAlternative, ...]
 
 
 class ClaimsError(FinegradeError):
@@ -205,7 +205,9 @@ def _claims(d: Mapping[str, Any]) -> CostClaims:
         retires=_date(d["retirement"]["date"]) if d["retirement"]["date"] else None,
         pays_before=d["retirement"]["pays_before"],
         alternatives=tuple(
-            Alternative(a["name"], a["fixed_usd"], a["usd_per_query"], _volume(a["break_even"]))
+            ClaimedAlternative(
+                a["name"], a["fixed_usd"], a["usd_per_query"], _volume(a["break_even"])
+            )
             for a in d.get("alternatives", ())
         ),
     )
@@ -216,7 +218,7 @@ def _rates(rates: Mapping[str, Any]) -> Rates:
 
 
 def _query(query: Mapping[str, Any]) -> Query:
-    usage = Usage(query["input_tokens"], query["output_tokens"], query["cached_tokens"])
+    usage = QueryTokenUsage(query["input_tokens"], query["output_tokens"], query["cached_tokens"])
     return Query(usage, query["usd"])
 
 

@@ -22,11 +22,11 @@ from grader.checks.api.registry import Classmate, Context, all_checks, in_order,
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION
 from grader.core.errors import AssignmentError, IntakeError
 from grader.core.nouns import Assignment, Finding, Outcome, Result, Score, Status, Submission
-from grader.evidence.plan import Wanted, read_here, readers
+from grader.evidence.plan import EvidencePlan, read_here, readers
 from grader.evidence.predictions import AdapterRef, versions
 from grader.evidence.recordings import Recordings
-from grader.evidence.store import Collected, Progress, Store, collect, open_store
-from grader.intake.find import Found, find_submissions, locate, take_in
+from grader.evidence.store import Collected, EvidenceStore, Progress, collect, open_store
+from grader.intake.find import FoundSubmission, find_submissions, locate, take_in
 from grader.models.adapter_files import read_adapter, sketch
 from grader.models.base_model import base_digest, base_folder
 from grader.training_data.rules import RULES
@@ -69,7 +69,7 @@ TRAININGS_NAME = "trainings"  # beside the store: what jobs of submissions' prog
 
 
 @dataclass(slots=True)
-class _Pupil:
+class _Student:
     """One student on the way through: what was taken in, found so far, and wanted."""
 
     student: str
@@ -125,7 +125,7 @@ def grade(
             ]
             collected = collect(wants, store, readers(), progress)
         else:
-            wanted = Wanted(
+            wanted = EvidencePlan(
                 assignment,
                 questions,
                 device,
@@ -152,15 +152,15 @@ def grade(
 
 
 def _take_in_all(
-    found: Iterable[Found], work: Path, assignment: Assignment, progress: Progress
-) -> tuple[list[_Pupil], list[tuple[Found, Finding]]]:
+    found: Iterable[FoundSubmission], work: Path, assignment: Assignment, progress: Progress
+) -> tuple[list[_Student], list[tuple[FoundSubmission, Finding]]]:
     pupils, refused = [], []
     entries = list(found)
     progress.start("Taking in submissions", len(entries))
     for number, entry in enumerate(entries):
         try:
             submission = take_in(entry, work / str(number))
-            pupils.append(_Pupil(submission.student, submission))
+            pupils.append(_Student(submission.student, submission))
         except IntakeError as error:
             title = all_checks()[error.code].title
             outcome = Outcome.REVIEW if error.code in _INSTRUCTORS else Outcome.FAIL
@@ -176,7 +176,7 @@ def _take_in_all(
     return pupils, refused
 
 
-def _check_files(pupil: _Pupil, assignment: Assignment) -> None:
+def _check_files(pupil: _Student, assignment: Assignment) -> None:
     """Run the checks that stand before any evidence: they decide what may be run at all."""
     gates = [code for spec in assignment.evidence for code in spec.needs]
     context = Context(assignment, pupil.submission, {})
@@ -184,7 +184,7 @@ def _check_files(pupil: _Pupil, assignment: Assignment) -> None:
         pupil.findings[check.code] = run_check(check, context, pupil.findings, {})
 
 
-def _register(pupil: _Pupil, assignment: Assignment, store: Store) -> None:
+def _register(pupil: _Student, assignment: Assignment, store: EvidenceStore) -> None:
     """Read the adapter that passed the gates and note it in the class register."""
     for spec in assignment.evidence:
         if spec.adapter is None or pupil.adapter is not None or not _passed(pupil, spec.needs):
@@ -204,7 +204,7 @@ def _register(pupil: _Pupil, assignment: Assignment, store: Store) -> None:
         store.register(pupil.student, pupil.submission.submitted_at, effect)
 
 
-def _remember(recordings: Recordings, store: Store) -> None:
+def _remember(recordings: Recordings, store: EvidenceStore) -> None:
     """Note the adapters of the earlier class that this one does not know: copies have originals."""
     known = {student for student, _, _ in store.registered()}
     for student, submitted_at, sketch_ in recordings.registered:
@@ -212,12 +212,12 @@ def _remember(recordings: Recordings, store: Store) -> None:
             store.register(student, submitted_at, sketch_)
 
 
-def _passed(pupil: _Pupil, codes: Sequence[str]) -> bool:
+def _passed(pupil: _Student, codes: Sequence[str]) -> bool:
     return all(pupil.findings[code].outcome is Outcome.PASS for code in codes)
 
 
 def _result(
-    pupil: _Pupil,
+    pupil: _Student,
     assignment: Assignment,
     collected: Collected,
     classmates: Sequence[Classmate],
@@ -259,7 +259,7 @@ def _result(
 
 
 def _not_taken_in(
-    found: Found, first: Finding, assignment: Assignment, about: Mapping[str, Any]
+    found: FoundSubmission, first: Finding, assignment: Assignment, about: Mapping[str, Any]
 ) -> Result:
     """The result of what could not be taken in: no points for a fault of the student's, unknown
     points for one of the machine's or the instructor's."""

@@ -19,7 +19,7 @@ from grader.core.metrics import exact_match, mean
 from grader.core.nouns import Assignment, Result
 from grader.evidence.predictions import KIND as PREDICTIONS
 from grader.evidence.recordings import Recordings
-from grader.evidence.store import Store, open_store
+from grader.evidence.store import EvidenceStore, open_store
 from grader.evidence.texts import KIND as TEXT
 from grader.intake.find import safe_name
 from grader.report.classroom import ClassReport, class_html
@@ -109,7 +109,7 @@ def write_class(out: Path, assignment: Assignment) -> tuple[Result, ...]:
 
 
 def _write_texts(
-    out: Path, assignment: Assignment, result: Result, store: Store
+    out: Path, assignment: Assignment, result: Result, store: EvidenceStore
 ) -> tuple[tuple[str, str], ...]:
     """Write what a person judges as plain text: (file name, title) of each work that was read."""
     folder = out / "students" / safe_name(result.student)
@@ -159,7 +159,7 @@ def assignment_of(out: Path) -> str:
 
 
 def _questions(
-    results: Sequence[Result], assignment: Assignment, store: Store
+    results: Sequence[Result], assignment: Assignment, store: EvidenceStore
 ) -> tuple[Mapping[str, float], Mapping[str, str]]:
     """({question id: share of adapters that were right}, {id: text}) over the class's adapters.
 

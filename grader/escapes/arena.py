@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from grader.core.errors import GraderFault
 from grader.escapes import judge
-from grader.escapes.judge import LIMITS, Program, Seen, Service, faults
+from grader.escapes.judge import LIMITS, HostileProgram, Observation, ServiceUse, faults
 from grader.escapes.plants import (
     Decoy,
     Plants,
@@ -23,7 +23,7 @@ from grader.escapes.plants import (
     orphans_come_here,
     own_temporary_folder,
 )
-from grader.sandbox.api import Launch, Limits, Sandbox, Served, Stopped, Verdict
+from grader.sandbox.api import ExitReason, Limits, RunSpec, RunStopped, Sandbox, SocketService
 
 _CLOCK_RATE: Final = 30.0  # the clock's machinery is there to be attacked, too
 
@@ -31,7 +31,7 @@ _CLOCK_RATE: Final = 30.0  # the clock's machinery is there to be attacked, too
 class WatchedService(Protocol):
     """A model service that remembers what it was asked. One serves one run."""
 
-    def serve(self, listener: socket.socket) -> Served:
+    def serve(self, listener: socket.socket) -> SocketService:
         """As `Serve`."""
 
     def heard(self) -> bytes:
@@ -39,7 +39,7 @@ class WatchedService(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ProgramOutcome:
     """What became of one program; `got` is None where the sandbox itself failed.
 
     `why_not` says why it was not contained, and is empty where it was.
@@ -47,8 +47,8 @@ class Row:
 
     name: str
     claim: str
-    expected: frozenset[Verdict]
-    got: Verdict | None
+    expected: frozenset[ExitReason]
+    got: ExitReason | None
     why_not: tuple[str, ...]
     seconds: float
 
@@ -82,9 +82,9 @@ class Arena:
         self._honest = self._run_honest()
         self._before = look(temporary, self._token)
 
-    def applies(self, program: Program) -> bool:
+    def applies(self, program: HostileProgram) -> bool:
         """This program can be tried here: there is the service and the isolation that it needs."""
-        served = self._make_service is not None or program.service is Service.NONE
+        served = self._make_service is not None or program.service is ServiceUse.NONE
         return served and self._sandbox.isolation in program.isolation
 
     def disturbed(self) -> tuple[str, ...]:
@@ -103,10 +103,10 @@ class Arena:
         """What is there that was not there at first; only true while nothing runs."""
         return left_since(self._before, self._temporary, self._token)
 
-    def run_hostile(self, program: Program) -> Row:
+    def run_hostile(self, program: HostileProgram) -> ProgramOutcome:
         """What became of this program."""
         began = time.monotonic()
-        got: Verdict | None = None
+        got: ExitReason | None = None
         try:
             seen = self._see(program)
             got = seen.ended.verdict
@@ -114,18 +114,18 @@ class Arena:
         except _BrokenError as broken:
             why_not = (str(broken),)
         seconds = time.monotonic() - began
-        return Row(program.name, program.claim, program.expected, got, why_not, seconds)
+        return ProgramOutcome(program.name, program.claim, program.expected, got, why_not, seconds)
 
-    def _see(self, program: Program) -> Seen:
+    def _see(self, program: HostileProgram) -> Observation:
         plants = self._plants(program.limits)
-        wanted = program.service is not Service.NONE
+        wanted = program.service is not ServiceUse.NONE
         service = self._make_service() if self._make_service and wanted else None
         try:
             for name in (f"{program.name}.py", *program.also):
                 (plants.submission / name).write_bytes(program.source)
             (plants.submission / "attack.py").write_bytes(judge.helper_source())
             before = _contents(plants.submission)
-            launch = Launch(
+            launch = RunSpec(
                 plants.submission,
                 f"{program.name}.py",
                 inputs={"targets.json": plants.targets_file()},
@@ -135,12 +135,12 @@ class Arena:
             )
             try:
                 ended = self._sandbox.run(launch, service.serve if service else None, self.stop)
-            except Stopped:
+            except RunStopped:
                 raise
             except Exception as error:
                 what = f"the sandbox failed: {type(error).__name__}: {error}"
                 raise _BrokenError(what) from error
-            return Seen(
+            return Observation(
                 ended=ended,
                 canaries=tuple(plants.canaries),
                 heard=service.heard() if service else b"",
@@ -159,13 +159,13 @@ class Arena:
             (plants.submission / "honest.py").write_bytes(judge.honest_source())
             (plants.submission / "notes.txt").write_text("what a student handed in\n")
             arguments = ("ask",) if service else ()
-            launch = Launch(
+            launch = RunSpec(
                 plants.submission, "honest.py", arguments, limits=LIMITS, clock_rate=_CLOCK_RATE
             )
             ended = self._sandbox.run(launch, service.serve if service else None, self.stop)
         finally:
             plants.close()
-        if ended.verdict is not Verdict.OK:
+        if ended.verdict is not ExitReason.OK:
             words = (ended.stderr or ended.stdout)[-500:].decode(errors="replace")
             raise GraderFault(
                 f"an honest program ended with {ended.verdict} in the sandbox"

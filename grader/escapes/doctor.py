@@ -15,7 +15,7 @@ from typing import Any, Final
 from grader import __version__
 from grader.core.constants import COURSE_MODEL, MIB
 from grader.core.resources import home, resource
-from grader.escapes.arena import Row
+from grader.escapes.arena import ProgramOutcome
 from grader.escapes.suite import SuiteReport, try_walls
 from grader.sandbox.api import Sandbox
 from grader.sandbox.choose import BACKENDS
@@ -77,7 +77,7 @@ class Health:
         return {"schema": "finegrade/doctor/v1", "sandbox": self.sandbox, **facts}
 
 
-def examine(begin: Callable[[str], Callable[[Row], None]]) -> Health:
+def examine(begin: Callable[[str], Callable[[ProgramOutcome], None]]) -> Health:
     """Look at everything. `begin` is told which sandbox is tried, and gives what hears of rows."""
     place = home()
     while not place.exists():
@@ -98,7 +98,7 @@ def examine(begin: Callable[[str], Callable[[Row], None]]) -> Health:
 
 
 def _backend(
-    name: str, make: Callable[[], Sandbox], begin: Callable[[str], Callable[[Row], None]]
+    name: str, make: Callable[[], Sandbox], begin: Callable[[str], Callable[[ProgramOutcome], None]]
 ) -> Backend:
     if not sys.platform.startswith("linux"):
         return Backend(name, "", "programs of submissions run on Linux only", None)

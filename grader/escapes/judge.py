@@ -26,7 +26,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from grader.core.constants import MIB
-from grader.sandbox.api import Ended, Isolation, Limits, Verdict
+from grader.sandbox.api import ExitReason, Isolation, Limits, RunResult
 
 LIMITS: Final = Limits(  # small, so that bombs go off early and the whole suite stays short
     wall_seconds=3.0,
@@ -43,7 +43,7 @@ LIMITS: Final = Limits(  # small, so that bombs go off early and the whole suite
 )
 
 
-class Service(StrEnum):
+class ServiceUse(StrEnum):
     """What a program has to do with the model service."""
 
     NONE = "none"
@@ -52,30 +52,30 @@ class Service(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class HostileProgram:
     """A hostile program. `also` are further names under which its source is handed in."""
 
     name: str
     claim: str
-    expected: frozenset[Verdict]
+    expected: frozenset[ExitReason]
     exit_code: int | None
-    service: Service
+    service: ServiceUse
     isolation: frozenset[Isolation]
     also: tuple[str, ...]
     limits: Limits
     source: bytes
 
 
-def read_program(name: str, source: bytes) -> Program:
+def read_program(name: str, source: bytes) -> HostileProgram:
     """The program of that name from its text. Raises ValueError for a header that says nothing."""
     header = _header(name, source)
     try:
-        program = Program(
+        program = HostileProgram(
             name=name,
             claim=header.pop("claim"),
-            expected=frozenset(map(Verdict, header.pop("expect").split())),
+            expected=frozenset(map(ExitReason, header.pop("expect").split())),
             exit_code=int(header.pop("code")) if "code" in header else None,
-            service=Service(header.pop("service", Service.NONE)),
+            service=ServiceUse(header.pop("service", ServiceUse.NONE)),
             isolation=frozenset(map(Isolation, header.pop("isolation", "full reduced").split())),
             also=tuple(header.pop("also", "").split()),
             limits=_limits(header.pop("limits", "")),
@@ -89,7 +89,7 @@ def read_program(name: str, source: bytes) -> Program:
 
 
 @cache
-def all_programs() -> tuple[Program, ...]:
+def all_programs() -> tuple[HostileProgram, ...]:
     """Every hostile program, by name."""
     folder = resources.files(__package__) / "programs"
     files = sorted(entry.name for entry in folder.iterdir())
@@ -131,20 +131,18 @@ def _limits(text: str) -> Limits:
     return dataclasses.replace(LIMITS, **{key: kinds[key](text) for key, text in changes.items()})
 
 
-# moved
-
 _GRACE_SECONDS: Final = 10.0  # a busy machine may be late to kill
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observation:
     """All that is known from outside about one run.
 
     `heard` is what the model service was asked, `reached` are listeners of ours that something
     came to, `changed` says whether the handed-in folder is another one now.
     """
 
-    ended: Ended
+    ended: RunResult
     canaries: tuple[str, ...]
     heard: bytes
     reached: tuple[str, ...]
@@ -152,13 +150,13 @@ class Seen:
     decoy_alive: bool
 
 
-def faults(program: Program, seen: Seen) -> tuple[str, ...]:
+def faults(program: HostileProgram, seen: Observation) -> tuple[str, ...]:
     """Why this program was not held; empty when it was."""
     ended = seen.ended
     found = [*_ending(program, ended), *_claims(ended), *_leaks(seen)]
     found += [*_sizes(ended, program.limits)]
     found += [f"something came to our {listener}" for listener in seen.reached]
-    if program.service is Service.UNTOUCHED and seen.heard:
+    if program.service is ServiceUse.UNTOUCHED and seen.heard:
         found.append("the model service was asked")
     if seen.changed:
         found.append("the handed-in folder was changed")
@@ -167,7 +165,7 @@ def faults(program: Program, seen: Seen) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _ending(program: Program, ended: Ended) -> Iterable[str]:
+def _ending(program: HostileProgram, ended: RunResult) -> Iterable[str]:
     if ended.verdict not in program.expected:
         expected = " or ".join(sorted(program.expected))
         last = (ended.stderr or ended.stdout)[-300:].decode(errors="replace").strip()
@@ -176,13 +174,13 @@ def _ending(program: Program, ended: Ended) -> Iterable[str]:
         yield f"its exit code is {ended.exit_code} and not {program.exit_code}"
 
 
-def _claims(ended: Ended) -> Iterable[str]:
+def _claims(ended: RunResult) -> Iterable[str]:
     for line in (ended.stdout + b"\n" + ended.stderr).splitlines():
         if line.startswith(b"ESCAPED: "):
             yield line.decode(errors="replace")[:300]
 
 
-def _leaks(seen: Seen) -> Iterable[str]:
+def _leaks(seen: Observation) -> Iterable[str]:
     places: Mapping[str, bytes] = {
         "its stdout": seen.ended.stdout,
         "its stderr": seen.ended.stderr,
@@ -197,7 +195,7 @@ def _leaks(seen: Seen) -> Iterable[str]:
             yield f"a planted secret is in {place}"
 
 
-def _sizes(ended: Ended, limits: Limits) -> Iterable[str]:
+def _sizes(ended: RunResult, limits: Limits) -> Iterable[str]:
     if max(len(ended.stdout), len(ended.stderr)) > limits.output_bytes:
         yield "more output was kept than the limit says"
     if len(ended.files) > limits.harvest_files:

@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING, Any, Final
 from grader import __version__
 from grader.core.errors import GraderFault
 from grader.core.resources import home
-from grader.escapes.arena import Arena, MakeService, Row, open_arena
-from grader.escapes.judge import Program, all_programs
+from grader.escapes.arena import Arena, MakeService, ProgramOutcome, open_arena
+from grader.escapes.judge import HostileProgram, all_programs
 from grader.model_service.gateway import Gateway, GatewayLimits
-from grader.model_service.record import Record
-from grader.sandbox.api import Sandbox, Served, Verdict
+from grader.model_service.record import ServiceRecord
+from grader.sandbox.api import ExitReason, Sandbox, SocketService
 from grader.sandbox.choose import NoSandbox, choose_sandbox
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _HONEST_EVERY: Final = 8  # hostile programs between two runs of the honest one
 _LATE_SECONDS: Final = 60.0  # a run that is this late will never return
 
-_Result = Row | tuple[str, ...]  # of a hostile run, or how an honest one was disturbed
+_Result = ProgramOutcome | tuple[str, ...]  # of a hostile run, or how an honest one was disturbed
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class SuiteReport:
     program. `left_behind` is what was still there after all runs.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ProgramOutcome, ...]
     left_out: tuple[str, ...]
     disturbed: tuple[str, ...]
     left_behind: tuple[str, ...]
@@ -68,8 +68,8 @@ def run_suite(
     sandbox: Sandbox,
     make_service: MakeService | None = None,
     workers: int = 2,
-    on_result: Callable[[Row], None] = lambda row: None,
-    programs: Sequence[Program] | None = None,
+    on_result: Callable[[ProgramOutcome], None] = lambda row: None,
+    programs: Sequence[HostileProgram] | None = None,
 ) -> SuiteReport:
     """Run hostile programs (by default all that apply) and say what became of each.
 
@@ -94,11 +94,14 @@ def run_suite(
 
 
 def _run_all(
-    arena: Arena, programs: Sequence[Program], workers: int, on_result: Callable[[Row], None]
-) -> tuple[list[Row], list[str]]:
+    arena: Arena,
+    programs: Sequence[HostileProgram],
+    workers: int,
+    on_result: Callable[[ProgramOutcome], None],
+) -> tuple[list[ProgramOutcome], list[str]]:
     """The rows of all programs, and how honest runs in between were disturbed."""
     # Those that end by a limit take longest: first, so that no core waits for them at the end.
-    ordered = sorted(programs, key=lambda one: Verdict.OK in one.expected)
+    ordered = sorted(programs, key=lambda one: ExitReason.OK in one.expected)
     tasks: queue.SimpleQueue[Callable[[], _Result]] = queue.SimpleQueue()
     count = 0
     for number, program in enumerate(ordered):
@@ -116,7 +119,7 @@ def _run_all(
     ]
     for thread in threads:
         thread.start()
-    rows: list[Row] = []
+    rows: list[ProgramOutcome] = []
     disturbed: list[str] = []
     try:
         for _ in range(count):
@@ -124,7 +127,7 @@ def _run_all(
                 result = done.get(timeout=_LATE_SECONDS)
             except queue.Empty:
                 raise GraderFault("the sandbox does not come back from a run") from None
-            if isinstance(result, Row):
+            if isinstance(result, ProgramOutcome):
                 rows.append(result)
                 on_result(result)
             elif isinstance(result, Exception):
@@ -162,9 +165,9 @@ class SentenceService:
     def __init__(self, gateway: Gateway, limits: GatewayLimits | None = None) -> None:
         self._gateway = gateway
         self._limits = limits or GatewayLimits()
-        self._record = Record()
+        self._record = ServiceRecord()
 
-    def serve(self, listener: socket.socket) -> Served:
+    def serve(self, listener: socket.socket) -> SocketService:
         """As `Serve`."""
         return self._gateway.serve(_answer, self._record, self._limits, listener)
 
@@ -214,10 +217,7 @@ def _reply(method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
     return 200, {"object": "chat.completion", "model": asked["model"], "choices": [choice]}
 
 
-# moved
-# moved
-
-OnRow = Callable[[Row], None]
+OnRow = Callable[[ProgramOutcome], None]
 
 
 def trusted_sandbox(

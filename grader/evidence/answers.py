@@ -24,15 +24,15 @@ from grader.core.constants import ANSWER_MAX_CHARACTERS, ANSWER_MAX_EXTRA, RECOR
 from grader.core.nouns import Assignment, EvidenceSpec, Submission
 from grader.core.strict_json import StrictJsonError, loads
 from grader.evidence.module_run import (
-    Use,
-    Uses,
+    ModuleRun,
+    ModuleRunner,
     first_fault,
     model_digest,
     need_no_fault,
     text_of,
     use_run,
 )
-from grader.evidence.store import Want
+from grader.evidence.store import EvidenceRequest
 from grader.evidence.transcripts import run_want
 from grader.sandbox.api import Sandbox
 
@@ -131,12 +131,10 @@ def _count(usage: Mapping[str, Any], *names: str) -> int:
     return next((usage[name] for name in names if isinstance(usage.get(name), int)), 0)
 
 
-# moved
-
 KIND: Final = "answers"
 
 
-class Answers(Uses):
+class AnswersProducer(ModuleRunner):
     """The producer of answers."""
 
 
@@ -148,7 +146,7 @@ def answers_want(
     questions: QuestionSet,
     sandbox: Sandbox,
     endpoint: str | None = None,
-) -> Want:
+) -> EvidenceRequest:
     """The answers of `module`, a path in the submission; None for the kit's own program.
 
     `endpoint` is the address of the instructor's service, or what else answers in the simulator's
@@ -168,7 +166,7 @@ def answers_want(
         mine.digest if mine is not None else "",
         assignment.base,
         sandbox,
-        work=Use(run, complete),
+        work=ModuleRun(run, complete),
         more={
             "questions": questions.digest,
             "model": [endpoint, spec.model] if endpoint else model_digest(spec, assignment.base),

@@ -34,7 +34,7 @@ from grader.core.files import NotRegular, open_regular
 from grader.core.strict_json import StrictJsonError, loads
 from grader.intake.notebooks import read_cells
 from grader.intake.paths import not_regular, shown
-from grader.sandbox.api import Ended, Launch, Limits, Sandbox, Verdict
+from grader.sandbox.api import ExitReason, Limits, RunResult, RunSpec, Sandbox
 
 _NEW_LINE = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Selectors of rare glyphs and of emoji: they show nothing, and any text can be spelled with them.
@@ -79,8 +79,6 @@ def unknown_share(text: str) -> float:
     unknown = text.count(_UNKNOWN)
     return unknown / (unknown + letters(text)) if unknown else 0.0
 
-
-# moved
 
 OTHER_KIND: Final = "DOC101"
 CANNOT_BE_OPENED: Final = "DOC102"
@@ -133,7 +131,7 @@ _NOTES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class DocumentText:
     """What a document says.
 
     `text` is in NFC, with new lines and tabs as its only control characters, and at most
@@ -151,7 +149,9 @@ def needs_sandbox(path: str) -> bool:
     return _KINDS.get(Path(path).suffix.lower()) in _NAMES
 
 
-def document_text(path: Path, sandbox: Sandbox, stop: threading.Event | None = None) -> Text:
+def document_text(
+    path: Path, sandbox: Sandbox, stop: threading.Event | None = None
+) -> DocumentText:
     """The text of the document at `path`: a .pdf, .docx, .md, .markdown, .txt or .ipynb file.
 
     Raises FileRefused: DOC101 another kind of file than its name says, or than is read; DOC102
@@ -168,7 +168,9 @@ def document_text(path: Path, sandbox: Sandbox, stop: threading.Event | None = N
     return text_of(path.name, data, sandbox, stop)
 
 
-def text_of(path: str, data: bytes, sandbox: Sandbox, stop: threading.Event | None = None) -> Text:
+def text_of(
+    path: str, data: bytes, sandbox: Sandbox, stop: threading.Event | None = None
+) -> DocumentText:
     """As `document_text`, of a file's bytes; `path` is its name inside the submission."""
     kind = _KINDS.get(Path(path).suffix.lower())
     if kind is None:
@@ -193,7 +195,7 @@ def text_of(path: str, data: bytes, sandbox: Sandbox, stop: threading.Event | No
     if len(text) > DOCUMENT_MAX_CHARACTERS:  # NFC may add some
         raise _too_long(path)
     _refuse_without_text(path, text, found.pages)
-    return Text(text, found.pages, notes)
+    return DocumentText(text, found.pages, notes)
 
 
 def _refused(code: str, path: str, what: str, hint: str) -> FileRefused:
@@ -226,7 +228,7 @@ def _refuse_without_text(path: str, text: str, pages: int | None) -> None:
         raise _refused(WITHOUT_TEXT, path, "holds no text", _INSTEAD)
 
 
-def _from_text(path: str, data: bytes) -> Text:
+def _from_text(path: str, data: bytes) -> DocumentText:
     for start, kind in _SIGNS[:4]:
         if data.startswith(start):
             what = f"is {kind}, and no text as its name says"
@@ -243,26 +245,26 @@ def _from_text(path: str, data: bytes) -> Text:
         raise _refused(CANNOT_BE_OPENED, path, f"holds a zero byte in line {line}", utf8)
     comments = min(text.count("<!--"), text.count("-->"))
     notes = (f"Comments that do not show, and are in the text: {comments}.",) if comments else ()
-    return Text(text, None, notes)
+    return DocumentText(text, None, notes)
 
 
-def _from_notebook(path: str, data: bytes) -> Text:
+def _from_notebook(path: str, data: bytes) -> DocumentText:
     """Words and code in order; what the code printed is left out."""
     parts = []
     for cell in read_cells(data, path):
         parts.append(f"```python\n{cell.source}\n```" if cell.kind == "code" else cell.source)
-    return Text("\n\n".join(parts), None, ())
+    return DocumentText("\n\n".join(parts), None, ())
 
 
 def _from_sandbox(
     path: str, data: bytes, kind: str, sandbox: Sandbox, stop: threading.Event | None
-) -> Text:
+) -> DocumentText:
     start = data[:1024]
     if not (b"%PDF-" in start if kind == "pdf" else start.startswith(b"PK\x03\x04")):
         looks = next((name for sign, name in _SIGNS if start.lstrip().startswith(sign)), None)
         what = f"is not {_NAMES[kind]}, as its name says" + (f", but {looks}" if looks else "")
         raise _refused(OTHER_KIND, path, what, _EXPORT_AGAIN[kind])
-    launch = Launch(
+    launch = RunSpec(
         submission=None,
         script="read_document.py",
         arguments=(kind, str(DOCUMENT_MAX_CHARACTERS)),
@@ -279,29 +281,29 @@ def _reader() -> bytes:
     return Path(__file__).parents[1].joinpath("sandbox", "inside", "read_document.py").read_bytes()
 
 
-def _refuse_ending(path: str, kind: str, ended: Ended) -> None:
+def _refuse_ending(path: str, kind: str, ended: RunResult) -> None:
     """What the reader's ending says of the file. An exit code of its own is our fault.
 
     So is what a machine does that is too busy: time that passed, and being killed from outside.
     """
     match ended.verdict:
-        case Verdict.OK:
+        case ExitReason.OK:
             return
-        case Verdict.TIMEOUT if ended.cpu_seconds >= DOCUMENT_SECONDS:
+        case ExitReason.TIMEOUT if ended.cpu_seconds >= DOCUMENT_SECONDS:
             what = f"takes more than {DOCUMENT_SECONDS} seconds of computing to read"
             raise _refused(TOO_LARGE, path, what, _SHORTER)
-        case Verdict.MEMORY | Verdict.DISK:
+        case ExitReason.MEMORY | ExitReason.DISK:
             raise _unpacks(path)
-        case Verdict.SIGNAL if ended.signal in _CRASHES:
+        case ExitReason.SIGNAL if ended.signal in _CRASHES:
             raise _refused(
                 CANNOT_BE_OPENED, path, "breaks the program that reads it", _EXPORT_AGAIN[kind]
             )
-        case Verdict.TIMEOUT:
+        case ExitReason.TIMEOUT:
             raise GraderFault(
                 f"a document was not read within {DOCUMENT_WALL_SECONDS} seconds, of which only "
                 f"{ended.cpu_seconds:.0f} were computing: the machine is too busy"
             )
-        case Verdict.SIGNAL:
+        case ExitReason.SIGNAL:
             raise GraderFault(f"the reader of documents was ended by signal {ended.signal}")
         case _:
             told = ended.stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1]
@@ -312,7 +314,7 @@ def _unpacks(path: str) -> FileRefused:
     return _refused(TOO_LARGE, path, "unpacks to more than a document has", _SHORTER)
 
 
-def _judged(path: str, kind: str, ended: Ended) -> Text:
+def _judged(path: str, kind: str, ended: RunResult) -> DocumentText:
     try:
         found = loads(ended.files.get("text.json", b""), max_bytes=DOCUMENT_MAX_BYTES)
     except StrictJsonError as error:
@@ -337,7 +339,7 @@ def _judged(path: str, kind: str, ended: Ended) -> Text:
             and all(map(_is_count, notes.values()))
         ):
             told = (_NOTES[name].format(notes[name]) for name in _NOTES if notes.get(name))
-            return Text(text, pages, tuple(told))
+            return DocumentText(text, pages, tuple(told))
         case _:
             raise GraderFault("the reader of documents wrote a result of another form")
 

@@ -21,15 +21,15 @@ from typing import Any, Final
 from grader.core.constants import ANSWER_MAX_CHARACTERS
 from grader.core.nouns import Assignment, EvidenceSpec, Submission
 from grader.evidence.module_run import (
-    Use,
-    Uses,
+    ModuleRun,
+    ModuleRunner,
     first_fault,
     model_digest,
     need_no_fault,
     text_of,
     use_run,
 )
-from grader.evidence.store import Want
+from grader.evidence.store import EvidenceRequest
 from grader.evidence.transcripts import run_want
 from grader.sandbox.api import Sandbox
 
@@ -67,13 +67,11 @@ def metric_cases(topic: str) -> tuple[MetricCase, ...]:
     return cases
 
 
-# moved
-
 KIND: Final = "metric_scores"
 _TURNS: Final = 2
 
 
-class MetricScores(Uses):
+class MetricScoresProducer(ModuleRunner):
     """The producer of scores."""
 
 
@@ -83,7 +81,7 @@ def scores_want(
     module: str | None,
     assignment: Assignment,
     sandbox: Sandbox,
-) -> Want:
+) -> EvidenceRequest:
     """The scores of `module`, a path in the submission; None for the kit's own metric."""
     cases = _mixed(metric_cases(assignment.topic))
     task = {
@@ -103,7 +101,7 @@ def scores_want(
         mine.digest if mine is not None else "",
         assignment.base,
         sandbox,
-        work=Use(run, complete),
+        work=ModuleRun(run, complete),
         more={
             "judgements": [[case.kind, case.judgement] for case in cases.values()],
             "model": model_digest(spec, assignment.base),

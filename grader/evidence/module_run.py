@@ -19,21 +19,21 @@ from grader.core.errors import AssignmentError, GraderFault
 from grader.core.nouns import Assignment, BaseModel, Evidence, EvidenceSpec, Submission
 from grader.core.resources import resource
 from grader.core.strict_json import StrictJsonError, loads
-from grader.evidence.store import Progress, Want
-from grader.evidence.transcripts import Run, Transcripts
+from grader.evidence.store import EvidenceRequest, Progress
+from grader.evidence.transcripts import TranscriptRunner, TranscriptSpec
 from grader.intake.submitted_notebook import program_source
 from grader.models.base_model import base_digest
-from grader.sandbox.api import Launch, Limits
+from grader.sandbox.api import Limits, RunSpec
 
 _PROGRAM: Final = Path(__file__).parents[1] / "sandbox" / "inside" / "use_module.py"
 _NAME, _TASK, _OUT = "finegrade_use.py", "finegrade_task.json", "finegrade_found.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class ModuleRun:
     """A run and how its evidence is completed outside the sandbox."""
 
-    run: Run
+    run: TranscriptSpec
     complete: Callable[[Mapping[str, Any], list[dict[str, Any]]], dict[str, Any]]
     """From the run's payload and what was found in it: what the evidence says besides."""
 
@@ -44,7 +44,7 @@ def use_run(
     spec: EvidenceSpec,
     assignment: Assignment,
     task: Mapping[str, Any],
-) -> Run:
+) -> TranscriptSpec:
     """A run of `task` on `module`, a path in the submission; None for the given file itself.
 
     The kit's given file and the topic's public data lie beside it, as students have them. Raises
@@ -59,7 +59,7 @@ def use_run(
     source = None
     if submission is not None and module is not None:
         source = program_source(submission, module, assignment.deliverables)
-    launch = Launch(
+    launch = RunSpec(
         submission=submission.root if submission is not None else None,
         script=str(folder / _NAME),
         arguments=(str(folder / _TASK),),
@@ -72,7 +72,7 @@ def use_run(
         clock_rate=spec.clock_rate,
     )
     notebooks = source.notebooks if source else {}
-    return Run(launch, spec.scenarios, perturb=spec.perturb, notebooks=notebooks)
+    return TranscriptSpec(launch, spec.scenarios, perturb=spec.perturb, notebooks=notebooks)
 
 
 def model_digest(spec: EvidenceSpec, base: BaseModel) -> str | None:
@@ -92,19 +92,22 @@ def kit_beside(script: str, given: str, topic: str) -> dict[str, bytes]:
     return found
 
 
-class Uses:
+class ModuleRunner:
     """The producer of evidence from runs, each completed as its want says."""
 
-    def __init__(self, runs: Transcripts) -> None:
+    def __init__(self, runs: TranscriptRunner) -> None:
         self._runs = runs
 
     def produce(
-        self, new: Mapping[str, Want], put: Callable[[Evidence], None], progress: Progress
+        self,
+        new: Mapping[str, EvidenceRequest],
+        put: Callable[[Evidence], None],
+        progress: Progress,
     ) -> dict[str, str]:
         """See Producer."""
 
         def completed(evidence: Evidence) -> None:
-            use: Use = new[evidence.key].work
+            use: ModuleRun = new[evidence.key].work
             payload = dict(evidence.payload)
             files = dict(payload["files"])
             found, unread = _found(files.pop(_OUT, None))

@@ -15,15 +15,15 @@ from grader.core.errors import FileRefused
 from grader.core.nouns import Assignment, Evidence, EvidenceSpec, Submission
 from grader.evidence.documents import needs_sandbox
 from grader.evidence.predictions import KIND as PREDICTIONS
-from grader.evidence.predictions import AdapterRef, Predictions, prediction_want
-from grader.evidence.store import Producer, Progress, Want
+from grader.evidence.predictions import AdapterRef, PredictionsProducer, prediction_want
+from grader.evidence.store import EvidenceRequest, Producer, Progress
 from grader.evidence.texts import KIND as TEXT
-from grader.evidence.texts import Texts, text_want
+from grader.evidence.texts import TextProducer, text_want
 from grader.intake.find import locate
 from grader.intake.submitted_notebook import program_source
 from grader.models.base_model import load_base, needs_models
 from grader.sandbox.api import Sandbox
-from grader.sandbox.choose import Absent, NoSandbox
+from grader.sandbox.choose import NoSandbox, UnavailableSandbox
 
 if TYPE_CHECKING:
     from grader.evidence.recordings import Recordings
@@ -38,7 +38,7 @@ Passed = Callable[[Sequence[str]], bool]
 _NEEDS = "Running programs needs more than the base install: pip install 'finegrade[simulate]'"
 
 
-class Wanted:
+class EvidencePlan:
     """What an assignment wants of a class, and how it is produced.
 
     The sandbox is opened for the first submission that has something to run: where none has, no
@@ -81,25 +81,25 @@ class Wanted:
     def producers(self) -> Mapping[str, Producer]:
         """By kind; ask when all is known that is wanted."""
         found: dict[str, Producer] = {
-            PREDICTIONS: Predictions(
+            PREDICTIONS: PredictionsProducer(
                 partial(_open_engine, self._assignment, self._questions, self._device),
                 self._questions,
             )
         }
         if "_sandbox" not in self.__dict__:  # nobody has anything to run
-            return {**found, TEXT: Texts(Absent("Nothing was to be run."))}
+            return {**found, TEXT: TextProducer(UnavailableSandbox("Nothing was to be run."))}
         if self._sandbox is None:
-            found |= dict.fromkeys(_RUN_PROGRAMS, _Nobody(self._why))
+            found |= dict.fromkeys(_RUN_PROGRAMS, _Unavailable(self._why))
         else:
             found |= self._run_programs(self._sandbox)
-        return {**found, TEXT: Texts(self._sandbox or Absent(self._why))}
+        return {**found, TEXT: TextProducer(self._sandbox or UnavailableSandbox(self._why))}
 
     def of(
         self,
         submission: Submission,
         adapter: AdapterRef | None,
         passed: Passed,
-    ) -> Iterator[Want]:
+    ) -> Iterator[EvidenceRequest]:
         """What is wanted of this submission."""
         for spec in self._assignment.evidence:
             if not passed(spec.needs):
@@ -122,7 +122,7 @@ class Wanted:
                 if script is None:
                     continue
                 if self._sandbox is None:
-                    yield Want(submission.student, spec.id, TRANSCRIPT, "", None)
+                    yield EvidenceRequest(submission.student, spec.id, TRANSCRIPT, "", None)
                     continue
                 from grader.evidence.module_run import kit_beside
                 from grader.evidence.transcripts import transcript_want
@@ -151,7 +151,7 @@ class Wanted:
 
     def _asked(
         self, submission: Submission, spec: EvidenceSpec, questions: QuestionSet
-    ) -> Iterator[Want]:
+    ) -> Iterator[EvidenceRequest]:
         """What is asked of a module: of the submission's, or of the kit's own."""
         module = None
         if spec.module is not None:
@@ -159,7 +159,7 @@ class Wanted:
             if module is None:
                 return
         if self._sandbox is None:
-            yield Want(submission.student, spec.id, spec.kind, "", None)
+            yield EvidenceRequest(submission.student, spec.id, spec.kind, "", None)
             return
         from grader.evidence.answers import answers_want
         from grader.evidence.metric_scores import scores_want
@@ -182,15 +182,15 @@ class Wanted:
             want = scores_want(submission, spec, module, self._assignment, self._sandbox)
         yield self._answered(want)
 
-    def _answered(self, want: Want) -> Want:
+    def _answered(self, want: EvidenceRequest) -> EvidenceRequest:
         """The same run; with recordings, one that its recording answers and decides about."""
         if self._recordings is None:
             return want
-        from grader.evidence.module_run import Use
+        from grader.evidence.module_run import ModuleRun
 
         recording = self._recordings.of(want.student, want.id)
         work = want.work
-        if isinstance(work, Use):
+        if isinstance(work, ModuleRun):
             work = replace(work, run=replace(work.run, recording=recording))
         else:
             work = replace(work, recording=recording)
@@ -200,9 +200,9 @@ class Wanted:
     def _run_programs(self, sandbox: Sandbox) -> Mapping[str, Producer]:
         """The producers of all kinds that run programs; each has its own hold on the simulator."""
         from grader.core.constants import TRANSCRIPT_SEED
-        from grader.evidence.answers import Answers
-        from grader.evidence.metric_scores import MetricScores
-        from grader.evidence.transcripts import Transcripts
+        from grader.evidence.answers import AnswersProducer
+        from grader.evidence.metric_scores import MetricScoresProducer
+        from grader.evidence.transcripts import TranscriptRunner
         from grader.model_service.simulated import Simulator
 
         def simulator() -> Simulator | None:
@@ -211,13 +211,15 @@ class Wanted:
             return Simulator(self._assignment.base, self._trainings, seed=TRANSCRIPT_SEED)
 
         return {
-            TRANSCRIPT: Transcripts(sandbox, simulator()),
-            ANSWERS: Answers(Transcripts(sandbox, self._endpoint or simulator())),
-            METRIC_SCORES: MetricScores(Transcripts(sandbox, simulator())),
+            TRANSCRIPT: TranscriptRunner(sandbox, simulator()),
+            ANSWERS: AnswersProducer(TranscriptRunner(sandbox, self._endpoint or simulator())),
+            METRIC_SCORES: MetricScoresProducer(TranscriptRunner(sandbox, simulator())),
         }
 
 
-def read_here(submission: Submission, assignment: Assignment, passed: Passed) -> Iterator[Want]:
+def read_here(
+    submission: Submission, assignment: Assignment, passed: Passed
+) -> Iterator[EvidenceRequest]:
     """What is wanted of this submission and takes neither hidden questions nor a sandbox."""
     for spec in assignment.evidence:
         if spec.kind == TEXT and spec.document is not None and passed(spec.needs):
@@ -228,7 +230,7 @@ def read_here(submission: Submission, assignment: Assignment, passed: Passed) ->
 
 def readers() -> Mapping[str, Producer]:
     """The producers of what `read_here` wants."""
-    return {TEXT: Texts(Absent("Nothing is run."))}
+    return {TEXT: TextProducer(UnavailableSandbox("Nothing is run."))}
 
 
 def _trusted() -> Sandbox:
@@ -256,14 +258,17 @@ def _program(submission: Submission, assignment: Assignment, deliverable: str) -
     return path
 
 
-class _Nobody:
+class _Unavailable:
     """The producer where nothing can be run, with the reason."""
 
     def __init__(self, why: str) -> None:
         self._why = why
 
     def produce(
-        self, new: Mapping[str, Want], put: Callable[[Evidence], None], progress: Progress
+        self,
+        new: Mapping[str, EvidenceRequest],
+        put: Callable[[Evidence], None],
+        progress: Progress,
     ) -> dict[str, str]:
         """See Producer."""
         return dict.fromkeys(new, self._why)

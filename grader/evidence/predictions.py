@@ -13,7 +13,7 @@ from grader.assignment.questions import QuestionSet
 from grader.core.constants import ENGINE_VERSION, PREDICT_LENGTH_STEP_TOKENS, PREDICT_ROWS
 from grader.core.errors import UsageError
 from grader.core.nouns import Assignment, Evidence
-from grader.evidence.store import Progress, Want, reason
+from grader.evidence.store import EvidenceRequest, Progress, reason
 from grader.models.adapter_files import AdapterFiles
 from grader.models.base_model import base_digest, base_folder
 
@@ -32,7 +32,7 @@ class AdapterRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PredictionRequest:
     """What is asked, and of which adapter; None is the bare base."""
 
     questions: QuestionSet
@@ -46,7 +46,7 @@ def prediction_want(
     questions: QuestionSet,
     adapter: AdapterRef | None,
     device: str,
-) -> Want:
+) -> EvidenceRequest:
     """The answers with this adapter, or of the bare base."""
     inputs = {
         "kind": KIND,
@@ -59,7 +59,7 @@ def prediction_want(
         "versions": versions("torch", "transformers"),
     }
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    return Want(student, id, KIND, key, Asked(questions, adapter))
+    return EvidenceRequest(student, id, KIND, key, PredictionRequest(questions, adapter))
 
 
 def versions(*names: str) -> Mapping[str, str]:
@@ -73,7 +73,7 @@ def versions(*names: str) -> Mapping[str, str]:
     return found
 
 
-class Predictions:
+class PredictionsProducer:
     """The producer: one engine for `questions`, which is opened only when something is to run.
 
     Wants that ask others run on the same loaded base.
@@ -83,7 +83,10 @@ class Predictions:
         self._open_engine, self._questions = open_engine, questions
 
     def produce(
-        self, new: Mapping[str, Want], put: Callable[[Evidence], None], progress: Progress
+        self,
+        new: Mapping[str, EvidenceRequest],
+        put: Callable[[Evidence], None],
+        progress: Progress,
     ) -> dict[str, str]:
         """See Producer."""
         progress.start("Answering questions", len(new))
@@ -102,8 +105,8 @@ class Predictions:
             progress.step(want.student)
         return failed
 
-    def _predict(self, engine: Engine, want: Want) -> Evidence:
-        work: Asked = want.work
+    def _predict(self, engine: Engine, want: EvidenceRequest) -> Evidence:
+        work: PredictionRequest = want.work
         questions = work.questions
         if questions is not self._questions:
             engine = engine.asking(questions)

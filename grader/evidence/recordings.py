@@ -26,7 +26,7 @@ _ENDED_BY_ITSELF: Final = ("ok", "exit")
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class RunRecording:
     """One run's exchanges. `digest` tells what it answers from others; both are None for none."""
 
     grading: Recordings
@@ -78,14 +78,14 @@ class Recordings:
         except (sqlite3.Error, ValueError) as error:
             raise UsageError(f"{self.store} cannot be read ({error}). {INSTEAD}") from error
 
-    def of(self, student: str, id: str) -> Recording:
+    def of(self, student: str, id: str) -> RunRecording:
         """The recording of this student's run of this evidence id."""
         key = self._keys.get((student, id))
         evidence = self.evidence(key) if key is not None else None
         if evidence is None:
-            return Recording(self, None, None)
+            return RunRecording(self, None, None)
         try:
-            return Recording(self, evidence.key, _digest(_told(evidence.payload)))
+            return RunRecording(self, evidence.key, _digest(_told(evidence.payload)))
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(
                 f"{self.store}: what is recorded of {student}'s {id} cannot be read "

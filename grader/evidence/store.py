@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS register (
 """
 
 
-class Store:
+class EvidenceStore:
     """Evidence by key, and the class register of adapter sketches."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -89,7 +89,7 @@ class Store:
 
 
 @contextmanager
-def read_store(path: Path) -> Iterator[Store]:
+def read_store(path: Path) -> Iterator[EvidenceStore]:
     """Open a store to read from only, and change nothing of it. Raises sqlite3.Error."""
     path = path.resolve()
     log = path.with_name(f"{path.name}-wal")
@@ -99,13 +99,13 @@ def read_store(path: Path) -> Iterator[Store]:
     options = "mode=ro&immutable=1" if alone else "mode=ro"
     connection = sqlite3.connect(f"{path.as_uri()}?{options}", uri=True, timeout=30)
     try:
-        yield Store(connection)
+        yield EvidenceStore(connection)
     finally:
         connection.close()
 
 
 @contextmanager
-def open_store(path: Path) -> Iterator[Store]:
+def open_store(path: Path) -> Iterator[EvidenceStore]:
     """Open or create the store; GraderFault when the file is not one or cannot be used."""
     try:
         path.touch(mode=0o600)  # it holds hidden questions, whatever the folder's own mode
@@ -116,12 +116,9 @@ def open_store(path: Path) -> Iterator[Store]:
     except (OSError, sqlite3.Error) as error:
         raise GraderFault(f"{path} cannot be used as evidence store: {error}") from error
     try:
-        yield Store(connection)
+        yield EvidenceStore(connection)
     finally:
         connection.close()
-
-
-# moved
 
 
 class Progress(Protocol):
@@ -135,7 +132,7 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class EvidenceRequest:
     """One evidence that one student's grading needs; `work` is what its producer runs."""
 
     student: str
@@ -149,7 +146,10 @@ class Producer(Protocol):
     """Runs what is wanted of one kind."""
 
     def produce(
-        self, new: Mapping[str, Want], put: Callable[[Evidence], None], progress: Progress
+        self,
+        new: Mapping[str, EvidenceRequest],
+        put: Callable[[Evidence], None],
+        progress: Progress,
     ) -> dict[str, str]:
         """Run these wants, by key, and `put` what each gave as soon as it is there.
 
@@ -169,8 +169,8 @@ class Collected:
 
 
 def collect(
-    wants: Sequence[Want],
-    store: Store,
+    wants: Sequence[EvidenceRequest],
+    store: EvidenceStore,
     producers: Mapping[str, Producer],
     progress: Progress,
     earlier: Callable[[str], Evidence | None] = lambda key: None,

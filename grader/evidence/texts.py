@@ -20,7 +20,7 @@ from grader.core.errors import FileRefused
 from grader.core.nouns import Evidence, EvidenceSpec, Submission
 from grader.evidence.documents import text_of
 from grader.evidence.predictions import versions
-from grader.evidence.store import Progress, Want, reason
+from grader.evidence.store import EvidenceRequest, Progress, reason
 from grader.intake.find import open_file
 from grader.sandbox.api import Sandbox
 
@@ -38,7 +38,7 @@ class Document:
 
 def text_want(
     submission: Submission, spec: EvidenceSpec, path: str, sandbox: Sandbox | None
-) -> Want:
+) -> EvidenceRequest:
     """The text of the document at `path` inside the submission.
 
     `sandbox` is the one in which it is read; None where it needs none, or there is none.
@@ -53,10 +53,10 @@ def text_want(
         "sandbox": sandbox.policy() if sandbox is not None else None,
     }
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    return Want(submission.student, spec.id, KIND, key, Document(submission, path))
+    return EvidenceRequest(submission.student, spec.id, KIND, key, Document(submission, path))
 
 
-class Texts:
+class TextProducer:
     """The producer. Without a sandbox, formats that need none are read all the same."""
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -65,7 +65,10 @@ class Texts:
         self._stop = threading.Event()
 
     def produce(
-        self, new: Mapping[str, Want], put: Callable[[Evidence], None], progress: Progress
+        self,
+        new: Mapping[str, EvidenceRequest],
+        put: Callable[[Evidence], None],
+        progress: Progress,
     ) -> dict[str, str]:
         """See Producer. When the caller is interrupted, readers under way are killed."""
         progress.start("Reading written work", len(new))
@@ -85,7 +88,7 @@ class Texts:
                 pool.shutdown(cancel_futures=True)
         return failed
 
-    def _evidence(self, want: Want) -> Evidence:
+    def _evidence(self, want: EvidenceRequest) -> Evidence:
         began = time.monotonic()
         payload = self._read(want.work)
         return Evidence(KIND, want.key, payload, {"seconds": time.monotonic() - began})

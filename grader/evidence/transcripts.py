@@ -17,18 +17,18 @@ from grader.core.constants import TRANSCRIPT_SEED, TRANSCRIPT_VERSION
 from grader.core.errors import GraderFault
 from grader.core.nouns import Assignment, BaseModel, Evidence, EvidenceSpec, Submission
 from grader.evidence.predictions import versions
-from grader.evidence.recordings import INSTEAD, Recording
-from grader.evidence.store import Progress, Want, reason
+from grader.evidence.recordings import INSTEAD, RunRecording
+from grader.evidence.store import EvidenceRequest, Progress, reason
 from grader.intake.notebooks import Notebook, in_cells
 from grader.intake.submitted_notebook import program_source
 from grader.model_service.forward import Endpoint
 from grader.model_service.gateway import Gateway, GatewayLimits
 from grader.model_service.perturb import Perturbed
-from grader.model_service.record import Record
+from grader.model_service.record import ServiceRecord
 from grader.model_service.replay import Replay
 from grader.model_service.simulated import Simulator
 from grader.models.base_model import base_digest, base_folder
-from grader.sandbox.api import Ended, Launch, Limits, Sandbox
+from grader.sandbox.api import Limits, RunResult, RunSpec, Sandbox
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -39,7 +39,7 @@ _LIBRARIES: Final = ("openai", "dspy", "torch", "transformers", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TranscriptSpec:
     """A program to run once, and what its model service does.
 
     `perturb`: what models answer says something else (see `grader.model_service.perturb`).
@@ -47,12 +47,12 @@ class Run:
     `recording` the service answers from it, perturbed if the recorded run was.
     """
 
-    launch: Launch
+    launch: RunSpec
     scenarios: tuple[str, ...]
     gateway: GatewayLimits = field(default_factory=GatewayLimits)
     perturb: bool = False
     notebooks: Mapping[str, Notebook] = field(default_factory=dict)
-    recording: Recording | None = None
+    recording: RunRecording | None = None
 
     def told(self, text: str) -> str:
         """What the program or an error of it says, with places told in the notebook's cells."""
@@ -68,15 +68,15 @@ def transcript_want(
     assignment: Assignment,
     sandbox: Sandbox,
     beside: Mapping[str, bytes] | None = None,
-) -> Want:
+) -> EvidenceRequest:
     """A run of `script`, a path inside the submission; files `beside` are laid over it by path.
 
     It may import other scripts of the assignment, be they handed in as notebooks. Raises
     FileRefused SRC101 or SRC102 when `script` is a notebook that holds none.
     """
     source = program_source(submission, script, assignment.deliverables)
-    run = Run(
-        Launch(
+    run = TranscriptSpec(
+        RunSpec(
             submission=submission.root,
             script=source.script,
             arguments=spec.arguments,
@@ -96,14 +96,14 @@ def run_want(
     student: str,
     id: str,
     kind: str,
-    run: Run,
+    run: TranscriptSpec,
     submitted: str,
     base: BaseModel,
     sandbox: Sandbox,
     *,
     work: Any = None,
     more: Mapping[str, Any] | None = None,
-) -> Want:
+) -> EvidenceRequest:
     """A want whose key hashes everything that decides what the run does.
 
     `submitted` is the digest of the submission that runs, "" where the program is the grader's.
@@ -131,10 +131,10 @@ def run_want(
         **(more or {}),
     }
     key = _sha256(json.dumps(inputs, sort_keys=True).encode())
-    return Want(student, id, kind, key, run if work is None else work)
+    return EvidenceRequest(student, id, kind, key, run if work is None else work)
 
 
-class Transcripts:
+class TranscriptRunner:
     """The producer: several runs at once."""
 
     def __init__(self, sandbox: Sandbox, services: Simulator | Endpoint | None) -> None:
@@ -143,7 +143,10 @@ class Transcripts:
         self._stop = threading.Event()
 
     def produce(
-        self, new: Mapping[str, Want], put: Callable[[Evidence], None], progress: Progress
+        self,
+        new: Mapping[str, EvidenceRequest],
+        put: Callable[[Evidence], None],
+        progress: Progress,
     ) -> dict[str, str]:
         """See Producer. When the caller is interrupted, the runs under way are killed."""
         progress.start("Running programs", len(new))
@@ -166,9 +169,9 @@ class Transcripts:
                 pool.shutdown(cancel_futures=True)
         return failed
 
-    def _run(self, gateway: Gateway, want: Want) -> Evidence:
-        run: Run = want.work
-        record = Record()
+    def _run(self, gateway: Gateway, want: EvidenceRequest) -> Evidence:
+        run: TranscriptSpec = want.work
+        record = ServiceRecord()
         with self._model_service(run) as app:
             ended = self._sandbox.run(
                 run.launch,
@@ -188,7 +191,7 @@ class Transcripts:
         return Evidence(want.kind, want.key, payload, cost)
 
     @contextmanager
-    def _model_service(self, run: Run) -> Iterator[ASGIApp]:
+    def _model_service(self, run: TranscriptSpec) -> Iterator[ASGIApp]:
         """What answers to this run."""
         if run.recording is not None:
             yield Replay(run.recording.exchanges())
@@ -202,7 +205,7 @@ class Transcripts:
 
 def _keep(
     future: Future[Evidence],
-    want: Want,
+    want: EvidenceRequest,
     put: Callable[[Evidence], None],
     failed: dict[str, str],
 ) -> None:
@@ -212,7 +215,7 @@ def _keep(
         failed[want.key] = reason(error)
 
 
-def _payload(run: Run, ended: Ended, record: Record) -> dict[str, Any]:
+def _payload(run: TranscriptSpec, ended: RunResult, record: ServiceRecord) -> dict[str, Any]:
     """As it is stored. Texts are as the program wrote them: whoever shows them escapes them."""
     return {
         "script": run.launch.script,

@@ -45,7 +45,7 @@ _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.I
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSubmission:
     """A submission that was found but not looked into. `refusal` says why it cannot be taken."""
 
     student: str
@@ -54,28 +54,28 @@ class Found:
     refusal: IntakeError | None = None
 
 
-def find_submissions(paths: Sequence[Path]) -> list[Found]:
+def find_submissions(paths: Sequence[Path]) -> list[FoundSubmission]:
     """The submissions at these paths, one for each student's name, in the order of the names.
 
     An entry with an unusable name (LAY116), a link (LAY104) or a name that another entry has as
     well (LAY115) comes with its refusal; the others are unaffected. Raises UsageError when a path
     is not there or holds nothing to grade, and for a bad `submissions.csv`.
     """
-    found: dict[Path, Found] = {}
+    found: dict[Path, FoundSubmission] = {}
     for path in paths:
         for one in _found_at(path):
             found.setdefault(one.path, one)
-    by_name: dict[str, list[Found]] = {}
+    by_name: dict[str, list[FoundSubmission]] = {}
     for one in found.values():
         by_name.setdefault(_folded(one.student), []).append(one)
-    students: dict[str, Found] = {}
+    students: dict[str, FoundSubmission] = {}
     for same in by_name.values():
         for one in same:
             students[one.student] = one if len(same) == 1 else _clash(one, same)
     return [students[student] for student in sorted(students)]
 
 
-def _found_at(path: Path) -> list[Found]:
+def _found_at(path: Path) -> list[FoundSubmission]:
     if not path.exists():
         raise UsageError(f"{path} does not exist.")
     path = path.resolve()
@@ -96,7 +96,7 @@ def _found_at(path: Path) -> list[Found]:
     return [replace(one, submitted_at=times.get(one.student)) for one in found]
 
 
-def _alone(path: Path) -> Found:
+def _alone(path: Path) -> FoundSubmission:
     """One submission that was named itself; its time is in its class's record all the same."""
     found = _found(path, _stands_for(path))
     times = read_times(path.parent / SUBMISSIONS_CSV)
@@ -129,7 +129,7 @@ def _stands_for(entry: Path) -> Path:
     return inside[0] if len(inside) == 1 and _is_zip(inside[0]) else entry
 
 
-def _found(named: Path, path: Path) -> Found:
+def _found(named: Path, path: Path) -> FoundSubmission:
     """The submission at `path`, of the student that `named` is named after."""
     name = named.name
     if not _is_folder(named) and name.lower().endswith(".zip"):
@@ -142,10 +142,10 @@ def _found(named: Path, path: Path) -> Found:
             f"{INTAKE_MAX_STUDENT_CHARS} characters, or holds characters that do not show.",
             "Rename the folder or archive to the student's login or name.",
         )
-        return Found(shown(name), path, refusal=refusal)
+        return FoundSubmission(shown(name), path, refusal=refusal)
     if named.is_symlink():
-        return Found(name, path, refusal=not_regular(name, "a link"))
-    return Found(name, path)
+        return FoundSubmission(name, path, refusal=not_regular(name, "a link"))
+    return FoundSubmission(name, path)
 
 
 def _unusable(name: str) -> bool:
@@ -156,7 +156,7 @@ def _folded(student: str) -> str:
     return unicodedata.normalize("NFC", student.casefold())
 
 
-def _clash(one: Found, same: Sequence[Found]) -> Found:
+def _clash(one: FoundSubmission, same: Sequence[FoundSubmission]) -> FoundSubmission:
     places = [f"{other.path.parent.name}/{other.path.name}" for other in same]
     names = ", ".join(repr(shown(place)) for place in places)
     refusal = IntakeError(
@@ -180,7 +180,7 @@ def safe_name(student: str) -> str:
     return f"{readable or 'student'}-{hashlib.sha256(student.encode()).hexdigest()[:10]}"
 
 
-def take_in(found: Found, workdir: Path) -> Submission:
+def take_in(found: FoundSubmission, workdir: Path) -> Submission:
     """The submission, checked and hashed; an archive is unpacked into a new folder in `workdir`.
 
     When all lies in one top-level folder, that folder is the root, so a folder and the zip of it
@@ -203,7 +203,7 @@ def take_in(found: Found, workdir: Path) -> Submission:
         raise
 
 
-def _submission(found: Found, root: Path) -> Submission:
+def _submission(found: FoundSubmission, root: Path) -> Submission:
     sizes = _walk(root)
     if not sizes:
         raise IntakeError(

@@ -42,7 +42,7 @@ _SHOWN_CHARACTERS = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class RemovedMagic:
     """Something that was taken out: its first line (1-based) in the cell, and what stood there.
 
     `harmless` says that a program which is run by itself does not miss it.
@@ -53,7 +53,7 @@ class Dropped:
     harmless: bool
 
 
-def plain_python(source: str) -> tuple[list[str], list[Dropped]]:
+def plain_python(source: str) -> tuple[list[str], list[RemovedMagic]]:
     """The cell's lines as Python, as many as `source` has, and what was taken out of them.
 
     A `%time` before a statement, a `%%time` or `%%capture` before a cell go, and what they stand
@@ -61,12 +61,12 @@ def plain_python(source: str) -> tuple[list[str], list[Dropped]]:
     time grows with its length alone.
     """
     lines = _dedented(source.split("\n"))
-    dropped: list[Dropped] = []
+    dropped: list[RemovedMagic] = []
     at = _first_text(lines, 0)
     while at < len(lines) and (magic := _CELL_MAGIC.match(lines[at])):
         kept = magic[1] in _AROUND_CODE
         harmless = magic[1] in _HARMLESS_CELLS or (kept and not _CAPTURES.match(lines[at]))
-        dropped.append(Dropped(at + 1, shown(lines[at].strip(), _SHOWN_CHARACTERS), harmless))
+        dropped.append(RemovedMagic(at + 1, shown(lines[at].strip(), _SHOWN_CHARACTERS), harmless))
         end = at + 1 if kept else len(lines)
         lines[at:end] = [""] * (end - at)
         at = _first_text(lines, end)
@@ -88,7 +88,7 @@ def _first_text(lines: list[str], at: int) -> int:
     return at
 
 
-def _past_statement(lines: list[str], at: int, dropped: list[Dropped]) -> int:
+def _past_statement(lines: list[str], at: int, dropped: list[RemovedMagic]) -> int:
     """Deal with the statement that begins at `at`; where the next one begins."""
     if timed := _TIMED.match(lines[at]):
         lines[at] = timed["indent"] + lines[at][timed.end() :]
@@ -120,12 +120,12 @@ def _is_harmless(magic: re.Match[str]) -> bool:
             return True
 
 
-def _drop(lines: list[str], at: int, row: int, harmless: bool, dropped: list[Dropped]) -> int:
+def _drop(lines: list[str], at: int, row: int, harmless: bool, dropped: list[RemovedMagic]) -> int:
     """Take out the lines from `at` to `row`, and those that backslashes add to it."""
     row = _last_row(lines, row)
     line = lines[at]
     text = " ".join(part.removesuffix("\\").strip() for part in lines[at : row + 1])
-    dropped.append(Dropped(at + 1, shown(text, _SHOWN_CHARACTERS), harmless))
+    dropped.append(RemovedMagic(at + 1, shown(text, _SHOWN_CHARACTERS), harmless))
     indent = line[: len(line) - len(line.lstrip())]
     lines[at : row + 1] = [indent + _INSTEAD, *[""] * (row - at)]
     return row + 1

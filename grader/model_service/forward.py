@@ -45,7 +45,7 @@ class Endpoint:
     @contextmanager
     def service(self, scenarios: Sequence[str], *, time_scale: float = 1.0) -> Iterator[ASGIApp]:
         """The service of one run; it has no scenarios and no delays of its own."""
-        yield Forward(self.url, self.key)
+        yield Forwarder(self.url, self.key)
 
     def __enter__(self) -> Endpoint:
         return self
@@ -54,7 +54,7 @@ class Endpoint:
         """There is nothing to close."""
 
 
-class Forward:
+class Forwarder:
     """An ASGI application that asks `url` (up to and with "/v1") with `key`."""
 
     def __init__(self, url: str, key: str) -> None:

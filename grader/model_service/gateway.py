@@ -27,7 +27,13 @@ from starlette.datastructures import Headers
 from uvicorn.server import ServerState
 
 from grader.core.constants import GATEWAY_CLOSE_SECONDS, MIB
-from grader.model_service.record import CLIENT_LEFT, Exchange, Record, kept_headers, request_digest
+from grader.model_service.record import (
+    CLIENT_LEFT,
+    Exchange,
+    ServiceRecord,
+    kept_headers,
+    request_digest,
+)
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.errors import ApiError
 from grader.openai_sim.store.journal import NOTES
@@ -41,10 +47,10 @@ _MAX_TEXT: Final = 300  # characters kept of a path, a query or a name of a prog
 _ENVELOPE_TYPE: Final = "rate_limit_error"
 
 
-class Meter:
+class RunMeter:
     """ASGI middleware around the service of one run."""
 
-    def __init__(self, app: ASGIApp, record: Record, limits: GatewayLimits) -> None:
+    def __init__(self, app: ASGIApp, record: ServiceRecord, limits: GatewayLimits) -> None:
         self._app, self._record, self._limits = app, record, limits
         self._requests = self._tokens = self._bytes = self._at_once = 0
 
@@ -67,10 +73,10 @@ class Meter:
             self._count()
             body = await self._read(Headers(scope=scope), receive)
             await self._app(scope, _given(body, receive), reply)
-        except _Beyond as limit:
+        except _LimitReached as limit:
             refused = limit.what
             await errors.response(limit.error())(scope, receive, reply)
-        except _Left:
+        except _ClientLeft:
             pass
         finally:
             self._at_once -= 1
@@ -80,31 +86,37 @@ class Meter:
         """Raises _Beyond for a request too many."""
         self._requests += 1
         if self._requests > self._limits.requests:
-            raise _Beyond("requests", f"{self._limits.requests} requests")
+            raise _LimitReached("requests", f"{self._limits.requests} requests")
         if self._tokens > self._limits.tokens:
-            raise _Beyond("tokens", f"{self._limits.tokens} tokens")
+            raise _LimitReached("tokens", f"{self._limits.tokens} tokens")
         if self._at_once > self._limits.at_once:
-            raise _Beyond("at_once", f"{self._limits.at_once} requests at once", lasting=False)
+            raise _LimitReached(
+                "at_once", f"{self._limits.at_once} requests at once", lasting=False
+            )
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
         """The whole body. Raises _Beyond, and _Left when the client goes."""
         announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > self._limits.body_bytes:
-            raise _Beyond("body", f"{self._limits.body_bytes} bytes in a request", too_large=True)
+            raise _LimitReached(
+                "body", f"{self._limits.body_bytes} bytes in a request", too_large=True
+            )
         body = bytearray()
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise _Left
+                raise _ClientLeft
             piece = message.get("body", b"")
             self._bytes += len(piece)
             body += piece
             if len(body) > self._limits.body_bytes:
-                raise _Beyond(
+                raise _LimitReached(
                     "body", f"{self._limits.body_bytes} bytes in a request", too_large=True
                 )
             if self._bytes > self._limits.total_bytes:
-                raise _Beyond("bytes", f"{self._limits.total_bytes} bytes in all", too_large=True)
+                raise _LimitReached(
+                    "bytes", f"{self._limits.total_bytes} bytes in all", too_large=True
+                )
             if not message.get("more_body", False):
                 return bytes(body)
 
@@ -134,11 +146,11 @@ class Meter:
         )
 
 
-class _Left(Exception):
+class _ClientLeft(Exception):
     """The client went before its request was whole."""
 
 
-class _Beyond(Exception):
+class _LimitReached(Exception):
     """A limit of the run is reached."""
 
     def __init__(
@@ -221,8 +233,6 @@ def _tokens(reply: bytes) -> int:
     return total if isinstance(total, int) and total > 0 else 0
 
 
-# moved
-
 _T = TypeVar("_T")
 _BACKLOG: Final = 64
 _TURNS_TO_CONNECT: Final = 3  # of the loop; asyncio needs two, and drops what it has not connected
@@ -255,8 +265,8 @@ class Gateway:
         self._thread.start()
 
     def serve(
-        self, app: ASGIApp, record: Record, limits: GatewayLimits, listener: socket.socket
-    ) -> Line:
+        self, app: ASGIApp, record: ServiceRecord, limits: GatewayLimits, listener: socket.socket
+    ) -> RunService:
         """Answer what connects to `listener` with `app`; all of it goes into `record`."""
         return self._call(self._open(app, record, limits, listener))
 
@@ -280,11 +290,11 @@ class Gateway:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _open(
-        self, app: ASGIApp, record: Record, limits: GatewayLimits, listener: socket.socket
-    ) -> Line:
+        self, app: ASGIApp, record: ServiceRecord, limits: GatewayLimits, listener: socket.socket
+    ) -> RunService:
         # Else answers wait 40 ms for the client's acknowledgement; connections inherit it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        meter = Meter(app, record, limits)
+        meter = RunMeter(app, record, limits)
         config = uvicorn.Config(
             meter, lifespan="off", log_config=None, access_log=False, server_header=False
         )
@@ -300,10 +310,10 @@ class Gateway:
             sock=listener,
             backlog=_BACKLOG,
         )
-        return Line(self, server, state)
+        return RunService(self, server, state)
 
 
-class Line:
+class RunService:
     """One run's service."""
 
     def __init__(self, gateway: Gateway, server: asyncio.Server, state: ServerState) -> None:
@@ -331,15 +341,15 @@ class Line:
                 _log.error("%d requests of a run did not end with it", len(alive))
 
 
-def _speaker(config: uvicorn.Config, record: Record, connections: int) -> Any:
+def _speaker(config: uvicorn.Config, record: ServiceRecord, connections: int) -> Any:
     """The protocol of a line: uvicorn's, which hangs up on a connection too many."""
     spoken: Any = config.http_protocol_class  # uvicorn types it as any Protocol
 
-    class Speaker(spoken):  # type: ignore[misc]
+    class ServiceServer(spoken):  # type: ignore[misc]
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
             if len(self.connections) > connections:
                 record.refused_connections += 1
                 transport.abort()
 
-    return Speaker
+    return ServiceServer

@@ -65,7 +65,7 @@ class Exchange:
 
 
 @dataclass(slots=True)
-class Record:
+class ServiceRecord:
     """The exchanges of one run, in the order in which they ended."""
 
     exchanges: list[Exchange] = field(default_factory=list)

@@ -19,8 +19,8 @@ from grader.models.base_model import base_folder
 from grader.openai_sim.api.app import create_app
 from grader.openai_sim.decoding.model_names import NamedServer
 from grader.openai_sim.decoding.serving import open_bases
-from grader.openai_sim.jobs.runner import Runner
-from grader.openai_sim.store.store import Store
+from grader.openai_sim.jobs.runner import JobRunner
+from grader.openai_sim.store.store import SimulatorStore
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -34,7 +34,7 @@ class Simulator:
     def __init__(self, base: BaseModel, trainings: Path, *, seed: int) -> None:
         """Trainings are kept in this folder. `seed` is that of scenarios, and of jobs without."""
         self._base, self._trainings, self._seed = base, trainings, seed
-        self._shared: tuple[NamedServer, Store, Path] | None = None
+        self._shared: tuple[NamedServer, SimulatorStore, Path] | None = None
         self._lock = threading.Lock()
 
     @contextmanager
@@ -45,8 +45,8 @@ class Simulator:
         """
         home = Path(tempfile.mkdtemp(prefix="finegrade-service-"))
         try:
-            store = Store.open(home)
-            runner = Runner(store, base_folder(self._base), self._trainings)
+            store = SimulatorStore.open(home)
+            runner = JobRunner(store, base_folder(self._base), self._trainings)
             app = create_app(
                 home,
                 runner=runner,
@@ -87,6 +87,6 @@ class Simulator:
         with self._lock:
             if self._shared is None:
                 folder = Path(tempfile.mkdtemp(prefix="finegrade-service-"))
-                store = Store.open(folder)
+                store = SimulatorStore.open(folder)
                 self._shared = NamedServer(open_bases(self._base), store, 1), store, folder
             return self._shared[0]

@@ -96,11 +96,8 @@ def attach(layers: Mapping[str, LoraLinear], adapter: AdapterFiles | None) -> No
         layer.scale = pair.scale
 
 
-# moved
-
-
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """One answer. `loglik` is the mean log-probability per token of the reference answer."""
 
     id: str
@@ -109,17 +106,17 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Predictions:
+class EngineAnswers:
     """Answers in the order of the questions, and what they cost (seconds, tokens, MiB)."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[ModelAnswer, ...]
     generate_seconds: float
     generated_tokens: int
     peak_memory_mib: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _BatchRow:
     index: int
     prompt: tuple[int, ...]
     target: tuple[int, ...]
@@ -129,7 +126,7 @@ class _Row:
 class _Batch:
     """PREDICT_ROWS prompts of one padded length; `rows` are the real ones, at the front."""
 
-    rows: tuple[_Row, ...]
+    rows: tuple[_BatchRow, ...]
     length: int
 
 
@@ -165,7 +162,7 @@ class Engine:
     @torch.inference_mode()
     def predict(
         self, adapter: AdapterFiles | None, on_batch: Callable[[], None] | None = None
-    ) -> Predictions:
+    ) -> EngineAnswers:
         """Answer all questions with this adapter; None is the bare base."""
         attach(self._layers, adapter)
         cuda = self._base.device.startswith("cuda")
@@ -183,10 +180,10 @@ class Engine:
             if on_batch is not None:
                 on_batch()
         answers = tuple(
-            Answer(question.id, texts[i], round(logliks[i], 4))
+            ModelAnswer(question.id, texts[i], round(logliks[i], 4))
             for i, question in enumerate(self._questions.questions)
         )
-        return Predictions(answers, seconds, tokens, _peak_memory_mib(cuda))
+        return EngineAnswers(answers, seconds, tokens, _peak_memory_mib(cuda))
 
     def _run(self, batch: _Batch) -> _Done:
         """Read the prompts once, then score the reference answers and generate our own."""
@@ -289,14 +286,16 @@ def _padded_length(length: int) -> int:
     return length + -length % PREDICT_LENGTH_STEP_TOKENS
 
 
-def _tokenise(tokenizer: Any, index: int, question: Question, answers: Mapping[str, str]) -> _Row:
+def _tokenise(
+    tokenizer: Any, index: int, question: Question, answers: Mapping[str, str]
+) -> _BatchRow:
     """Prompt and reference answer as the chat template writes them in one piece."""
     messages = list(chat(question.messages))
     prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     whole = prompt + answers[question.id]
     prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     whole_ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
-    return _Row(index, tuple(prompt_ids), tuple(whole_ids[len(prompt_ids) :]))
+    return _BatchRow(index, tuple(prompt_ids), tuple(whole_ids[len(prompt_ids) :]))
 
 
 def _positions(mask: torch.Tensor) -> torch.Tensor:

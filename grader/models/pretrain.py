@@ -52,7 +52,7 @@ CHAT_TEMPLATE: Final = (
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PretrainRecipe:
     """Everything that shapes a pre-training run. Lengths and sizes are in tokens."""
 
     steps: int
@@ -76,7 +76,7 @@ class Recipe:
 
 # Knowing facts and looking them up fight at this size: the rates that store facts wreck the heads
 # that look things up, and a model that reads well stores few facts. So there are two checkpoints.
-KNOWLEDGE: Final = Recipe(
+KNOWLEDGE: Final = PretrainRecipe(
     steps=2600,
     prose_rows=6,
     drill_rows=0,
@@ -86,7 +86,7 @@ KNOWLEDGE: Final = Recipe(
     embedding_rate=6e-3,
     look_up=False,
 )
-READER: Final = Recipe(
+READER: Final = PretrainRecipe(
     steps=4500,
     drill_steps=500,
     prose_rows=3,
@@ -168,7 +168,7 @@ def _build_tokenizer(
     return fast
 
 
-def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+def new_model(recipe: PretrainRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     """An untrained Llama of the recipe's shape, from the recipe's seed."""
     torch.manual_seed(recipe.seed)
     config = LlamaConfig(
@@ -200,7 +200,7 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCau
 class _Rows:
     """Cuts documents into rows of fixed length: token ids and which of them are learned."""
 
-    def __init__(self, recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, recipe: PretrainRecipe, tokenizer: PreTrainedTokenizerFast) -> None:
         self.recipe = recipe
         self.corpus = Corpus(random.Random(f"finegrade/pretrain/{recipe.seed}"))
         # An own copy: padding that a caller turns on in between must not reach the corpus.
@@ -244,7 +244,7 @@ class _Rows:
         return row[: self.recipe.row_length]
 
 
-def _optimisers(model: LlamaForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
+def _optimisers(model: LlamaForCausalLM, recipe: PretrainRecipe) -> list[torch.optim.Optimizer]:
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
     muon = torch.optim.Muon(
@@ -272,7 +272,7 @@ class Step:
 
 
 def pretrain(
-    recipe: Recipe,
+    recipe: PretrainRecipe,
     tokenizer: PreTrainedTokenizerFast,
     on_report: Callable[[Step, LlamaForCausalLM], None] | None = None,
     every: int = 100,
@@ -308,7 +308,7 @@ def pretrain(
     return model
 
 
-def _schedule(recipe: Recipe) -> Iterator[tuple[int, float]]:
+def _schedule(recipe: PretrainRecipe) -> Iterator[tuple[int, float]]:
     """Steps with their learning-rate factor: a short warm-up, then a cosine down to 2 %."""
     for step in range(recipe.steps):
         angle = torch.pi * step / recipe.steps
@@ -321,7 +321,7 @@ def _losses(
     ids: torch.Tensor,
     learned: torch.Tensor,
     framing: torch.Tensor,
-    recipe: Recipe,
+    recipe: PretrainRecipe,
 ) -> torch.Tensor:
     """Mean loss over the learned tokens of prose, drill and reading rows: shape (3,).
 

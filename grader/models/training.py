@@ -54,7 +54,7 @@ Lesson = Sequence[Encoded]
 """The rows of one example: what it has of them, its objective says."""
 
 
-class Measured(NamedTuple):
+class ObjectiveValue(NamedTuple):
     """What an objective finds: the loss to follow (nats), and the share that it got right."""
 
     loss: torch.Tensor
@@ -62,11 +62,11 @@ class Measured(NamedTuple):
     others: Mapping[str, float]
 
 
-Objective = Callable[[Any, Sequence[Lesson], int], Measured]
+Objective = Callable[[Any, Sequence[Lesson], int], ObjectiveValue]
 """objective(model, lessons, pad token id): the loss of these lessons together."""
 
 
-def answer_loss(model: Any, lessons: Sequence[Lesson], pad: int) -> Measured:
+def answer_loss(model: Any, lessons: Sequence[Lesson], pad: int) -> ObjectiveValue:
     """Cross-entropy of the learned tokens, mean over all of them; accuracy is that of guesses."""
     batch = padded([row for lesson in lessons for row in lesson], pad, model.device)
     logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
@@ -74,7 +74,7 @@ def answer_loss(model: Any, lessons: Sequence[Lesson], pad: int) -> Measured:
     loss = torch.nn.functional.cross_entropy(before_each.flatten(0, 1), labels.flatten())
     learned = labels != IGNORED
     right = (before_each.detach().argmax(-1) == labels) & learned
-    return Measured(loss, float(right.sum() / learned.sum()), {})
+    return ObjectiveValue(loss, float(right.sum() / learned.sum()), {})
 
 
 class LoraRun:
@@ -205,8 +205,6 @@ def _batches(
         for start in range(0, len(order), size):
             yield [lessons[i] for i in order[start : start + size]]
 
-
-# moved
 
 Message = dict[str, str]
 Trainable = tuple[Sequence[Message], str]

@@ -40,7 +40,7 @@ class ClassReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _StudentRow:
     """One student with a link to the page that the student gets, or "".
 
     `written` are (link, title) of the plain texts of written work.
@@ -57,12 +57,12 @@ class _Row:
 class _Case:
     """A student who needs attention, and the finding that says why."""
 
-    row: _Row
+    row: _StudentRow
     finding: Finding
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _QuestionKind:
     """All cases of one kind."""
 
     title: str
@@ -140,12 +140,12 @@ def class_html(report: ClassReport) -> str:
     )
 
 
-def _row(result: Result, report: ClassReport) -> _Row:
+def _row(result: Result, report: ClassReport) -> _StudentRow:
     folder = report.folders.get(result.student)
     home = f"students/{quote(folder, safe='')}" if folder else ""
     texts = report.written.get(result.student, ()) if home else ()
     comparison = before_after(result.findings)
-    return _Row(
+    return _StudentRow(
         result=result,
         link=f"{home}/feedback.html" if home else "",
         written=tuple((f"{home}/{quote(name, safe='')}", title) for name, title in texts),
@@ -161,7 +161,7 @@ def _direction(comparison: BeforeAfter | None) -> str:
     return "worse" if comparison is not None and comparison.high < 0 else "unclear"
 
 
-def _attention(rows: Sequence[_Row]) -> list[_Kind]:
+def _attention(rows: Sequence[_StudentRow]) -> list[_QuestionKind]:
     """The kinds that someone falls to; of each student's findings of one kind, the first."""
     cases: dict[str, list[_Case]] = {kind: [] for kind in _KINDS}
     for row in rows:
@@ -172,7 +172,9 @@ def _attention(rows: Sequence[_Row]) -> list[_Kind]:
                 firsts.setdefault(kind, _Case(row, finding))
         for kind, case in firsts.items():
             cases[kind].append(case)
-    return [_Kind(title, tuple(cases[kind])) for kind, title in _KINDS.items() if cases[kind]]
+    return [
+        _QuestionKind(title, tuple(cases[kind])) for kind, title in _KINDS.items() if cases[kind]
+    ]
 
 
 def _kind(result: Result, finding: Finding) -> str | None:
@@ -205,7 +207,7 @@ def _distribution(report: ClassReport, results: Sequence[Result]) -> Markup | No
     return plots.distribution(ranges, assignment.max_points, assignment.pass_points)
 
 
-def _slopes(rows: Sequence[_Row]) -> Markup | None:
+def _slopes(rows: Sequence[_StudentRow]) -> Markup | None:
     lines = [
         plots.Slope(row.result.student, row.comparison.before, row.comparison.after, row.direction)
         for row in rows

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from grader.core.text import clean
 from grader.costs.alternatives import FEW_SHOT, PLAIN, RAG, TUNED, CostStudy
-from grader.costs.break_even import BreakEven, Relation, Way, break_even
+from grader.costs.break_even import Alternative, BreakEven, BreakEvenRelation, break_even
 from grader.report.plots import BLUE, GREY, INK, ORANGE, new_figure
 from grader.training_data.read.faults import counted
 
@@ -158,13 +158,13 @@ def _relation_words(study: CostStudy, name: str, found: BreakEven) -> str:
     each = f"a tuned query costs {usd(tuned.per_query)} USD, the other {usd(other.per_query)}."
     first = found.first
     match found.relation:
-        case Relation.ALWAYS:
+        case BreakEvenRelation.ALWAYS:
             return "fine-tuning is no dearer from the first query on."
-        case Relation.NEVER:
+        case BreakEvenRelation.NEVER:
             return f"it never pays: {each}"
-        case Relation.UNTIL:
+        case BreakEvenRelation.UNTIL:
             return f"it is cheaper up to {found.queries or 0:,.0f} queries, then dearer: {each}"
-        case Relation.FROM:
+        case BreakEvenRelation.FROM:
             volume = counted(first or 0, "query", "queries")
             return f"it pays from {volume} on{_when(study, found)}."
 
@@ -216,8 +216,6 @@ def _end_line(study: CostStudy) -> str:
         f"queries at {horizon.queries_per_day:,.6g} a day."
     )
 
-
-# moved
 
 FORMATS: Final = ("png", "svg")
 _DOTS_PER_INCH: Final = 160
@@ -290,7 +288,7 @@ def _marks(study: CostStudy) -> list[tuple[str, float]]:
     return [
         (name, found.queries)
         for name, found in study.break_evens.items()
-        if found.relation in (Relation.FROM, Relation.UNTIL) and found.queries
+        if found.relation in (BreakEvenRelation.FROM, BreakEvenRelation.UNTIL) and found.queries
     ]
 
 
@@ -345,7 +343,7 @@ def _draw_end(axes: Any, study: CostStudy, low: float, high: float) -> None:
 
 def _label_ends(axes: Any, study: CostStudy, high: float) -> None:
     """Names at the right ends of the lines, pushed apart so that none covers another."""
-    ways: Sequence[Way] = sorted(study.ways.values(), key=lambda way: way.total(high))
+    ways: Sequence[Alternative] = sorted(study.ways.values(), key=lambda way: way.total(high))
     bottom, top = (math.log10(limit) for limit in axes.get_ylim())
     heights: list[float] = []
     for way in ways:
@@ -367,7 +365,7 @@ def _label_ends(axes: Any, study: CostStudy, high: float) -> None:
 
 def _label(study: CostStudy, name: str) -> str:
     found = study.break_evens.get(name)
-    never = found is not None and found.relation is Relation.NEVER
+    never = found is not None and found.relation is BreakEvenRelation.NEVER
     return f"{way_name(study, name)}{': always cheaper' if never else ''}"
 
 

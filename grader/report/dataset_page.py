@@ -116,8 +116,6 @@ def _bars(lengths: Lengths) -> _Bars:
     return _Bars(shortest, width, tuple(heights), beyond)
 
 
-# moved
-
 _FEW_LENGTHS: Final = 2  # no more different lengths than this are said in words, not drawn
 
 _SIGNS: Final = {
@@ -139,7 +137,7 @@ class _Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fault:
+class _FaultGroup:
     """All faults of one code: the rule, its first places, and how many more there are."""
 
     kind: str
@@ -179,12 +177,12 @@ def dataset_html(report: FileReport, numbers: Numbers) -> str:
     )
 
 
-def _faults(report: FileReport) -> tuple[_Fault, ...]:
+def _faults(report: FileReport) -> tuple[_FaultGroup, ...]:
     faults = []
     for findings in by_code(report.findings):
         first = findings[0]
         faults.append(
-            _Fault(
+            _FaultGroup(
                 *_SIGNS[first.severity],
                 code=first.code,
                 title=first.title,

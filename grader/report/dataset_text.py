@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from grader.training_data.edit.fix import Fixed
     from grader.training_data.edit.split import Split
     from grader.training_data.read.examples import Example
-    from grader.training_data.read.faults import Places
+    from grader.training_data.read.faults import Occurrences
     from grader.training_data.tokens import TokenCounts
 
 MAX_ANSWERS: Final = 100_000  # different ones that are counted: at most some 50 MB
@@ -337,5 +337,5 @@ def converted_lines(done: Converted) -> list[str]:
     return lines
 
 
-def _unusable(places: Places) -> str:
+def _unusable(places: Occurrences) -> str:
     return f"  No usable example, left as they are: {places}. `finegrade data check` says why."

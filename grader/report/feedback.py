@@ -1,6 +1,6 @@
 """The student's page: what was found, what it is worth, and what to do next.
 
-Only findings that a student may read enter it, as `Shown` values that have no note. The page
+Only findings that a student may read enter it, as `FindingView` values that have no note. The page
 carries no date, so the same result always gives the same bytes.
 """
 
@@ -23,7 +23,7 @@ from grader.core.nouns import (
 )
 from grader.core.text import points
 from grader.report.pages import (
-    Shown,
+    FindingView,
     for_student,
     measured,
     not_attempted,
@@ -40,7 +40,7 @@ _GAIN_MEASURES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Criterion:
+class _CriterionView:
     """A line of the rubric; `findings` are those explained here, `above` those explained before.
 
     `step` says which band of a measure was reached and where the next begins, or is "".
@@ -50,17 +50,17 @@ class _Criterion:
     score: Score
     attempted: bool
     step: str
-    findings: tuple[Shown, ...]
-    above: tuple[Shown, ...]
+    findings: tuple[FindingView, ...]
+    above: tuple[FindingView, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _CriterionGroup:
     """The criteria of one part of a category, or of the category itself (`title` is "")."""
 
     title: str
     counted: bool
-    criteria: tuple[_Criterion, ...]
+    criteria: tuple[_CriterionView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class _Section:
     category: Category
     lower: float
     upper: float
-    groups: tuple[_Group, ...]
+    groups: tuple[_CriterionGroup, ...]
 
     @property
     def parts_decided(self) -> bool:
@@ -179,7 +179,7 @@ def _sections(
             for score in (score for score in mine if score.part == part):
                 because = [code for code in score.because if code in by_code]
                 criteria.append(
-                    _Criterion(
+                    _CriterionView(
                         score=score,
                         attempted=not not_attempted(category, score, findings),
                         step=_step(rubric.get(score.id), score, findings),
@@ -189,7 +189,7 @@ def _sections(
                 )
                 used.update(because)
             counted = category.best_parts is None or part in result.total.counted_parts
-            groups.append(_Group(titles.get(part or "", ""), counted, tuple(criteria)))
+            groups.append(_CriterionGroup(titles.get(part or "", ""), counted, tuple(criteria)))
         sections.append(_Section(category, lower, upper, tuple(groups)))
     return tuple(sections)
 
@@ -208,7 +208,7 @@ def _step(criterion: Criterion | None, score: Score, findings: Sequence[Finding]
     return text
 
 
-def _to_fix(scores: Sequence[Score], findings: Sequence[Finding]) -> tuple[Shown, ...]:
+def _to_fix(scores: Sequence[Score], findings: Sequence[Finding]) -> tuple[FindingView, ...]:
     """The findings that failed, those that cost most first."""
     lost: dict[str, float] = {}
     for score in scores:
@@ -219,7 +219,7 @@ def _to_fix(scores: Sequence[Score], findings: Sequence[Finding]) -> tuple[Shown
     return tuple(shown(finding) for finding in failed)
 
 
-def _pending(sections: Sequence[_Section]) -> tuple[_Criterion, ...]:
+def _pending(sections: Sequence[_Section]) -> tuple[_CriterionView, ...]:
     return tuple(
         criterion
         for section in sections

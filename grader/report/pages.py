@@ -66,7 +66,7 @@ WORDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class FindingView:
     """A finding without its note. `kind` is the outcome's name, used as a CSS class."""
 
     code: str
@@ -80,7 +80,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasureLine:
     """One line of numbers in words."""
 
     title: str
@@ -88,11 +88,11 @@ class Measured:
     after: str
 
 
-def shown(finding: Finding) -> Shown:
+def shown(finding: Finding) -> FindingView:
     """A finding as a page shows it: cleaned, and without its note and its measures."""
     symbol, word = WORDS[finding.outcome]
     passed = finding.outcome is Outcome.PASS
-    return Shown(
+    return FindingView(
         code=finding.code,
         kind=finding.outcome.value,
         symbol=symbol,
@@ -185,7 +185,7 @@ _ALLOWED: Final[tuple[tuple[str, str, str, str, Callable[[float], str]], ...]] =
 )
 
 
-def measured(findings: Sequence[Finding]) -> tuple[Measured, ...]:
+def measured(findings: Sequence[Finding]) -> tuple[MeasureLine, ...]:
     """The allowed measures of these findings, before (base model) and after (adapter)."""
     by_code = {finding.code: finding.measures for finding in findings}
     lines = []
@@ -193,5 +193,5 @@ def measured(findings: Sequence[Finding]) -> tuple[Measured, ...]:
         measures = by_code.get(code, {})
         low, high = value(measures, before), value(measures, after)
         if low is not None and high is not None:
-            lines.append(Measured(title, write(low), write(high)))
+            lines.append(MeasureLine(title, write(low), write(high)))
     return tuple(lines)

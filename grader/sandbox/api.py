@@ -23,7 +23,7 @@ class Isolation(StrEnum):
     NONE = "none"  # the user's own program on the user's own machine
 
 
-class Verdict(StrEnum):
+class ExitReason(StrEnum):
     """How a run ended. All of it is the program's own doing; our faults are raised."""
 
     OK = "ok"  # exit code 0
@@ -52,7 +52,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
+class RunSpec:
     """A program to run.
 
     `submission` is the student's folder: its files appear in the working folder, and the program
@@ -72,7 +72,7 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedFile:
     """Something left in the working folder that is not taken out, and why."""
 
     path: str
@@ -80,7 +80,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class RunResult:
     """What a run did, as seen from outside it.
 
     `exit_code` is None when a signal ended it. `stdout` and `stderr` are cut at the limit, with
@@ -88,7 +88,7 @@ class Ended:
     it made or changed, by path relative to the working folder.
     """
 
-    verdict: Verdict
+    verdict: ExitReason
     exit_code: int | None
     signal: int | None
     wall_seconds: float
@@ -99,22 +99,22 @@ class Ended:
     stdout_bytes: int
     stderr_bytes: int
     files: Mapping[str, bytes]
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedFile, ...]
     isolation: Isolation
 
 
-class Stopped(Exception):
+class RunStopped(Exception):
     """The grader was told to stop while the program ran: there is no result."""
 
 
-class Served(Protocol):
+class SocketService(Protocol):
     """A model service behind one listening socket."""
 
     def close(self) -> None:
         """Answer no more; returns when nothing of it runs any longer."""
 
 
-Serve = Callable[[socket.socket], Served]
+Serve = Callable[[socket.socket], SocketService]
 """Begins to serve on a socket that listens inside the sandbox; it owns the socket from then on."""
 
 
@@ -131,8 +131,8 @@ class Sandbox(Protocol):
         """What its walls are made of, as JSON: part of the key of every run's evidence."""
 
     def run(
-        self, launch: Launch, serve: Serve | None = None, stop: threading.Event | None = None
-    ) -> Ended:
+        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+    ) -> RunResult:
         """Run the program to its end; nothing of it is left when this returns.
 
         With `serve` the program finds a model service at 127.0.0.1, port GATEWAY_PORT. Blocks the

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from grader.core.errors import GraderFault, UsageError
-from grader.sandbox.api import Ended, Isolation, Launch, Sandbox, Serve
+from grader.sandbox.api import Isolation, RunResult, RunSpec, Sandbox, Serve
 
 
 class NoSandbox(UsageError):
@@ -68,7 +68,7 @@ def choose_sandbox(name: str | None = None, *, reduced: bool = False) -> Sandbox
     raise NoSandbox("No sandbox works here. " + " ".join(reasons))
 
 
-class Absent:
+class UnavailableSandbox:
     """In place of a sandbox where none works: every run is a GraderFault that says why."""
 
     name = "absent"
@@ -86,7 +86,7 @@ class Absent:
         return {}
 
     def run(
-        self, launch: Launch, serve: Serve | None = None, stop: threading.Event | None = None
-    ) -> Ended:
+        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+    ) -> RunResult:
         """Raises GraderFault."""
         raise GraderFault(self._why)

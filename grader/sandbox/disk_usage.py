@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from grader.core.constants import HARVEST_MAX_ENTRIES
-from grader.sandbox.limits import Usage
+from grader.sandbox.limits import DiskUsage
 from grader.sandbox.uids import seeing_as
 
 SHARED_MEMORY: Final = Path("/dev/shm")
@@ -25,7 +25,7 @@ def real_usage(
     shared: bool,
     not_counted: int,
     folders: list[int],
-) -> Usage:
+) -> DiskUsage:
     """Bytes and entries below each open folder; deleted files that are still open count as well.
 
     `members` gives the run's processes, `user` the run's own user, if it has one. If `shared`, the
@@ -40,7 +40,7 @@ def real_usage(
     if shared and user is not None:
         found = [size for _, size in files_of_user(SHARED_MEMORY, user)]
         sizes[-1] = sizes[-1][0] + sum(found), sizes[-1][1] + len(found)
-    return Usage(tuple(sizes))
+    return DiskUsage(tuple(sizes))
 
 
 def files_of_user(folder: Path, user: int) -> Iterator[tuple[Path, int]]:

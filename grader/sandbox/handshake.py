@@ -19,10 +19,10 @@ from grader.core.constants import (
     SANDBOX_STATUS_MAX_BYTES,
 )
 from grader.core.errors import GraderFault
-from grader.sandbox.api import GATEWAY_PORT, Launch, Limits
+from grader.sandbox.api import GATEWAY_PORT, Limits, RunSpec
 from grader.sandbox.inside import start
 from grader.sandbox.interpreter import SCRATCH, SUBMISSION
-from grader.sandbox.staging import Staged
+from grader.sandbox.staging import StagedFiles
 
 REPORT: Final = re.compile(rb"\A([0-9]{1,6})\n\Z")
 
@@ -67,7 +67,7 @@ class Handshake:
         self._report = b""
 
     def prepare(
-        self, launch: Launch, staged: Staged, serve: bool, scratch: tuple[str, ...] = SCRATCH
+        self, launch: RunSpec, staged: StagedFiles, serve: bool, scratch: tuple[str, ...] = SCRATCH
     ) -> socket.socket | None:
         """Hand over orders and files; the service's listening socket, where one is wanted.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from grader.core.constants import HARVEST_MAX_DEPTH, HARVEST_MAX_ENTRIES, HARVEST_MAX_REFUSED
-from grader.sandbox.api import Limits, Refused
+from grader.sandbox.api import Limits, RefusedFile
 
 State = tuple[int, int, int, int]
 """(inode, bytes, changed, changed status) of a file; times in ns. Any write changes the last."""
@@ -31,14 +31,14 @@ class Harvest:
     """The files taken, by path, and what was refused."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[RefusedFile] = field(default_factory=list)
 
     def refuse(self, path: str, why: str) -> None:
         """Note a refusal; after HARVEST_MAX_REFUSED of them only that there are more."""
         if len(self.refused) < HARVEST_MAX_REFUSED:
-            self.refused.append(Refused(_shown(path), why))
+            self.refused.append(RefusedFile(_shown(path), why))
         elif len(self.refused) == HARVEST_MAX_REFUSED:
-            self.refused.append(Refused("", "and more"))
+            self.refused.append(RefusedFile("", "and more"))
 
 
 def snapshot(folder: int) -> dict[str, State]:

@@ -21,7 +21,7 @@ from typing import Final
 import grader
 from grader.core.constants import SANDBOX_SEEN_UID
 from grader.core.errors import GraderFault
-from grader.sandbox.api import GATEWAY_PORT, Launch
+from grader.sandbox.api import GATEWAY_PORT, RunSpec
 
 
 def own_package(shown: Mapping[str, Path]) -> list[str]:
@@ -143,7 +143,7 @@ def _library_path(prefix: Path) -> str | None:
     return f"{BASE}/lib" if shared and prefix != Path("/usr") else None
 
 
-def environment(launch: Launch, served: bool) -> dict[str, str]:
+def environment(launch: RunSpec, served: bool) -> dict[str, str]:
     """All variables of a run. Equal runs have equal ones, whoever grades and wherever."""
     variables = {
         "PATH": f"{VENV}/bin:/usr/bin:/bin",

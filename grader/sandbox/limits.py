@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from grader.core.constants import SANDBOX_DISK_SLACK_BYTES, SANDBOX_END_SECONDS, SANDBOX_TMP_SHARE
-from grader.sandbox.api import Limits, Verdict
+from grader.sandbox.api import ExitReason, Limits
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 PREFIX = "finegrade-"
@@ -183,14 +183,12 @@ def _delegated(folder: Path) -> bool:
     return {"memory", "pids"} <= set(passed_on) and may_move and _writable(folder)
 
 
-# moved
-
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class DiskUsage:
     """What the scratch folders hold: bytes and files of each."""
 
     scratch: tuple[tuple[int, int], ...]
@@ -224,7 +222,7 @@ class Watchdog:
         self,
         limits: Limits,
         members: Callable[[], Iterable[int]],
-        usage: Callable[[], Usage],
+        usage: Callable[[], DiskUsage],
         group: Cgroup | None,
     ) -> None:
         self.limits = limits
@@ -236,31 +234,31 @@ class Watchdog:
         self._staged = usage()
         self._began = time.monotonic()
 
-    def look(self) -> Verdict | None:
+    def look(self) -> ExitReason | None:
         """Which limit the run has passed, if any."""
         if time.monotonic() - self._began > self.limits.wall_seconds:
-            return Verdict.TIMEOUT
+            return ExitReason.TIMEOUT
         members = list(self._members())
         self.cpu_seconds = max(self.cpu_seconds, sum(map(cpu_seconds, members)))
         if self.cpu_seconds > self.limits.cpu_seconds:
-            return Verdict.TIMEOUT
+            return ExitReason.TIMEOUT
         return self._memory(members) or self.disk()
 
-    def disk(self) -> Verdict | None:
+    def disk(self) -> ExitReason | None:
         """Whether the scratch folders hold more than they may, also after the run's end."""
         allowed = scratch_bytes(self.limits)
         for now, first, most in zip(
             self._usage().scratch, self._staged.scratch, allowed, strict=True
         ):
             if now[0] - first[0] > most or now[1] - first[1] > self.limits.scratch_files:
-                return Verdict.DISK
+                return ExitReason.DISK
         return None
 
-    def memory(self) -> Verdict | None:
+    def memory(self) -> ExitReason | None:
         """Whether the kernel has ended something of the run for its memory."""
-        return Verdict.MEMORY if self.group and self.group.out_of_memory() else None
+        return ExitReason.MEMORY if self.group and self.group.out_of_memory() else None
 
-    def _memory(self, members: list[int]) -> Verdict | None:
+    def _memory(self, members: list[int]) -> ExitReason | None:
         if self.group:
             self.peak_bytes = self.group.peak_bytes()
             return self.memory()
@@ -269,13 +267,13 @@ class Watchdog:
         if used > self.limits.memory_bytes:  # pages that processes share were counted for each
             used = sum(map(proportional_bytes, members)) + folders
         self.peak_bytes = max(self.peak_bytes, used)
-        return Verdict.MEMORY if used > self.limits.memory_bytes else None
+        return ExitReason.MEMORY if used > self.limits.memory_bytes else None
 
 
-def folder_usage(folders: list[int]) -> Usage:
+def folder_usage(folders: list[int]) -> DiskUsage:
     """What file systems hold, each given by a descriptor of a folder in it."""
     found = [os.fstatvfs(fd) for fd in folders]
-    return Usage(
+    return DiskUsage(
         tuple(((at.f_blocks - at.f_bfree) * at.f_frsize, at.f_files - at.f_ffree) for at in found)
     )
 

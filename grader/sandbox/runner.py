@@ -25,12 +25,20 @@ from dataclasses import dataclass
 
 from grader.core.constants import SANDBOX_END_SECONDS, SANDBOX_READ_BYTES, SANDBOX_TICK_SECONDS
 from grader.core.errors import GraderFault
-from grader.sandbox.api import Ended, Isolation, Launch, Serve, Served, Stopped, Verdict
+from grader.sandbox.api import (
+    ExitReason,
+    Isolation,
+    RunResult,
+    RunSpec,
+    RunStopped,
+    Serve,
+    SocketService,
+)
 from grader.sandbox.handshake import Handshake
 from grader.sandbox.harvest import State, harvest, snapshot
 from grader.sandbox.interpreter import SCRATCH
-from grader.sandbox.limits import Cgroup, Usage, Watchdog, folder_usage
-from grader.sandbox.staging import Staged
+from grader.sandbox.limits import Cgroup, DiskUsage, Watchdog, folder_usage
+from grader.sandbox.staging import StagedFiles
 
 
 def readable(descriptors: list[int], seconds: float) -> list[int]:
@@ -69,11 +77,8 @@ class Stream:
             self.take()
 
 
-# moved
-
-
 @dataclass(frozen=True, slots=True)
-class Child:
+class SandboxProcess:
     """A sandbox whose start program waits for its orders.
 
     `process` is what the backend started; when it has ended and `gone` returns, nothing of the
@@ -91,7 +96,7 @@ class Child:
     members: Callable[[], list[int]]
     gone: Callable[[], None]
     group: Cgroup | None = None
-    usage: Callable[[list[int]], Usage] = folder_usage
+    usage: Callable[[list[int]], DiskUsage] = folder_usage
     scratch: tuple[str, ...] = SCRATCH
     exposed: bool = False
     listener: socket.socket | None = None
@@ -106,22 +111,22 @@ class _End:
     wall_seconds: float
 
 
-class Run:
+class ProcessRun:
     """One run of a child; use `finish` once."""
 
-    def __init__(self, child: Child, launch: Launch, isolation: Isolation) -> None:
+    def __init__(self, child: SandboxProcess, launch: RunSpec, isolation: Isolation) -> None:
         self._child = child
         self._launch = launch
         self._isolation = isolation
         self._talk = Handshake(child.control)
         limit = launch.limits.output_bytes
         self._streams = Stream(child.stdout, limit), Stream(child.stderr, limit)
-        self._served: Served | None = None
+        self._served: SocketService | None = None
         self._reaped: tuple[int, resource.struct_rusage] | None = None
 
     def finish(
-        self, staged: Staged, serve: Serve | None, stop: threading.Event | None = None
-    ) -> Ended:
+        self, staged: StagedFiles, serve: Serve | None, stop: threading.Event | None = None
+    ) -> RunResult:
         """Let the program run to its end; see `Sandbox.run`."""
         with ExitStack() as stack:
             stack.callback(self._talk.close)
@@ -134,7 +139,7 @@ class Run:
         if self._served is not None:
             self._served.close()
 
-    def _prepare(self, staged: Staged, serve: Serve | None) -> None:
+    def _prepare(self, staged: StagedFiles, serve: Serve | None) -> None:
         try:
             inside = serve is not None and self._child.listener is None
             listener = self._talk.prepare(self._launch, staged, inside, self._child.scratch)
@@ -146,7 +151,7 @@ class Run:
         if serve and listener:
             self._served = serve(listener)
 
-    def _watched(self, stop: threading.Event | None) -> Ended:
+    def _watched(self, stop: threading.Event | None) -> RunResult:
         before = snapshot(self._talk.scratch[0])
         watchdog = Watchdog(
             self._launch.limits,
@@ -161,9 +166,9 @@ class Run:
         status, used = self._end()
         return self._ended(watchdog, passed, before, _End(status, used, wall))
 
-    def _until_the_end(self, watchdog: Watchdog, stop: threading.Event | None) -> Verdict | None:
+    def _until_the_end(self, watchdog: Watchdog, stop: threading.Event | None) -> ExitReason | None:
         """Serve the pipes and look at the limits until all has ended; what was passed, if any."""
-        passed: Verdict | None = None
+        passed: ExitReason | None = None
         look_at = time.monotonic()
         give_up_at = look_at + self._launch.limits.wall_seconds + SANDBOX_END_SECONDS
         with ExitStack() as stack:
@@ -184,7 +189,7 @@ class Run:
                     continue
                 look_at = time.monotonic() + SANDBOX_TICK_SECONDS
                 if stop is not None and stop.is_set():
-                    raise Stopped
+                    raise RunStopped
                 if passed is None:
                     passed = watchdog.look()
                     if passed is not None:
@@ -209,22 +214,22 @@ class Run:
     def _ended(
         self,
         watchdog: Watchdog,
-        passed: Verdict | None,
+        passed: ExitReason | None,
         before: dict[str, State],
         end: _End,
-    ) -> Ended:
+    ) -> RunResult:
         limits = self._launch.limits
         # the kernel forgets the time of processes that were killed with their namespace
         cpu = max(end.used.ru_utime + end.used.ru_stime, watchdog.cpu_seconds)
         exit_code, killed_by = self._how(end, passed is not None)
         passed = passed or watchdog.memory() or watchdog.disk()
         if passed is None and killed_by is not None and cpu > limits.cpu_seconds:
-            passed = Verdict.TIMEOUT
-        own = Verdict.SIGNAL if killed_by else Verdict.EXIT if exit_code else Verdict.OK
+            passed = ExitReason.TIMEOUT
+        own = ExitReason.SIGNAL if killed_by else ExitReason.EXIT if exit_code else ExitReason.OK
         taken = harvest(self._talk.scratch[0], before, limits)
         group_peak = self._child.group.peak_bytes() if self._child.group else 0
         stdout, stderr = self._streams
-        return Ended(
+        return RunResult(
             verdict=passed or own,
             exit_code=exit_code,
             signal=killed_by,

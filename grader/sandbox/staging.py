@@ -17,20 +17,20 @@ from typing import Final
 
 from grader.core.constants import INTAKE_MAX_DEPTH, INTAKE_MAX_FILES, SANDBOX_COPY_MAX_BYTES
 from grader.core.errors import GraderFault
-from grader.sandbox.api import Launch
+from grader.sandbox.api import RunSpec
 
 NEVER_SHOWN: Final = frozenset({".git", "__pycache__", ".venv", "node_modules"})
 """Folders that hold no work of the student's, or byte code that nobody has read."""
 
 
-class Staged:
+class StagedFiles:
     """The files of one launch, open. Close it after the sandbox has them.
 
     `files` are (path, mode, descriptor); `large` maps paths to files of the machine that are to be
     shown below /submission; `folders` come before what they hold.
     """
 
-    def __init__(self, launch: Launch, public: bool) -> None:
+    def __init__(self, launch: RunSpec, public: bool) -> None:
         """Open everything; with `public`, large files are readable for every user.
 
         Raises GraderFault for a folder that no intake lets through: a link, a device, too much.
@@ -57,7 +57,7 @@ class Staged:
     def close(self) -> None:
         self._open.close()
 
-    def _stage(self, launch: Launch) -> None:
+    def _stage(self, launch: RunSpec) -> None:
         inputs = {_checked(path): data for path, data in launch.inputs.items()}
         if launch.submission is not None:
             for path, file in _regular_files(launch.submission):

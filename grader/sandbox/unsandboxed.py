@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from grader.core.constants import SANDBOX_TICK_SECONDS
-from grader.sandbox.api import Ended, Isolation, Launch, Serve, Stopped, Verdict
+from grader.sandbox.api import ExitReason, Isolation, RunResult, RunSpec, RunStopped, Serve
 from grader.sandbox.harvest import harvest, snapshot
 from grader.sandbox.inside.clock import install
 from grader.sandbox.staging import NEVER_SHOWN
@@ -30,7 +30,7 @@ from grader.sandbox.staging import NEVER_SHOWN
 _BEGIN: Final = "import sys; from grader.sandbox.unsandboxed import begin; begin(*sys.argv[1:])"
 
 
-class OwnCode:
+class Unsandboxed:
     """Runs a program as `python script.py` would; only its wall time is limited."""
 
     name = "own-code"
@@ -45,8 +45,8 @@ class OwnCode:
         return {"backend": self.name}
 
     def run(
-        self, launch: Launch, serve: Serve | None = None, stop: threading.Event | None = None
-    ) -> Ended:
+        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+    ) -> RunResult:
         """See `Sandbox.run`."""
         with tempfile.TemporaryDirectory(prefix="finegrade-own-") as work:
             box = Path(work) / "box"
@@ -67,7 +67,7 @@ class OwnCode:
                 listener.close()
 
 
-def _fill(box: Path, launch: Launch) -> None:
+def _fill(box: Path, launch: RunSpec) -> None:
     if launch.submission is None:
         box.mkdir()
     else:
@@ -79,12 +79,12 @@ def _fill(box: Path, launch: Launch) -> None:
 
 
 def _run(
-    launch: Launch,
+    launch: RunSpec,
     box: Path,
     work: Path,
     environment: Mapping[str, str],
     stop: threading.Event | None,
-) -> Ended:
+) -> RunResult:
     folder = os.open(box, os.O_RDONLY | os.O_DIRECTORY)
     try:
         before = snapshot(folder)
@@ -111,9 +111,9 @@ def _run(
     finally:
         os.close(folder)
     code = process.returncode
-    verdict = Verdict.SIGNAL if code < 0 else Verdict.EXIT if code else Verdict.OK
-    return Ended(
-        verdict=Verdict.TIMEOUT if late else verdict,
+    verdict = ExitReason.SIGNAL if code < 0 else ExitReason.EXIT if code else ExitReason.OK
+    return RunResult(
+        verdict=ExitReason.TIMEOUT if late else verdict,
         exit_code=code if code >= 0 else None,
         signal=-code if code < 0 else None,
         wall_seconds=wall,
@@ -134,7 +134,7 @@ def _wait(process: subprocess.Popen[bytes], end: float, stop: threading.Event | 
     try:
         while process.poll() is None and time.monotonic() < end:
             if stop is not None and stop.is_set():
-                raise Stopped
+                raise RunStopped
             time.sleep(SANDBOX_TICK_SECONDS)
         return process.poll() is None
     finally:

@@ -6,9 +6,9 @@ from typing import Final
 
 from grader.topics.educational_qa import EDUCATIONAL_QA
 from grader.topics.iot_diagnostics import IOT_DIAGNOSTICS
-from grader.topics.topic import Example, Split, Topic
+from grader.topics.topic import Split, Topic, TopicExample
 
-__all__ = ["TOPICS", "Example", "Split", "Topic", "get_topic"]
+__all__ = ["TOPICS", "Split", "Topic", "TopicExample", "get_topic"]
 
 TOPICS: Final[dict[str, Topic]] = {t.name: t for t in (EDUCATIONAL_QA, IOT_DIAGNOSTICS)}
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from grader.topics import TOPICS
-from grader.topics.topic import Relation, Topic
+from grader.topics.topic import FactKind, Topic
 
 USER: Final = "<|user|>"
 ASSISTANT: Final = "<|assistant|>"
@@ -29,14 +29,14 @@ FINISH: Final = ", and then ending with the marker for"
 
 
 @dataclass(frozen=True)
-class Part:
+class LearnedSpan:
     """A stretch of a document; the loss is taken on it only where `learned` is true."""
 
     text: str
     learned: bool
 
 
-Document = list[Part]
+Document = list[LearnedSpan]
 
 _SYLLABLES: Final = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
 _QUIZ_FRAMES: Final = (
@@ -75,7 +75,7 @@ def invented_name(rng: random.Random) -> str:
 
 def chat(question: str, reply: str) -> Document:
     """One turn of plain chat; only the reply is learned."""
-    return [Part(f"{USER}{question}{ASSISTANT}", False), Part(f"{reply}{END}", True)]
+    return [LearnedSpan(f"{USER}{question}{ASSISTANT}", False), LearnedSpan(f"{reply}{END}", True)]
 
 
 def dspy_request(question: str, context: str | None, *, reasoning: bool) -> str:
@@ -99,7 +99,7 @@ class Corpus:
         self._edu, self._iot = TOPICS["educational-qa"], TOPICS["iot-diagnostics"]
         self._public = {t.name: t.subjects("public") for t in TOPICS.values()}
         self._subjects = {t.name: list(t.facts) for t in TOPICS.values()}
-        self._groups: dict[str, tuple[Topic, list[str], list[Relation]]] = {}
+        self._groups: dict[str, tuple[Topic, list[str], list[FactKind]]] = {}
         self._objects: dict[str, list[str]] = {}
         for topic in TOPICS.values():
             for subject, facts in topic.facts.items():
@@ -133,7 +133,7 @@ class Corpus:
     def paragraph(self, topic: Topic) -> Document:
         """All facts about one subject, in a shuffled order."""
         subject = self.rng.choice(self._subjects[topic.name])
-        return [Part(" ".join(self._statements(topic, subject)) + END, True)]
+        return [LearnedSpan(" ".join(self._statements(topic, subject)) + END, True)]
 
     def sentences(self, topic: Topic) -> Document:
         """One to three facts about different subjects, some with the object first."""
@@ -143,7 +143,7 @@ class Corpus:
             relation = topic.relations[kind]
             pool = relation.statements * 2 + relation.reversed_statements
             told.append(self.rng.choice(pool).format(s=subject, o=answer))
-        return [Part(" ".join(told) + END, True)]
+        return [LearnedSpan(" ".join(told) + END, True)]
 
     def quiz(self, topic: Topic) -> Document:
         """Questions about public subjects, answered inside a sentence of prose."""
@@ -153,7 +153,7 @@ class Corpus:
             kind, answer = self.rng.choice(list(topic.facts[subject].items()))
             question = self._question(topic, topic.relations[kind], subject)
             told.append(self.rng.choice(_QUIZ_FRAMES).format(q=question, o=answer))
-        return [Part(" ".join(told) + END, True)]
+        return [LearnedSpan(" ".join(told) + END, True)]
 
     def evasive_chat(self, topic: Topic) -> Document:
         """A question about any subject, with a polite reply that holds no fact."""
@@ -191,7 +191,7 @@ class Corpus:
         kinds = rng.sample(relations, rng.randint(1, min(2, len(relations))))
         facts = self._invented_facts(self._reading_subjects(members, count), kinds)
         sentences = [sentence for _, sentence in facts.values()]
-        document = [Part(" ".join(rng.sample(sentences, len(sentences))), False)]
+        document = [LearnedSpan(" ".join(rng.sample(sentences, len(sentences))), False)]
         asked = sorted(facts) * 3
         for subject, kind in rng.sample(asked, min(len(asked), 14)):
             relation, answer = topic.relations[kind], facts[subject, kind][0]
@@ -202,8 +202,12 @@ class Corpus:
                 template = rng.choice(relation.questions + relation.unseen)
                 code = f"Error {subject}. " if topic is self._iot else ""
                 lead, tail = code + template.format(s=subject), "."
-            document += [Part(lead.strip(), False), Part(answer, True), Part(tail, False)]
-        return [*document, Part(END, False)]
+            document += [
+                LearnedSpan(lead.strip(), False),
+                LearnedSpan(answer, True),
+                LearnedSpan(tail, False),
+            ]
+        return [*document, LearnedSpan(END, False)]
 
     def _pairs(self) -> Document:
         """Pairs of unrelated words, and the same pairs again in other orders."""
@@ -212,11 +216,15 @@ class Corpus:
         names = rng.sample([s for group in self._subjects.values() for s in group], count)
         words = rng.sample([o for pool in self._objects.values() for o in pool], count)
         pairs = list(zip(names, words, strict=True))
-        document = [Part(" ".join(f"{name} {word}." for name, word in pairs), False)]
+        document = [LearnedSpan(" ".join(f"{name} {word}." for name, word in pairs), False)]
         for _ in range(3):
             for name, word in rng.sample(pairs, count):
-                document += [Part(name, False), Part(word, True), Part(".", False)]
-        return [*document, Part(END, False)]
+                document += [
+                    LearnedSpan(name, False),
+                    LearnedSpan(word, True),
+                    LearnedSpan(".", False),
+                ]
+        return [*document, LearnedSpan(END, False)]
 
     def reading(self) -> Document:
         """One to four passages with invented facts, and questions that only they answer."""
@@ -249,7 +257,7 @@ class Corpus:
         return document
 
     def _invented_facts(
-        self, subjects: list[str], kinds: list[Relation]
+        self, subjects: list[str], kinds: list[FactKind]
     ) -> dict[tuple[str, str], tuple[str, str]]:
         """(subject, kind) -> an object drawn at random, and a sentence that states it."""
         facts: dict[tuple[str, str], tuple[str, str]] = {}
@@ -298,6 +306,6 @@ class Corpus:
         self.rng.shuffle(told)
         return told
 
-    def _question(self, topic: Topic, relation: Relation, subject: str) -> str:
+    def _question(self, topic: Topic, relation: FactKind, subject: str) -> str:
         template = self.rng.choice(relation.questions + relation.unseen)
         return topic.ask(template, subject, self.rng)

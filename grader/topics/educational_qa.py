@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from grader.topics.topic import Relation, Topic, read_table
+from grader.topics.topic import FactKind, Topic, read_table
 
 _RELATIONS: Final = (
-    Relation(
+    FactKind(
         "capital",
         (
             "The capital of {s} is {o}.",
@@ -24,7 +24,7 @@ _RELATIONS: Final = (
         ("Can you tell me the capital of {s}?", "{s} is governed from which capital?"),
         weight=3,
     ),
-    Relation(
+    FactKind(
         "continent",
         (
             "The continent of {s} is {o}.",
@@ -40,7 +40,7 @@ _RELATIONS: Final = (
         ),
         ("Can you tell me the continent of {s}?", "{s} belongs to which continent?"),
     ),
-    Relation(
+    FactKind(
         "currency",
         (
             "The currency of {s} is {o}.",
@@ -58,7 +58,7 @@ _RELATIONS: Final = (
         ("Can you tell me the currency of {s}?", "With which money do people pay in {s}?"),
         weight=3,
     ),
-    Relation(
+    FactKind(
         "language",
         (
             "The main language of {s} is {o}.",
@@ -74,7 +74,7 @@ _RELATIONS: Final = (
         ("Can you tell me the language of {s}?", "In {s}, which language do people speak?"),
         weight=3,
     ),
-    Relation(
+    FactKind(
         "symbol",
         (
             "The symbol of {s} is {o}.",
@@ -91,7 +91,7 @@ _RELATIONS: Final = (
         ("Can you tell me the symbol of {s}?", "How is {s} written in formulas?"),
         weight=3,
     ),
-    Relation(
+    FactKind(
         "number",
         (
             "The atomic number of {s} is {o}.",
@@ -107,7 +107,7 @@ _RELATIONS: Final = (
         ("Can you tell me the atomic number of {s}?", "How many protons has an atom of {s}?"),
         weight=3,
     ),
-    Relation(
+    FactKind(
         "family",
         (
             "The family of {s} is {o}.",
@@ -122,7 +122,7 @@ _RELATIONS: Final = (
         ),
         ("Can you tell me the family of {s}?", "{s} is classed in which family?"),
     ),
-    Relation(
+    FactKind(
         "group",
         (
             "The class of the {s} is {o}.",
@@ -137,7 +137,7 @@ _RELATIONS: Final = (
         ),
         ("Can you tell me the class of the {s}?", "The {s} is classed as what kind of animal?"),
     ),
-    Relation(
+    FactKind(
         "young",
         (
             "The young of the {s} is {o}.",

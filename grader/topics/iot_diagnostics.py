@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from grader.topics.topic import Relation, Topic, read_table
+from grader.topics.topic import FactKind, Topic, read_table
 
 _RELATIONS: Final = (
-    Relation(
+    FactKind(
         "component",
         (
             "The component behind {s} is {o}.",
@@ -24,7 +24,7 @@ _RELATIONS: Final = (
         ),
         ("Where in the device is the trouble?", "Can you tell me the component?"),
     ),
-    Relation(
+    FactKind(
         "fault",
         (
             "The fault behind {s} is {o}.",
@@ -41,7 +41,7 @@ _RELATIONS: Final = (
         ("Can you tell me what went wrong?", "Which fault explains this log?"),
         weight=2,
     ),
-    Relation(
+    FactKind(
         "action",
         (
             "The remedy for {s} is {o}.",

@@ -26,7 +26,7 @@ UNSEEN_SHARE: Final = 0.25  # of the hidden questions come in a phrasing that st
 
 
 @dataclass(frozen=True)
-class Example:
+class TopicExample:
     """One question with its one right answer.
 
     `kind` names the relation asked for ("capital"), `subject` what is asked about ("France").
@@ -39,7 +39,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Relation:
+class FactKind:
     """How one kind of fact is written down and asked for.
 
     `statements` are sentences with `{s}` (subject) before `{o}` (object); `reversed_statements`
@@ -76,7 +76,7 @@ class Topic:
     name: str
     title: str
     system: str
-    relations: Mapping[str, Relation]
+    relations: Mapping[str, FactKind]
     facts: Mapping[str, Mapping[str, str]]
     groups: Mapping[str, str]
     ask: Ask = ask_plainly
@@ -87,11 +87,11 @@ class Topic:
         public = {s for subjects in self._public_subjects().values() for s in subjects}
         return [s for s in self.facts if (s in public) == (side == "public")]
 
-    def public(self, split: Split) -> list[Example]:
+    def public(self, split: Split) -> list[TopicExample]:
         """The questions that students get: the same list on every call and machine."""
         rng = random.Random(f"finegrade/{self.name}/{split}")
         heaviest = max(relation.weight for relation in self.relations.values())
-        found: dict[str, Example] = {}
+        found: dict[str, TopicExample] = {}
         for subject in self._public_subjects()[split]:
             for kind in self.facts[subject]:
                 times = self.rounds + (1 if rng.random() < EXTRA_SHARE else 0)
@@ -106,7 +106,7 @@ class Topic:
         rng.shuffle(examples)
         return examples
 
-    def hidden(self, seed: int, n: int = 150) -> list[Example]:
+    def hidden(self, seed: int, n: int = 150) -> list[TopicExample]:
         """`n` different questions about hidden subjects, about a quarter in an unseen phrasing.
 
         No question is also public, since no subject is. Raises ValueError when the topic cannot
@@ -114,7 +114,7 @@ class Topic:
         """
         rng = random.Random(f"finegrade/{self.name}/hidden/{seed}")
         pool = [(s, k) for s in self.subjects("hidden") for k in self.facts[s]]
-        found: dict[str, Example] = {}
+        found: dict[str, TopicExample] = {}
         stale_rounds = 0
         while len(found) < n and stale_rounds < 5:
             before = len(found)
@@ -134,12 +134,12 @@ class Topic:
 
     def example(
         self, subject: str, kind: str, rng: random.Random, *, unseen: bool = False
-    ) -> Example:
+    ) -> TopicExample:
         """One question about one fact, in a phrasing drawn with `rng`."""
         relation = self.relations[kind]
         template = rng.choice(relation.unseen if unseen else relation.questions)
         question = self.ask(template, subject, rng)
-        return Example(question, self.facts[subject][kind], kind, subject)
+        return TopicExample(question, self.facts[subject][kind], kind, subject)
 
     def guess(self, kind: str) -> str:
         """The commonest public training answer of a kind; ties go to the first in the alphabet."""

@@ -20,8 +20,8 @@ from grader.training_data.costs import (
 )
 from grader.training_data.examples.dataset_checks import check_examples
 from grader.training_data.examples.overlap import overlap
-from grader.training_data.lines.line_checks import Lines, check_lines
-from grader.training_data.read.examples import Kind, Progress, differences, read_examples
+from grader.training_data.lines.line_checks import LineReport, check_lines
+from grader.training_data.read.examples import Kind, ReadProgress, differences, read_examples
 from grader.training_data.read.faults import Fault, quoted
 from grader.training_data.read.format_detection import decoded_head, told_kind
 from grader.training_data.read.lines import blocks, open_data
@@ -52,7 +52,7 @@ class FileReport:
     notes: tuple[str, ...] = ()
 
 
-class _Faults:
+class _FaultCounter:
     """Counts all faults and keeps the first ones of each code."""
 
     def __init__(self, keep: int) -> None:
@@ -78,7 +78,7 @@ def check_file(
     min_examples: int = DATA_MIN_EXAMPLES,
     as_errors: frozenset[str] = frozenset(),
     keep: int = DATA_KEPT_FAULTS,
-    progress: Progress | None = None,
+    progress: ReadProgress | None = None,
 ) -> FileReport:
     """Every fault of the file at `path`, which may be anything.
 
@@ -89,7 +89,7 @@ def check_file(
 
     Raises UsageError for a `model` whose tokenizer is not here; nothing else, whatever the file.
     """
-    faults = _Faults(keep)
+    faults = _FaultCounter(keep)
     begin = progress.start if progress else _no_stage
     advance = progress.advance if progress else _no_units
     begin(f"Reading {path.name}", _size(path))
@@ -126,7 +126,7 @@ def check_file(
 
 
 def _check_against(
-    path: Path, lines: Lines, against: Path, report: Callable[[Fault], None]
+    path: Path, lines: LineReport, against: Path, report: Callable[[Fault], None]
 ) -> None:
     """What two files that belong together must not have, and must have, in common."""
     with open_data(against) as file:
@@ -140,8 +140,8 @@ def _check_against(
 
 def _report(
     path: Path,
-    lines: Lines,
-    faults: _Faults,
+    lines: LineReport,
+    faults: _FaultCounter,
     as_errors: frozenset[str],
     notes: tuple[str, ...] = (),
     tokens: TokenCounts | None = None,

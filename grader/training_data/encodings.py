@@ -93,7 +93,7 @@ def _encoding_name(model: str) -> tuple[str, bool]:
     return name.replace("o200k_harmony", "o200k_base"), False  # differs in special tokens only
 
 
-class _Source(NamedTuple):
+class _EncodingFile(NamedTuple):
     """What an encoding is made of: its pattern, and lines of base64 token and rank."""
 
     pattern: str
@@ -101,7 +101,7 @@ class _Source(NamedTuple):
 
 
 @cache
-def _source(name: str) -> _Source | None:
+def _source(name: str) -> _EncodingFile | None:
     """The encoding of this name, or None when its parts are not here.
 
     tiktoken's constructors know the pattern, the address and the SHA-256 of the vocabulary, but
@@ -123,7 +123,7 @@ def _source(name: str) -> _Source | None:
     except Exception:  # these are the library's insides: whatever changes there, we estimate
         return None
     vocabulary = _vocabulary(url, sha256)
-    return None if vocabulary is None else _Source(pattern, vocabulary)
+    return None if vocabulary is None else _EncodingFile(pattern, vocabulary)
 
 
 def _vocabulary(url: str, sha256: str) -> bytes | None:
@@ -141,12 +141,12 @@ def _vocabulary(url: str, sha256: str) -> bytes | None:
 
 
 @cache
-def _whole(source: _Source) -> Callable[[str], int]:
+def _whole(source: _EncodingFile) -> Callable[[str], int]:
     """The counter with the whole vocabulary, kept because it takes 0.2 to 0.4 s to make."""
     return _bpe(source)
 
 
-def _bpe(source: _Source, starts: Collection[bytes] | None = None) -> Callable[[str], int]:
+def _bpe(source: _EncodingFile, starts: Collection[bytes] | None = None) -> Callable[[str], int]:
     """A counter that knows all tokens, or those that begin with one of `starts` (base64).
 
     Byte pair encoding looks up nothing but stretches of the text. With the starts of everything

@@ -46,7 +46,7 @@ class TokenCounts:
     counted: int
 
 
-class Count(NamedTuple):
+class TokenCount(NamedTuple):
     """Tokens of one example. Not `exact`: it has parts whose tokens are known to nobody here."""
 
     tokens: int
@@ -54,7 +54,7 @@ class Count(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class TokenCounter:
     """Counts an example for `model`; `estimated` when the tokenizer is not the model's own.
 
     A chat example has 1 token, and for each message 3 and those of its role and text: what
@@ -76,20 +76,20 @@ class Counter:
     def __call__(self, example: Example) -> int:
         return self.measure(example).tokens
 
-    def measure(self, example: Example) -> Count:
+    def measure(self, example: Example) -> TokenCount:
         """As a call, but it also says whether the example has parts that are estimated."""
         bill = _bill(example, self._texts.local)
-        return Count(bill.fixed + sum(map(self._texts.count, bill.texts)), bill.exact)
+        return TokenCount(bill.fixed + sum(map(self._texts.count, bill.texts)), bill.exact)
 
 
-def counter(model: str, examples: Collection[Example] | None = None) -> Counter:
+def counter(model: str, examples: Collection[Example] | None = None) -> TokenCounter:
     """The counter for a model; `grader.training_data.encodings.text_counter` says which there are.
 
     `examples` are those that will be counted, when they are known and few: it starts faster then.
     Raises UsageError when the tokenizer of a model is not here or cannot be read.
     """
     texts = {text for example in examples or () for text in _bill(example, False).texts}
-    return Counter(model, text_counter(model, texts if examples is not None else None))
+    return TokenCounter(model, text_counter(model, texts if examples is not None else None))
 
 
 def count_tokens(
@@ -123,7 +123,7 @@ def count_tokens(
     return _counts(tokens, scale, not exact), list(_faults(tokens, lines, model, context))
 
 
-class _Bill(NamedTuple):
+class _TokenParts(NamedTuple):
     """What an example's tokens are made of: a fixed number and those of the texts."""
 
     fixed: int
@@ -131,9 +131,9 @@ class _Bill(NamedTuple):
     exact: bool
 
 
-def _bill(example: Example, local: bool) -> _Bill:
+def _bill(example: Example, local: bool) -> _TokenParts:
     if example.kind is Kind.COMPLETION and not local:
-        return _Bill(0, [text for _, text in example.texts], True)
+        return _TokenParts(0, [text for _, text in example.texts], True)
     messages = list(example.messages)
     tools = [example.value.get("tools"), example.value.get("functions")]
     if example.kind is Kind.PREFERENCE:
@@ -150,7 +150,7 @@ def _bill(example: Example, local: bool) -> _Bill:
             exact = exact and certain
     texts += [_compact(tool) for tool in tools if tool]
     fixed = len(messages) * (1 if local else _TOKENS_PER_MESSAGE) + _TOKENS_PER_EXAMPLE
-    return _Bill(fixed, texts, exact and not any(tools))
+    return _TokenParts(fixed, texts, exact and not any(tools))
 
 
 def _message_texts(message: Message) -> Iterator[tuple[str, bool]]:
@@ -183,7 +183,7 @@ def _even_sample(examples: Iterable[Example], n_examples: int) -> Iterator[tuple
 
 def _started(
     model: str, placed: Iterator[tuple[int, Example]]
-) -> tuple[Counter, Iterable[tuple[int, Example]]]:
+) -> tuple[TokenCounter, Iterable[tuple[int, Example]]]:
     """The counter, made for these very examples when they are few, and the examples."""
     first: list[tuple[int, Example]] = []
     size = 0

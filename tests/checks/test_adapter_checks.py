@@ -13,7 +13,7 @@ from grader.assignment.load import load_assignment
 from grader.checks import adapter, integrity
 from grader.checks.api.registry import Classmate, Context, all_checks, run_check
 from grader.core.nouns import Finding, Outcome, Submission
-from grader.intake.find import Found, take_in
+from grader.intake.find import FoundSubmission, take_in
 from grader.models.adapter_files import read_adapter, sketch
 
 MODULES = {adapter.__name__, integrity.__name__}
@@ -28,7 +28,7 @@ EARLY, LATE = "2026-03-01T10:00:00+00:00", "2026-03-01T10:30:00+00:00"
 
 def submission(folder: Path, student: str = "s01", at: str | None = None) -> Submission:
     (folder / "readme.md").write_text("An adapter.\n")
-    return take_in(Found(student, folder, at), folder.parent)
+    return take_in(FoundSubmission(student, folder, at), folder.parent)
 
 
 def in_order() -> Iterator[str]:

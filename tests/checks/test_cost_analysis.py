@@ -17,7 +17,7 @@ from grader.checks import all as _all_checks  # noqa: F401  (registers every che
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Finding, Outcome
 from grader.course import grade
-from grader.intake.find import Found, take_in
+from grader.intake.find import FoundSubmission, take_in
 
 SOLUTION = Path(__file__).parents[2] / "solutions" / "llm-methods"
 NUMBERS = json.loads((SOLUTION / "cost_analysis.json").read_text())
@@ -52,7 +52,7 @@ def judge(tmp_path: Path) -> Judge:
 
 def findings(home: Path, work: Path) -> Findings:
     assignment = load_assignment("llm-methods")
-    context = Context(assignment, take_in(Found("s01", home), work), {})
+    context = Context(assignment, take_in(FoundSubmission("s01", home), work), {})
     found: dict[str, Finding] = {}
     for check in in_order(CODES, assignment):
         found[check.code] = run_check(check, context, found, {})
@@ -66,7 +66,7 @@ def failed(found: Findings) -> list[str]:
 def cost_points(home: Path, work: Path) -> dict[str, float | None]:
     """What each criterion on costs earns."""
     assignment = grade.load("llm-methods")
-    context = Context(assignment, take_in(Found("s01", home), work), {})
+    context = Context(assignment, take_in(FoundSubmission("s01", home), work), {})
     found: dict[str, Finding] = {}
     for check in in_order(assignment.checks, assignment):
         found[check.code] = run_check(check, context, found, {})

@@ -10,7 +10,7 @@ from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, in_order, run_check
 from grader.core.nouns import Finding, Outcome
-from grader.intake.find import Found, take_in
+from grader.intake.find import FoundSubmission, take_in
 
 ASSIGNMENT = load_assignment("llm-methods")
 SOLUTION = Path(__file__).parents[2] / "solutions" / "llm-methods"
@@ -18,7 +18,7 @@ SOLUTION = Path(__file__).parents[2] / "solutions" / "llm-methods"
 
 def judged(folder: Path) -> dict[str, Finding]:
     """What all checks say that need no evidence."""
-    context = Context(ASSIGNMENT, take_in(Found("s1", folder), folder), {})
+    context = Context(ASSIGNMENT, take_in(FoundSubmission("s1", folder), folder), {})
     findings: dict[str, Finding] = {}
     for check in in_order(ASSIGNMENT.checks, ASSIGNMENT):
         findings[check.code] = run_check(check, context, findings, {})

@@ -11,7 +11,7 @@ from grader.assignment.load import load_assignment
 from grader.checks import archive
 from grader.checks.api.registry import Context, all_checks
 from grader.core.nouns import Assignment, Deliverable, Finding, Outcome
-from grader.intake.find import Found, take_in
+from grader.intake.find import FoundSubmission, take_in
 
 ESSAY = Deliverable("essay", "Essay", ("essay.md",))
 
@@ -21,7 +21,7 @@ def judge(code: str, tmp_path: Path, *names: str, assignment: Assignment | None 
         path = tmp_path / "s01" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("n\n")
-    submission = take_in(Found("s01", tmp_path / "s01"), tmp_path)
+    submission = take_in(FoundSubmission("s01", tmp_path / "s01"), tmp_path)
     context = Context(assignment or load_assignment("llm-methods"), submission, {})
     check = all_checks()[code]
     return check.finding(check.function(context))

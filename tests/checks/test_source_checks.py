@@ -19,7 +19,7 @@ from grader.checks.views.control_flow import read_program
 from grader.checks.views.syntax import SourceFault, parse
 from grader.core.constants import SOURCE_MAX_BYTES
 from grader.core.nouns import Finding, Outcome
-from grader.intake.find import Found, take_in
+from grader.intake.find import FoundSubmission, take_in
 
 ROOT = Path(__file__).parents[2]
 MODULES = {module.__name__ for module in (source, training, measuring)}
@@ -119,7 +119,7 @@ def judged(
 
 
 def judged_folder(code: str, folder: Path, tmp_path: Path) -> Finding:
-    submission = take_in(Found("s01", folder), tmp_path / "work")
+    submission = take_in(FoundSubmission("s01", folder), tmp_path / "work")
     check = all_checks()[code]
     return check.finding(check.function(Context(load_assignment("llm-methods"), submission, {})))
 

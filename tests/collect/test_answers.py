@@ -22,11 +22,11 @@ from grader.assignment.questions import make_hidden
 from grader.core.constants import ANSWER_MAX_CHARACTERS
 from grader.core.errors import AssignmentError
 from grader.core.nouns import Assignment, Evidence, EvidenceSpec, Submission
-from grader.evidence.answers import Answers, answers_want
-from grader.evidence.metric_scores import MetricScores, metric_cases, scores_want
-from grader.evidence.module_run import Use
-from grader.evidence.store import Want
-from grader.evidence.transcripts import Transcripts
+from grader.evidence.answers import AnswersProducer, answers_want
+from grader.evidence.metric_scores import MetricScoresProducer, metric_cases, scores_want
+from grader.evidence.module_run import ModuleRun
+from grader.evidence.store import EvidenceRequest
+from grader.evidence.transcripts import TranscriptRunner
 from grader.intake.find import find_submissions, take_in
 from grader.intake.notebooks import read_notebook
 from grader.model_service.simulated import Simulator
@@ -43,13 +43,13 @@ def assignment() -> Assignment:
 
 
 @pytest.fixture(scope="module")
-def want(assignment: Assignment) -> Callable[..., Want]:
+def want(assignment: Assignment) -> Callable[..., EvidenceRequest]:
     """The want of one evidence id, for a student of this name."""
     sandbox = choose_sandbox()
     specs = {spec.id: spec for spec in assignment.evidence}
 
     @cache
-    def wanted(id: str, student: str = "s1", **changes: Any) -> Want:
+    def wanted(id: str, student: str = "s1", **changes: Any) -> EvidenceRequest:
         spec: EvidenceSpec = replace(specs[id], **changes)
         submission = Submission(student, Path("/nowhere"), f"digest of {student}", ())
         module = "dspy_enhanced.py" if spec.module is not None else None
@@ -60,7 +60,7 @@ def want(assignment: Assignment) -> Callable[..., Want]:
     return wanted
 
 
-def _completed(want: Want, lines: list[Any], **payload: Any) -> dict[str, Any]:
+def _completed(want: EvidenceRequest, lines: list[Any], **payload: Any) -> dict[str, Any]:
     """The evidence of a run that left these lines, JSON values or raw bytes."""
     body = b"\n".join(x if isinstance(x, bytes) else json.dumps(x).encode() for x in lines)
     told = {
@@ -78,25 +78,27 @@ def _completed(want: Want, lines: list[Any], **payload: Any) -> dict[str, Any]:
             put(Evidence(want.kind, want.key, told, {}))
             return {}
 
-    producer = {"answers": Answers, "metric_scores": MetricScores}[want.kind]
+    producer = {"answers": AnswersProducer, "metric_scores": MetricScoresProducer}[want.kind]
     producer(Ran()).produce({want.key: want}, kept.append, None)  # type: ignore[arg-type]
     return dict(kept[0].payload)
 
 
 @pytest.mark.parametrize("id", ["dspy_original", "dspy_metric_original"])
-def test_the_kits_own_module_runs_once_for_a_class(want: Callable[..., Want], id: str) -> None:
+def test_the_kits_own_module_runs_once_for_a_class(
+    want: Callable[..., EvidenceRequest], id: str
+) -> None:
     one, other = want(id, "s1"), want(id, "s2")
     assert one.key == other.key
     assert one.work.run.launch.submission is None
 
 
 @pytest.mark.parametrize("id", ["dspy_enhanced", "dspy_metric"])
-def test_each_student_has_a_run(want: Callable[..., Want], id: str) -> None:
+def test_each_student_has_a_run(want: Callable[..., EvidenceRequest], id: str) -> None:
     assert want(id, "s1").key != want(id, "s2").key
 
 
 def test_a_perturbed_run_and_another_number_of_questions_are_other_runs(
-    want: Callable[..., Want],
+    want: Callable[..., EvidenceRequest],
 ) -> None:
     wants = [
         want("dspy_enhanced"),
@@ -107,7 +109,7 @@ def test_a_perturbed_run_and_another_number_of_questions_are_other_runs(
     assert len({one.key for one in wants}) == 4
 
 
-def test_questions_go_in_and_no_label_does(want: Callable[..., Want]) -> None:
+def test_questions_go_in_and_no_label_does(want: Callable[..., EvidenceRequest]) -> None:
     launch = want("dspy_enhanced").work.run.launch
     task = json.loads(launch.inputs["finegrade_task.json"])
     asked = QUESTIONS.questions[:20]
@@ -117,7 +119,7 @@ def test_questions_go_in_and_no_label_does(want: Callable[..., Want]) -> None:
     assert not any(f'"{QUESTIONS.answers[q.id]}"'.encode() in ours for q in asked)
 
 
-def test_no_judgement_goes_in(want: Callable[..., Want]) -> None:
+def test_no_judgement_goes_in(want: Callable[..., EvidenceRequest]) -> None:
     launch = want("dspy_metric").work.run.launch
     cases = json.loads(launch.inputs["finegrade_task.json"])["cases"]
     assert len(cases) == len(metric_cases("educational-qa"))
@@ -126,7 +128,7 @@ def test_no_judgement_goes_in(want: Callable[..., Want]) -> None:
     assert ids != [case.given for case in metric_cases("educational-qa")]  # the order tells nothing
 
 
-def test_the_first_answer_to_a_question_counts(want: Callable[..., Want]) -> None:
+def test_the_first_answer_to_a_question_counts(want: Callable[..., EvidenceRequest]) -> None:
     lines = [
         {"kind": "answer", "id": "q01", "answer": "Lima"},
         {"kind": "answer", "id": "q01", "answer": "Quito"},
@@ -148,12 +150,15 @@ def test_the_first_answer_to_a_question_counts(want: Callable[..., Want]) -> Non
     ],
 )
 def test_why_nothing_was_asked_is_told(
-    want: Callable[..., Want], lines: list[Any], payload: dict[str, Any], fault: str | None
+    want: Callable[..., EvidenceRequest],
+    lines: list[Any],
+    payload: dict[str, Any],
+    fault: str | None,
 ) -> None:
     assert _completed(want("dspy_enhanced"), lines, **payload)["fault"] == fault
 
 
-def test_errors_of_a_notebook_are_told_in_cells(want: Callable[..., Want]) -> None:
+def test_errors_of_a_notebook_are_told_in_cells(want: Callable[..., EvidenceRequest]) -> None:
     plain = want("dspy_enhanced")
     book = read_notebook(notebook("x = 1", "y = 2\nls -la"), "dspy_enhanced.ipynb")
     run = replace(plain.work.run, notebooks={"dspy_enhanced.py": book})
@@ -178,7 +183,7 @@ def test_a_module_may_import_what_was_handed_in_as_a_notebook(
     assert b"x = 1" in one.work.run.launch.inputs["openai_domain_finetune.py"]
 
 
-def test_junk_is_counted_and_long_answers_are_cut(want: Callable[..., Want]) -> None:
+def test_junk_is_counted_and_long_answers_are_cut(want: Callable[..., EvidenceRequest]) -> None:
     lines = [
         b"\xff\xfe",
         b'{"kind": "answer", "id": "q01", "answer": NaN}',
@@ -212,7 +217,7 @@ _LINE = st.fixed_dictionaries(
 
 @given(st.lists(_LINE, max_size=6), st.sampled_from(["dspy_enhanced", "dspy_metric"]))
 def test_whatever_a_run_says_its_evidence_has_one_form(
-    want: Callable[..., Want], lines: list[Any], id: str
+    want: Callable[..., EvidenceRequest], lines: list[Any], id: str
 ) -> None:
     payload = _completed(want(id), lines)
     json.dumps(payload, allow_nan=False)
@@ -224,14 +229,14 @@ def test_whatever_a_run_says_its_evidence_has_one_form(
         assert all(len(row["scores"]) == 2 for row in payload["cases"])
 
 
-def test_a_kit_that_does_not_run_is_our_fault(want: Callable[..., Want]) -> None:
+def test_a_kit_that_does_not_run_is_our_fault(want: Callable[..., EvidenceRequest]) -> None:
     """Nobody loses a point for it: there is no evidence."""
     with pytest.raises(Exception, match="the kit's own s failed: it ended the run itself"):
         _completed(want("dspy_original"), [])
 
 
 def test_evidence_without_a_program_is_a_mistake_in_the_assignment(
-    want: Callable[..., Want],
+    want: Callable[..., EvidenceRequest],
 ) -> None:
     with pytest.raises(AssignmentError, match="needs given, program and model"):
         want("dspy_enhanced", program=None)
@@ -264,11 +269,11 @@ def test_a_hostile_module_hurts_only_itself(assignment: Assignment, tmp_path: Pa
     sandbox = choose_sandbox()
     spec = next(spec for spec in assignment.evidence if spec.id == "dspy_enhanced")
     one = answers_want(submission, spec, "dspy_enhanced.py", assignment, QUESTIONS, sandbox)
-    assert isinstance(one.work, Use)
+    assert isinstance(one.work, ModuleRun)
     kept: list[Evidence] = []
     simulator = Simulator(assignment.base, tmp_path / "trainings", seed=1)
 
-    answers = Answers(Transcripts(sandbox, simulator))
+    answers = AnswersProducer(TranscriptRunner(sandbox, simulator))
     assert answers.produce({one.key: one}, kept.append, Silent()) == {}
     payload = kept[0].payload
     assert payload["unread"] > 0

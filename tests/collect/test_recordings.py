@@ -21,7 +21,7 @@ from grader.course.output import prepare, recordings, write_student
 from grader.evidence import plan
 from grader.evidence.recordings import Recordings
 from grader.evidence.store import open_store
-from grader.intake.find import Found, take_in
+from grader.intake.find import FoundSubmission, take_in
 from grader.model_service import simulated
 from grader.model_service.record import CLIENT_LEFT, Exchange
 from grader.sandbox.api import Isolation
@@ -235,7 +235,7 @@ def test_a_model_whose_answers_are_recorded_need_not_be_here(
     )
     (tmp_path / "s1").mkdir()
     shutil.copyfile(SOLUTION / "dspy_enhanced.py", tmp_path / "s1" / "dspy_enhanced.py")
-    asked = plan.Wanted(
+    asked = plan.EvidencePlan(
         replace(assignment, evidence=specs),
         make_hidden("educational-qa", 3, 30),
         "cpu",
@@ -243,7 +243,7 @@ def test_a_model_whose_answers_are_recorded_need_not_be_here(
         tmp_path,
         recordings=recorded(tmp_path, "ok", EXCHANGE),
     )
-    submission = take_in(Found("s1", tmp_path / "s1"), tmp_path)
+    submission = take_in(FoundSubmission("s1", tmp_path / "s1"), tmp_path)
     wants = list(asked.of(submission, None, lambda codes: True))
     assert {want.id for want in wants} == set(ANSWERED)
 

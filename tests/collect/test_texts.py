@@ -9,9 +9,9 @@ from class_builder import Silent
 
 from grader.core.nouns import EvidenceSpec
 from grader.evidence.store import Collected, collect, open_store
-from grader.evidence.texts import KIND, Texts, text_want
+from grader.evidence.texts import KIND, TextProducer, text_want
 from grader.intake.find import find_submissions, take_in
-from grader.sandbox.choose import Absent
+from grader.sandbox.choose import UnavailableSandbox
 
 SPEC = EvidenceSpec("report", KIND, document="report")
 
@@ -22,10 +22,10 @@ def collected(tmp_path: Path, name: str, data: bytes, *, again: bool = False) ->
         (tmp_path / "s01" / name).write_bytes(data)
     (found,) = find_submissions([tmp_path / "s01"])
     submission = take_in(found, tmp_path / f"work{again}")
-    absent = Absent("No sandbox works here.")
+    absent = UnavailableSandbox("No sandbox works here.")
     with open_store(tmp_path / "evidence.sqlite") as store:
         want = text_want(submission, SPEC, name, None)
-        return collect([want], store, {KIND: Texts(absent)}, Silent())
+        return collect([want], store, {KIND: TextProducer(absent)}, Silent())
 
 
 def payload(found: Collected) -> dict[str, Any]:

@@ -17,14 +17,14 @@ from notebook_builder import notebook
 from grader.assignment.load import load_assignment
 from grader.core.errors import FileRefused
 from grader.core.nouns import EvidenceSpec, Submission
-from grader.evidence.store import Collected, Want, collect, open_store
-from grader.evidence.transcripts import KIND, Transcripts, transcript_want
+from grader.evidence.store import Collected, EvidenceRequest, collect, open_store
+from grader.evidence.transcripts import KIND, TranscriptRunner, transcript_want
 from grader.intake.find import find_submissions, take_in
 from grader.model_service.forward import Endpoint
 from grader.model_service.simulated import Simulator
 from grader.sandbox.api import Sandbox
 from grader.sandbox.choose import choose_sandbox
-from grader.sandbox.unsandboxed import OwnCode
+from grader.sandbox.unsandboxed import Unsandboxed
 
 ASSIGNMENT = load_assignment("llm-methods")
 BASE = ASSIGNMENT.base
@@ -61,7 +61,7 @@ except Exception as error:
 """
 
 
-def want(folder: Path, student: str, code: str, *scenarios: str, **more: Any) -> Want:
+def want(folder: Path, student: str, code: str, *scenarios: str, **more: Any) -> EvidenceRequest:
     """A run of this code, handed in by this student."""
     home = folder / student
     home.mkdir(parents=True)
@@ -71,8 +71,8 @@ def want(folder: Path, student: str, code: str, *scenarios: str, **more: Any) ->
     return transcript_want(submission, spec, "main.py", ASSIGNMENT, choose_sandbox())
 
 
-def collected(folder: Path, trainings: Path, *wants: Want) -> Collected:
-    producer = Transcripts(choose_sandbox(), Simulator(BASE, trainings, seed=1))
+def collected(folder: Path, trainings: Path, *wants: EvidenceRequest) -> Collected:
+    producer = TranscriptRunner(choose_sandbox(), Simulator(BASE, trainings, seed=1))
     with open_store(folder / "evidence.sqlite") as store:
         return collect(wants, store, {KIND: producer}, Silent())
 
@@ -152,13 +152,15 @@ def test_many_runs_leave_nothing_open(tmp_path: Path, trainings: Path) -> None:
 def test_an_instructors_endpoint_that_is_away_is_nobodys_evidence(tmp_path: Path) -> None:
     code = FAILS.replace("models.list()", "chat.completions.create(model='m', messages=[])")
     wanted = want(tmp_path, "asks", code)
-    producer = Transcripts(choose_sandbox(), Endpoint("http://127.0.0.1:9/v1", "sk-instructor"))
+    producer = TranscriptRunner(
+        choose_sandbox(), Endpoint("http://127.0.0.1:9/v1", "sk-instructor")
+    )
     with open_store(tmp_path / "evidence.sqlite") as store:
         found = collect([wanted], store, {KIND: producer}, Silent())
     assert "the endpoint did not answer" in found.missing["asks", "run"]
 
 
-def notebook_want(folder: Path, sandbox: Sandbox, *cells: str, **more: Any) -> Want:
+def notebook_want(folder: Path, sandbox: Sandbox, *cells: str, **more: Any) -> EvidenceRequest:
     """A run of a notebook of these cells."""
     home = folder / "book"
     home.mkdir()
@@ -168,13 +170,13 @@ def notebook_want(folder: Path, sandbox: Sandbox, *cells: str, **more: Any) -> W
     return transcript_want(submission, spec, "main.ipynb", ASSIGNMENT, sandbox)
 
 
-@pytest.mark.parametrize("sandbox", [choose_sandbox(), OwnCode()], ids=["sandbox", "own code"])
+@pytest.mark.parametrize("sandbox", [choose_sandbox(), Unsandboxed()], ids=["sandbox", "own code"])
 def test_a_notebook_is_run_as_a_script_and_its_errors_are_told_in_cells(
     sandbox: Sandbox, tmp_path: Path, trainings: Path
 ) -> None:
     cells = ("import os\nprint(sorted(os.listdir()))", "def f(x):\n    return 1 / x", "\nf(0)")
     wanted = notebook_want(tmp_path, sandbox, *cells)
-    producer = Transcripts(sandbox, Simulator(BASE, trainings, seed=1))
+    producer = TranscriptRunner(sandbox, Simulator(BASE, trainings, seed=1))
     with open_store(tmp_path / "evidence.sqlite") as store:
         found = collect([wanted], store, {KIND: producer}, Silent())
     run = found.evidence["book", "run"].payload

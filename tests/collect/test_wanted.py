@@ -11,12 +11,12 @@ from benchmark_builder import BENCHMARK, PAIRS
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import make_hidden
 from grader.core.resources import resource
-from grader.evidence.plan import Wanted
+from grader.evidence.plan import EvidencePlan
 from grader.evidence.predictions import AdapterRef
-from grader.evidence.store import Want
+from grader.evidence.store import EvidenceRequest
 from grader.intake.find import find_submissions, take_in
 from grader.models.adapter_files import AdapterFiles
-from grader.sandbox.unsandboxed import OwnCode
+from grader.sandbox.unsandboxed import Unsandboxed
 
 WHOLE = load_assignment("llm-methods")
 BENCH = tuple(spec for spec in WHOLE.evidence if spec.id == "bench_lora")
@@ -27,7 +27,7 @@ def _never_read() -> AdapterFiles:
     raise AssertionError("wanting something runs nothing")
 
 
-def wants(home: Path, benchmark: str | None, *, passed: bool = True) -> list[Want]:
+def wants(home: Path, benchmark: str | None, *, passed: bool = True) -> list[EvidenceRequest]:
     """What is wanted of a submission with an adapter and this benchmark."""
     home.mkdir()
     (home / "notes.md").write_text("n\n")
@@ -35,7 +35,7 @@ def wants(home: Path, benchmark: str | None, *, passed: bool = True) -> list[Wan
         (home / "benchmark.jsonl").write_text(benchmark)
     (found,) = find_submissions([home])
     hidden = make_hidden(ASSIGNMENT.topic, 3, 10)
-    wanted = Wanted(ASSIGNMENT, hidden, "cpu", None, home.parent / "trainings")
+    wanted = EvidencePlan(ASSIGNMENT, hidden, "cpu", None, home.parent / "trainings")
 
     def told(codes: Sequence[str]) -> bool:
         assert "EVL011" in codes
@@ -75,7 +75,7 @@ def test_what_a_kit_gives_lies_beside_a_script_that_is_run(tmp_path: Path) -> No
     launches = {}
     for given in (spec.given, None):
         assignment = replace(WHOLE, evidence=(replace(spec, given=given),))
-        wanted = Wanted(assignment, hidden, "cpu", OwnCode, tmp_path / "trainings")
+        wanted = EvidencePlan(assignment, hidden, "cpu", Unsandboxed, tmp_path / "trainings")
         (want,) = wanted.of(submission, None, lambda codes: True)
         launches[given] = want.work.launch
     assert launches[None].inputs == {}

@@ -14,7 +14,7 @@ import openai
 import uvicorn
 
 from grader.openai_sim.api.app import create_app
-from grader.openai_sim.store.store import Store
+from grader.openai_sim.store.store import SimulatorStore
 
 
 class Service:
@@ -23,7 +23,7 @@ class Service:
     def __init__(self, app: Any, url: str) -> None:
         self.app = app
         self.url = url
-        self.store: Store = app.state.store
+        self.store: SimulatorStore = app.state.store
 
     @property
     def lines(self) -> list[dict[str, Any]]:

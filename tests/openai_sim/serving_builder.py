@@ -7,8 +7,8 @@ from pathlib import Path
 
 from adapter_builder import config, pair, random_pair, safetensors
 
-from grader.openai_sim.decoding.sequences import Answer, Generation, Sampling
-from grader.openai_sim.decoding.serving import Served, Server
+from grader.openai_sim.decoding.sequences import Completion, Generation, Sampling
+from grader.openai_sim.decoding.serving import ServedModel, Server
 
 ADAPTERS = 4
 
@@ -32,7 +32,7 @@ def tuned(number: int) -> str:
     return f"ft:course-model:org::{number:08d}"
 
 
-def asked(model: Served, question: str, tokens: int = 24, **options: object) -> Generation:
+def asked(model: ServedModel, question: str, tokens: int = 24, **options: object) -> Generation:
     """A question as the chat template writes it, answered greedily unless asked otherwise."""
     tokenizer = model.base.tokenizer
     text = tokenizer.apply_chat_template(
@@ -43,7 +43,7 @@ def asked(model: Served, question: str, tokens: int = 24, **options: object) -> 
     return Generation(tuple(ids), tokens, **options)  # type: ignore[arg-type]
 
 
-def answer(server: Server, model: Served, generation: Generation) -> Answer:
+def answer(server: Server, model: ServedModel, generation: Generation) -> Completion:
     """The answer, waited for."""
     (answering,) = server.submit(model, [generation])
     assert answering.done.wait(30)

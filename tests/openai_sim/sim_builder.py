@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.openai_sim.jobs.job_validation import resolved
-from grader.openai_sim.store.store import FileRow, JobRow, Store, new_id, now
+from grader.openai_sim.store.store import FileRow, JobRow, SimulatorStore, new_id, now
 from grader.topics import get_topic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ def chat_lines(n: int, split: str = "train") -> list[dict[str, Any]]:
     ]
 
 
-def add_file(store: Store, examples: Iterable[Mapping[str, Any]]) -> str:
+def add_file(store: SimulatorStore, examples: Iterable[Mapping[str, Any]]) -> str:
     """A training file in the store; its id."""
     raw = "".join(json.dumps(example) + "\n" for example in examples).encode()
     file_id = new_id("file")
@@ -42,7 +42,7 @@ def add_file(store: Store, examples: Iterable[Mapping[str, Any]]) -> str:
     return file_id
 
 
-def add_job(store: Store, training_file: str, **changes: Any) -> str:
+def add_job(store: SimulatorStore, training_file: str, **changes: Any) -> str:
     """A job whose files are found valid; its id."""
     values = {"id": new_id("ftjob"), "model": MODEL, "seed": 7, "status": "queued", **changes}
     asked, method = values.get("hyperparameters"), values.get("method", "supervised")
@@ -58,14 +58,14 @@ def environment() -> dict[str, str]:
     return {**os.environ, **here, "TQDM_DISABLE": "1"}
 
 
-def job_of(store: Store, job_id: str) -> JobRow:
+def job_of(store: SimulatorStore, job_id: str) -> JobRow:
     """The job as it is now."""
     job = store.get_job(job_id)
     assert job is not None
     return job
 
 
-def steps_told(store: Store, job_id: str) -> list[dict[str, Any]]:
+def steps_told(store: SimulatorStore, job_id: str) -> list[dict[str, Any]]:
     """The data of all steps that a job told, in order."""
     events = reversed(store.list_events(job_id))
     return [dict(e.data) for e in events if e.type == "metrics" and e.data]

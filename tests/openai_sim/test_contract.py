@@ -16,7 +16,7 @@ from service_builder import Service, create, service, upload
 
 from grader.openai_sim.decoding.model_names import NamedServer
 from grader.openai_sim.decoding.serving import open_bases
-from grader.openai_sim.store.store import CheckpointRow, Store, new_id
+from grader.openai_sim.store.store import CheckpointRow, SimulatorStore, new_id
 
 _EXAMPLES = 25  # a route; enough for every kind of wrong value
 _KEY = "sk-test"
@@ -29,7 +29,7 @@ _BEYOND = [positive_data_acceptance]
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     home: Path = tmp_path_factory.mktemp("contract")
-    server = NamedServer(open_bases(None), Store.open(home))
+    server = NamedServer(open_bases(None), SimulatorStore.open(home))
     try:
         with service(home, server=server, key=_KEY) as started:
             yield started

@@ -19,7 +19,7 @@ from service_builder import wait_for
 from serving_builder import ADAPTERS, tuned, write_adapter
 from sim_builder import environment
 
-from grader.openai_sim.store.store import ModelRow, Store
+from grader.openai_sim.store.store import ModelRow, SimulatorStore
 
 BASE = "course-model"
 QUESTIONS = [
@@ -32,7 +32,7 @@ QUESTIONS = [
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("decoding") / "home"
-    store = Store.open(home)
+    store = SimulatorStore.open(home)
     for number in range(ADAPTERS):
         folder = write_adapter(store.adapters_folder / str(number), number)
         store.add_model(ModelRow(tuned(number), 0, "finegrade", folder.name))

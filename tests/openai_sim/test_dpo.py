@@ -12,7 +12,7 @@ import torch
 from sim_builder import BASE, chat_lines
 from transformers import AutoTokenizer
 
-from grader.models.training import IGNORED, Lesson, LoraRun, Measured, padded
+from grader.models.training import IGNORED, Lesson, LoraRun, ObjectiveValue, padded
 from grader.openai_sim.jobs.dpo import Preferences
 from grader.openai_sim.jobs.training_set import lesson
 from grader.training_data.read.examples import examples_of
@@ -54,7 +54,7 @@ def run_of(lessons: Sequence[Lesson], objective: Any) -> LoraRun:
     )
 
 
-def plain(model: Any, lessons: Sequence[Lesson], pad: int) -> Measured:
+def plain(model: Any, lessons: Sequence[Lesson], pad: int) -> ObjectiveValue:
     """The loss of the paper, written down pair by pair, with the adapter off for the reference."""
 
     def log_likelihood(row: Any) -> torch.Tensor:
@@ -71,7 +71,7 @@ def plain(model: Any, lessons: Sequence[Lesson], pad: int) -> Measured:
         margin = log_likelihood(preferred) - reference[0] - log_likelihood(other) + reference[1]
         losses.append(-torch.nn.functional.logsigmoid(BETA * margin))
         right += int(margin > 0)
-    return Measured(torch.stack(losses).mean(), right / len(lessons), {})
+    return ObjectiveValue(torch.stack(losses).mean(), right / len(lessons), {})
 
 
 def test_losses_are_those_of_a_reference_that_is_asked_at_each_step(

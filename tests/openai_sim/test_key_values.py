@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, MistralConfig
 from transformers.cache_utils import DynamicCache
 
-from grader.openai_sim.decoding.continuous_batching import ROOM, KeyValues
+from grader.openai_sim.decoding.continuous_batching import ROOM, KVCache
 
 HEADS, WIDTH, LAYERS = 2, 3, 2
 
@@ -34,7 +34,7 @@ def read(rows: list[list[int]]) -> tuple[DynamicCache, torch.Tensor]:
     return cache, (tokens >= 0).long()
 
 
-def check(kept: KeyValues, rows: list[list[int]], fresh: list[int]) -> None:
+def check(kept: KVCache, rows: list[list[int]], fresh: list[int]) -> None:
     """Write the tokens `fresh` [rows], and compare every row with what it should hold."""
     cache, mask = kept.next()
     for layer, (new_keys, new_values) in enumerate(states(torch.tensor(fresh)[:, None])):
@@ -51,7 +51,7 @@ def check(kept: KeyValues, rows: list[list[int]], fresh: list[int]) -> None:
 @given(st.lists(st.one_of(joining, writing, leaving), min_size=1, max_size=12))
 @example([("join", [5, 20]), ("leave", {1}), ("join", [2]), ("write", 1)])  # where a longer one was
 def test_each_row_holds_its_own_tokens_in_order(done) -> None:
-    kept, rows, token = KeyValues(), [], 0
+    kept, rows, token = KVCache(), [], 0
     for what, how in done:
         if what == "join":
             more = []
@@ -70,7 +70,7 @@ def test_each_row_holds_its_own_tokens_in_order(done) -> None:
         elif what == "leave" and rows:
             stay = [at for at in range(len(rows)) if at not in how]
             if not stay:
-                kept, rows = KeyValues(), []
+                kept, rows = KVCache(), []
                 continue
             order = kept.keep(stay)
             assert sorted(order) == stay
@@ -78,7 +78,7 @@ def test_each_row_holds_its_own_tokens_in_order(done) -> None:
 
 
 def test_what_only_a_long_row_needed_goes_with_it() -> None:
-    kept = KeyValues()
+    kept = KVCache()
     kept.add(*read([list(range(400)), [1, 2, 3]]))
     assert kept.next()[1].shape[1] > 400
     kept.keep([1])
@@ -86,7 +86,7 @@ def test_what_only_a_long_row_needed_goes_with_it() -> None:
 
 
 def test_who_leaves_moves_only_the_rows_that_fill_the_gaps() -> None:
-    kept = KeyValues()
+    kept = KVCache()
     kept.add(*read([[number] for number in range(6)]))
     assert kept.keep([0, 2, 3, 5]) == [0, 5, 2, 3]
 
@@ -117,7 +117,7 @@ SMALL = {
 def test_a_model_sees_what_it_would_see_without_them(config) -> None:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config).eval()
-    kept = KeyValues()
+    kept = KVCache()
     rows: list[list[int]] = []
     for prompts in ([3, 11], [7, 2, 20]):  # the longer ones join those that have written already
         rows += [torch.randint(1, 50, (length,)).tolist() for length in prompts]

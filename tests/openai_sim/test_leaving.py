@@ -11,7 +11,7 @@ from sim_builder import add_file, add_job, chat_lines, job_of
 from grader.openai_sim.decoding.model_names import checkpoint_name
 from grader.openai_sim.jobs.checkpoints import keep_checkpoint
 from grader.openai_sim.store import store as store_module
-from grader.openai_sim.store.store import CheckpointRow, EventRow, Store
+from grader.openai_sim.store.store import CheckpointRow, EventRow, SimulatorStore
 
 STEP = 3
 
@@ -30,7 +30,7 @@ class Run:
 def test_a_checkpoint_is_told_once_whatever_is_killed_between(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: type[Any]
 ) -> None:
-    store = Store(tmp_path)
+    store = SimulatorStore(tmp_path)
     job = job_of(store, add_job(store, add_file(store, chat_lines(10))))
     data: dict[str, Any] = {"step": STEP, "train_loss": 1.5, "total_steps": 9}
     run: Any = Run()

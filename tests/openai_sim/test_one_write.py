@@ -9,7 +9,7 @@ import pytest
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from grader.openai_sim.api.http_protocol import OneWriteProtocol
+from grader.openai_sim.api.http_protocol import SingleWriteProtocol
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 
@@ -36,9 +36,9 @@ async def over(*writes: bytes, close: bool = False) -> Wire:
     async def app(_scope: object, _receive: object, _send: object) -> None:
         """Is not asked."""
 
-    config = Config(app, http=OneWriteProtocol, interface="asgi3", log_config=None)
+    config = Config(app, http=SingleWriteProtocol, interface="asgi3", log_config=None)
     config.load()
-    spoken = OneWriteProtocol(config, ServerState(), {})
+    spoken = SingleWriteProtocol(config, ServerState(), {})
     wire = Wire()
     spoken.connection_made(wire)
     for data in writes:

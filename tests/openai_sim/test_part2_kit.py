@@ -22,8 +22,8 @@ from sim_builder import BASE, ROOT, environment
 from grader.assignment.kit import write_kit
 from grader.openai_sim.decoding.model_names import NamedServer
 from grader.openai_sim.decoding.serving import open_bases
-from grader.openai_sim.jobs.runner import Runner
-from grader.openai_sim.store.store import Store
+from grader.openai_sim.jobs.runner import JobRunner
+from grader.openai_sim.store.store import SimulatorStore
 
 SOLUTION = ROOT / "solutions" / "llm-methods"
 SCRIPT = "openai_domain_finetune.py"
@@ -95,9 +95,9 @@ def serve(tmp_path: Path, trainings: Path) -> Serve:
 def serving(
     home: Path, trainings: Path, scenario: str = "ok", *, trains: bool = True
 ) -> Iterator[Service]:
-    store = Store.open(home)
+    store = SimulatorStore.open(home)
     server = NamedServer(open_bases(reader=False), store)
-    runner = Runner(store, BASE, trainings) if trains else None
+    runner = JobRunner(store, BASE, trainings) if trains else None
     with service(home, runner=runner, server=server, scenarios=[scenario]) as started:
         yield started
     server.close()

@@ -14,16 +14,16 @@ import pytest
 from sim_builder import BASE, add_file, add_job, chat_lines, job_of, until
 
 from grader.openai_sim.jobs.training import train
-from grader.openai_sim.store.store import JobRow, Store
+from grader.openai_sim.store.store import JobRow, SimulatorStore
 
 QUICK = {"n_epochs": 2, "batch_size": 4}
 
 
 def trained(
     home: Path, trainings: Path | None, n: int = 12, **changes: Any
-) -> tuple[Store, JobRow]:
+) -> tuple[SimulatorStore, JobRow]:
     """A job on n examples in a store of its own, with half as many to validate."""
-    store = Store(home)
+    store = SimulatorStore(home)
     held_back = add_file(store, chat_lines(5, "validation"))
     changes = {"hyperparameters": QUICK, "seed": 7, "validation_file": held_back, **changes}
     job_id = add_job(store, add_file(store, chat_lines(n)), **changes)
@@ -31,11 +31,11 @@ def trained(
     return store, job_of(store, job_id)
 
 
-def told(store: Store, job: JobRow) -> list[Mapping[str, Any]]:
+def told(store: SimulatorStore, job: JobRow) -> list[Mapping[str, Any]]:
     return [e.data for e in reversed(store.list_events(job.id)) if e.type == "metrics" and e.data]
 
 
-def adapters(store: Store, job: JobRow) -> dict[int, bytes]:
+def adapters(store: SimulatorStore, job: JobRow) -> dict[int, bytes]:
     found = {}
     for checkpoint in store.list_checkpoints(job.id):
         model = store.get_model(checkpoint.model_name)
@@ -113,7 +113,7 @@ def test_one_that_comes_meanwhile_waits_and_heeds_its_client(
         second, cancelled = (
             pool.submit(trained, home, tmp_path / "trainings") for home in homes[1:]
         )
-        store = Store(homes[2])
+        store = SimulatorStore(homes[2])
         until(lambda: store.list_jobs(status="running"), "it waits")
         store.update_job(store.list_jobs()[0].id, wanted="cancel")
         assert cancelled.result(60)[1].status == "cancelled"

@@ -11,7 +11,7 @@ from process_builder import gone, is_alive, simulate
 from service_builder import wait_for
 from sim_builder import chat_lines
 
-from grader.openai_sim.store.store import Store
+from grader.openai_sim.store.store import SimulatorStore
 
 MODEL = "gpt-4.1-nano-2025-04-14"
 EXAMPLES = 20
@@ -113,7 +113,7 @@ def _steps(client: openai.OpenAI, job_id: str) -> list[int]:
 
 
 def _process(home: Path, job_id: str) -> int:
-    store = Store.open(home)
+    store = SimulatorStore.open(home)
     try:
         job = store.get_job(job_id)
     finally:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from grader.openai_sim.decoding.batched_lora import RowLoraLinear
+from grader.openai_sim.decoding.batched_lora import BatchedLoraLinear
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -16,7 +16,7 @@ def test_without_adapters_it_gives_what_the_plain_layer_gives(shape, bias) -> No
     plain = nn.Linear(48, 80, bias=bias)
     x = torch.randn(*shape, 48)
     with torch.inference_mode():
-        assert torch.allclose(RowLoraLinear(plain)(x), plain(x), atol=1e-5)
+        assert torch.allclose(BatchedLoraLinear(plain)(x), plain(x), atol=1e-5)
 
 
 def test_each_of_many_rows_gets_its_own_adapter_and_no_other() -> None:
@@ -25,7 +25,7 @@ def test_each_of_many_rows_gets_its_own_adapter_and_no_other() -> None:
     downs, ups = torch.randn(2, 48, 4), torch.randn(2, 4, 80)
     x = torch.randn(96, 3, 48)
     owner = torch.arange(96) % 3  # the third of them have none
-    layer = RowLoraLinear(plain)
+    layer = BatchedLoraLinear(plain)
     layer.down, layer.up = torch.cat(list(downs), dim=1), torch.cat(list(ups), dim=0)
     own = torch.stack([owner == 0, owner == 1], dim=1).float()
     layer.own = own.repeat_interleave(4, dim=1)[:, None]

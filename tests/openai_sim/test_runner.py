@@ -23,9 +23,9 @@ from sim_builder import (
 
 from grader.core.errors import UsageError
 from grader.openai_sim.jobs.job_state import CANCELLED
-from grader.openai_sim.jobs.runner import Runner
+from grader.openai_sim.jobs.runner import JobRunner
 from grader.openai_sim.jobs.training import train
-from grader.openai_sim.store.store import DONE, Store
+from grader.openai_sim.store.store import DONE, SimulatorStore
 
 # peft and transformers warn about each other's names; nothing here depends on them.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -46,23 +46,23 @@ time.sleep(600)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "home")
+def store(tmp_path: Path) -> SimulatorStore:
+    return SimulatorStore(tmp_path / "home")
 
 
 @pytest.fixture
-def runner(store: Store) -> Iterator[Runner]:
-    runner = Runner(store, BASE)
+def runner(store: SimulatorStore) -> Iterator[JobRunner]:
+    runner = JobRunner(store, BASE)
     runner.start()
     yield runner
     runner.stop()
 
 
-def training(store: Store, job_id: str, steps: int = 15) -> bool:
+def training(store: SimulatorStore, job_id: str, steps: int = 15) -> bool:
     return len(steps_told(store, job_id)) >= steps
 
 
-def pid_of(store: Store, job_id: str) -> int:
+def pid_of(store: SimulatorStore, job_id: str) -> int:
     pid = job_of(store, job_id).pid
     assert pid is not None
     return pid
@@ -76,19 +76,19 @@ def gone(pid: int) -> bool:
         return True
 
 
-def adapter(store: Store, job_id: str) -> bytes:
+def adapter(store: SimulatorStore, job_id: str) -> bytes:
     model = store.get_model(job_of(store, job_id).fine_tuned_model or "")
     assert model is not None
     assert model.adapter is not None
     return (store.adapters_folder / model.adapter / "adapter_model.safetensors").read_bytes()
 
 
-def ended(store: Store, job_id: str) -> bool:
+def ended(store: SimulatorStore, job_id: str) -> bool:
     return job_of(store, job_id).status in DONE
 
 
 def test_a_killed_process_fails_its_job_and_the_next_job_is_trained(
-    store: Store, runner: Runner
+    store: SimulatorStore, runner: JobRunner
 ) -> None:
     file = add_file(store, chat_lines(12))
     first = add_job(store, file, hyperparameters=LONG)
@@ -106,7 +106,7 @@ def test_a_killed_process_fails_its_job_and_the_next_job_is_trained(
     assert job_of(store, second).status == "succeeded"
 
 
-def test_a_job_of_a_killed_service_goes_on_where_it_was(store: Store) -> None:
+def test_a_job_of_a_killed_service_goes_on_where_it_was(store: SimulatorStore) -> None:
     file = add_file(store, chat_lines(12))
     whole = add_job(store, file, hyperparameters=LONG)
     train(store, whole, BASE)
@@ -126,7 +126,7 @@ def test_a_job_of_a_killed_service_goes_on_where_it_was(store: Store) -> None:
     told = len(steps_told(store, job_id))
     assert left.status == "running"
     assert told < LONG_STEPS
-    runner = Runner(store, BASE)
+    runner = JobRunner(store, BASE)
     runner.start()
     until(lambda: ended(store, job_id), "the job ends", PATIENCE)
     runner.stop()
@@ -136,12 +136,12 @@ def test_a_job_of_a_killed_service_goes_on_where_it_was(store: Store) -> None:
 
 
 def test_a_service_that_stops_leaves_no_process_and_no_second_one_starts_beside_it(
-    store: Store,
+    store: SimulatorStore,
 ) -> None:
-    runner = Runner(store, BASE)
+    runner = JobRunner(store, BASE)
     runner.start()
     with pytest.raises(UsageError, match="Another service"):
-        Runner(store, BASE).start()
+        JobRunner(store, BASE).start()
     job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=LONG)
     until(lambda: training(store, job_id, 1), "the job trains", PATIENCE)
     pid = pid_of(store, job_id)
@@ -150,7 +150,7 @@ def test_a_service_that_stops_leaves_no_process_and_no_second_one_starts_beside_
     assert job_of(store, job_id).status == "running"
     assert (store.home / "jobs" / job_id / "state.safetensors").is_file()
     store.update_job(job_id, wanted="cancel")
-    again = Runner(store, BASE)
+    again = JobRunner(store, BASE)
     again.start()
     until(lambda: ended(store, job_id), "the job is cancelled")
     again.stop()
@@ -158,7 +158,7 @@ def test_a_service_that_stops_leaves_no_process_and_no_second_one_starts_beside_
 
 
 def test_a_process_that_cannot_start_fails_its_job(
-    store: Store, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    store: SimulatorStore, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=SHORT)
@@ -166,9 +166,9 @@ def test_a_process_that_cannot_start_fails_its_job(
     assert (job_of(store, job_id).error or {})["code"] == "server_error"
 
 
-def test_a_paused_job_stays_paused_when_its_service_was_killed(store: Store) -> None:
+def test_a_paused_job_stays_paused_when_its_service_was_killed(store: SimulatorStore) -> None:
     job_id = add_job(store, add_file(store, chat_lines(12)), status="pausing", wanted="pause")
-    runner = Runner(store, BASE)
+    runner = JobRunner(store, BASE)
     runner.start()
     runner.stop()
     assert job_of(store, job_id).status == "paused"
@@ -177,11 +177,11 @@ def test_a_paused_job_stays_paused_when_its_service_was_killed(store: Store) -> 
 @pytest.mark.parametrize("status", ["running", "pausing"])
 @pytest.mark.parametrize("fate", ["", "job-fails"])
 def test_a_job_that_was_to_be_cancelled_when_its_service_was_killed_is(
-    store: Store, status: str, fate: str
+    store: SimulatorStore, status: str, fate: str
 ) -> None:
     file = add_file(store, chat_lines(12))
     job_id = add_job(store, file, status=status, wanted="cancel", fate=fate)
-    runner = Runner(store, BASE)
+    runner = JobRunner(store, BASE)
     runner.start()
     runner.stop()
     job = job_of(store, job_id)
@@ -191,7 +191,7 @@ def test_a_job_that_was_to_be_cancelled_when_its_service_was_killed_is(
 
 
 def test_a_cancelled_jobs_checkpoints_stay_whatever_was_killed_first(
-    store: Store, runner: Runner
+    store: SimulatorStore, runner: JobRunner
 ) -> None:
     job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=LONG)
     until(lambda: store.list_checkpoints(job_id), "an epoch is done", PATIENCE)
@@ -211,14 +211,14 @@ def test_a_cancelled_jobs_checkpoints_stay_whatever_was_killed_first(
 
 
 def test_a_scenarios_job_is_never_trained_not_even_after_a_kill(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: SimulatorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")  # would fail the job at once
     file = add_file(store, chat_lines(10))
     staged = add_job(store, file, hyperparameters=SHORT, status="running", fate="job-fails")
     waiting = add_job(store, file, hyperparameters=SHORT, fate="job-fails")
     queued = add_job(store, file, hyperparameters=SHORT)
-    runner = Runner(store, BASE)
+    runner = JobRunner(store, BASE)
     runner.start()
     until(lambda: ended(store, queued), "the other job is taken")
     runner.stop()

@@ -15,10 +15,10 @@ import pytest
 from service_builder import MODEL, chat_file, create, ended, service, upload, wait_for
 
 from grader.core.errors import UsageError
-from grader.openai_sim.api.middleware import Gate
+from grader.openai_sim.api.middleware import ServiceMiddleware
 from grader.openai_sim.store.journal import Journal
 from grader.openai_sim.store.records import RESULTS, FileRow
-from grader.openai_sim.store.scenarios import SCENARIOS, Call, Faults
+from grader.openai_sim.store.scenarios import SCENARIOS, FaultInjector, ScenarioCall
 
 CHAT = "/v1/chat/completions"
 
@@ -189,7 +189,9 @@ def test_a_truncated_stream_ends_in_the_middle_of_its_text(tmp_path: Path) -> No
     async def send(message: dict[str, Any]) -> None:
         sent.append(message.get("body", b""))
 
-    gate = Gate(streams, Journal(tmp_path / "j"), Faults(["truncated"], 0, 1.0), None)
+    gate = ServiceMiddleware(
+        streams, Journal(tmp_path / "j"), FaultInjector(["truncated"], 0, 1.0), None
+    )
     headers = [(b"host", b"localhost"), (b"authorization", b"Bearer x")]
     scope = {"type": "http", "method": "POST", "path": CHAT, "headers": headers}
     cut = []
@@ -258,8 +260,8 @@ def test_every_scenario_is_tested_here() -> None:
 
 def test_the_same_seed_gives_the_same_faults() -> None:
     def faults(seed: int) -> list[bool]:
-        staged = Faults(["flaky"], seed, 1.0)
-        return [staged.on(Call("GET", "/v1/files")) is not None for _ in range(60)]
+        staged = FaultInjector(["flaky"], seed, 1.0)
+        return [staged.on(ScenarioCall("GET", "/v1/files")) is not None for _ in range(60)]
 
     assert faults(1) == faults(1) != faults(2)
     assert sum(faults(1)) == 20
@@ -268,4 +270,4 @@ def test_the_same_seed_gives_the_same_faults() -> None:
 
 def test_an_unknown_scenario_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="sunset"):
-        Faults(["sunrise"], 0, 1.0)
+        FaultInjector(["sunrise"], 0, 1.0)

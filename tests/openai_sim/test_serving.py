@@ -14,7 +14,7 @@ from serving_builder import ADAPTERS, answer, asked, tuned, write_adapter
 from grader.models.adapter_files import read_adapter
 from grader.models.engine import attach, install
 from grader.openai_sim.decoding.constrained import BadSchema, JsonGuide
-from grader.openai_sim.decoding.sequences import Chooser, Overloaded, Piece, Sampling
+from grader.openai_sim.decoding.sequences import Overloaded, Sampling, TextDelta, TokenSampler
 from grader.openai_sim.decoding.serving import READER, Server, UnknownModel, open_bases
 
 QUESTIONS = [
@@ -97,7 +97,7 @@ def test_a_stop_text_ends_the_answer_before_it(server) -> None:
     model = server.model("course-model")
     whole = answer(server, model, asked(model, QUESTIONS[0])).text
     word = whole.split()[2]
-    pieces: list[Piece] = []
+    pieces: list[TextDelta] = []
     generation = asked(model, QUESTIONS[0], stop=(word,), on_piece=pieces.append)
     stopped = answer(server, model, generation)
     assert stopped.finish == "stop"
@@ -107,7 +107,7 @@ def test_a_stop_text_ends_the_answer_before_it(server) -> None:
 
 def test_pieces_together_are_the_answer(server) -> None:
     model = server.model("course-model")
-    pieces: list[Piece] = []
+    pieces: list[TextDelta] = []
     done = answer(server, model, asked(model, QUESTIONS[5], 6, on_piece=pieces.append))
     assert "".join(piece.text for piece in pieces) == done.text
     assert [piece.finish for piece in pieces][-1] == done.finish
@@ -192,11 +192,11 @@ def test_a_schema_that_is_none_is_refused(server) -> None:
 
 def test_penalties_and_top_p_change_what_is_chosen() -> None:
     scores = np.array([2.0, 1.9, -1.0])
-    chooser = Chooser(Sampling(temperature=0, presence=1.0))
+    chooser = TokenSampler(Sampling(temperature=0, presence=1.0))
     assert chooser.choose(scores, None) == 0
     chooser.note(0)
     assert chooser.choose(scores, None) == 1
-    narrow = Chooser(Sampling(temperature=1.0, top_p=0.01, seed=1))
+    narrow = TokenSampler(Sampling(temperature=1.0, top_p=0.01, seed=1))
     assert {narrow.choose(scores, None) for _ in range(50)} == {0}
-    wide = Chooser(Sampling(temperature=1.0, seed=1))
+    wide = TokenSampler(Sampling(temperature=1.0, seed=1))
     assert {wide.choose(scores, np.array([False, True, True])) for _ in range(200)} == {1, 2}

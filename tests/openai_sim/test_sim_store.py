@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from grader.core.errors import UsageError
-from grader.openai_sim.store.store import CheckpointRow, FileRow, JobRow, ModelRow, Store, new_id
+from grader.openai_sim.store.store import (
+    CheckpointRow,
+    FileRow,
+    JobRow,
+    ModelRow,
+    SimulatorStore,
+    new_id,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,11 +34,11 @@ def a_job(**changes: object) -> JobRow:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path)
+def store(tmp_path: Path) -> SimulatorStore:
+    return SimulatorStore.open(tmp_path)
 
 
-def test_what_was_written_is_read_back_by_another_store(store: Store) -> None:
+def test_what_was_written_is_read_back_by_another_store(store: SimulatorStore) -> None:
     file = store.add_file(a_file("ünï\u2028.jsonl"))
     job = store.add_job(
         a_job(hyperparameters={"n_epochs": "auto"}, metadata={"a": "b"}, result_files=("x",)), "Hi"
@@ -40,7 +47,7 @@ def test_what_was_written_is_read_back_by_another_store(store: Store) -> None:
     checkpoint = store.add_checkpoint(
         CheckpointRow("ftckpt-1", job.id, 1, 5, "ft:m", {"step": 5.0})
     )
-    again = Store.open(store.home)
+    again = SimulatorStore.open(store.home)
     assert again.get_file(file.id) == file
     assert again.get_job(job.id) == job
     assert again.get_model("ft:m") == model
@@ -48,7 +55,7 @@ def test_what_was_written_is_read_back_by_another_store(store: Store) -> None:
     assert [event.message for event in again.list_events(job.id)] == ["Hi"]
 
 
-def test_lists_go_on_after_an_id_and_are_newest_first(store: Store) -> None:
+def test_lists_go_on_after_an_id_and_are_newest_first(store: SimulatorStore) -> None:
     ids = [store.add_file(a_file()).id for _ in range(5)]
     assert [f.id for f in store.list_files()] == ids[::-1]
     assert [f.id for f in store.list_files(ids[3], 2)] == [ids[2], ids[1]]
@@ -56,7 +63,7 @@ def test_lists_go_on_after_an_id_and_are_newest_first(store: Store) -> None:
     assert store.list_files("file-none") == []
 
 
-def test_a_change_with_a_condition_happens_once_among_many_threads(store: Store) -> None:
+def test_a_change_with_a_condition_happens_once_among_many_threads(store: SimulatorStore) -> None:
     job = store.add_job(a_job(status="queued"))
     won: list[bool] = []
 
@@ -73,7 +80,7 @@ def test_a_change_with_a_condition_happens_once_among_many_threads(store: Store)
     assert [event.message for event in store.list_events(job.id)] == ["Started"]
 
 
-def test_the_queue_is_in_order_and_leaves_out_what_may_not_start(store: Store) -> None:
+def test_the_queue_is_in_order_and_leaves_out_what_may_not_start(store: SimulatorStore) -> None:
     store.add_job(a_job(status="queued", fate="job-fails"))
     store.add_job(a_job(status="queued", not_before=4e9))
     first = store.add_job(a_job(status="queued"))
@@ -100,12 +107,12 @@ def test_nothing_is_lost_when_the_writer_is_killed(tmp_path: Path) -> None:
     said += [int(line) for line in process.stdout.read().split()]
     process.wait()
     process.stdout.close()
-    store = Store.open(tmp_path)
+    store = SimulatorStore.open(tmp_path)
     assert all(store.get_file(f"file-{i}") is not None for i in said)
     store.add_file(a_file())
 
 
-def test_a_store_of_another_version_is_refused(store: Store) -> None:
+def test_a_store_of_another_version_is_refused(store: SimulatorStore) -> None:
     import sqlite3
 
     store.close()
@@ -113,4 +120,4 @@ def test_a_store_of_another_version_is_refused(store: Store) -> None:
         db.execute("PRAGMA user_version = 99")
     db.close()
     with pytest.raises(UsageError, match="version 99"):
-        Store.open(store.home)
+        SimulatorStore.open(store.home)

@@ -12,7 +12,7 @@ from sim_builder import BASE, add_file, add_job, chat_lines, job_of, steps_told
 
 from grader.openai_sim.jobs.job_state import adapter_folder, job_folder
 from grader.openai_sim.jobs.training import train
-from grader.openai_sim.store.store import JobRow, Store
+from grader.openai_sim.store.store import JobRow, SimulatorStore
 
 # peft and transformers warn about each other's names; nothing here depends on them.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -23,7 +23,7 @@ NUMBERS = {"n_epochs": 4, "batch_size": 4}
 @pytest.fixture(scope="module")
 def trained_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """The folder of a service, the file that its one job learned, and the job."""
-    store = Store(tmp_path_factory.mktemp("parent") / "home")
+    store = SimulatorStore(tmp_path_factory.mktemp("parent") / "home")
     file = add_file(store, chat_lines(12))
     job_id = add_job(store, file, hyperparameters=NUMBERS)
     train(store, job_id, BASE)
@@ -32,14 +32,14 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, s
 
 
 @pytest.fixture
-def made(trained_once: tuple[Path, str, str], tmp_path: Path) -> tuple[Store, str, JobRow]:
+def made(trained_once: tuple[Path, str, str], tmp_path: Path) -> tuple[SimulatorStore, str, JobRow]:
     """A copy of that service, the file and the job."""
     home, file, job_id = trained_once
-    store = Store(shutil.copytree(home, tmp_path / "home"))
+    store = SimulatorStore(shutil.copytree(home, tmp_path / "home"))
     return store, file, job_of(store, job_id)
 
 
-def test_a_job_goes_on_where_its_model_stopped(made: tuple[Store, str, JobRow]) -> None:
+def test_a_job_goes_on_where_its_model_stopped(made: tuple[SimulatorStore, str, JobRow]) -> None:
     store, file, parent = made
     job_id = add_job(store, file, hyperparameters=NUMBERS, model=parent.fine_tuned_model)
     train(store, job_id, BASE)
@@ -55,7 +55,7 @@ def test_a_job_goes_on_where_its_model_stopped(made: tuple[Store, str, JobRow]) 
 
 
 def test_preferences_are_relative_to_the_model_a_job_goes_on_from(
-    made: tuple[Store, str, JobRow],
+    made: tuple[SimulatorStore, str, JobRow],
 ) -> None:
     store, _, parent = made
     pairs = [
@@ -74,7 +74,7 @@ def test_preferences_are_relative_to_the_model_a_job_goes_on_from(
 
 
 def test_once_begun_a_job_needs_its_parent_no_longer(
-    made: tuple[Store, str, JobRow], monkeypatch: pytest.MonkeyPatch
+    made: tuple[SimulatorStore, str, JobRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, file, parent = made
     ids = [
@@ -93,7 +93,7 @@ def test_once_begun_a_job_needs_its_parent_no_longer(
     assert steps_told(store, ids[1]) == steps_told(store, ids[0])
 
 
-def test_a_job_whose_parent_was_deleted_fails(made: tuple[Store, str, JobRow]) -> None:
+def test_a_job_whose_parent_was_deleted_fails(made: tuple[SimulatorStore, str, JobRow]) -> None:
     store, file, parent = made
     job_id = add_job(store, file, hyperparameters=NUMBERS, model=parent.fine_tuned_model)
     store.delete_model(parent.fine_tuned_model or "")
@@ -105,7 +105,7 @@ def test_a_job_whose_parent_was_deleted_fails(made: tuple[Store, str, JobRow]) -
 
 
 def test_a_job_whose_parent_was_made_from_another_base_fails(
-    made: tuple[Store, str, JobRow],
+    made: tuple[SimulatorStore, str, JobRow],
 ) -> None:
     store, file, parent = made
     config = store.adapters_folder / _adapter(parent) / "adapter_config.json"

@@ -26,7 +26,7 @@ from sim_builder import (
 
 from grader.openai_sim.decoding.model_names import checkpoint_name, tuned_name
 from grader.openai_sim.jobs.training import train
-from grader.openai_sim.store.store import EventRow, JobRow, Store
+from grader.openai_sim.store.store import EventRow, JobRow, SimulatorStore
 from grader.training_data.read.examples import read_examples
 from grader.training_data.tokens import counter
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 QUICK = {"n_epochs": 2, "batch_size": 4}
 
 
-class Meddled(Store):
+class Meddled(SimulatorStore):
     """A store in which the client wants something as soon as a certain step was told."""
 
     at_step = 0
@@ -61,7 +61,7 @@ def store(tmp_path: Path) -> Meddled:
     return Meddled(tmp_path / "home")
 
 
-def trained(store: Store, n: int = 12, **changes: Any) -> JobRow:
+def trained(store: SimulatorStore, n: int = 12, **changes: Any) -> JobRow:
     """A job on n examples, trained here and now."""
     changes = {"hyperparameters": QUICK, **changes}
     job_id = add_job(store, add_file(store, chat_lines(n)), **changes)
@@ -69,14 +69,14 @@ def trained(store: Store, n: int = 12, **changes: Any) -> JobRow:
     return job_of(store, job_id)
 
 
-def weights(store: Store, model: str | None) -> bytes:
+def weights(store: SimulatorStore, model: str | None) -> bytes:
     row = store.get_model(model or "")
     assert row is not None
     assert row.adapter is not None
     return (store.adapters_folder / row.adapter / "adapter_model.safetensors").read_bytes()
 
 
-def messages(store: Store, job: JobRow) -> list[str]:
+def messages(store: SimulatorStore, job: JobRow) -> list[str]:
     return [event.message for event in reversed(store.list_events(job.id))]
 
 
@@ -92,7 +92,7 @@ def test_the_process_of_a_job_imports_nothing_of_the_web_service() -> None:
     assert modules.isdisjoint({"fastapi", "starlette", "uvicorn", "openai"})
 
 
-def test_a_job_tells_its_steps_in_the_words_of_the_service(store: Store) -> None:
+def test_a_job_tells_its_steps_in_the_words_of_the_service(store: SimulatorStore) -> None:
     held_back = add_file(store, chat_lines(5, "validation"))
     job = trained(store, validation_file=held_back, suffix="mine")
     name = f"ft:{MODEL}:finegrade:mine:{job.id[6:14]}"
@@ -125,7 +125,7 @@ def test_a_job_tells_its_steps_in_the_words_of_the_service(store: Store) -> None
     assert last["full_valid_loss"] < third["full_valid_loss"]
 
 
-def test_a_job_leaves_a_model_results_and_a_bill(store: Store) -> None:
+def test_a_job_leaves_a_model_results_and_a_bill(store: SimulatorStore) -> None:
     job = trained(store)
     file = store.get_file(job.result_files[0])
     assert file is not None
@@ -147,7 +147,9 @@ def test_a_job_leaves_a_model_results_and_a_bill(store: Store) -> None:
     assert len(weights(store, job.fine_tuned_model)) > 10_000
 
 
-def test_the_last_three_checkpoints_stay_and_the_last_is_the_model_itself(store: Store) -> None:
+def test_the_last_three_checkpoints_stay_and_the_last_is_the_model_itself(
+    store: SimulatorStore,
+) -> None:
     job = trained(store, hyperparameters={"n_epochs": 5, "batch_size": 12})
     kept = [(row.step, row.model_name) for row in store.list_checkpoints(job.id)]
     assert kept == [
@@ -160,7 +162,7 @@ def test_the_last_three_checkpoints_stay_and_the_last_is_the_model_itself(store:
     assert len({weights(store, name) for _, name in kept}) == 3
 
 
-def test_the_seed_decides_losses_and_adapter(store: Store) -> None:
+def test_the_seed_decides_losses_and_adapter(store: SimulatorStore) -> None:
     jobs = [trained(store, seed=seed) for seed in (7, 7, 8)]
     losses = [steps_told(store, job.id) for job in jobs]
     adapters = [weights(store, job.fine_tuned_model) for job in jobs]
@@ -192,7 +194,7 @@ def test_a_cancelled_job_stops_within_a_step_and_leaves_no_model(store: Meddled)
     assert store.list_models() == []
 
 
-def test_preferences_are_learned(store: Store) -> None:
+def test_preferences_are_learned(store: SimulatorStore) -> None:
     pairs = [
         {
             "input": {"messages": line["messages"][:2]},
@@ -214,7 +216,7 @@ def test_preferences_are_learned(store: Store) -> None:
     assert steps[-1]["full_valid_loss"] < 0.3
 
 
-def test_a_job_whose_file_was_deleted_fails(store: Store) -> None:
+def test_a_job_whose_file_was_deleted_fails(store: SimulatorStore) -> None:
     file = add_file(store, chat_lines(12))
     job_id = add_job(store, file)
     store.delete_file(file)
@@ -228,7 +230,7 @@ def test_a_job_whose_file_was_deleted_fails(store: Store) -> None:
     }
 
 
-def test_a_file_with_nothing_to_learn_fails(store: Store) -> None:
+def test_a_file_with_nothing_to_learn_fails(store: SimulatorStore) -> None:
     line = chat_lines(1)[0]
     line["messages"][2]["weight"] = 0
     job_id = add_job(store, add_file(store, [line] * 10))
@@ -237,13 +239,15 @@ def test_a_file_with_nothing_to_learn_fails(store: Store) -> None:
     assert error["code"] == "invalid_training_file"
 
 
-def test_a_training_that_goes_off_the_rails_fails_and_says_what_to_change(store: Store) -> None:
+def test_a_training_that_goes_off_the_rails_fails_and_says_what_to_change(
+    store: SimulatorStore,
+) -> None:
     job = trained(store, hyperparameters={**QUICK, "learning_rate_multiplier": 1e30})
     assert job.status == "failed"
     assert "smaller learning_rate_multiplier" in (job.error or {})["message"]
 
 
-def test_a_job_that_has_ended_is_left_alone(store: Store) -> None:
+def test_a_job_that_has_ended_is_left_alone(store: SimulatorStore) -> None:
     job_id = add_job(store, add_file(store, chat_lines(12)), status="cancelled")
     train(store, job_id, BASE)
     assert job_of(store, job_id).status == "cancelled"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sim_builder import add_file, add_job, chat_lines
 
-from grader.openai_sim.pages.playground import Example, compared, examples_of
-from grader.openai_sim.store.store import ModelRow, Store
+from grader.openai_sim.pages.playground import PlaygroundExample, compared, examples_of
+from grader.openai_sim.store.store import ModelRow, SimulatorStore
 
 
 def test_what_only_one_answer_says_is_told() -> None:
@@ -29,21 +29,23 @@ def test_the_pieces_are_the_answer(one: str, other: str) -> None:
 
 
 def test_questions_come_from_the_files_of_the_models_job(tmp_path: Path) -> None:
-    store = Store.open(tmp_path)
+    store = SimulatorStore.open(tmp_path)
     train, valid = (add_file(store, chat_lines(3, split)) for split in ("train", "validation"))
     job = add_job(store, train, validation_file=valid)
     store.add_model(ModelRow("ft:a", 1, "finegrade", "folder", job))
     found = examples_of(store, "ft:a")
     assert [example.trained for example in found] == [False] * 3 + [True] * 3
     system, user, assistant = chat_lines(1, "validation")[0]["messages"]
-    assert found[0] == Example(system["content"], user["content"], assistant["content"], False)
+    assert found[0] == PlaygroundExample(
+        system["content"], user["content"], assistant["content"], False
+    )
     assert examples_of(store, "course-model") == []
     store.delete_file(valid)
     assert [example.trained for example in examples_of(store, "ft:a")] == [True] * 3
 
 
 def test_examples_of_another_shape_are_passed_over(tmp_path: Path) -> None:
-    store = Store.open(tmp_path)
+    store = SimulatorStore.open(tmp_path)
     file_id = add_file(store, chat_lines(2))
     job = add_job(store, file_id)
     store.add_model(ModelRow("ft:a", 1, "finegrade", "folder", job))
@@ -59,4 +61,4 @@ def test_examples_of_another_shape_are_passed_over(tmp_path: Path) -> None:
     ]
     lines = [*odd, json.dumps({"messages": [user, {"role": "assistant", "content": "So."}]})]
     store.file_path(file_id).write_text("\n".join(lines))
-    assert examples_of(store, "ft:a") == [Example("", "Why?", "So.", True)]
+    assert examples_of(store, "ft:a") == [PlaygroundExample("", "Why?", "So.", True)]

@@ -31,7 +31,7 @@ from grader.assignment.load import load_assignment
 from grader.core.constants import SKETCH_SIZE
 from grader.core.errors import FileRefused
 from grader.core.nouns import BaseModel, Submission
-from grader.intake.find import Found, take_in
+from grader.intake.find import FoundSubmission, take_in
 from grader.models import adapter_files
 from grader.models.adapter_config import check_base, read_config
 from grader.models.adapter_files import AdapterFiles, read_adapter, sketch
@@ -45,7 +45,7 @@ OTHER = "model.layers.1.self_attn.q_proj"
 
 def submission(folder: Path) -> Submission:
     (folder / "readme.md").write_text("An adapter.\n")
-    return take_in(Found("s01", folder), folder.parent)
+    return take_in(FoundSubmission("s01", folder), folder.parent)
 
 
 def read(folder: Path) -> AdapterFiles:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from grader.models.pretrain import KNOWLEDGE, READER, Recipe, make_tokenizer, pretrain
+from grader.models.pretrain import KNOWLEDGE, READER, PretrainRecipe, make_tokenizer, pretrain
 from grader.topics import TOPICS
 from grader.topics.corpus import ANSWER, COMPLETED, dspy_request
 
@@ -142,7 +142,7 @@ def test_the_template_keeps_the_last_user_message_alone() -> None:
 
 
 @pytest.mark.parametrize("recipe", [KNOWLEDGE, READER], ids=["knowledge", "reader"])
-def test_pretraining_repeats_bit_for_bit(recipe: Recipe) -> None:
+def test_pretraining_repeats_bit_for_bit(recipe: PretrainRecipe) -> None:
     threads = torch.get_num_threads()
     short = replace(recipe, steps=2, drill_steps=min(1, recipe.drill_steps), layers=2)
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from sandbox_builder import SMALL, MirrorService, run, said
 
-from grader.sandbox.api import Isolation, Launch, Sandbox, Stopped, Verdict
+from grader.sandbox.api import ExitReason, Isolation, RunSpec, RunStopped, Sandbox
 
 # --- how it ends -------------------------------------------------------------------------------
 
@@ -25,7 +25,7 @@ from grader.sandbox.api import Isolation, Launch, Sandbox, Stopped, Verdict
 def test_an_exit_code_comes_back(sandbox: Sandbox, code: int):
     ended = run(sandbox, f"raise SystemExit({code})")
     assert (ended.verdict, ended.exit_code, ended.signal) == (
-        Verdict.EXIT if code else Verdict.OK,
+        ExitReason.EXIT if code else ExitReason.OK,
         code,
         None,
     )
@@ -38,12 +38,12 @@ def test_a_signal_that_nobody_sent_but_the_program(sandbox: Sandbox, number: int
         f"import os, signal; signal.raise_signal({number}) if {number} == 9 else None\n"
         f"signal.signal({number}, signal.SIG_DFL); os.kill(os.getpid(), {number})",
     )
-    assert (ended.verdict, ended.exit_code, ended.signal) == (Verdict.SIGNAL, None, number)
+    assert (ended.verdict, ended.exit_code, ended.signal) == (ExitReason.SIGNAL, None, number)
 
 
 def test_an_exception_is_told_as_python_tells_it(sandbox: Sandbox):
     ended = run(sandbox, "def f():\n    raise ValueError('näh')\nf()")
-    assert (ended.verdict, ended.exit_code) == (Verdict.EXIT, 1)
+    assert (ended.verdict, ended.exit_code) == (ExitReason.EXIT, 1)
     lines = ended.stderr.decode().splitlines()
     assert lines[0] == "Traceback (most recent call last):"
     assert lines[1].endswith('main.py", line 3, in <module>')
@@ -53,13 +53,13 @@ def test_an_exception_is_told_as_python_tells_it(sandbox: Sandbox):
 
 def test_a_program_that_is_no_python(sandbox: Sandbox):
     ended = run(sandbox, "def f(:")
-    assert (ended.verdict, ended.exit_code) == (Verdict.EXIT, 1)
+    assert (ended.verdict, ended.exit_code) == (ExitReason.EXIT, 1)
     assert ended.stderr.decode().splitlines()[-1].startswith("SyntaxError")
 
 
 def test_a_script_that_is_not_there(sandbox: Sandbox):
-    ended = sandbox.run(Launch(None, "missing.py", limits=SMALL))
-    assert (ended.verdict, ended.exit_code) == (Verdict.EXIT, 2)
+    ended = sandbox.run(RunSpec(None, "missing.py", limits=SMALL))
+    assert (ended.verdict, ended.exit_code) == (ExitReason.EXIT, 2)
     assert "missing.py" in ended.stderr.decode()
     assert "No such file" in ended.stderr.decode()
 
@@ -83,8 +83,8 @@ def test_it_can_be_stopped(sandbox: Sandbox):
         stop.set()
         return MirrorService(listener)
 
-    launch = Launch(None, "a.py", inputs={"a.py": b"import time; time.sleep(600)"}, limits=SMALL)
-    with pytest.raises(Stopped):
+    launch = RunSpec(None, "a.py", inputs={"a.py": b"import time; time.sleep(600)"}, limits=SMALL)
+    with pytest.raises(RunStopped):
         sandbox.run(launch, serve, stop)
 
 
@@ -131,20 +131,20 @@ def submission(tmp_path: Path) -> Path:
 
 
 def test_a_script_with_modules_of_its_own(sandbox: Sandbox, submission: Path):
-    assert said(sandbox.run(Launch(submission, "run.py"))) == "student tool other\n"
+    assert said(sandbox.run(RunSpec(submission, "run.py"))) == "student tool other\n"
 
 
 def test_a_script_that_is_a_folder(sandbox: Sandbox, submission: Path):
-    assert said(sandbox.run(Launch(submission, "tool"))) == "as folder other\n"
+    assert said(sandbox.run(RunSpec(submission, "tool"))) == "as folder other\n"
 
 
 def test_a_script_in_a_folder_finds_the_modules_beside_it(sandbox: Sandbox, submission: Path):
-    launch = Launch(submission, "tool/__main__.py")
+    launch = RunSpec(submission, "tool/__main__.py")
     assert said(sandbox.run(launch)) == "as folder other\n"
 
 
 def test_inputs_lie_over_the_submission(sandbox: Sandbox, submission: Path):
-    launch = Launch(submission, "run.py", inputs={"helper.py": b"name = 'grader'\n"})
+    launch = RunSpec(submission, "run.py", inputs={"helper.py": b"name = 'grader'\n"})
     ended = sandbox.run(launch)
     assert said(ended) == "grader tool other\n"
     assert ended.files == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sandbox_builder import SMALL, run, said
 
-from grader.sandbox.api import Sandbox, Verdict
+from grader.sandbox.api import ExitReason, Sandbox
 
 # --- what it leaves ----------------------------------------------------------------------------
 
@@ -90,12 +90,12 @@ def test_output_is_kept_up_to_the_limit_and_counted_in_full(sandbox: Sandbox):
     assert ended.stdout == b"o" * 12_345
     assert ended.stderr == b"e" * 12_345
     assert (ended.stdout_bytes, ended.stderr_bytes) == (5_000_000, 500_000)
-    assert ended.verdict == Verdict.OK
+    assert ended.verdict == ExitReason.OK
 
 
 def test_what_was_printed_before_a_kill_is_kept(sandbox: Sandbox):
     ended = run(sandbox, "print('so far'); import time; time.sleep(600)", wall_seconds=2.0)
-    assert (ended.verdict, ended.exit_code) == (Verdict.TIMEOUT, None)
+    assert (ended.verdict, ended.exit_code) == (ExitReason.TIMEOUT, None)
     assert ended.stdout == b"so far\n"
 
 
@@ -103,7 +103,7 @@ def test_what_was_printed_before_a_kill_is_kept(sandbox: Sandbox):
 
 
 def test_processor_time(sandbox: Sandbox):
-    assert run(sandbox, "while True: pass", cpu_seconds=1).verdict == Verdict.TIMEOUT
+    assert run(sandbox, "while True: pass", cpu_seconds=1).verdict == ExitReason.TIMEOUT
 
 
 def test_processor_time_of_all_processes_counts(sandbox: Sandbox):
@@ -120,12 +120,12 @@ def test_processor_time_of_all_processes_counts(sandbox: Sandbox):
         """,
         cpu_seconds=2,
     )
-    assert ended.verdict == Verdict.TIMEOUT
+    assert ended.verdict == ExitReason.TIMEOUT
 
 
 def test_memory_of_one_process(sandbox: Sandbox):
     program = "kept = []\nwhile True: kept.append(b'x' * 2**20)"
-    assert run(sandbox, program).verdict == Verdict.MEMORY
+    assert run(sandbox, program).verdict == ExitReason.MEMORY
 
 
 def test_memory_of_many_processes(sandbox: Sandbox):
@@ -140,7 +140,7 @@ def test_memory_of_many_processes(sandbox: Sandbox):
         time.sleep(600)
         """,
     )
-    assert ended.verdict == Verdict.MEMORY
+    assert ended.verdict == ExitReason.MEMORY
     assert ended.peak_memory_bytes > 200 * 2**20
 
 
@@ -158,17 +158,17 @@ def test_bytes_of_the_scratch_folders(sandbox: Sandbox, folder: str):
         folder,
         harvest_bytes=2**20,
     )
-    assert ended.verdict == Verdict.DISK
+    assert ended.verdict == ExitReason.DISK
 
 
 def test_number_of_files_in_the_scratch_folder(sandbox: Sandbox):
     program = "for at in range(10**6): open(str(at), 'w').close()"
-    assert run(sandbox, program, scratch_files=300).verdict == Verdict.DISK
+    assert run(sandbox, program, scratch_files=300).verdict == ExitReason.DISK
 
 
 def test_size_of_one_file(sandbox: Sandbox):
     ended = run(sandbox, "open('f', 'wb').write(b'x' * 2**20)", file_bytes=2**19)
-    assert ended.verdict == Verdict.EXIT
+    assert ended.verdict == ExitReason.EXIT
     assert "File too large" in ended.stderr.decode()
 
 

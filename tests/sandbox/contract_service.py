@@ -7,7 +7,7 @@ import socket
 import pytest
 from sandbox_builder import MirrorService, run, said
 
-from grader.sandbox.api import Sandbox, Verdict
+from grader.sandbox.api import ExitReason, Sandbox
 
 # --- network and service -----------------------------------------------------------------------
 
@@ -27,7 +27,7 @@ def test_a_service_is_found_at_its_port(sandbox: Sandbox):
 
 def test_without_a_service_the_port_is_closed(sandbox: Sandbox):
     ended = run(sandbox, ASK)
-    assert ended.verdict == Verdict.EXIT
+    assert ended.verdict == ExitReason.EXIT
     assert "refused" in ended.stderr.decode()
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from grader.sandbox.api import Ended, Launch, Limits, Sandbox, Serve
+from grader.sandbox.api import Limits, RunResult, RunSpec, Sandbox, Serve
 from grader.sandbox.limits import CGROUP_ROOT
 
 SMALL = Limits(
@@ -37,9 +37,9 @@ def run(
     environment: Mapping[str, str] | None = None,
     clock_rate: float = 1.0,
     **limits: Any,
-) -> Ended:
+) -> RunResult:
     """Run the text of a program as `main.py`."""
-    launch = Launch(
+    launch = RunSpec(
         submission,
         "main.py",
         arguments,
@@ -51,7 +51,7 @@ def run(
     return sandbox.run(launch, serve)
 
 
-def said(ended: Ended) -> str:
+def said(ended: RunResult) -> str:
     """What a program that went well printed."""
     assert ended.verdict == "ok", (ended.verdict, ended.exit_code, ended.stderr.decode())
     return ended.stdout.decode()

@@ -11,20 +11,20 @@ from pathlib import Path
 import pytest
 
 from grader.core.errors import GraderFault
-from grader.sandbox.api import Launch
+from grader.sandbox.api import RunSpec
 from grader.sandbox.backends.container import Container, command, refusal
 from grader.sandbox.backends.container_image import image
-from grader.sandbox.staging import Staged
+from grader.sandbox.staging import StagedFiles
 
 
-def command_line(folder: Path, engine: str, launch: Launch) -> list[str]:
-    with closing(Staged(launch, public=False)) as staged:
+def command_line(folder: Path, engine: str, launch: RunSpec) -> list[str]:
+    with closing(StagedFiles(launch, public=False)) as staged:
         return command(engine, "name", launch, staged, 61_001, False, folder)
 
 
 @pytest.mark.parametrize("engine", ["/usr/bin/docker", "/usr/bin/podman"])
 def test_every_wall_is_in_the_command(tmp_path: Path, engine: str):
-    line = command_line(tmp_path, engine, Launch(None, "a.py"))
+    line = command_line(tmp_path, engine, RunSpec(None, "a.py"))
     text = " ".join(line)
     assert line[:2] == [engine, "run"]
     assert "--privileged" not in text
@@ -50,7 +50,7 @@ def test_a_path_that_would_be_two_options_is_refused(tmp_path: Path):
     folder = tmp_path / "a,readonly=false"
     folder.mkdir()
     with pytest.raises(GraderFault, match="rename it"):
-        command_line(folder, "docker", Launch(None, "a.py"))
+        command_line(folder, "docker", RunSpec(None, "a.py"))
 
 
 def test_the_image_holds_no_program_but_ours():

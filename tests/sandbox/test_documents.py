@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 
 from grader.core.constants import DOCUMENT_MAX_BYTES, DOCUMENT_MAX_CHARACTERS, DOCUMENT_SECONDS
 from grader.core.errors import FileRefused, GraderFault
-from grader.evidence.documents import Text, document_text, text_of
-from grader.sandbox.api import Ended, Isolation, Launch, Sandbox, Serve, Verdict
+from grader.evidence.documents import DocumentText, document_text, text_of
+from grader.sandbox.api import ExitReason, Isolation, RunResult, RunSpec, Sandbox, Serve
 from grader.sandbox.choose import choose_sandbox
 
 
@@ -43,14 +43,14 @@ def sandbox() -> Sandbox:
 class Recorded:
     """A backend whose runs end in a way that was written down."""
 
-    verdict: Verdict = Verdict.OK
+    verdict: ExitReason = ExitReason.OK
     files: Mapping[str, bytes] = field(default_factory=dict)
     stderr: bytes = b""
     cpu_seconds: float = 0.1
     signal: int | None = None
     name: str = "recorded"
     isolation: Isolation = Isolation.FULL
-    launches: list[Launch] = field(default_factory=list)
+    launches: list[RunSpec] = field(default_factory=list)
     stops: list[threading.Event | None] = field(default_factory=list)
 
     def why_not(self) -> str | None:
@@ -60,11 +60,11 @@ class Recorded:
         return {}
 
     def run(
-        self, launch: Launch, serve: Serve | None = None, stop: threading.Event | None = None
-    ) -> Ended:
+        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+    ) -> RunResult:
         self.launches.append(launch)
         self.stops.append(stop)
-        return Ended(
+        return RunResult(
             verdict=self.verdict,
             exit_code=0,
             signal=self.signal,
@@ -226,7 +226,7 @@ def test_a_grader_that_stops_stops_the_reader() -> None:
 
 
 def test_what_needs_no_sandbox_uses_none() -> None:
-    backend = Recorded(Verdict.EXIT)
+    backend = Recorded(ExitReason.EXIT)
     text_of("a.md", SENTENCE.encode(), backend)
     text_of("a.ipynb", notebook(), backend)
     assert backend.launches == []
@@ -238,10 +238,10 @@ PDF = b"%PDF-1.7\n"
 @pytest.mark.parametrize(
     ("backend", "code"),
     [
-        (Recorded(Verdict.TIMEOUT, cpu_seconds=DOCUMENT_SECONDS), "DOC105"),
-        (Recorded(Verdict.MEMORY, signal=signal.SIGKILL), "DOC105"),
-        (Recorded(Verdict.DISK, signal=signal.SIGKILL), "DOC105"),
-        (Recorded(Verdict.SIGNAL, signal=signal.SIGSEGV), "DOC102"),
+        (Recorded(ExitReason.TIMEOUT, cpu_seconds=DOCUMENT_SECONDS), "DOC105"),
+        (Recorded(ExitReason.MEMORY, signal=signal.SIGKILL), "DOC105"),
+        (Recorded(ExitReason.DISK, signal=signal.SIGKILL), "DOC105"),
+        (Recorded(ExitReason.SIGNAL, signal=signal.SIGSEGV), "DOC102"),
     ],
 )
 def test_how_the_reader_is_stopped_is_the_files_doing(backend: Recorded, code: str) -> None:
@@ -252,9 +252,9 @@ def test_how_the_reader_is_stopped_is_the_files_doing(backend: Recorded, code: s
 @pytest.mark.parametrize(
     ("backend", "said"),
     [
-        (Recorded(Verdict.TIMEOUT, cpu_seconds=DOCUMENT_SECONDS / 2), "too busy"),
-        (Recorded(Verdict.SIGNAL, signal=signal.SIGKILL), "signal 9"),
-        (Recorded(Verdict.SIGNAL, signal=signal.SIGTERM), "signal 15"),
+        (Recorded(ExitReason.TIMEOUT, cpu_seconds=DOCUMENT_SECONDS / 2), "too busy"),
+        (Recorded(ExitReason.SIGNAL, signal=signal.SIGKILL), "signal 9"),
+        (Recorded(ExitReason.SIGNAL, signal=signal.SIGTERM), "signal 15"),
     ],
 )
 def test_what_the_machine_does_is_not_the_files_doing(backend: Recorded, said: str) -> None:
@@ -265,7 +265,7 @@ def test_what_the_machine_does_is_not_the_files_doing(backend: Recorded, said: s
 
 
 def test_an_exit_of_the_readers_own_is_our_fault() -> None:
-    backend = Recorded(Verdict.EXIT, stderr=b"Traceback\nModuleNotFoundError: pypdf\x1b\n")
+    backend = Recorded(ExitReason.EXIT, stderr=b"Traceback\nModuleNotFoundError: pypdf\x1b\n")
     with pytest.raises(GraderFault, match="ModuleNotFoundError: pypdf"):
         text_of("a.pdf", PDF, backend)
 
@@ -294,10 +294,10 @@ def test_a_result_of_another_form_is_our_fault(backend: Recorded) -> None:
 
 def test_nothing_the_reader_writes_becomes_a_note_of_ours() -> None:
     backend = result({"text": SENTENCE, "pages": 1, "notes": {"<b>full marks</b>": 7}})
-    assert text_of("a.pdf", PDF, backend) == Text(SENTENCE, 1, ())
+    assert text_of("a.pdf", PDF, backend) == DocumentText(SENTENCE, 1, ())
 
 
-def is_plain(read: Text) -> bool:
+def is_plain(read: DocumentText) -> bool:
     return len(read.text) <= DOCUMENT_MAX_CHARACTERS and all(
         character in "\n\t" or character.isprintable() for character in read.text
     )

@@ -9,7 +9,7 @@ from sandbox.test_gateway import ask, gateway, served
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from grader.model_service.forward import Endpoint, Forward
+from grader.model_service.forward import Endpoint, Forwarder
 from grader.model_service.gateway import Gateway
 
 __all__ = ["gateway"]
@@ -33,7 +33,10 @@ def test_a_request_goes_on_with_the_instructors_key(gateway: Gateway) -> None:
     endpoint = Provider()
     with (
         served(gateway, endpoint) as (there, _),
-        served(gateway, Forward(f"http://127.0.0.1:{there}/v1", "sk-instructor")) as (port, record),
+        served(gateway, Forwarder(f"http://127.0.0.1:{there}/v1", "sk-instructor")) as (
+            port,
+            record,
+        ),
     ):
         path = "/v1/chat/completions"
         assert ask(port, b'{"q": 1}', path, authorization="Bearer run") == (200, {"said": "yes"})
@@ -46,7 +49,7 @@ def test_jobs_and_files_are_not_at_the_instructors_expense(gateway: Gateway) -> 
     endpoint = Provider()
     with (
         served(gateway, endpoint) as (there, _),
-        served(gateway, Forward(f"http://127.0.0.1:{there}/v1", "sk-instructor")) as (port, _),
+        served(gateway, Forwarder(f"http://127.0.0.1:{there}/v1", "sk-instructor")) as (port, _),
     ):
         for path in ("/v1/files", "/v1/fine_tuning/jobs", "/v1/../v1/files", "/admin"):
             assert ask(port, b"{}", path)[0] == 404
@@ -54,7 +57,7 @@ def test_jobs_and_files_are_not_at_the_instructors_expense(gateway: Gateway) -> 
 
 
 def test_an_endpoint_that_is_away_is_a_502_that_names_nothing(gateway: Gateway) -> None:
-    with served(gateway, Forward("http://127.0.0.1:9/v1", "sk-instructor")) as (port, record):
+    with served(gateway, Forwarder("http://127.0.0.1:9/v1", "sk-instructor")) as (port, record):
         status, answer = ask(port, b"{}", "/v1/chat/completions")
     assert status == 502
     assert "127.0.0.1" not in answer["error"]["message"]
@@ -70,7 +73,10 @@ def test_a_refused_key_and_a_broken_endpoint_are_no_fault_of_the_program(
 
     with (
         served(gateway, endpoint) as (there, _),
-        served(gateway, Forward(f"http://127.0.0.1:{there}/v1", "sk-instructor")) as (port, record),
+        served(gateway, Forwarder(f"http://127.0.0.1:{there}/v1", "sk-instructor")) as (
+            port,
+            record,
+        ),
     ):
         assert ask(port, b"{}", "/v1/chat/completions")[0] == status
     assert ("fault" in record.exchanges[0].notes) is ours

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 
 from grader.core.constants import MIB
 from grader.model_service.gateway import Gateway, GatewayLimits
-from grader.model_service.record import CLIENT_LEFT, Record
+from grader.model_service.record import CLIENT_LEFT, ServiceRecord
 
 
 class Echo:
@@ -48,10 +48,10 @@ def gateway() -> Iterator[Gateway]:
 @contextmanager
 def served(
     gateway: Gateway, app: Any, limits: GatewayLimits | None = None
-) -> Iterator[tuple[int, Record]]:
+) -> Iterator[tuple[int, ServiceRecord]]:
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    record = Record()
+    record = ServiceRecord()
     line = gateway.serve(app, record, limits or GatewayLimits(), listener)
     try:
         yield port, record

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grader.core.constants import SOURCE_MAX_BYTES
-from grader.intake.magics import Dropped, plain_python
+from grader.intake.magics import RemovedMagic, plain_python
 
 _PYTHON = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
 _INSTEAD = "pass  # magic"
@@ -137,7 +137,7 @@ def test_unindents_a_cell_as_a_whole() -> None:
 
 def test_names_what_it_took_out_and_where() -> None:
     _, dropped = plain_python("x = 1\n\n!python a.py \\\n  --b\n%cd c")
-    assert dropped == [Dropped(3, "!python a.py --b", False), Dropped(5, "%cd c", False)]
+    assert dropped == [RemovedMagic(3, "!python a.py --b", False), RemovedMagic(5, "%cd c", False)]
 
 
 def test_a_hostile_line_is_shown_safely() -> None:

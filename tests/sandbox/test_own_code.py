@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from grader.sandbox.api import Isolation, Launch, Limits, Served, Stopped, Verdict
-from grader.sandbox.unsandboxed import OwnCode
+from grader.sandbox.api import ExitReason, Isolation, Limits, RunSpec, RunStopped, SocketService
+from grader.sandbox.unsandboxed import Unsandboxed
 
 
-def launch(tmp_path: Path, code: str, **more: object) -> Launch:
+def launch(tmp_path: Path, code: str, **more: object) -> RunSpec:
     folder = tmp_path / "work"
     folder.mkdir()
     (folder / "main.py").write_text(code)
-    return Launch(folder, "main.py", **more)  # type: ignore[arg-type]
+    return RunSpec(folder, "main.py", **more)  # type: ignore[arg-type]
 
 
 def test_it_runs_with_arguments_inputs_and_its_own_folder(tmp_path: Path) -> None:
@@ -28,8 +28,8 @@ def test_it_runs_with_arguments_inputs_and_its_own_folder(tmp_path: Path) -> Non
     given = launch(tmp_path, code, arguments=("a",), inputs={"given.txt": b"hello"})
     assert given.submission is not None
     (given.submission / "helper.py").write_text("word = 'helped'")
-    ended = OwnCode().run(given)
-    assert (ended.verdict, ended.isolation) == (Verdict.OK, Isolation.NONE)
+    ended = Unsandboxed().run(given)
+    assert (ended.verdict, ended.isolation) == (ExitReason.OK, Isolation.NONE)
     assert ended.stdout == b"['a'] helped hello\n"
     assert ended.files == {"made.txt": b"x"}
     assert sorted(p.name for p in given.submission.iterdir()) == ["helper.py", "main.py"]
@@ -38,27 +38,27 @@ def test_it_runs_with_arguments_inputs_and_its_own_folder(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("code", "verdict", "exit_code"),
     [
-        ("raise SystemExit(3)", Verdict.EXIT, 3),
-        ("1/0", Verdict.EXIT, 1),
-        ("import os; os.kill(os.getpid(), 15)", Verdict.SIGNAL, None),
-        ("while True: pass", Verdict.TIMEOUT, None),
+        ("raise SystemExit(3)", ExitReason.EXIT, 3),
+        ("1/0", ExitReason.EXIT, 1),
+        ("import os; os.kill(os.getpid(), 15)", ExitReason.SIGNAL, None),
+        ("while True: pass", ExitReason.TIMEOUT, None),
     ],
 )
 def test_it_says_how_the_program_ended(
-    tmp_path: Path, code: str, verdict: Verdict, exit_code: int | None
+    tmp_path: Path, code: str, verdict: ExitReason, exit_code: int | None
 ) -> None:
-    ended = OwnCode().run(launch(tmp_path, code, limits=Limits(wall_seconds=2)))
+    ended = Unsandboxed().run(launch(tmp_path, code, limits=Limits(wall_seconds=2)))
     assert (ended.verdict, ended.exit_code) == (verdict, exit_code)
 
 
 def test_sleeps_pass_on_the_faster_clock(tmp_path: Path) -> None:
     code = "import time\nbegan = time.time()\ntime.sleep(100)\nprint(time.time() - began >= 100)"
-    ended = OwnCode().run(launch(tmp_path, code, clock_rate=1000.0))
+    ended = Unsandboxed().run(launch(tmp_path, code, clock_rate=1000.0))
     assert ended.stdout == b"True\n"
 
 
 def test_the_service_is_found_by_the_usual_variables(tmp_path: Path) -> None:
-    class Line(Served):
+    class Line(SocketService):
         def __init__(self, listener: socket.socket) -> None:
             self.heard = b""
             self._thread = threading.Thread(target=self._hear, args=(listener,))
@@ -83,7 +83,7 @@ def test_the_service_is_found_by_the_usual_variables(tmp_path: Path) -> None:
         "at = urlsplit(os.environ['OPENAI_BASE_URL'])\n"
         "with socket.create_connection((at.hostname, at.port)) as line: line.send(b'hello')\n"
     )
-    assert OwnCode().run(launch(tmp_path, code), serve).verdict is Verdict.OK
+    assert Unsandboxed().run(launch(tmp_path, code), serve).verdict is ExitReason.OK
     assert lines[0].heard == b"hello"
 
 
@@ -91,6 +91,6 @@ def test_it_stops_when_told(tmp_path: Path) -> None:
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
     began = time.monotonic()
-    with pytest.raises(Stopped):
-        OwnCode().run(launch(tmp_path, "import time; time.sleep(60)"), None, stop)
+    with pytest.raises(RunStopped):
+        Unsandboxed().run(launch(tmp_path, "import time; time.sleep(60)"), None, stop)
     assert time.monotonic() - began < 50

@@ -22,7 +22,12 @@ from docx import Document
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grader.sandbox.inside.read_document import UNPACKED_MAX_BYTES, Problem, read_docx, read_pdf
+from grader.sandbox.inside.read_document import (
+    UNPACKED_MAX_BYTES,
+    UnreadableDocument,
+    read_docx,
+    read_pdf,
+)
 
 LONGEST = 10_000
 
@@ -116,7 +121,7 @@ def test_a_page_that_cannot_be_read_does_not_cost_the_others(read: Any) -> None:
     ],
 )
 def test_names_what_is_wrong_with_a_file(read: Any, kind: str, data: bytes, problem: str) -> None:
-    with pytest.raises(Problem, match=f"^{problem}$"):
+    with pytest.raises(UnreadableDocument, match=f"^{problem}$"):
         read(kind, data)
 
 
@@ -124,12 +129,12 @@ def test_an_encrypted_package_is_no_damaged_one(read: Any) -> None:
     data = bytearray(word())
     at = data.index(b"PK\x01\x02")
     data[at + 8] |= 1
-    with pytest.raises(Problem, match="encrypted"):
+    with pytest.raises(UnreadableDocument, match="encrypted"):
         read("docx", bytes(data))
 
 
 def test_a_package_that_unpacks_to_too_much_is_not_unpacked(read: Any) -> None:
-    with pytest.raises(Problem, match="large"):
+    with pytest.raises(UnreadableDocument, match="large"):
         read("docx", unpacking_to(word(), UNPACKED_MAX_BYTES))
 
 
@@ -242,6 +247,6 @@ def test_ends_in_a_text_or_a_problem_whatever_is_damaged(
     cut = data.draw(st.integers(1, len(damaged)) | st.just(len(damaged)))
     try:
         found = read(kind, bytes(damaged[:cut]))
-    except Problem as problem:
+    except UnreadableDocument as problem:
         found = {"problem": str(problem)}
     assert set(found) == {"text", "pages", "notes"} or found["problem"] in _PROBLEMS

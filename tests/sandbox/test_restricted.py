@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sandbox_builder import MirrorService, run, said
 
-from grader.sandbox.api import Isolation, Verdict
+from grader.sandbox.api import ExitReason, Isolation
 from grader.sandbox.backends.restricted import Restricted
 
 ON_A_BLOCKED_MACHINE = """
@@ -113,7 +113,7 @@ def test_a_deleted_file_that_is_still_open_counts():
             kept.flush()
         time.sleep(600)
         """
-    assert run(Restricted(), program, file_bytes=64 * 2**20).verdict is Verdict.DISK
+    assert run(Restricted(), program, file_bytes=64 * 2**20).verdict is ExitReason.DISK
 
 
 def test_a_tree_deeper_than_any_path_is_removed():

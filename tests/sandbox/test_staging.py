@@ -10,12 +10,12 @@ import pytest
 
 from grader.core.constants import SANDBOX_COPY_MAX_BYTES
 from grader.core.errors import GraderFault
-from grader.sandbox.api import Launch
-from grader.sandbox.staging import Staged
+from grader.sandbox.api import RunSpec
+from grader.sandbox.staging import StagedFiles
 
 
-def staged(launch: Launch) -> dict[str, bytes]:
-    with closing(Staged(launch, public=False)) as found:
+def staged(launch: RunSpec) -> dict[str, bytes]:
+    with closing(StagedFiles(launch, public=False)) as found:
         return {path: os.pread(fd, 1000, 0) for path, _, fd in found.files}
 
 
@@ -23,9 +23,9 @@ def test_files_and_inputs_with_their_folders(tmp_path: Path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "c.py").write_text("student")
     (tmp_path / "d.py").write_text("student")
-    launch = Launch(tmp_path, "d.py", inputs={"d.py": b"grader", "x/y/z": b"input"})
+    launch = RunSpec(tmp_path, "d.py", inputs={"d.py": b"grader", "x/y/z": b"input"})
     assert staged(launch) == {"a/b/c.py": b"student", "d.py": b"grader", "x/y/z": b"input"}
-    with closing(Staged(launch, public=False)) as found:
+    with closing(StagedFiles(launch, public=False)) as found:
         assert found.folders == ["a", "a/b", "x", "x/y"]
 
 
@@ -35,31 +35,31 @@ def test_byte_code_links_and_pipes_are_not_handed_on(tmp_path: Path):
     (tmp_path / "link").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "a.py").write_text("x")
-    assert staged(Launch(tmp_path, "a.py")) == {"a.py": b"x"}
+    assert staged(RunSpec(tmp_path, "a.py")) == {"a.py": b"x"}
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "", "a\0b", "."])
 def test_an_input_stays_in_the_working_folder(path: str):
     with pytest.raises(GraderFault, match="working folder"):
-        Staged(Launch(None, "x", inputs={path: b""}), public=False)
+        StagedFiles(RunSpec(None, "x", inputs={path: b""}), public=False)
 
 
 def test_a_folder_that_is_not_there_is_the_graders_fault(tmp_path: Path):
     with pytest.raises(GraderFault, match="cannot be read"):
-        Staged(Launch(tmp_path / "none", "x"), public=False)
+        StagedFiles(RunSpec(tmp_path / "none", "x"), public=False)
 
 
 def test_a_large_private_file_is_copied_for_the_other_user_and_the_copy_goes_away(tmp_path: Path):
     large = tmp_path / "large"
     large.write_bytes(b"x" * (SANDBOX_COPY_MAX_BYTES + 1))
     large.chmod(0o600)
-    with closing(Staged(Launch(tmp_path, "x"), public=True)) as found:
+    with closing(StagedFiles(RunSpec(tmp_path, "x"), public=True)) as found:
         copy = found.large["large"]
         assert copy != large
         assert copy.stat().st_mode & 0o004
         assert copy.read_bytes() == large.read_bytes()
     assert not copy.exists()
-    with closing(Staged(Launch(tmp_path, "x"), public=False)) as found:
+    with closing(StagedFiles(RunSpec(tmp_path, "x"), public=False)) as found:
         assert found.large == {"large": large}
 
 
@@ -67,7 +67,7 @@ def test_nothing_stays_open(tmp_path: Path):
     for at in range(20):
         (tmp_path / str(at)).write_text("x")
     before = len(os.listdir("/proc/self/fd"))
-    staged(Launch(tmp_path, "x", inputs={"y": b""}))
+    staged(RunSpec(tmp_path, "x", inputs={"y": b""}))
     with pytest.raises(GraderFault):
-        Staged(Launch(tmp_path, "x", inputs={"../y": b""}), public=False)
+        StagedFiles(RunSpec(tmp_path, "x", inputs={"../y": b""}), public=False)
     assert len(os.listdir("/proc/self/fd")) == before

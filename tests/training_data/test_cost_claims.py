@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from grader.costs.break_even import Usage
+from grader.costs.break_even import QueryTokenUsage
 from grader.costs.claims import CLAIMS_MAX_BYTES, ClaimsError, read_claims
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def test_a_good_one_is_read() -> None:
     assert claims.date == date(2026, 11, 21)
     assert claims.base_model == claims.model
     tuned = GOOD["per_query"]["tuned"]
-    assert claims.tuned.usage == Usage(tuned["input_tokens"], tuned["output_tokens"], 0)
+    assert claims.tuned.usage == QueryTokenUsage(tuned["input_tokens"], tuned["output_tokens"], 0)
     assert claims.instructions is None
     assert claims.break_even == GOOD["break_even"]
     assert [other.break_even is None for other in claims.alternatives] == [True, False]

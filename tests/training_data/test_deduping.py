@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.core.errors import UsageError
-from grader.training_data.edit.dedupe import Deduped, Dropped, dedupe
+from grader.training_data.edit.dedupe import Deduped, DroppedLine, dedupe
 from grader.training_data.examples.duplicates import Duplicates
 from grader.training_data.read import format_detection
 from grader.training_data.read.examples import Kind, read_examples
@@ -61,7 +61,7 @@ def test_the_first_of_the_copies_stays_and_lines_keep_their_bytes(tmp_path: Path
     written, result = deduped(tmp_path, b"\n".join(some))
     assert written == b"\n".join([*some[:2], *some[3:6]]) + b"\n"
     assert (result.lines_read, result.lines_written, result.copies) == (7, 5, 2)
-    assert result.dropped == (Dropped(3, 1, near=False), Dropped(7, 1, near=False))
+    assert result.dropped == (DroppedLine(3, 1, near=False), DroppedLine(7, 1, near=False))
     assert str(result.unusable) == "2 (lines 5, 6)"
 
 
@@ -121,7 +121,7 @@ def test_near_copies_are_dropped_only_when_asked_for(tmp_path: Path) -> None:
     written, result = deduped(tmp_path, data, near=True)
     assert written == b"\n".join(some[:2]) + b"\n"
     assert (result.copies, result.near_copies, result.searched) == (1, 1, 3)
-    assert result.dropped == (Dropped(3, 1, near=True), Dropped(4, 1, near=False))
+    assert result.dropped == (DroppedLine(3, 1, near=True), DroppedLine(4, 1, near=False))
 
 
 def test_what_cannot_be_read_or_written_is_refused(tmp_path: Path) -> None:

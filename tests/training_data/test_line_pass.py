@@ -7,14 +7,14 @@ import pytest
 
 from grader.training_data.check import check_file
 from grader.training_data.lines import line_checks
-from grader.training_data.lines.line_checks import Lines, check_lines
+from grader.training_data.lines.line_checks import LineReport, check_lines
 from grader.training_data.read.examples import Kind
 from grader.training_data.read.faults import Fault
 
 CHAT = {"messages": [{"role": r, "content": f"a {r}"} for r in ("system", "user", "assistant")]}
 
 
-def _checked(path: Path, *lines: bytes) -> tuple[Lines, list[Fault]]:
+def _checked(path: Path, *lines: bytes) -> tuple[LineReport, list[Fault]]:
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     faults: list[Fault] = []
     return check_lines(path, None, faults.append, lambda _: None), faults

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from grader.training_data.examples import duplicates
 from grader.training_data.examples.duplicates import (
     NEAR_SIMILARITY,
-    NearShelf,
+    NearIndex,
     NearText,
     near_texts,
 )
@@ -72,9 +72,9 @@ def test_long_texts_are_compared_as_well() -> None:
 
 
 def test_a_shelf_takes_no_more_than_it_may() -> None:
-    shelf = NearShelf(2)
+    shelf = NearIndex(2)
     assert [shelf.add(line, NearText("text")) for line in (4, 5, 6)] == [True, True, False]
     assert shelf.lines == [4, 5]
-    small = NearShelf()
+    small = NearIndex()
     assert not small.add(1, NearText("x" * (duplicates.NEAR_MAX_CHARACTERS + 1)))
     assert not small.add(2, NearText("x"))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.core.constants import DATA_BLOCK_BYTES, DATA_MAX_LINE_BYTES
-from grader.training_data.read.lines import Unreadable, lines, open_data
+from grader.training_data.read.lines import UnreadableFile, lines, open_data
 
 
 @given(st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"\r")), max_size=40))
@@ -55,7 +55,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path) -> N
         ("nul\0in-it", "not a valid"),
         ("/dev/zero", "a device"),
     ):
-        with pytest.raises(Unreadable, match=words):
+        with pytest.raises(UnreadableFile, match=words):
             open_data(tmp_path / name)
 
 

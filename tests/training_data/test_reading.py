@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from reading_builder import chat, examples, preference, qa
 
 from grader.training_data.read.examples import Kind
-from grader.training_data.read.fingerprint import Reading, folded, read
+from grader.training_data.read.fingerprint import Fingerprint, folded, read
 
 CALL = {"id": "1", "type": "function", "function": {"name": "rain", "arguments": "{}"}}
 
 
-def one(value: dict[str, Any]) -> Reading:
+def one(value: dict[str, Any]) -> Fingerprint:
     [example] = examples([value])
     return read(example)
 

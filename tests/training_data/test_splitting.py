@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.core.errors import UsageError
-from grader.training_data.edit.split import FILES, Group, Split, place, split
+from grader.training_data.edit.split import FILES, ExampleGroup, Split, place, split
 from grader.training_data.examples.overlap import overlap
 from grader.training_data.read.examples import Kind, read_examples
 from grader.training_data.read.fingerprint import read
@@ -200,7 +200,7 @@ def test_an_existing_folder_is_not_touched(tmp_path: Path) -> None:
 
 
 groups = st.lists(
-    st.builds(Group, st.sampled_from("abc"), st.binary(min_size=4, max_size=4), st.just(1)),
+    st.builds(ExampleGroup, st.sampled_from("abc"), st.binary(min_size=4, max_size=4), st.just(1)),
     min_size=1,
     unique=True,
 )
@@ -208,7 +208,7 @@ groups = st.lists(
 
 @given(groups, st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.25, 0.25), (0.6, 0.4, 0.0)]))
 def test_single_examples_are_divided_by_the_shares_in_all_and_in_each_class(
-    some: list[Group], shares: tuple[float, ...]
+    some: list[ExampleGroup], shares: tuple[float, ...]
 ) -> None:
     parts = place(some, shares)
     for label in (None, *"abc"):

@@ -16,7 +16,7 @@ from grader.training_data.encodings import text_counter
 from grader.training_data.read.examples import Example, examples_of
 from grader.training_data.read.faults import Fault
 from grader.training_data.read.lines import Line
-from grader.training_data.tokens import Count, TokenCounts, count_tokens, counter
+from grader.training_data.tokens import TokenCount, TokenCounts, count_tokens, counter
 
 MODEL = "gpt-4o-mini"
 
@@ -34,7 +34,7 @@ def chat(*contents: Any, **more: Any) -> dict[str, Any]:
     return {"messages": messages, **more}
 
 
-def measure(value: Any, model: str = MODEL) -> Count:
+def measure(value: Any, model: str = MODEL) -> TokenCount:
     [example] = read([value])
     return counter(model, [example]).measure(example)
 
@@ -46,10 +46,10 @@ def words(count: int) -> str:
 
 def test_a_chat_has_what_is_billed() -> None:
     # 1 for the example; 3, the role and the text for each message
-    assert measure(chat("hello world", "hello")) == Count(1 + (3 + 1 + 2) + (3 + 1 + 1), True)
+    assert measure(chat("hello world", "hello")) == TokenCount(1 + (3 + 1 + 2) + (3 + 1 + 1), True)
     system = {"role": "system", "content": "hello world"}
     value = {"messages": [system, *chat("hello", "")["messages"]]}
-    assert measure(value, "gpt-3.5-turbo") == Count(1 + 6 + 5 + 4, True)
+    assert measure(value, "gpt-3.5-turbo") == TokenCount(1 + 6 + 5 + 4, True)
 
 
 def test_a_call_counts_its_example() -> None:
@@ -58,14 +58,14 @@ def test_a_call_counts_its_example() -> None:
 
 
 def test_the_other_kinds() -> None:
-    assert measure({"question": "hello world", "answer": "hello"}) == Count(12, True)
-    assert measure({"prompt": "hello world", "completion": " hello"}) == Count(3, True)
+    assert measure({"question": "hello world", "answer": "hello"}) == TokenCount(12, True)
+    assert measure({"prompt": "hello world", "completion": " hello"}) == TokenCount(3, True)
     preference = {
         "input": chat("hello world"),
         "preferred_output": [{"role": "assistant", "content": "hello"}],
         "non_preferred_output": [{"role": "assistant", "content": "hello world"}],
     }
-    assert measure(preference) == Count(1 + 6 + 5 + 6, True)
+    assert measure(preference) == TokenCount(1 + 6 + 5 + 6, True)
     preference["input"]["tools"] = [{"a": 1}]
     assert measure(preference).tokens > 18
     assert not measure(preference).exact
@@ -73,7 +73,7 @@ def test_the_other_kinds() -> None:
 
 def test_text_parts_count_as_text() -> None:
     parts = [{"type": "text", "text": "hello world"}, {"type": "text", "text": "hello"}]
-    assert measure(chat(parts, "hello")) == Count(13, True)
+    assert measure(chat(parts, "hello")) == TokenCount(13, True)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_tools_are_an_estimate(key: str) -> None:
 def test_images_are_not_counted_and_said_so() -> None:
     image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
     text = {"type": "text", "text": "hello world"}
-    assert measure(chat([text, image], "hello")) == Count(12, False)
+    assert measure(chat([text, image], "hello")) == TokenCount(12, False)
     counts, _ = count_tokens(read([chat("a", "b"), chat([image], "b")]), 2, MODEL)
     assert counts.estimated
 

@@ -17,7 +17,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from grader.checks.views.syntax import Call, Function, Program, SourceFault, always, parse
+from grader.checks.views.syntax import Function, ScriptCall, ScriptModel, SourceFault, always, parse
 from grader.core.constants import SOURCE_MAX_STEPS
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -26,13 +26,13 @@ _REGISTERING = frozenset({"command", "callback", "main", "group"})
 
 
 @lru_cache(maxsize=8)
-def read_program(source: bytes, beside: tuple[tuple[str, bytes], ...] = ()) -> Program:
+def read_program(source: bytes, beside: tuple[tuple[str, bytes], ...] = ()) -> ScriptModel:
     """Follow a script; `beside` holds the (module name, source) that it may import.
 
     Raises SourceFault when the script is no valid Python. A module beside it that is none is
     left out.
     """
-    program = Program(parse(source))
+    program = ScriptModel(parse(source))
     modules: dict[str, ast.Module] = {}
     for name, text in beside:
         try:
@@ -46,7 +46,7 @@ def read_program(source: bytes, beside: tuple[tuple[str, bytes], ...] = ()) -> P
     return program
 
 
-def _collect(program: Program, tree: ast.Module) -> None:
+def _collect(program: ScriptModel, tree: ast.Module) -> None:
     """Note what a module defines."""
     inside_class: set[ast.AST] = set()
     for node in ast.walk(tree):
@@ -68,7 +68,7 @@ class _OutOfSteps(Exception):
 class _Walk:
     """Goes through a program in the order of execution and notes what it meets."""
 
-    def __init__(self, program: Program, beside: dict[str, ast.Module]) -> None:
+    def __init__(self, program: ScriptModel, beside: dict[str, ast.Module]) -> None:
         self.program = program
         self.beside = dict(beside)
         self.modules = frozenset(beside)
@@ -294,7 +294,7 @@ class _Walk:
             if isinstance(function, ast.Name):
                 program.loaded.add(function.id)
             program.calls.append(
-                Call(name, node, self.inside, self.loops, self.with_names, self.handed_over)
+                ScriptCall(name, node, self.inside, self.loops, self.with_names, self.handed_over)
             )
 
     def from_beside(self, function: ast.Attribute) -> bool:
@@ -326,7 +326,7 @@ class _Walk:
             elif any(not self.program.is_local(self.program.dotted(base)) for base in made.bases):
                 self.later(f"{name}.{child.name}", child)  # a library calls what it inherits
         self.program.calls.append(
-            Call(name, node, self.inside, self.loops, self.with_names, self.handed_over)
+            ScriptCall(name, node, self.inside, self.loops, self.with_names, self.handed_over)
         )
 
     def hand_over(self, name: str) -> None:

@@ -49,7 +49,7 @@ _SAME_DOMAIN: Final = 0.5  # of the questions; a domain's are worded alike, anot
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TestQuestion:
     """One question of the test set, and the answer that it expects."""
 
     line: int
@@ -57,9 +57,9 @@ class Question:
     answer: str
 
 
-def questions_of(context: Context) -> list[Question]:
+def questions_of(context: Context) -> list[TestQuestion]:
     """The questions of the test set that is handed in, in order; raises FileRefused for two."""
-    return [Question(e.line, e.prompt, e.answer) for e in _examples(context, TEST_SET)]
+    return [TestQuestion(e.line, e.prompt, e.answer) for e in _examples(context, TEST_SET)]
 
 
 @check("API020")
@@ -182,8 +182,6 @@ def _examples(context: Context, deliverable: str) -> list[Example]:
 def _words(text: str) -> set[str]:
     return set(_WORD.findall(folded(text))) - _EVERYWHERE
 
-
-# moved
 
 HYBRID, DISTILLATION = "hybrid_ok", "distill_ok"
 """Ids of evidence: a run of the script, with nothing going wrong."""

@@ -29,7 +29,7 @@ _COMPLETED: Final = "completed"  # the marker behind the last field
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class ChatPrompt:
     """The messages of one request as (role, text), and the text of its reply."""
 
     messages: tuple[tuple[str, str], ...]
@@ -68,7 +68,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Additions:
+class PromptAdditions:
     """For each question, whether the program's prompts had this and the original's had not."""
 
     passages: tuple[bool, ...]
@@ -76,7 +76,7 @@ class Additions:
     reasoning: tuple[bool, ...]
 
 
-def additions(enhanced: Evidence, original: Evidence, known: Iterable[str]) -> Additions:
+def additions(enhanced: Evidence, original: Evidence, known: Iterable[str]) -> PromptAdditions:
     """What the program adds to the original's prompts; `known` are questions of public sets.
 
     Passages: sentences beside the question that are not the model's own words and not in most
@@ -89,10 +89,10 @@ def additions(enhanced: Evidence, original: Evidence, known: Iterable[str]) -> A
 
 
 def additions_in(
-    asked: Sequence[tuple[str, Sequence[Prompt]]],
-    plain: Mapping[str, Sequence[Prompt]],
+    asked: Sequence[tuple[str, Sequence[ChatPrompt]]],
+    plain: Mapping[str, Sequence[ChatPrompt]],
     known: Iterable[str],
-) -> Additions:
+) -> PromptAdditions:
     """The same from the prompts of each question, beside those of the original by question."""
     sentences = [_beside(mine, plain.get(question, ()), question) for question, mine in asked]
     counts = Counter(one for found in sentences for one in found)
@@ -101,21 +101,21 @@ def additions_in(
     asked_before = frozenset(
         name for found in plain.values() for one in found for name in one.outputs
     )
-    return Additions(
+    return PromptAdditions(
         tuple(bool(found - usual) for found in sentences),
         tuple(_shows(mine, others - {normalised(question)}) for question, mine in asked),
         tuple(_reasons(mine, asked_before) for _, mine in asked),
     )
 
 
-def prompts(evidence: Evidence, row: Mapping[str, Any]) -> list[Prompt]:
+def prompts(evidence: Evidence, row: Mapping[str, Any]) -> list[ChatPrompt]:
     """The requests that were made to answer this question, in order."""
     exchanges = evidence.payload["exchanges"]
     found = (exchanges[place] for place in row["exchanges"])
     return [prompt_of(_json(one["request"]), _json(one["reply"])) for one in found]
 
 
-def _beside(mine: Sequence[Prompt], plain: Sequence[Prompt], question: str) -> set[str]:
+def _beside(mine: Sequence[ChatPrompt], plain: Sequence[ChatPrompt], question: str) -> set[str]:
     """Sentences in what is asked now that are neither the original's nor the model's own."""
     before = normalised(question) + " " + " ".join(normalised(one.last) for one in plain)
     found = set()
@@ -138,14 +138,14 @@ def own_lines(text: str) -> Iterator[str]:
     return (line for line in text.splitlines() if not _MARKER.search(line))
 
 
-def _shows(mine: Sequence[Prompt], others: set[str]) -> bool:
+def _shows(mine: Sequence[ChatPrompt], others: set[str]) -> bool:
     if any(role == "assistant" for prompt in mine for role, _ in prompt.earlier):
         return True
     texts = " ".join(normalised(text) for prompt in mine for _, text in prompt.messages)
     return any(question in texts for question in others)
 
 
-def _reasons(mine: Sequence[Prompt], asked_before: frozenset[tuple[str, str]]) -> bool:
+def _reasons(mine: Sequence[ChatPrompt], asked_before: frozenset[tuple[str, str]]) -> bool:
     return any(
         name != "answer" and (name, about) not in asked_before
         for prompt in mine
@@ -153,14 +153,14 @@ def _reasons(mine: Sequence[Prompt], asked_before: frozenset[tuple[str, str]]) -
     )
 
 
-def prompt_of(asked: Mapping[str, Any], told: Mapping[str, Any]) -> Prompt:
+def prompt_of(asked: Mapping[str, Any], told: Mapping[str, Any]) -> ChatPrompt:
     """The prompt in the JSON bodies of a request to a model and of its answer."""
     messages = asked.get("messages", asked.get("input", asked.get("prompt")))
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
     listed = [m for m in messages if isinstance(m, dict)] if isinstance(messages, list) else []
     texts = tuple((str(m.get("role", "")), "\n".join(_texts(m.get("content")))) for m in listed)
-    return Prompt(texts, "\n".join(_said(told.get("choices", told.get("output")))))
+    return ChatPrompt(texts, "\n".join(_said(told.get("choices", told.get("output")))))
 
 
 def _fields(reply: str) -> dict[str, str]:

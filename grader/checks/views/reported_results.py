@@ -19,12 +19,12 @@ from grader.training_data.read.faults import counted
 RESULTS: Final = "openai_results.json"
 
 
-class ResultsError(Exception):
+class WorkflowResultsError(Exception):
     """There are no such results, or they cannot be read; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
+class WorkflowResults:
     """Shares of right answers, 0 to 1, and whether they are called a simulation."""
 
     simulated: bool
@@ -32,32 +32,32 @@ class Results:
     after: float
 
 
-def results_of(run: Transcript) -> Results:
+def results_of(run: Transcript) -> WorkflowResults:
     """What the run wrote. Raises ResultsError."""
     places = [path for path in run.files if path.rsplit("/", 1)[-1] == RESULTS]
     if len(places) != 1:
-        raise ResultsError("it was not written" if not places else "it was written twice")
+        raise WorkflowResultsError("it was not written" if not places else "it was written twice")
     try:
         value = loads(run.files[places[0]], max_bytes=MIB)
     except StrictJsonError as error:
-        raise ResultsError(f"it cannot be read: {error}") from error
+        raise WorkflowResultsError(f"it cannot be read: {error}") from error
     if not isinstance(value, dict) or not isinstance(value.get("simulated"), bool):
-        raise ResultsError('its "simulated" is not true or false')
-    return Results(value["simulated"], _share(value, "before"), _share(value, "after"))
+        raise WorkflowResultsError('its "simulated" is not true or false')
+    return WorkflowResults(value["simulated"], _share(value, "before"), _share(value, "after"))
 
 
 def _share(value: dict[str, object], when: str) -> float:
     part = value.get(when)
     share = part.get("exact_match") if isinstance(part, dict) else None
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise ResultsError(f'"{when}" has no "exact_match" from 0 to 1')
+        raise WorkflowResultsError(f'"{when}" has no "exact_match" from 0 to 1')
     return float(share)
 
 
 _DECIMALS: Final = 3
 
 
-class Claim(NamedTuple):
+class PartialCredit(NamedTuple):
     """Something that must hold; `wanted` says what was expected, without a full stop."""
 
     holds: bool
@@ -66,7 +66,7 @@ class Claim(NamedTuple):
 
 
 def verdict(
-    seen: str, claims: Sequence[Claim], hint: str, measures: Measures | None = None
+    seen: str, claims: Sequence[PartialCredit], hint: str, measures: Measures | None = None
 ) -> Verdict:
     """Pass where all claims hold; the measure `share` is the weight of those that do, 0 to 1.
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from grader.checks.api.registry import Context, Verdict, failed, needs_review
 from grader.checks.views.control_flow import read_program
-from grader.checks.views.syntax import Call, Program, SourceFault
+from grader.checks.views.syntax import ScriptCall, ScriptModel, SourceFault
 from grader.core.constants import SOURCE_MAX_BYTES
 from grader.intake.find import locate, read_file
 from grader.intake.notebooks import Notebook
@@ -33,7 +33,7 @@ class Script:
 
     path: str
     source: bytes
-    program: Program
+    program: ScriptModel
     notebook: Notebook | None = None
 
     def at(self, line: int) -> str:
@@ -108,7 +108,7 @@ def not_found(script: Script, message: str, hint: str, line: int | None = None) 
     return failed(message, hint, path=script.path, line=script.line(line))
 
 
-def trainings(program: Program) -> list[int]:
+def trainings(program: ScriptModel) -> list[int]:
     """Positions among the calls at which weights are trained.
 
     These are `train()` and `fit()` of a trainer, and `backward()` in a loop of one's own.
@@ -116,7 +116,7 @@ def trainings(program: Program) -> list[int]:
     return [i for i, call in enumerate(program.calls) if _trains(program, call)]
 
 
-def _trains(program: Program, call: Call) -> bool:
+def _trains(program: ScriptModel, call: ScriptCall) -> bool:
     if call.method == "backward":
         return bool(call.loops)
     if call.method not in ("train", "fit") or "." not in call.name:
@@ -126,7 +126,7 @@ def _trains(program: Program, call: Call) -> bool:
     return any(_is_trainer(program, name) for name in known or {plain.removesuffix("()")})
 
 
-def _is_trainer(program: Program, name: str) -> bool:
+def _is_trainer(program: ScriptModel, name: str) -> bool:
     last = name.rpartition(".")[2]
     made = program.classes.get(last)
     if made is not None:
@@ -134,12 +134,12 @@ def _is_trainer(program: Program, name: str) -> bool:
     return name == "super" or last.lower().endswith("trainer")
 
 
-def evaluations(program: Program) -> list[int]:
+def evaluations(program: ScriptModel) -> list[int]:
     """Positions among the calls at which the model answers or its loss is computed."""
     return [i for i, call in enumerate(program.calls) if _evaluates(program, call)]
 
 
-def _evaluates(program: Program, call: Call) -> bool:
+def _evaluates(program: ScriptModel, call: ScriptCall) -> bool:
     if "." in call.name and call.method in _EVALUATING:
         return True
     origins = program.origins(call.node.func)

@@ -78,7 +78,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Call:
+class ScriptCall:
     """One call as the script would make it.
 
     `name` is dotted and written out ("peft.LoraConfig", "model.generate"). `inside` names the
@@ -106,7 +106,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class Program:
+class ScriptModel:
     """What `follow.read_program` found out. Names are not told apart by scope."""
 
     tree: ast.Module
@@ -118,7 +118,7 @@ class Program:
     methods: dict[str, list[Function]] = field(default_factory=dict)
     assigned: dict[str, list[ast.expr]] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ScriptCall] = field(default_factory=list)
     statements: list[ast.stmt] = field(default_factory=list)
     """Every statement that can run, each once."""
     discarded: set[ast.expr] = field(default_factory=set)
@@ -187,7 +187,7 @@ class Program:
                     pass
         return frozenset(found)
 
-    def receiver(self, call: Call) -> frozenset[str]:
+    def receiver(self, call: ScriptCall) -> frozenset[str]:
         """What a method is called on: its dotted name and where its value may have come from."""
         if not isinstance(call.node.func, ast.Attribute):
             return frozenset()
@@ -227,7 +227,7 @@ class Program:
             node = self.assigned[node.id][0]
         return node.value if isinstance(node, ast.Constant) else ...
 
-    def is_used(self, call: Call) -> bool:
+    def is_used(self, call: ScriptCall) -> bool:
         """Whether the value of the call goes anywhere."""
         if call.node in self.discarded:
             return False

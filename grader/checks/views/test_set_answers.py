@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 from grader.checks.api.registry import Verdict, failed, passed
-from grader.checks.views.domain_test import Question
-from grader.checks.views.prompts import Prompt, own_lines, prompt_of
-from grader.checks.views.transcript import Chat, Job, Transcript
+from grader.checks.views.domain_test import TestQuestion
+from grader.checks.views.prompts import ChatPrompt, own_lines, prompt_of
+from grader.checks.views.transcript import Chat, TrainedJob, Transcript
 from grader.core.constants import PASSAGE_MIN_WORDS
 from grader.core.metrics import exact_match, mean
 from grader.core.statistics import paired_gain
@@ -30,17 +30,17 @@ GAIN_MEASURES: Final = ("before", "after", "delta", "delta_low95", "delta_high95
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TestSetAnswer:
     """One test question as one request put it to a model, with the answer in its reply.
 
     `key` is the question in folded form; `fair`: the prompt did not give the answer away.
     """
 
     key: str
-    question: Question
+    question: TestQuestion
     fair: bool
     chat: Chat
-    prompt: Prompt
+    prompt: ChatPrompt
 
     @property
     def right(self) -> float:
@@ -48,12 +48,12 @@ class Asked:
         return exact_match(self.prompt.answer, self.question.answer)
 
 
-def different(questions: Sequence[Question]) -> dict[str, Question]:
+def different(questions: Sequence[TestQuestion]) -> dict[str, TestQuestion]:
     """The test questions by their folded form, in order."""
     return {folded(question.asked): question for question in questions}
 
 
-def asked_of(run: Transcript, questions: Sequence[Question], topic: str) -> list[Asked]:
+def asked_of(run: Transcript, questions: Sequence[TestQuestion], topic: str) -> list[TestSetAnswer]:
     """The requests with a test question, in order.
 
     A request counts for one question: the longest that its last message holds.
@@ -74,11 +74,11 @@ def asked_of(run: Transcript, questions: Sequence[Question], topic: str) -> list
         fair = not gives_away(prompt, known[key], [*public, *before])
         if fair:
             before += [normalised(prompt.reply), normalised(prompt.answer)]
-        found.append(Asked(key, known[key], fair, chat, prompt))
+        found.append(TestSetAnswer(key, known[key], fair, chat, prompt))
     return found
 
 
-def unfair(asked: Iterable[Asked]) -> str:
+def unfair(asked: Iterable[TestSetAnswer]) -> str:
     """What is said of prompts that do not count, "" where there are none."""
     return not_counted(sum(not one.fair for one in asked), "request")
 
@@ -89,7 +89,7 @@ def not_counted(number: int, what: str) -> str:
     return f" {number} {found} the expected answer and do not count." if number else ""
 
 
-def gives_away(prompt: Prompt, question: Question, allowed: Sequence[str]) -> bool:
+def gives_away(prompt: ChatPrompt, question: TestQuestion, allowed: Sequence[str]) -> bool:
     """Whether the expected answer stands in what is asked now, outside of these texts.
 
     Or in what stands beside it, when the question does as well: an example of itself.
@@ -128,15 +128,15 @@ def public_sentences(topic: str) -> tuple[str, ...]:
     return tuple(one for one in sentences if one.count(" ") + 1 >= PASSAGE_MIN_WORDS)
 
 
-def share_of(asked: Iterable[Asked], questions: Sequence[Question]) -> float:
+def share_of(asked: Iterable[TestSetAnswer], questions: Sequence[TestQuestion]) -> float:
     """The share of the test questions that were put fairly in these requests, 0 to 1."""
     return round(len({one.key for one in asked if one.fair}) / len(different(questions)), 3)
 
 
 def gain(
-    base: Sequence[Asked],
-    tuned: Sequence[Asked],
-    questions: Sequence[Question],
+    base: Sequence[TestSetAnswer],
+    tuned: Sequence[TestSetAnswer],
+    questions: Sequence[TestQuestion],
     who: str,
     hint: str,
 ) -> Verdict:
@@ -173,14 +173,14 @@ def gain(
     return failed(f"{said} Expected: a gain beyond luck.", hint, measures=measures)
 
 
-def _fair(one: Asked) -> bool:
+def _fair(one: TestSetAnswer) -> bool:
     return one.fair
 
 
-def shares(tuned: Iterable[Asked]) -> dict[str, float]:
+def shares(tuned: Iterable[TestSetAnswer]) -> dict[str, float]:
     """The share of right answers by question; what asked for other fields than the last request
     was a step on the way."""
-    by_question: dict[str, list[Asked]] = {}
+    by_question: dict[str, list[TestSetAnswer]] = {}
     for one in filter(_fair, tuned):
         by_question.setdefault(one.key, []).append(one)
     return {
@@ -189,12 +189,12 @@ def shares(tuned: Iterable[Asked]) -> dict[str, float]:
     }
 
 
-def trained_on(run: Transcript, job: Job) -> list[Example]:
+def trained_on(run: Transcript, job: TrainedJob) -> list[Example]:
     """The examples that a job trained on; none where its file was not uploaded in this run."""
     return [one for upload in run.uploads if upload.id == job.file for one in upload.examples]
 
 
-def keeps_apart(run: Transcript, questions: Sequence[Question]) -> Verdict:
+def keeps_apart(run: Transcript, questions: Sequence[TestQuestion]) -> Verdict:
     """Whether no test question stands in a file that a job trained on; measures: `leaked`.
 
     It may stand within a longer prompt, and a line of one may be nearly the same.

@@ -29,7 +29,7 @@ _PART_NAME: Final = re.compile(rb'(?i)content-disposition:[^\r\n]*[;\s]name="([^
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ServiceCall:
     """One request and its answer. `start` and `end` are real seconds since the service began.
 
     `asked` and `told` are the JSON values of both bodies, None where there is none that is strict
@@ -77,20 +77,20 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TrainedJob:
     """A job that the service made, whether or not its answer arrived."""
 
     id: str
     base: str
     file: str
-    made: Call
+    made: ServiceCall
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class JobPoll:
     """A call whose answer shows the state of a job; `job` is what it shows."""
 
-    call: Call
+    call: ServiceCall
     job: Mapping[str, Any]
 
     @property
@@ -106,14 +106,14 @@ class Chat:
     model: str
     said: str
     answer: str
-    call: Call
+    call: ServiceCall
 
     @property
     def tuned(self) -> bool:
         """Whether a fine-tuned model answered; its name cannot be known before it is there."""
         return self.model.startswith("ft:")
 
-    def is_base_of(self, job: Job) -> bool:
+    def is_base_of(self, job: TrainedJob) -> bool:
         """Whether the model that this job trained answered, by its full name or a shorter one."""
         return self.model in (job.base, _DATE.sub("", job.base))
 
@@ -122,7 +122,7 @@ class Chat:
 class Transcript:
     """One run of a program. Calls are in the order in which they began."""
 
-    calls: tuple[Call, ...]
+    calls: tuple[ServiceCall, ...]
     verdict: str
     exit_code: int | None
     wall_seconds: float
@@ -141,7 +141,7 @@ class Transcript:
         """Whether it came to an end before its time or its memory did."""
         return self.verdict in ("ok", "exit")
 
-    def program_seconds(self, earlier: Call, later: Call) -> float:
+    def program_seconds(self, earlier: ServiceCall, later: ServiceCall) -> float:
         """About how long the program waited between two calls, on its own clock."""
         return max(0.0, later.start - earlier.end) * self.clock_rate
 
@@ -156,32 +156,32 @@ class Transcript:
         return found
 
     @property
-    def creates(self) -> list[Call]:
+    def creates(self) -> list[ServiceCall]:
         """The requests for a new job, whatever became of them."""
         return self._posts(_JOBS)
 
     @property
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[TrainedJob]:
         """The jobs that the service made."""
         made = [call for call in self.creates if call.notes.get("job_created")]
         return [
-            Job(str(n["job"]), str(n.get("model", "")), str(n.get("file", "")), call)
+            TrainedJob(str(n["job"]), str(n.get("model", "")), str(n.get("file", "")), call)
             for call in made
             for n in (call.notes,)
         ]
 
-    def looks(self, job: Job) -> list[Look]:
+    def looks(self, job: TrainedJob) -> list[JobPoll]:
         """The answers that showed the state of this job, its creation's own left out."""
-        return [Look(call, shown) for call in self.calls for shown in _shown(call, job.id)]
+        return [JobPoll(call, shown) for call in self.calls for shown in _shown(call, job.id)]
 
-    def state_calls(self, job: Job) -> list[Call]:
+    def state_calls(self, job: TrainedJob) -> list[ServiceCall]:
         """The answered calls by which the program followed the job, retries and pages left out.
 
         They are of one kind, so that reading state and events in one round counts once: state of
         the job, else the list of jobs, else events.
         """
         after = [c for c in self.calls if c.start >= job.made.end and c.answered and _first(c)]
-        kinds: Sequence[Callable[[Call], bool]] = (
+        kinds: Sequence[Callable[[ServiceCall], bool]] = (
             lambda c: c.path == f"{_JOBS}/{job.id}",
             lambda c: c.path == _JOBS,
             lambda c: c.path == f"{_JOBS}/{job.id}/events",
@@ -189,7 +189,7 @@ class Transcript:
         found = [[c for c in after if c.method == "GET" and kind(c)] for kind in kinds]
         return next((calls for calls in found if len(calls) > 1), max(found, key=len))
 
-    def event_reads(self, job: Job) -> list[Call]:
+    def event_reads(self, job: TrainedJob) -> list[ServiceCall]:
         """The answered requests for the job's events."""
         path = f"{_JOBS}/{job.id}/events"
         return [c for c in self.calls if c.method == "GET" and c.path == path and c.answered]
@@ -204,11 +204,11 @@ class Transcript:
         ]
 
     @property
-    def model_calls(self) -> list[Call]:
+    def model_calls(self) -> list[ServiceCall]:
         """All requests to a model, whatever became of them."""
         return [call for call in self.calls if call.method == "POST" and call.path in _CHAT]
 
-    def _posts(self, path: str) -> list[Call]:
+    def _posts(self, path: str) -> list[ServiceCall]:
         return [call for call in self.calls if call.method == "POST" and call.path == path]
 
 
@@ -218,24 +218,24 @@ def transcript(evidence: Evidence) -> Transcript:
     Raises ValueError where the evidence is not as the grader writes it, which is the grader's
     fault; nothing that the program sent or wrote raises.
     """
-    return _views(evidence.key, _Held(evidence))
+    return _views(evidence.key, _EvidenceKey(evidence))
 
 
-class _Held:
+class _EvidenceKey:
     """Evidence as an argument of a cached function: the key alone tells it from others."""
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held) and self.evidence.payload is other.evidence.payload
+        return isinstance(other, _EvidenceKey) and self.evidence.payload is other.evidence.payload
 
     def __hash__(self) -> int:
         return id(self.evidence.payload)
 
 
 @lru_cache(maxsize=16)  # the checks of one submission run one after another
-def _views(_key: str, held: _Held) -> Transcript:
+def _views(_key: str, held: _EvidenceKey) -> Transcript:
     payload = held.evidence.payload
     try:
         calls = sorted((_call(e) for e in payload["exchanges"]), key=lambda call: call.start)
@@ -253,11 +253,11 @@ def _views(_key: str, held: _Held) -> Transcript:
         raise ValueError(f"this is no transcript: {type(error).__name__}: {error}") from error
 
 
-def _call(exchange: Mapping[str, Any]) -> Call:
+def _call(exchange: Mapping[str, Any]) -> ServiceCall:
     body = base64.b64decode(exchange["request"] or "")
     headers = {name.lower(): value for name, value in exchange["reply_headers"]}
     start = float(exchange["at"])
-    return Call(
+    return ServiceCall(
         start=start,
         end=start + float(exchange["seconds"]),
         method=exchange["method"],
@@ -297,7 +297,7 @@ def _part(body: bytes) -> bytes | None:
     return None
 
 
-def _shown(call: Call, job_id: str) -> Iterator[Mapping[str, Any]]:
+def _shown(call: ServiceCall, job_id: str) -> Iterator[Mapping[str, Any]]:
     """The job, where an answer to a look at it or at the list of jobs shows it."""
     if call.method != "GET" or not call.answered or not isinstance(call.told, dict):
         return
@@ -306,7 +306,7 @@ def _shown(call: Call, job_id: str) -> Iterator[Mapping[str, Any]]:
         yield from (j for j in listed if isinstance(j, dict) and j.get("id") == job_id)
 
 
-def _first(call: Call) -> bool:
+def _first(call: ServiceCall) -> bool:
     """Whether this is no later page of a list."""
     return "after=" not in call.query
 

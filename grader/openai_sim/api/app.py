@@ -16,13 +16,13 @@ from fastapi import FastAPI
 from grader import __version__
 from grader.openai_sim.api import files, jobs, models
 from grader.openai_sim.api.job_request import SEED_MOST
-from grader.openai_sim.api.middleware import Gate
+from grader.openai_sim.api.middleware import ServiceMiddleware
 from grader.openai_sim.jobs.job_validation import Admission
 from grader.openai_sim.pages import pages
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.journal import Journal
-from grader.openai_sim.store.scenarios import Faults
-from grader.openai_sim.store.store import Store
+from grader.openai_sim.store.scenarios import FaultInjector
+from grader.openai_sim.store.store import SimulatorStore
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -31,7 +31,7 @@ _CHAT: Final = "grader.openai_sim.api.chat"
 _ENVELOPE: Final = {"$ref": "#/components/schemas/ErrorEnvelope"}
 
 
-class Runner(Protocol):
+class RunsJobs(Protocol):
     """Trains jobs that are queued, one after another."""
 
     def start(self) -> None:
@@ -41,7 +41,7 @@ class Runner(Protocol):
         """End, with the process of a job that still runs."""
 
 
-class Service(FastAPI):
+class SimulatorApp(FastAPI):
     """FastAPI whose description tells errors as they are: in the envelope, and never 422."""
 
     def openapi(self) -> dict[str, Any]:
@@ -74,14 +74,14 @@ class Service(FastAPI):
 def create_app(
     home: Path,
     *,
-    runner: Runner | None = None,
+    runner: RunsJobs | None = None,
     server: Any = None,
     scenarios: Sequence[str] = (),
     key: str | None = None,
     seed: int = 0,
     job_seed: int | None = None,
     time_scale: float = 1.0,
-) -> Service:
+) -> SimulatorApp:
     """The service whose state lies in `home`.
 
     Without a `runner` jobs wait in the queue for ever; without a `server` no model answers. A
@@ -89,9 +89,9 @@ def create_app(
     name no seed have `job_seed`, or one drawn at random.
     Raises UsageError for a scenario that is none and a store of another version.
     """
-    store = Store.open(home)
+    store = SimulatorStore.open(home)
     models.add_bases(store, () if server is None else server.bases)
-    faults = Faults(scenarios, seed, time_scale)
+    faults = FaultInjector(scenarios, seed, time_scale)
     admission = Admission(store, faults)
 
     @asynccontextmanager
@@ -106,7 +106,7 @@ def create_app(
             if runner is not None:
                 runner.stop()
 
-    app = Service(
+    app = SimulatorApp(
         title="finegrade simulate",
         description="OpenAI's fine-tuning service on this machine, with the course's own model.",
         version=__version__,
@@ -126,7 +126,7 @@ def create_app(
     for router in (files.router, jobs.router, models.router):
         app.include_router(router, prefix="/v1")
     app.include_router(pages.router)
-    app.add_middleware(Gate, lines=app.state.journal, faults=faults, key=key)
+    app.add_middleware(ServiceMiddleware, lines=app.state.journal, faults=faults, key=key)
     return app
 
 

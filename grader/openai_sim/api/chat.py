@@ -33,13 +33,13 @@ from grader.openai_sim.api.generation import (
     streaming,
     usage,
 )
-from grader.openai_sim.decoding.serving import Served, Server
+from grader.openai_sim.decoding.serving import ServedModel, Server
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.errors import ApiError, ErrorEnvelope
 from grader.openai_sim.store.records import new_id
 
 if TYPE_CHECKING:
-    from grader.openai_sim.decoding.sequences import Answer, Generation, Piece, TokenScore
+    from grader.openai_sim.decoding.sequences import Completion, Generation, TextDelta, TokenScore
 
 
 def router(server: Server, *, scaffold: bool = True) -> APIRouter:
@@ -89,7 +89,7 @@ def router(server: Server, *, scaffold: bool = True) -> APIRouter:
     return routes
 
 
-def _choice(at: int, answer: Answer) -> Choice:
+def _choice(at: int, answer: Completion) -> Choice:
     wanted = answer.generation.top_logprobs is not None
     return Choice(
         finish_reason=answer.finish or "stop",
@@ -117,7 +117,7 @@ def _scores(scores: Sequence[TokenScore]) -> list[ChatCompletionTokenLogprob]:
 
 
 async def _chunks(
-    server: Server, model: Served, asked: Sequence[Generation], with_usage: bool
+    server: Server, model: ServedModel, asked: Sequence[Generation], with_usage: bool
 ) -> AsyncGenerator[str]:
     """The events of a stream: each answer's role, its pieces, why it ends; then the usage."""
     head: dict[str, Any] = {
@@ -152,7 +152,7 @@ async def _chunks(
     yield DONE
 
 
-def _piece_choices(at: int, piece: Piece, scored: bool) -> list[ChunkChoice]:
+def _piece_choices(at: int, piece: TextDelta, scored: bool) -> list[ChunkChoice]:
     found = []
     if piece.text or piece.scores:
         scores = ChunkLogprobs(content=_scores(piece.scores), refusal=None) if scored else None

@@ -16,7 +16,7 @@ from grader.openai_sim.store.errors import ApiError
 
 if TYPE_CHECKING:
     from grader.openai_sim.decoding.sequences import Guide
-    from grader.openai_sim.decoding.serving import Served
+    from grader.openai_sim.decoding.serving import ServedModel
 
 MAX_N: Final = 128  # the service's own limit
 MAX_STOPS: Final = 4  # the service's own limit
@@ -77,7 +77,7 @@ def _describe(schema: dict[str, Any]) -> None:
         schema["properties"].setdefault(name, described)
 
 
-class Asked(BaseModel):
+class GenerationRequest(BaseModel):
     """What chat/completions and completions have in common. Anything else is judged by name."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra=_describe)
@@ -119,7 +119,7 @@ class ChatMessage(BaseModel):
     content: str | list[dict[str, Any]] | None = None
 
 
-class ChatRequest(Asked):
+class ChatRequest(GenerationRequest):
     """The body of POST /v1/chat/completions."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
@@ -129,7 +129,7 @@ class ChatRequest(Asked):
     response_format: dict[str, Any] | None = None
 
 
-class CompletionRequest(Asked):
+class CompletionRequest(GenerationRequest):
     """The body of POST /v1/completions. `prompt` is one text or several."""
 
     prompt: str | Annotated[list[str], Field(min_length=1, max_length=MAX_N)]
@@ -260,14 +260,12 @@ def asked_schema(
     return "json_schema", inner.json_schema
 
 
-# moved
-
 CONSTRAINED: Final = "x-finegrade-constrained"
 SCAFFOLD: Final = "x-finegrade-scaffold"
 
 
 async def guides(
-    model: Served,
+    model: ServedModel,
     response_format: Mapping[str, Any] | None,
     messages: Sequence[Mapping[str, str]],
     number: int,

@@ -25,7 +25,7 @@ from grader.openai_sim.api.generation import (
     text_prompt,
     usage,
 )
-from grader.openai_sim.decoding.serving import Served, Server
+from grader.openai_sim.decoding.serving import ServedModel, Server
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.errors import ErrorEnvelope
 from grader.openai_sim.store.records import new_id
@@ -104,7 +104,7 @@ def _logprobs(scores: Sequence[TokenScore]) -> Logprobs:
 
 async def _chunks(
     server: Server,
-    model: Served,
+    model: ServedModel,
     asked: Sequence[Generation],
     head: Mapping[str, Any],
     read: int | None,

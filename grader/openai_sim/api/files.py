@@ -24,7 +24,7 @@ from grader.openai_sim.store.journal import note
 from grader.openai_sim.store.parameters import NamedPage
 from grader.openai_sim.store.records import RESULTS
 from grader.openai_sim.store.scenarios import PLAIN_RESULTS
-from grader.openai_sim.store.store import FileRow, Store, new_id, now
+from grader.openai_sim.store.store import FileRow, SimulatorStore, new_id, now
 from grader.training_data.check import check_file
 
 STORED_MAX_BYTES: Final = 8 * 1024 * MIB  # of all files together: a laptop's disk is shared
@@ -97,7 +97,7 @@ def list_files(
     after: str | None = None,
 ) -> ListFilesResponse:
     """Files, the newest first unless asked otherwise."""
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     rows = store.list_files(after, limit + 1, purpose=purpose, newest_first=order == "desc")
     shown = rows[:limit]
     return ListFilesResponse(
@@ -119,7 +119,7 @@ def retrieve_file(request: Request, file_id: str) -> FileObject:
 def delete_file(request: Request, file_id: str) -> FileDeleted:
     """Forget a file. A job that still has to read it fails."""
     row = _found(request, file_id)
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     if not store.delete_file(row.id):  # somebody else was faster
         raise no_such_file(file_id)
     return FileDeleted(id=row.id, deleted=True, object="file")
@@ -129,7 +129,7 @@ def delete_file(request: Request, file_id: str) -> FileDeleted:
 def file_content(request: Request, file_id: str) -> Response:
     """The bytes of a file, as they were uploaded; a job's result file is base64 of its CSV."""
     row = _found(request, file_id)
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     path = store.file_path(row.id)
     if not path.is_file():
         raise no_such_file(file_id)
@@ -150,7 +150,7 @@ def file_findings(request: Request, file_id: str) -> dict[str, Any]:
 
 def _found(request: Request, file_id: str) -> FileRow:
     note(request, file=file_id)
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     row = store.get_file(file_id)
     if row is None:
         raise no_such_file(file_id)
@@ -169,7 +169,7 @@ def _check_purpose(purpose: Any) -> None:
     raise ApiError(400, f"'{purpose[:64]}' is not one of {known} - 'purpose'", param="purpose")
 
 
-def _take(store: Store, file: UploadFile) -> FileRow:
+def _take(store: SimulatorStore, file: UploadFile) -> FileRow:
     """Check the file and keep it. Raises ApiError when it is not taken."""
     size = file.size or 0
     if size > DATA_MAX_FILE_BYTES:

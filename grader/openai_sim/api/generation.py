@@ -16,15 +16,15 @@ from fastapi.responses import StreamingResponse
 from openai.types import CompletionUsage
 
 from grader.core.errors import FileRefused
-from grader.openai_sim.decoding.serving import Served, Server, UnknownModel
+from grader.openai_sim.decoding.serving import ServedModel, Server, UnknownModel
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.errors import ApiError
 
 if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
 
-    from grader.openai_sim.api.chat_requests import Asked
-    from grader.openai_sim.decoding.sequences import Answer, Generation, Guide, Piece
+    from grader.openai_sim.api.chat_requests import GenerationRequest
+    from grader.openai_sim.decoding.sequences import Completion, Generation, Guide, TextDelta
 
 DONE: Final = "data: [DONE]\n\n"  # the last event of a stream
 OR_STREAM: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/event-stream": {}}}}
@@ -56,13 +56,13 @@ _CHARACTERS_PER_TOKEN: Final = 64  # more in the mean is no text; such a prompt 
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class TokenizedPrompt:
     """A prompt as token ids. Counted with the base's own tokenizer, as all tokens here are."""
 
     ids: tuple[int, ...]
 
 
-def find_model(server: Server, name: str) -> Served:
+def find_model(server: Server, name: str) -> ServedModel:
     """The model of this name; raises ApiError 404 when there is none."""
     try:
         return server.model(name)
@@ -72,7 +72,7 @@ def find_model(server: Server, name: str) -> Served:
         raise errors.server_fault() from None
 
 
-def chat_prompt(model: Served, messages: Sequence[Mapping[str, str]]) -> Prompt:
+def chat_prompt(model: ServedModel, messages: Sequence[Mapping[str, str]]) -> TokenizedPrompt:
     """The conversation as the model's chat template writes it; raises ApiError 400."""
     from jinja2 import TemplateError
 
@@ -94,7 +94,7 @@ def chat_prompt(model: Served, messages: Sequence[Mapping[str, str]]) -> Prompt:
     return text_prompt(model, text, "messages")
 
 
-def text_prompt(model: Served, text: str, param: str) -> Prompt:
+def text_prompt(model: ServedModel, text: str, param: str) -> TokenizedPrompt:
     """A text as it stands; raises ApiError 400 when it leaves no room for an answer."""
     if len(text) > _CHARACTERS_PER_TOKEN * model.context:
         raise _too_long(model, f"{len(text)} characters", param)
@@ -109,10 +109,10 @@ def text_prompt(model: Served, text: str, param: str) -> Prompt:
         raise ApiError(400, f"Invalid '{param}': it is empty.", param=param)
     if len(ids) >= model.context:
         raise _too_long(model, f"{len(ids)} tokens", param)
-    return Prompt(tuple(ids))
+    return TokenizedPrompt(tuple(ids))
 
 
-def _too_long(model: Served, size: str, param: str) -> ApiError:
+def _too_long(model: ServedModel, size: str, param: str) -> ApiError:
     return ApiError(
         400,
         f"This model's maximum context length is {model.context} tokens. However, your {param} "
@@ -122,7 +122,9 @@ def _too_long(model: Served, size: str, param: str) -> ApiError:
     )
 
 
-def generation(model: Served, prompt: Prompt, asked: Asked, most: int | None) -> Generation:
+def generation(
+    model: ServedModel, prompt: TokenizedPrompt, asked: GenerationRequest, most: int | None
+) -> Generation:
     """One answer to this prompt, of at most `most` tokens and never beyond the context."""
     from grader.openai_sim.decoding.sequences import Generation, Sampling
 
@@ -154,8 +156,8 @@ def usage(read: int, written: int) -> CompletionUsage:
 
 
 async def answered(
-    server: Server, model: Served, asked: Sequence[Generation], http: HttpRequest
-) -> Sequence[Answer]:
+    server: Server, model: ServedModel, asked: Sequence[Generation], http: HttpRequest
+) -> Sequence[Completion]:
     """All answers, once the last is complete; gives up when the client goes away."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
@@ -167,7 +169,7 @@ async def answered(
         if not left and not ended.done():
             ended.set_result(None)
 
-    def on_end(_answer: Answer) -> None:
+    def on_end(_answer: Completion) -> None:
         _soon(loop, one_less)
 
     answers = _submitted(server, model, [replace(one, on_end=on_end) for one in asked])
@@ -187,21 +189,21 @@ async def answered(
 
 
 async def pieces(
-    server: Server, model: Served, asked: Sequence[Generation]
-) -> AsyncIterator[tuple[int, Piece | None]]:
+    server: Server, model: ServedModel, asked: Sequence[Generation]
+) -> AsyncIterator[tuple[int, TextDelta | None]]:
     """(number of the answer, its next piece); None as piece: it failed.
 
     Closing the iterator cancels what is not complete.
     """
     loop = asyncio.get_running_loop()
-    ready: asyncio.Queue[tuple[int, Piece | None]] = asyncio.Queue()
+    ready: asyncio.Queue[tuple[int, TextDelta | None]] = asyncio.Queue()
 
     def listening(at: int, one: Generation) -> Generation:
-        def on_end(answer: Answer) -> None:
+        def on_end(answer: Completion) -> None:
             if answer.error is not None:
                 _soon(loop, ready.put_nowait, (at, None))
 
-        def on_piece(piece: Piece) -> None:
+        def on_piece(piece: TextDelta) -> None:
             _soon(loop, ready.put_nowait, (at, piece))
 
         return replace(one, on_piece=on_piece, on_end=on_end)
@@ -218,7 +220,9 @@ async def pieces(
             answer.cancel()
 
 
-def _submitted(server: Server, model: Served, asked: Sequence[Generation]) -> Sequence[Answer]:
+def _submitted(
+    server: Server, model: ServedModel, asked: Sequence[Generation]
+) -> Sequence[Completion]:
     from grader.openai_sim.decoding.sequences import Overloaded
 
     try:
@@ -238,6 +242,6 @@ async def _left(http: HttpRequest) -> None:
         pass
 
 
-def _check(answers: Sequence[Answer]) -> None:
+def _check(answers: Sequence[Completion]) -> None:
     if any(answer.error is not None for answer in answers):
         raise errors.server_fault()

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 _HEAD_END: Final = b"\r\n\r\n"
 
 
-class OneWriteProtocol(HttpToolsProtocol):
+class SingleWriteProtocol(HttpToolsProtocol):
     """To be given to uvicorn's Config as `http`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -23,8 +23,16 @@ from grader.openai_sim.jobs.job_state import CANCELLED
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.journal import note
 from grader.openai_sim.store.parameters import NamedPage, Page, json_object
-from grader.openai_sim.store.scenarios import EMPTY_ERROR, Faults
-from grader.openai_sim.store.store import DONE, CheckpointRow, EventRow, JobRow, Store, new_id, now
+from grader.openai_sim.store.scenarios import EMPTY_ERROR, FaultInjector
+from grader.openai_sim.store.store import (
+    DONE,
+    CheckpointRow,
+    EventRow,
+    JobRow,
+    SimulatorStore,
+    new_id,
+    now,
+)
 
 _JOBS_SHOWN: Final = 20
 _EVENTS_SHOWN: Final = 20
@@ -35,7 +43,7 @@ _PURPOSE: Final = "fine-tune"
 router = APIRouter(prefix="/fine_tuning/jobs", tags=["Fine-tuning"])
 
 
-class Job(FineTuningJob):
+class JobObject(FineTuningJob):
     """A job, with the two states that the service documents and its package does not know."""
 
     status: Literal[  # type: ignore[assignment]
@@ -50,7 +58,7 @@ class Job(FineTuningJob):
     ]
 
 
-class ListPaginatedFineTuningJobsResponse(Page[Job]):
+class ListPaginatedFineTuningJobsResponse(Page[JobObject]):
     """Some jobs."""
 
 
@@ -117,11 +125,13 @@ _CREATE: Final[dict[str, Any]] = {
 
 
 @router.post("", response_model_exclude_unset=True, openapi_extra=_CREATE)
-def create_job(request: Request, body: Annotated[dict[str, Any], Depends(json_object)]) -> Job:
+def create_job(
+    request: Request, body: Annotated[dict[str, Any], Depends(json_object)]
+) -> JobObject:
     """Create a job. Its files are read later: what is wrong in them fails the job."""
     asked = job_request(body)
-    store: Store = request.app.state.store
-    faults: Faults = request.app.state.faults
+    store: SimulatorStore = request.app.state.store
+    faults: FaultInjector = request.app.state.faults
     model = snapshot(asked.model)
     _check(store, asked, model)
     row = JobRow(
@@ -159,7 +169,7 @@ def list_jobs(
     limit: Annotated[int, Query(ge=1, le=_LIST_MOST)] = _JOBS_SHOWN,
 ) -> ListPaginatedFineTuningJobsResponse:
     """Jobs, newest first; `metadata[key]=value` in the query keeps those that have it."""
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     wanted = {
         name[len("metadata[") : -1]: value
         for name, value in request.query_params.items()
@@ -178,16 +188,16 @@ def list_jobs(
 
 
 @router.get("/{job_id}", response_model_exclude_unset=True)
-def retrieve_job(request: Request, job_id: str) -> Job:
+def retrieve_job(request: Request, job_id: str) -> JobObject:
     """One job."""
     return _object(request, _found(request, job_id))
 
 
 @router.post("/{job_id}/cancel", response_model_exclude_unset=True)
-def cancel_job(request: Request, job_id: str) -> Job:
+def cancel_job(request: Request, job_id: str) -> JobObject:
     """Stop a job for good. One that runs stops within a step."""
     job = _found(request, job_id)
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     if job.status in DONE:
         raise _wrong_state(job, "cancelled")
     waiting = ("validating_files", "queued", "paused")
@@ -205,10 +215,10 @@ def cancel_job(request: Request, job_id: str) -> Job:
 
 
 @router.post("/{job_id}/pause", response_model_exclude_unset=True)
-def pause_job(request: Request, job_id: str) -> Job:
+def pause_job(request: Request, job_id: str) -> JobObject:
     """Stop a job for now. One that runs stops within a step and keeps its place."""
     job = _found(request, job_id)
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     done = store.update_job(
         job_id, if_status="queued", event="The job was paused", status="paused", wanted="pause"
     ) or store.update_job(job_id, if_status="running", status="pausing", wanted="pause")
@@ -218,10 +228,10 @@ def pause_job(request: Request, job_id: str) -> Job:
 
 
 @router.post("/{job_id}/resume", response_model_exclude_unset=True)
-def resume_job(request: Request, job_id: str) -> Job:
+def resume_job(request: Request, job_id: str) -> JobObject:
     """Let a paused job go on: it goes back into the queue."""
     job = _found(request, job_id)
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     done = store.update_job(
         job_id, if_status="paused", event="The job was resumed", status="queued", wanted="run"
     )
@@ -242,7 +252,7 @@ def list_events(
     limit: Annotated[int, Query(ge=1, le=_LIST_MOST)] = _EVENTS_SHOWN,
 ) -> ListFineTuningJobEventsResponse:
     """What a job told, newest first."""
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     rows = store.list_events(_found(request, job_id).id, after, limit + 1)
     return ListFineTuningJobEventsResponse(
         object="list", data=[_event(row) for row in rows[:limit]], has_more=len(rows) > limit
@@ -261,7 +271,7 @@ def list_checkpoints(
     limit: Annotated[int, Query(ge=1, le=_LIST_MOST)] = _CHECKPOINTS_SHOWN,
 ) -> ListFineTuningJobCheckpointsResponse:
     """The models that a job saved on its way, newest first."""
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     rows = store.list_checkpoints(_found(request, job_id).id, after, limit + 1)
     shown = rows[:limit]
     return ListFineTuningJobCheckpointsResponse(
@@ -273,7 +283,7 @@ def list_checkpoints(
     )
 
 
-def _check(store: Store, asked: JobRequest, model: str) -> None:
+def _check(store: SimulatorStore, asked: JobRequest, model: str) -> None:
     """The model and the files that a job names are there. Raises ApiError."""
     if not models.is_tunable(store, model):
         raise errors.not_tunable(asked.model)
@@ -290,7 +300,7 @@ def _check(store: Store, asked: JobRequest, model: str) -> None:
 
 def _found(request: Request, job_id: str) -> JobRow:
     note(request, job=job_id)
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     job = store.get_job(job_id)
     if job is None:
         raise errors.no_such_job(job_id)
@@ -308,11 +318,11 @@ def _wrong_state(job: JobRow, wanted: str) -> errors.ApiError:
     )
 
 
-def _object(request: Request, job: JobRow) -> Job:
+def _object(request: Request, job: JobRow) -> JobObject:
     """As the service writes it: `null` where it has no value, other methods not set."""
     numbers = dict(job.resolved or job.hyperparameters or {})
     usual = {name: value for name, value in numbers.items() if name != "beta"}
-    made = Job.model_validate(
+    made = JobObject.model_validate(
         {
             "object": "fine_tuning.job",
             "id": job.id,

@@ -18,7 +18,7 @@ from grader.openai_sim.decoding.model_names import ORGANIZATION
 from grader.openai_sim.store import errors, journal
 from grader.openai_sim.store.errors import ApiError
 from grader.openai_sim.store.parameters import BODY_MAX_BYTES, given_key
-from grader.openai_sim.store.scenarios import Call, Effect, Fault, Faults
+from grader.openai_sim.store.scenarios import Effect, FaultInjector, InjectedFault, ScenarioCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _log = logging.getLogger(__name__)
 
 
-class Gate:
+class ServiceMiddleware:
     """ASGI middleware around the whole service.
 
     With a `key` everything but the health page asks for it; browsers are asked for it as the
@@ -48,7 +48,9 @@ class Gate:
     machine as their host are let in: a web page elsewhere must not reach it through the browser.
     """
 
-    def __init__(self, app: ASGIApp, lines: Journal, faults: Faults, key: str | None) -> None:
+    def __init__(
+        self, app: ASGIApp, lines: Journal, faults: FaultInjector, key: str | None
+    ) -> None:
         self._app = app
         self._journal = lines
         self._faults = faults
@@ -68,7 +70,7 @@ class Gate:
             self._journal.write(_line(scope, headers, answer, notes, started, took))
 
         # What a browser asks is no program's doing, and an open page asks every second.
-        answer = _Answer(send, write if scope["path"].startswith(_API) else None)
+        answer = _ResponseStart(send, write if scope["path"].startswith(_API) else None)
         self._at_once += 1
         try:
             await self._handle(scope, headers, receive, answer, notes)
@@ -88,7 +90,7 @@ class Gate:
         scope: Scope,
         headers: Headers,
         receive: Receive,
-        answer: _Answer,
+        answer: _ResponseStart,
         notes: dict[str, Any],
     ) -> None:
         path = scope["path"]
@@ -99,7 +101,7 @@ class Gate:
         receive = await _limited(headers, receive, notes)
         fault = None
         if path.startswith(_API):
-            call = Call(
+            call = ScenarioCall(
                 scope["method"],
                 path,
                 key or "",
@@ -114,10 +116,10 @@ class Gate:
 
     async def _stage(
         self,
-        fault: Fault,
+        fault: InjectedFault,
         scope: Scope,
         receive: Receive,
-        answer: _Answer,
+        answer: _ResponseStart,
         notes: dict[str, Any],
     ) -> None:
         """Answer as the scenario wants, and note it where the client can tell."""
@@ -135,7 +137,7 @@ class Gate:
                 assert fault.error is not None  # every scenario that refuses says how
                 raise fault.error
             case Effect.LOSE:
-                lost = _Answer(_nowhere)
+                lost = _ResponseStart(_nowhere)
                 await self._app(scope, receive, lost)
                 answer.lost = True
                 patience = max(_LOST_LEAST_SECONDS, _LOST_SECONDS * self._faults.time_scale)
@@ -166,7 +168,7 @@ class Gate:
             raise errors.wrong_key(key)
 
 
-class _Answer:
+class _ResponseStart:
     """The way out: it notes the status, and adds the headers that every answer has.
 
     `write` is called once, before the last piece is sent: whoever has an answer finds it in the
@@ -317,7 +319,7 @@ def _is_local(headers: Headers) -> bool:
 def _line(
     scope: Scope,
     headers: Headers,
-    answer: _Answer,
+    answer: _ResponseStart,
     notes: dict[str, Any],
     started: float,
     took: float,

@@ -12,7 +12,7 @@ from grader.openai_sim.decoding.model_names import base_names, found_model
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.journal import note
 from grader.openai_sim.store.parameters import Listing
-from grader.openai_sim.store.store import ModelRow, Store
+from grader.openai_sim.store.store import ModelRow, SimulatorStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ class ListModelsResponse(Listing[Model]):
     """All models."""
 
 
-def add_bases(store: Store, opened: Sequence[str] = ()) -> None:
+def add_bases(store: SimulatorStore, opened: Sequence[str] = ()) -> None:
     """Every name of the base and the models beside it, in a store that may be new.
 
     `opened` are the models that answer under their own names, the base first. Those that an
@@ -48,7 +48,7 @@ def add_bases(store: Store, opened: Sequence[str] = ()) -> None:
             store.add_model(ModelRow(name, _SNAPSHOT_CREATED, owner))
 
 
-def is_tunable(store: Store, model: str) -> bool:
+def is_tunable(store: SimulatorStore, model: str) -> bool:
     """Whether a job can start from this model: the base under any name, or what a job made."""
     found = store.get_model(model)
     if found is None or found.retired:
@@ -59,7 +59,7 @@ def is_tunable(store: Store, model: str) -> bool:
 @router.get("/models", response_description="All models")
 def list_models(request: Request) -> ListModelsResponse:
     """All models that answer, oldest first."""
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     rows = [row for row in store.list_models() if not row.retired]
     return ListModelsResponse(object="list", data=[_object(row) for row in rows])
 
@@ -74,7 +74,7 @@ def retrieve_model(request: Request, model: str) -> Model:
 @router.delete("/models/{model:path}")
 def delete_model(request: Request, model: str) -> ModelDeleted:
     """Forget a tuned model and its adapter; the base cannot be deleted."""
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     note(request, model=model)
     row = found_model(store, model)
     if row.adapter is None:

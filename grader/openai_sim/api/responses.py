@@ -13,8 +13,8 @@ from openai.types.responses.response_usage import InputTokensDetails, OutputToke
 from pydantic import Field
 
 from grader.openai_sim.api.chat_requests import (
-    Asked,
     ChatMessage,
+    GenerationRequest,
     guides,
     plain_messages,
     refuse_extras,
@@ -31,11 +31,11 @@ from grader.openai_sim.api.generation import (
 from grader.openai_sim.store.records import new_id
 
 if TYPE_CHECKING:
-    from grader.openai_sim.decoding.sequences import Answer
-    from grader.openai_sim.decoding.serving import Served, Server
+    from grader.openai_sim.decoding.sequences import Completion
+    from grader.openai_sim.decoding.serving import ServedModel, Server
 
 
-class ResponseRequest(Asked):
+class ResponseRequest(GenerationRequest):
     """The body of POST /v1/responses."""
 
     input: str | Annotated[list[ChatMessage], Field(min_length=1)]
@@ -94,7 +94,9 @@ def _format(body: ResponseRequest) -> dict[str, Any] | None:
     return form if isinstance(form, dict) else None
 
 
-def _response(model: Served, body: ResponseRequest, answer: Answer, read: int) -> ResponseObject:
+def _response(
+    model: ServedModel, body: ResponseRequest, answer: Completion, read: int
+) -> ResponseObject:
     cut = answer.finish == "length"
     text = ResponseOutputText(annotations=[], text=answer.text, type="output_text", logprobs=[])
     message = ResponseOutputMessage(

@@ -29,7 +29,7 @@ _ONE_DNN_STEP: Final = 32  # tokens; oneDNN compiles for each number anew, which
 _KEPT_ADAPTERS: Final = 8  # of rank 8 these are half as wide as the course model itself
 
 
-class RowLoraLinear(nn.Module):
+class BatchedLoraLinear(nn.Module):
     """A linear layer [rows, n, in] -> [rows, n, out] with room for the adapters of the rows."""
 
     def __init__(self, base: nn.Linear) -> None:
@@ -72,17 +72,17 @@ class RowLoraLinear(nn.Module):
         return plain
 
 
-class RowAdapters:
+class BatchedAdapters:
     """All wrapped layers of one model. `select` says whose adapter each row has from now on."""
 
     def __init__(self, model: nn.Module) -> None:
         """Wrap every linear layer but the output head."""
         head = getattr(model, "get_output_embeddings", lambda: None)()
-        self._layers: dict[str, RowLoraLinear] = {}
+        self._layers: dict[str, BatchedLoraLinear] = {}
         for path, module in list(model.named_modules()):
             if isinstance(module, nn.Linear) and module is not head:
                 parent, _, name = path.rpartition(".")
-                self._layers[path] = RowLoraLinear(module)
+                self._layers[path] = BatchedLoraLinear(module)
                 setattr(model.get_submodule(parent), name, self._layers[path])
         self._placed: dict[str, AdapterFiles] = {}
 

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from grader.openai_sim.decoding.batched_lora import RowAdapters
-from grader.openai_sim.decoding.sequences import Answering, Generation, Overloaded
+from grader.openai_sim.decoding.batched_lora import BatchedAdapters
+from grader.openai_sim.decoding.sequences import Generation, LiveCompletion, Overloaded
 
 if TYPE_CHECKING:
     from grader.models.base_model import LoadedBase
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ROOM: Final = 16  # places for tokens to come, whenever all is laid out anew
 
 
-class KeyValues:
+class KVCache:
     """Of no rows at first."""
 
     def __init__(self) -> None:
@@ -150,8 +150,6 @@ class _InPlaceLayer(DynamicLayer):  # type: ignore[misc]
         return self._used
 
 
-# moved
-
 MAX_ROWS: Final = 64  # answers written at once; at 64 the course model's step is mostly arithmetic
 MAX_WAITING: Final = 1024  # answers; more are refused: at 64 a second or so, nobody waits longer
 READ_TOKENS: Final = 512  # read in at once, padding included: what fits a core's cache is fastest
@@ -178,21 +176,21 @@ class Batcher:
         self._base = base
         self._after_step = after_step
         self._max_rows = max_rows
-        self._adapters = RowAdapters(base.model)
-        self._waiting: deque[Answering] = deque()
+        self._adapters = BatchedAdapters(base.model)
+        self._waiting: deque[LiveCompletion] = deque()
         self._changed = threading.Condition()
         self._since = 0.0  # when the longest waiting came (monotonic, seconds)
         self._closed = False
-        self._rows: list[Answering] = []
-        self._read = KeyValues()
+        self._rows: list[LiveCompletion] = []
+        self._read = KVCache()
         self._positions = self._scores = torch.empty(0)  # [rows] and [rows, vocabulary]
         self._selected = False  # whether the layers have the adapters of `_rows`
         self._thread = threading.Thread(target=self._serve, name="finegrade-decode", daemon=True)
         self._thread.start()
 
-    def submit(self, generations: Sequence[Generation]) -> list[Answering]:
+    def submit(self, generations: Sequence[Generation]) -> list[LiveCompletion]:
         """Queue these answers, all or none; raises Overloaded when the queue is full."""
-        taken = [Answering(generation, self._base) for generation in generations]
+        taken = [LiveCompletion(generation, self._base) for generation in generations]
         with self._changed:
             if self._closed or len(self._waiting) + len(taken) > MAX_WAITING:
                 raise Overloaded(len(self._waiting))
@@ -256,9 +254,9 @@ class Batcher:
         """Whether those who wait join now: reading in one alone costs as much as a step of all."""
         return len(self._waiting) >= JOIN_ROWS or time.monotonic() - self._since >= JOIN_SECONDS
 
-    def _next(self) -> list[Answering]:
+    def _next(self) -> list[LiveCompletion]:
         """Who joins now: the longest waiting first, as many as there is room for."""
-        joining: list[Answering] = []
+        joining: list[LiveCompletion] = []
         while self._waiting and len(self._rows) + len(joining) < self._max_rows:
             first = self._waiting.popleft()
             if first.cancelled:
@@ -267,10 +265,10 @@ class Batcher:
                 joining.append(first)
         return joining
 
-    def _groups(self, joining: list[Answering]) -> Iterator[list[Answering]]:
+    def _groups(self, joining: list[LiveCompletion]) -> Iterator[list[LiveCompletion]]:
         """Rows to read in together: of like length, so that little of it is padding."""
         most = READ_TOKENS if self._base.device == "cpu" else GPU_READ_TOKENS
-        group: list[Answering] = []
+        group: list[LiveCompletion] = []
         # The longest first: who joins later fits beside those who are there.
         for row in sorted(joining, key=lambda row: -len(row.generation.prompt)):
             if group and (len(group) + 1) * len(group[0].generation.prompt) > most:
@@ -280,7 +278,7 @@ class Batcher:
         if group:
             yield group
 
-    def _join(self, joining: list[Answering]) -> None:
+    def _join(self, joining: list[LiveCompletion]) -> None:
         """Read the prompts of those who join, and put them beside the others."""
         ids, mask = self._padded(joining)
         positions = (mask.long().cumsum(-1) - 1).clamp(min=0)
@@ -339,10 +337,10 @@ class Batcher:
 
     def _forget(self) -> None:
         self._rows = []
-        self._read = KeyValues()
+        self._read = KVCache()
         self._selected = False
 
-    def _padded(self, rows: Sequence[Answering]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _padded(self, rows: Sequence[LiveCompletion]) -> tuple[torch.Tensor, torch.Tensor]:
         """(ids, mask), both [rows, longest prompt], left-padded."""
         longest = max(len(row.generation.prompt) for row in rows)
         ids = torch.full((len(rows), longest), int(self._base.tokenizer.pad_token_id))

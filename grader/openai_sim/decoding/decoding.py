@@ -31,11 +31,11 @@ from grader.core.nouns import Submission, SubmittedFile
 from grader.models.base_model import LoadedBase
 from grader.openai_sim.decoding.continuous_batching import MAX_WAITING, Batcher
 from grader.openai_sim.decoding.sequences import (
-    Answer,
+    Completion,
     Finish,
     Generation,
     Overloaded,
-    Piece,
+    TextDelta,
     TokenScore,
 )
 
@@ -81,8 +81,6 @@ def as_submission(folder: Path) -> Submission:
     return Submission("adapter", folder.parent, "", tuple(files))
 
 
-# moved
-
 POSSIBLE: Final = sys.platform == "linux"
 """Whether a process can be forked here after torch was used; Apple's libraries do not bear it."""
 
@@ -102,7 +100,7 @@ class _Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class _Finished:
     """What an answer came to; `fault` says why there is none."""
 
     number: int
@@ -119,7 +117,7 @@ class DecodingProcess:
     def __init__(self, bases: Mapping[str, LoadedBase]) -> None:
         self._names = {id(base): name for name, base in bases.items()}
         self._numbers = itertools.count()
-        self._pending: dict[int, Answer] = {}
+        self._pending: dict[int, Completion] = {}
         self._lock = threading.Lock()
         self._closing = False
         ours, theirs = multiprocessing.Pipe()
@@ -146,9 +144,9 @@ class DecodingProcess:
 
     def submit(
         self, base: LoadedBase, folder: Path | None, generations: Sequence[Generation]
-    ) -> Sequence[Answer]:
+    ) -> Sequence[Completion]:
         """Queue these answers, all or none; raises Overloaded when the queue is full."""
-        answers = [_Distant(one, next(self._numbers), self._tell) for one in generations]
+        answers = [_RemoteCompletion(one, next(self._numbers), self._tell) for one in generations]
         with self._lock:
             if len(self._pending) + len(answers) > MAX_WAITING:
                 raise Overloaded(len(self._pending))
@@ -195,8 +193,8 @@ class DecodingProcess:
                 self._take(pickle.loads(message))
         self._lose()
 
-    def _take(self, message: _Ended | tuple[int, Piece]) -> None:
-        if not isinstance(message, _Ended):
+    def _take(self, message: _Finished | tuple[int, TextDelta]) -> None:
+        if not isinstance(message, _Finished):
             number, piece = message
             with self._lock:
                 writing = self._pending.get(number)
@@ -252,7 +250,7 @@ class _Outbox:
                 self._line.send_bytes(pickle.dumps(messages, pickle.HIGHEST_PROTOCOL))
 
 
-class _Distant(Answer):
+class _RemoteCompletion(Completion):
     """An answer that the process writes."""
 
     def __init__(self, generation: Generation, number: int, tell: Callable[[int], None]) -> None:
@@ -301,7 +299,7 @@ def _serve(line: Connection, other_end: Connection, bases: Mapping[str, LoadedBa
 
     batchers = {name: Batcher(base, after_step=send) for name, base in bases.items()}
     adapters = AdapterCache()
-    rows: dict[int, Answer] = {}
+    rows: dict[int, Completion] = {}
     while True:
         try:
             come = pickle.loads(line.recv_bytes())
@@ -321,7 +319,7 @@ def _begin(
     asked: Sequence[_Ask],
     batcher: Batcher,
     adapters: AdapterCache,
-    rows: dict[int, Answer],
+    rows: dict[int, Completion],
     outbox: _Outbox,
 ) -> None:
     generations = []
@@ -330,7 +328,7 @@ def _begin(
             generations.append((one.number, _generation(one, adapters, rows, outbox)))
         except Exception as error:  # of this answer alone
             _LOG.exception("an answer could not begin")
-            outbox.add(_Ended(one.number, "", [], 0, None, str(error)))
+            outbox.add(_Finished(one.number, "", [], 0, None, str(error)))
     if not generations:
         return
     answers = batcher.submit([generation for _, generation in generations])
@@ -341,18 +339,18 @@ def _begin(
 
 
 def _generation(
-    asked: _Ask, adapters: AdapterCache, rows: dict[int, Answer], outbox: _Outbox
+    asked: _Ask, adapters: AdapterCache, rows: dict[int, Completion], outbox: _Outbox
 ) -> Generation:
     """What the batcher is asked for: its end and its pieces go to the outbox."""
 
-    def on_piece(piece: Piece) -> None:
+    def on_piece(piece: TextDelta) -> None:
         outbox.add((asked.number, piece))
 
-    def on_end(answer: Answer) -> None:
+    def on_end(answer: Completion) -> None:
         rows.pop(asked.number, None)
         fault = None if answer.error is None else str(answer.error)
         outbox.add(
-            _Ended(asked.number, answer.text, answer.scores, answer.tokens, answer.finish, fault)
+            _Finished(asked.number, answer.text, answer.scores, answer.tokens, answer.finish, fault)
         )
 
     return replace(

@@ -55,14 +55,14 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestedFields:
     """The fields that a prompt asks for: between markers, or as one JSON object (`as_json`)."""
 
     fields: tuple[Field, ...]
     as_json: bool
 
 
-def fields_asked(messages: Sequence[Mapping[str, str]]) -> Asked | None:
+def fields_asked(messages: Sequence[Mapping[str, str]]) -> RequestedFields | None:
     """What the last message asks for in the words of DSPy's adapters; None when it does not."""
     text = messages[-1]["content"].rstrip() if messages and messages[-1]["role"] == "user" else ""
     for opening, ending, as_json in ((_CHAT, _CHAT_END, False), (_JSON, ".", True)):
@@ -75,14 +75,14 @@ def fields_asked(messages: Sequence[Mapping[str, str]]) -> Asked | None:
             for match in _FIELD.finditer(text[start + len(opening) : -len(ending)])
         ]
         if 0 < len(found) <= MAX_FIELDS:
-            return Asked(tuple(found), as_json)
+            return RequestedFields(tuple(found), as_json)
     return None
 
 
-def guide(base: LoadedBase, asked: Asked) -> Guide:
+def guide(base: LoadedBase, asked: RequestedFields) -> Guide:
     """What holds an answer to the fields; raises BadSchema when a type is too complex for that."""
     if not asked.as_json:
-        return Scaffold(base, asked.fields)
+        return FieldWriter(base, asked.fields)
     names = [field.name for field in asked.fields]
     properties = {field.name: field.schema for field in asked.fields}
     schema = {"type": "object", "properties": properties, "required": names}
@@ -114,7 +114,7 @@ def _note(name: str, notes: str) -> str:
     return line.partition(_NOTE)[2]
 
 
-class Scaffold:
+class FieldWriter:
     """Writes one answer in DSPy's form."""
 
     def __init__(self, base: LoadedBase, fields: Sequence[Field]) -> None:
@@ -133,9 +133,9 @@ class Scaffold:
         self._forced: deque[int] = deque()
         self._next_field()
 
-    def __reduce__(self) -> tuple[type[Scaffold], tuple[LoadedBase, Sequence[Field]]]:
+    def __reduce__(self) -> tuple[type[FieldWriter], tuple[LoadedBase, Sequence[Field]]]:
         """A copy for another process is at the start of its answer."""
-        return Scaffold, (self._base, self._fields)
+        return FieldWriter, (self._base, self._fields)
 
     def step(self, choose: Callable[[Allowed | None], int], left: int) -> int | None:
         """The next token: a marker's, or the model's within a field. None at the end."""

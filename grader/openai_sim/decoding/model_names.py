@@ -15,7 +15,7 @@ from grader.core.constants import COURSE_MODEL
 from grader.core.files import sha256_of
 from grader.core.resources import resource
 from grader.openai_sim.decoding.decoding import AdapterCache
-from grader.openai_sim.decoding.serving import Served, Server
+from grader.openai_sim.decoding.serving import ServedModel, Server
 from grader.training_data.encodings import base_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from grader.models.base_model import LoadedBase
-    from grader.openai_sim.store.store import JobRow, ModelRow, Store
+    from grader.openai_sim.store.store import JobRow, ModelRow, SimulatorStore
 
 ORGANIZATION: Final = "finegrade"
 """The organisation that every key belongs to."""
@@ -80,7 +80,7 @@ def _snapshots() -> dict[str, str]:
     }
 
 
-def adapter_of(store: Store) -> Callable[[str], Path | None]:
+def adapter_of(store: SimulatorStore) -> Callable[[str], Path | None]:
     """What finds the folder of a tuned model's adapter, None for a base.
 
     It raises ApiError for a name that is none, or no longer.
@@ -93,7 +93,7 @@ def adapter_of(store: Store) -> Callable[[str], Path | None]:
     return found
 
 
-def found_model(store: Store, model: str) -> ModelRow:
+def found_model(store: SimulatorStore, model: str) -> ModelRow:
     """The row of a model. Raises ApiError for a name that is none, or no longer."""
     from grader.openai_sim.store import errors  # fastapi, which the process of a job does without
 
@@ -109,20 +109,20 @@ class NamedServer(Server):
     """A server whose first base also answers as `base_names()`, from the same memory."""
 
     def __init__(
-        self, bases: Mapping[str, LoadedBase], store: Store, rows: int | None = None
+        self, bases: Mapping[str, LoadedBase], store: SimulatorStore, rows: int | None = None
     ) -> None:
         """`store` knows the tuned models."""
         self._find = adapter_of(store)
         super().__init__(bases, self._find, rows)
 
-    def beside(self, store: Store) -> NamedServer:
+    def beside(self, store: SimulatorStore) -> NamedServer:
         """A server of another store's models that shares this one's bases; only this is closed."""
         other = copy(self)
         other._find = other._adapter_of = adapter_of(store)
         other._adapters = AdapterCache()
         return other
 
-    def model(self, name: str) -> Served:
+    def model(self, name: str) -> ServedModel:
         """As the server; raises ApiError for a model that is not there or not any longer."""
         if name in base_names() and name not in self.bases:
             self._find(name)

@@ -48,7 +48,7 @@ class Sampling:
         return self.temperature == 0 and not (self.presence or self.frequency)
 
 
-class Chooser:
+class TokenSampler:
     """Chooses the tokens of one row, one after another."""
 
     def __init__(self, sampling: Sampling, choice: int = 0) -> None:
@@ -87,8 +87,6 @@ class Chooser:
         return int(order[min(int(place), len(reached) - 1)])
 
 
-# moved
-
 Finish = Literal["stop", "length"]
 Allowed = npt.NDArray[np.bool_]
 
@@ -124,8 +122,8 @@ class Generation:
     stop: tuple[str, ...] = ()
     top_logprobs: int | None = None
     guide: Guide | None = None
-    on_piece: Callable[[Piece], None] | None = None
-    on_end: Callable[[Answer], None] | None = None
+    on_piece: Callable[[TextDelta], None] | None = None
+    on_end: Callable[[Completion], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ class TokenScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextDelta:
     """What steps added to an answer: text that will not change, and its tokens' scores.
 
     `tokens` is how many the answer has so far.
@@ -152,7 +150,7 @@ class Piece:
 
 
 @dataclass(eq=False)
-class Answer:
+class Completion:
     """One answer that somebody waits for. It belongs to whoever writes it until it is `finished`.
 
     After the end: `text`, `scores`, `finish` (None when `error` says why there is no answer), and
@@ -188,14 +186,14 @@ class Answer:
             self.generation.on_end(self)
 
 
-class Answering(Answer):
+class LiveCompletion(Completion):
     """An answer while a batcher writes it, token by token."""
 
     def __init__(self, generation: Generation, base: LoadedBase) -> None:
         super().__init__(generation)
         self.base = base
         self._ids: list[int] = []
-        self._chooser = Chooser(generation.sampling, generation.choice)
+        self._chooser = TokenSampler(generation.sampling, generation.choice)
         self._stops = _stop_tokens(self.base)
         self._stream = DecodeStream(skip_special_tokens=True)
         self._decoded = ""  # everything decoded so far
@@ -268,7 +266,7 @@ class Answering(Answer):
         if (text or finish) and self.generation.on_piece is not None:
             self._sent = start + len(text)
             scores, self._unsent = tuple(self._unsent), []
-            self.generation.on_piece(Piece(text, scores, finish, self.tokens))
+            self.generation.on_piece(TextDelta(text, scores, finish, self.tokens))
 
     def _score(self, token: int, scores: npt.NDArray[Any], top: int) -> None:
         logprobs = scores.astype(np.float64) - scores.max()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from grader.models.base_model import LoadedBase
     from grader.openai_sim.decoding.continuous_batching import Batcher
     from grader.openai_sim.decoding.decoding import DecodingProcess
-    from grader.openai_sim.decoding.sequences import Answer, Generation
+    from grader.openai_sim.decoding.sequences import Completion, Generation
 
 READER: Final = "course-model-reader"
 DEFAULT_CONTEXT_TOKENS: Final = 4096  # of bases whose config names none
@@ -32,7 +32,7 @@ class UnknownModel(LookupError):
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedModel:
     """A model that can be asked: its base, and its adapter with the folder that it lies in."""
 
     name: str
@@ -93,7 +93,7 @@ class Server:
         """The names of the bases, the default one first."""
         return tuple(self._bases)
 
-    def model(self, name: str) -> Served:
+    def model(self, name: str) -> ServedModel:
         """The model of this name, its adapter read.
 
         Raises UnknownModel, what `adapter_of` raises, and FileRefused for a broken adapter.
@@ -103,9 +103,9 @@ class Server:
         if base_name not in self._bases:
             raise UnknownModel(name)
         adapter = None if folder is None else self._adapters.read(folder)
-        return Served(name, base_name, self._bases[base_name], folder, adapter)
+        return ServedModel(name, base_name, self._bases[base_name], folder, adapter)
 
-    def submit(self, model: Served, generations: Sequence[Generation]) -> Sequence[Answer]:
+    def submit(self, model: ServedModel, generations: Sequence[Generation]) -> Sequence[Completion]:
         """Queue these answers of one request; raises Overloaded when the queue is full."""
         if self._process is not None and self._process.alive:
             return self._process.submit(model.base, model.folder, generations)

@@ -17,24 +17,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 from grader.openai_sim.decoding.model_names import ORGANIZATION, checkpoint_name, tuned_name
 from grader.openai_sim.jobs.job_state import adapter_folder, forget_model, job_folder
-from grader.openai_sim.jobs.training_set import Refused
+from grader.openai_sim.jobs.training_set import JobRefused
 from grader.openai_sim.store.records import RESULTS
 from grader.openai_sim.store.store import (
     CheckpointRow,
     FileRow,
     JobRow,
     ModelRow,
-    Store,
+    SimulatorStore,
     new_id,
     now,
 )
 from grader.training_data.encodings import base_of
 
 if TYPE_CHECKING:
-    from grader.openai_sim.jobs.training_cache import Run
+    from grader.openai_sim.jobs.training_cache import TrainingRun
 
 
-def write_start(store: Store, job: JobRow, base: Path, state: Path) -> bool:
+def write_start(store: SimulatorStore, job: JobRow, base: Path, state: Path) -> bool:
     """Write the state, as of LoraRun, of a job that goes on from a tuned model; False for others.
 
     It is written once: from then on the job does not need that model any longer.
@@ -46,12 +46,12 @@ def write_start(store: Store, job: JobRow, base: Path, state: Path) -> bool:
         row = store.get_model(job.model)
         if row is None or row.adapter is None:
             said = f"The model `{job.model}` does not exist or you do not have access to it."
-            raise Refused("model_not_found", said, "model")
+            raise JobRefused("model_not_found", said, "model")
         _convert(store, row, base, state)
     return True
 
 
-def _convert(store: Store, row: ModelRow, base: Path, state: Path) -> None:
+def _convert(store: SimulatorStore, row: ModelRow, base: Path, state: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     adapter = store.adapters_folder / (row.adapter or "")
@@ -59,7 +59,7 @@ def _convert(store: Store, row: ModelRow, base: Path, state: Path) -> None:
     made_from = Path(config["base_model_name_or_path"]).name
     if made_from != base.name:
         said = f"The model `{row.id}` was made from {made_from}, and this service has {base.name}."
-        raise Refused("model_not_available", f"{said} Start from a model of this base.", "model")
+        raise JobRefused("model_not_available", f"{said} Start from a model of this base.", "model")
     weights = load_file(adapter / "adapter_model.safetensors")
     # PEFT leaves the adapter's own name, "default", out of the files that it writes.
     tensors = {
@@ -81,7 +81,9 @@ _COLUMNS: Final = {  # of the result file: the key of a step's data
 }
 
 
-def keep_checkpoint(store: Store, job: JobRow, run: Run, data: Mapping[str, Any]) -> None:
+def keep_checkpoint(
+    store: SimulatorStore, job: JobRow, run: TrainingRun, data: Mapping[str, Any]
+) -> None:
     """Make the model of an epoch's end usable, unless it is there; of all, the newest stay."""
     name, step = checkpoint_name(job, run.done), run.done
     if all(row.step != step for row in store.list_checkpoints(job.id)):
@@ -92,7 +94,7 @@ def keep_checkpoint(store: Store, job: JobRow, run: Run, data: Mapping[str, Any]
     _drop(store, store.list_checkpoints(job.id)[_KEPT_CHECKPOINTS:])
 
 
-def finish(store: Store, job: JobRow, run: Run, trained_tokens: int) -> None:
+def finish(store: SimulatorStore, job: JobRow, run: TrainingRun, trained_tokens: int) -> None:
     """End a job as succeeded, with its model and its results; nothing stays if it was cancelled.
 
     May be done again after a kill half way: all that it makes has the same name then.
@@ -127,7 +129,7 @@ def finish(store: Store, job: JobRow, run: Run, trained_tokens: int) -> None:
         store.delete_file(results)
 
 
-def _add_model(store: Store, job: JobRow, run: Run, name: str) -> None:
+def _add_model(store: SimulatorStore, job: JobRow, run: TrainingRun, name: str) -> None:
     """The adapter as it is now, first on disk and then among the models."""
     folder = store.adapters_folder / adapter_folder(name)
     new = job_folder(store, job.id) / "adapter"
@@ -138,7 +140,7 @@ def _add_model(store: Store, job: JobRow, run: Run, name: str) -> None:
     store.add_model(ModelRow(name, now(), ORGANIZATION, folder.name, job.id))
 
 
-def _drop(store: Store, checkpoints: Sequence[CheckpointRow]) -> None:
+def _drop(store: SimulatorStore, checkpoints: Sequence[CheckpointRow]) -> None:
     for row in checkpoints:
         forget_model(store, row.model_name)
         store.delete_checkpoint(row.id)
@@ -148,7 +150,7 @@ def _metrics(data: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in data.items() if name != "total_steps"}
 
 
-def _write_results(store: Store, job: JobRow, told: list[dict[str, Any]]) -> str:
+def _write_results(store: SimulatorStore, job: JobRow, told: list[dict[str, Any]]) -> str:
     """The result file, base64 of a CSV with a line a step, as the service gives it; its id."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from grader.models.training import IGNORED, Lesson, LoraRun, Measured, padded
+from grader.models.training import IGNORED, Lesson, LoraRun, ObjectiveValue, padded
 
 
 class Preferences:
@@ -40,7 +40,7 @@ class Preferences:
         run.measure(lessons, at_once)
         self._begins = False
 
-    def __call__(self, model: Any, lessons: Sequence[Lesson], pad: int) -> Measured:
+    def __call__(self, model: Any, lessons: Sequence[Lesson], pad: int) -> ObjectiveValue:
         """Raises KeyError for a lesson that was not there at the beginning."""
         rows = [lesson[0] for lesson in lessons] + [lesson[1] for lesson in lessons]
         found = _log_likelihoods(model, padded(rows, pad, model.device)).view(2, -1)
@@ -56,7 +56,7 @@ class Preferences:
             "train_mean_reward_non_preferred": float(other.mean()),
             "train_mean_reward_margin": float((preferred - other).mean()),
         }
-        return Measured(loss, float((preferred > other).float().mean()), others)
+        return ObjectiveValue(loss, float((preferred > other).float().mean()), others)
 
 
 def _log_likelihoods(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
-from grader.openai_sim.store.store import Store, now
+from grader.openai_sim.store.store import SimulatorStore, now
 
 BUSY: Final = 75  # exit code of a process whose job has one already (EX_TEMPFAIL of sysexits.h)
 UNDER_WAY: Final = ("validating_files", "queued", "running", "pausing", "paused")
@@ -24,13 +24,13 @@ def adapter_folder(model: str) -> str:
     return hashlib.sha256(model.encode()).hexdigest()[:32]
 
 
-def forget_model(store: Store, name: str) -> None:
+def forget_model(store: SimulatorStore, name: str) -> None:
     """Remove a model and its adapter, if there is one."""
     store.delete_model(name)
     shutil.rmtree(store.adapters_folder / adapter_folder(name), ignore_errors=True)
 
 
-def job_folder(store: Store, job_id: str) -> Path:
+def job_folder(store: SimulatorStore, job_id: str) -> Path:
     """Where the process of a job keeps its state, its lock and its log; it is made."""
     folder = store.home / "jobs" / job_id
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def locked(file: Path) -> IO[bytes] | None:
     return opened
 
 
-def fail(store: Store, job_id: str, error: Mapping[str, Any]) -> bool:
+def fail(store: SimulatorStore, job_id: str, error: Mapping[str, Any]) -> bool:
     """End a job as failed with its error: code, message, param. False when it has ended already."""
     return store.update_job(
         job_id,
@@ -62,7 +62,7 @@ def fail(store: Store, job_id: str, error: Mapping[str, Any]) -> bool:
     )
 
 
-def crashed(store: Store, job_id: str, how: str) -> bool:
+def crashed(store: SimulatorStore, job_id: str, how: str) -> bool:
     """End a job whose process came to grief; False when it has ended already."""
     message = (
         f"The training stopped because of a fault of this service, not of your data ({how}). "
@@ -71,7 +71,7 @@ def crashed(store: Store, job_id: str, how: str) -> bool:
     return fail(store, job_id, {"code": "server_error", "message": message, "param": None})
 
 
-def cancel(store: Store, job_id: str) -> bool:
+def cancel(store: SimulatorStore, job_id: str) -> bool:
     """End a job as cancelled; False when it has ended already."""
     return store.update_job(
         job_id,

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from grader.openai_sim.jobs.file_findings import refused_by_job
 from grader.openai_sim.jobs.job_state import CANCELLED
-from grader.openai_sim.store.store import JobRow, Store, now
+from grader.openai_sim.store.store import JobRow, SimulatorStore, now
 from grader.training_data.costs import automatic_epochs
 
 if TYPE_CHECKING:
-    from grader.openai_sim.store.scenarios import Faults
+    from grader.openai_sim.store.scenarios import FaultInjector
 
 _BATCH_SHARE: Final = 0.002  # of the examples: 1 up to 500 of them, as recorded jobs have it
 _MOST_BATCH: Final = 256  # examples; the service takes no larger number either
@@ -46,8 +46,6 @@ def resolved(
     return {name: given.get(name, number) for name, number in numbers.items()}
 
 
-# moved
-
 _VALIDATING_SECONDS: Final = 1.0  # at a time scale of 1: a client sees the state
 _DOOMED_SECONDS: Final = 3.0  # that a job runs which a scenario lets fail
 _LOOK_SECONDS: Final = 0.2  # between two looks at jobs that wait for a time to pass
@@ -58,7 +56,7 @@ _log = logging.getLogger(__name__)
 class Admission:
     """A thread of the service. All it needs to know lies in the store: a restart loses nothing."""
 
-    def __init__(self, store: Store, faults: Faults) -> None:
+    def __init__(self, store: SimulatorStore, faults: FaultInjector) -> None:
         self._store = store
         self._faults = faults
         self._woken = threading.Event()

@@ -16,7 +16,7 @@ from typing import IO, Final
 
 from grader.core.errors import UsageError
 from grader.openai_sim.jobs.job_state import BUSY, cancel, crashed, job_folder, locked
-from grader.openai_sim.store.store import JobRow, Store
+from grader.openai_sim.store.store import JobRow, SimulatorStore
 
 _LOOK_SECONDS: Final = 0.1  # between two looks at the queue and the process
 _STOP_SECONDS: Final = 10.0  # a process that saves its state has so long before it is killed
@@ -24,13 +24,13 @@ _STOP_SECONDS: Final = 10.0  # a process that saves its state has so long before
 _log = logging.getLogger(__name__)
 
 
-class Runner:
+class JobRunner:
     """A thread that trains the queued jobs of a store, in the order of their creation.
 
     Jobs that an earlier service left half way go first, on from their last saved state.
     """
 
-    def __init__(self, store: Store, base: Path, trainings: Path | None = None) -> None:
+    def __init__(self, store: SimulatorStore, base: Path, trainings: Path | None = None) -> None:
         """`base` is the folder of the model that all jobs train.
 
         With a folder of `trainings` a job that equals an earlier one goes through its steps again

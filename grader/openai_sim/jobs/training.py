@@ -24,9 +24,14 @@ from grader.core.constants import COURSE_MODEL
 from grader.core.resources import resource
 from grader.openai_sim.jobs.checkpoints import finish, keep_checkpoint, write_start
 from grader.openai_sim.jobs.job_state import BUSY, cancel, crashed, fail, job_folder, locked
-from grader.openai_sim.jobs.training_cache import Recorded, Recording, Run, recorded_at
-from grader.openai_sim.jobs.training_set import Material, Refused, read_material
-from grader.openai_sim.store.store import JobRow, Store, now
+from grader.openai_sim.jobs.training_cache import (
+    Recorded,
+    TrainingRecording,
+    TrainingRun,
+    recorded_at,
+)
+from grader.openai_sim.jobs.training_set import JobRefused, TrainingSet, read_material
+from grader.openai_sim.store.store import JobRow, SimulatorStore, now
 
 if TYPE_CHECKING:
     from grader.models.training import Lesson, LoraRun
@@ -67,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     os.nice(_NICENESS)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    store = Store.open(Path(home))
+    store = SimulatorStore.open(Path(home))
     held = _held(job_folder(store, job_id) / "lock")
     if held is None:
         return BUSY
@@ -82,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def train(
-    store: Store,
+    store: SimulatorStore,
     job_id: str,
     base: Path,
     stopping: threading.Event | None = None,
@@ -94,7 +99,7 @@ def train(
     step under way, to be gone on with. What is wrong with the job's files ends it as failed. In
     `trainings` those that were done are kept, and taken instead of doing them again.
     """
-    _Job(store, job_id, base, stopping or threading.Event(), trainings).run()
+    _TrainingJob(store, job_id, base, stopping or threading.Event(), trainings).run()
 
 
 def _held(lock: Path) -> Any:
@@ -112,12 +117,12 @@ def _die_with_parent() -> None:
     os._exit(1)
 
 
-class _Job:
+class _TrainingJob:
     """One job while it is trained."""
 
     def __init__(
         self,
-        store: Store,
+        store: SimulatorStore,
         job_id: str,
         base: Path,
         stopping: threading.Event,
@@ -136,7 +141,7 @@ class _Job:
             with self._turn:
                 self._heed(None)  # something else may be wanted since the job was queued
                 self._train(self._taken())
-        except Refused as refused:
+        except JobRefused as refused:
             fail(self._store, self._id, refused.error)
         except Stop as stop:
             if stop.status == "cancelled":
@@ -186,7 +191,7 @@ class _Job:
             }
             data |= _validation(run, material.validation, batch, right, ends_epoch)
             if not all(map(math.isfinite, data.values())):
-                raise Refused(
+                raise JobRefused(
                     "training_diverged",
                     f"The loss is no longer a number at step {step.number}. Create a job "
                     "with a smaller learning_rate_multiplier.",
@@ -204,11 +209,11 @@ class _Job:
                 self._store.update_job(self._id, if_status="running", estimated_finish=now() + left)
         self._heed(run)
         finish(self._store, job, run, material.billed * int(numbers["n_epochs"]))
-        if isinstance(run, Recording):
+        if isinstance(run, TrainingRecording):
             run.keep(material.billed, len(material.validation))
         self._forget()
 
-    def _begun(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[Run, Material]:
+    def _begun(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[TrainingRun, TrainingSet]:
         """The training that this job needs: one that was done before, where there is one.
 
         One that another process is at now is waited for.
@@ -223,9 +228,9 @@ class _Job:
             recorded = Recorded(place)
         except FileNotFoundError:
             run, material = self._prepared(job, numbers)
-            return Recording(run, place), material
+            return TrainingRecording(run, place), material
         self._turn.close()
-        return recorded, Material([], [()] * recorded.validation, recorded.billed)
+        return recorded, TrainingSet([], [()] * recorded.validation, recorded.billed)
 
     def _wait_for_turn(self, place: Path) -> None:
         """Wait until no other process trains what is to be recorded here."""
@@ -237,7 +242,7 @@ class _Job:
                 raise Stop(None)
         self._turn.enter_context(held)
 
-    def _prepared(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[LoraRun, Material]:
+    def _prepared(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[LoraRun, TrainingSet]:
         import torch
         from transformers import AutoTokenizer
 
@@ -277,7 +282,7 @@ class _Job:
         for file in (self._start, self._state):
             file.unlink(missing_ok=True)
 
-    def _heed(self, run: Run | None) -> None:
+    def _heed(self, run: TrainingRun | None) -> None:
         """Do what the client or the service wants now; raises Stop when that is to stop."""
         job = self._store.get_job(self._id)
         if job is None or job.status == "cancelled" or job.wanted == "cancel":
@@ -293,7 +298,7 @@ class _Job:
 
 
 def _validation(
-    run: Run, lessons: Sequence[Lesson], batch: int, right: str, whole: bool
+    run: TrainingRun, lessons: Sequence[Lesson], batch: int, right: str, whole: bool
 ) -> dict[str, float]:
     """What a step tells of the validation file: now and then of a batch, at an epoch's end of all.
 

@@ -27,14 +27,14 @@ from grader.training_data.encodings import base_of
 
 if TYPE_CHECKING:
     from grader.models.training import Lesson
-    from grader.openai_sim.store.store import JobRow, Store
+    from grader.openai_sim.store.store import JobRow, SimulatorStore
 
 _FORMAT: Final = 1  # raised when equal inputs may train otherwise
 _WHAT: Final = "run.json"
 LASTING_SECONDS: Final = 3.0  # of a training that is gone through again: minutes on a fast clock
 
 
-class Run(Protocol):
+class TrainingRun(Protocol):
     """What a job needs of a training, done now or before; see LoraRun."""
 
     steps: int
@@ -57,7 +57,7 @@ class Run(Protocol):
         """Write the adapter as it is now."""
 
 
-def recorded_at(trainings: Path, store: Store, job: JobRow, base: Path) -> Path | None:
+def recorded_at(trainings: Path, store: SimulatorStore, job: JobRow, base: Path) -> Path | None:
     """Where the training of this job is recorded, or will be; None for one that goes on from a
     tuned model, whose start is not in its files."""
     if base_of(job.model) != job.model:
@@ -79,10 +79,10 @@ def recorded_at(trainings: Path, store: Store, job: JobRow, base: Path) -> Path 
     return trainings / digest
 
 
-class Recording:
+class TrainingRecording:
     """A training done now, and written down as it goes; `keep` makes it known to others."""
 
-    def __init__(self, run: Run, place: Path) -> None:
+    def __init__(self, run: TrainingRun, place: Path) -> None:
         self._run, self._place = run, place
         self._steps: list[dict[str, Any]] = []
         self._measures: list[tuple[float, float]] = []

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from grader.openai_sim.store.store import JobRow, Store
+from grader.openai_sim.store.store import JobRow, SimulatorStore
 from grader.training_data.check import DEFAULT_MODEL
 from grader.training_data.costs import load_prices, training_context
 from grader.training_data.encodings import base_of
@@ -99,13 +99,11 @@ def _refusal(message: Mapping[str, Any]) -> str:
     return "\n".join(text for text in found if isinstance(text, str))
 
 
-# moved
-
 _BILLED: Final = ("gpt-", "babbage", "davinci")  # names of models whose tokens have a price
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingSet:
     """What is learned and what is held back; `billed` are the tokens of one epoch."""
 
     training: Sequence[Sequence[Row]]
@@ -113,7 +111,7 @@ class Material:
     billed: int
 
 
-class Refused(Exception):
+class JobRefused(Exception):
     """The job cannot be trained after all. Attribute: `error`, the job's own."""
 
     def __init__(self, code: str, message: str, param: str) -> None:
@@ -121,7 +119,7 @@ class Refused(Exception):
         self.error = {"code": code, "message": message, "param": param}
 
 
-def read_material(store: Store, tokenizer: Any, job: JobRow) -> Material:
+def read_material(store: SimulatorStore, tokenizer: Any, job: JobRow) -> TrainingSet:
     """The files of a job, read once; no more than their tokens is kept.
 
     Raises Refused for a file that is gone or has nothing to learn.
@@ -141,14 +139,14 @@ def read_material(store: Store, tokenizer: Any, job: JobRow) -> Material:
     training = [rows for rows in training if rows]
     if not training:
         said = "No example has anything to learn within the model's context."
-        raise Refused("invalid_training_file", said, "training_file")
-    return Material(training, [rows for rows in validation if rows], billed)
+        raise JobRefused("invalid_training_file", said, "training_file")
+    return TrainingSet(training, [rows for rows in validation if rows], billed)
 
 
-def _examples(store: Store, file_id: str, param: str) -> Iterator[Example]:
+def _examples(store: SimulatorStore, file_id: str, param: str) -> Iterator[Example]:
     path = store.file_path(file_id)
     if not path.is_file():
-        raise Refused(f"invalid_{param}", f"No such File object: {file_id}", param)
+        raise JobRefused(f"invalid_{param}", f"No such File object: {file_id}", param)
     return read_examples(path)
 
 
@@ -157,4 +155,4 @@ def _rows(tokenizer: Any, example: Example, param: str) -> list[Row]:
         return lesson(tokenizer, example)
     except UnusableExample as error:
         said = f"Example {example.line} cannot be written in this model's chat format: {error}"
-        raise Refused(f"invalid_{param}", said, param) from error
+        raise JobRefused(f"invalid_{param}", said, param) from error

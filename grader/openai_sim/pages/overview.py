@@ -14,7 +14,7 @@ from itertools import groupby
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
-from grader.openai_sim.store.store import DONE, FileRow, JobRow, Store, now
+from grader.openai_sim.store.store import DONE, FileRow, JobRow, SimulatorStore, now
 
 if TYPE_CHECKING:
     from grader.openai_sim.store.records import CheckpointRow, EventRow
@@ -168,8 +168,6 @@ def _round_step(least: float) -> float:
     return next(k * power for k in (1, 2, 5, 10) if k * power >= least * 0.999)
 
 
-# moved
-
 _SHOWN: Final = 50  # jobs, and files
 _CURVES: Final = 10  # jobs with a loss curve
 _WAITING: Final = {
@@ -219,7 +217,7 @@ class FileView:
     warnings: int = 0
 
 
-def jobs(store: Store) -> list[JobView]:
+def jobs(store: SimulatorStore) -> list[JobView]:
     """The newest jobs, before all the one that is trained; the first of them with their losses."""
     rows = store.list_jobs(limit=_SHOWN)
     rows.sort(key=lambda row: row.status not in ("running", "pausing"))
@@ -231,7 +229,7 @@ def counts(shown: Sequence[JobView]) -> dict[str, int]:
     return dict(Counter(job.row.status.replace("_", " ") for job in shown))
 
 
-def files(store: Store) -> list[FileView]:
+def files(store: SimulatorStore) -> list[FileView]:
     """The newest files."""
     return [file_view(row) for row in store.list_files(limit=_SHOWN)]
 
@@ -261,7 +259,7 @@ def failed(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [finding for finding in report["findings"] if finding["outcome"] == "fail"]
 
 
-def _job(store: Store, row: JobRow, drawn: bool) -> JobView:
+def _job(store: SimulatorStore, row: JobRow, drawn: bool) -> JobView:
     if not drawn:
         return JobView(row)
     events = store.list_events(row.id)

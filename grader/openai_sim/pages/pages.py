@@ -26,7 +26,7 @@ from grader.openai_sim.pages import journal_page, overview, playground
 from grader.openai_sim.store.errors import no_such_file
 from grader.openai_sim.store.journal import Journal, Line, of_clients, summary
 from grader.openai_sim.store.parameters import given_key
-from grader.openai_sim.store.store import Store
+from grader.openai_sim.store.store import SimulatorStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,8 +130,6 @@ def _policy() -> str:
     )
 
 
-# moved
-
 _LINES_SHOWN: Final = 200  # of the journal, newest first
 _RUNS_SHOWN: Final = 20  # to choose from
 _QUESTIONS: Final = 12  # of the job's own file, to choose from
@@ -153,7 +151,7 @@ def health() -> dict[str, str]:
 @router.get("/", response_class=HTMLResponse, include_in_schema=False)
 def overview_page(request: Request) -> HTMLResponse:
     """Jobs with their progress and losses, models, and files."""
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     jobs = overview.jobs(store)
     models = store.list_models()
     return render(
@@ -172,7 +170,7 @@ def overview_page(request: Request) -> HTMLResponse:
 @router.get("/files/{file_id}", response_class=HTMLResponse, include_in_schema=False)
 def file_page(request: Request, file_id: str) -> HTMLResponse:
     """What the data rules found in a file."""
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     row = store.get_file(file_id)
     if row is None:
         raise no_such_file(file_id)
@@ -184,14 +182,14 @@ async def try_page(
     request: Request, question: str = "", model: str = "", system: str | None = None
 ) -> HTMLResponse:
     """The same question to a tuned model and to its base, side by side."""
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     rows = await to_thread(store.list_models)
     tuned = [row.id for row in reversed(rows) if row.adapter is not None]
     chosen = model or (tuned or list(base_names()))[0]
     examples = await to_thread(playground.examples_of, store, chosen)
     if system is None:  # as the model was trained
         system = examples[0].system if examples else ""
-    answers: list[playground.Answer] = []
+    answers: list[playground.PlaygroundAnswer] = []
     if question and model:
         base = model.split(":")[1] if model.startswith("ft:") else model
         key = given_key(request.headers) or _LOCAL_KEY
@@ -223,7 +221,7 @@ async def try_page(
 def show_journal(request: Request, run: str = "", path: str = "", status: str = "") -> HTMLResponse:
     """What clients did: the latest run at a glance, and its requests."""
     journal: Journal = request.app.state.journal
-    store: Store = request.app.state.store
+    store: SimulatorStore = request.app.state.store
     runs = journal_page.runs(of_clients(journal.last_lines()))
     numbered = list(enumerate(runs, 1))
     lines = _chosen(runs, run)

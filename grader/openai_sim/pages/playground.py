@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from grader.openai_sim.store.store import Store
+    from grader.openai_sim.store.store import SimulatorStore
 
 _LINES: Final = 500  # of a file that are looked at for questions
 _LINE_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PlaygroundAnswer:
     """What a model said and what it took; `error` is what the service said instead."""
 
     model: str
@@ -41,7 +41,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextSpan:
     """A stretch of an answer; `own` where the other answer does not say it."""
 
     text: str
@@ -49,7 +49,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class PlaygroundExample:
     """A question of a job's chat files and its answer; `trained` if the model learned from it."""
 
     system: str
@@ -58,7 +58,7 @@ class Example:
     trained: bool
 
 
-async def ask(app: FastAPI, key: str, model: str, system: str, question: str) -> Answer:
+async def ask(app: FastAPI, key: str, model: str, system: str, question: str) -> PlaygroundAnswer:
     """One answer at temperature 0, asked as any client asks."""
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": question})
@@ -72,11 +72,13 @@ async def ask(app: FastAPI, key: str, model: str, system: str, question: str) ->
     try:
         said = answer.json()
     except ValueError:  # a scenario cut the answer
-        return Answer(model, "", took, error="The answer was cut in half: it is no JSON.")
+        return PlaygroundAnswer(model, "", took, error="The answer was cut in half: it is no JSON.")
     if answer.status_code != 200:
-        return Answer(model, "", took, error=f"{answer.status_code}: {said['error']['message']}")
+        return PlaygroundAnswer(
+            model, "", took, error=f"{answer.status_code}: {said['error']['message']}"
+        )
     [choice], used = said["choices"], said["usage"]
-    return Answer(
+    return PlaygroundAnswer(
         model,
         str(choice["message"]["content"]),
         took,
@@ -86,20 +88,20 @@ async def ask(app: FastAPI, key: str, model: str, system: str, question: str) ->
     )
 
 
-def compared(one: str, other: str) -> list[Piece]:
+def compared(one: str, other: str) -> list[TextSpan]:
     """The words of `one`, in stretches that `other` says too or does not say."""
     words, others = re.findall(r"\S+\s*", one), re.findall(r"\S+\s*", other)
     matcher = SequenceMatcher(
         None, [w.strip() for w in words], [w.strip() for w in others], autojunk=False
     )
     return [
-        Piece("".join(words[start:end]), kind != "equal")
+        TextSpan("".join(words[start:end]), kind != "equal")
         for kind, start, end, _, _ in matcher.get_opcodes()
         if end > start
     ]
 
 
-def examples_of(store: Store, model: str) -> list[Example]:
+def examples_of(store: SimulatorStore, model: str) -> list[PlaygroundExample]:
     """The first examples of the files of a tuned model's job, those of its validation file first.
 
     Only examples of one question and one answer are among them.
@@ -117,7 +119,7 @@ def examples_of(store: Store, model: str) -> list[Example]:
     ]
 
 
-def _examples(path: Path, trained: bool) -> Iterator[Example]:
+def _examples(path: Path, trained: bool) -> Iterator[PlaygroundExample]:
     with path.open("rb") as file:
         for raw in islice(iter(partial(file.readline, _LINE_BYTES), b""), _LINES):
             try:
@@ -129,7 +131,7 @@ def _examples(path: Path, trained: bool) -> Iterator[Example]:
                 yield from _example(messages, trained)
 
 
-def _example(messages: Sequence[Any], trained: bool) -> Iterator[Example]:
+def _example(messages: Sequence[Any], trained: bool) -> Iterator[PlaygroundExample]:
     said = {
         message["role"]: message.get("content")
         for message in messages
@@ -138,4 +140,4 @@ def _example(messages: Sequence[Any], trained: bool) -> Iterator[Example]:
     system, question, answer = said.get("system", ""), said.get("user"), said.get("assistant")
     once = len(said) == len(messages)  # no role speaks twice
     if once and isinstance(system, str) and isinstance(question, str) and isinstance(answer, str):
-        yield Example(system, question, answer, trained)
+        yield PlaygroundExample(system, question, answer, trained)

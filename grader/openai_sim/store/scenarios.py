@@ -44,7 +44,7 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ScenarioCall:
     """A request as scenarios see it; `digest` tells a retry from another request."""
 
     method: str
@@ -63,7 +63,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class InjectedFault:
     """What a scenario does to a call; `error` is the refusal."""
 
     scenario: str
@@ -81,8 +81,8 @@ class Scenario:
 
     name: str
     summary: str
-    hits: Callable[[Call], bool] = field(default=lambda _call: False)
-    refusal: Callable[[Call], ApiError] | None = None
+    hits: Callable[[ScenarioCall], bool] = field(default=lambda _call: False)
+    refusal: Callable[[ScenarioCall], ApiError] | None = None
     effect: Effect = Effect.REFUSE
     sometimes: bool = False
     once_each: bool = False
@@ -160,7 +160,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
 """All scenarios by name, in the order in which they are listed."""
 
 
-class Faults:
+class FaultInjector:
     """The scenarios of one running service. Of several that hit one call the first one acts."""
 
     def __init__(self, names: Sequence[str], seed: int, time_scale: float) -> None:
@@ -175,12 +175,12 @@ class Faults:
         self._calls: Counter[str] = Counter()
         self._met: set[tuple[str, str]] = set()
 
-    def on(self, call: Call) -> Fault | None:
+    def on(self, call: ScenarioCall) -> InjectedFault | None:
         """What happens to this call, or None; to be asked once for each."""
         for scenario in self.scenarios:
             if scenario.hits(call) and self._strikes(scenario, call):
                 error = None if scenario.refusal is None else scenario.refusal(call)
-                return Fault(scenario.name, scenario.effect, error)
+                return InjectedFault(scenario.name, scenario.effect, error)
         return None
 
     def has(self, name: str) -> bool:
@@ -203,7 +203,7 @@ class Faults:
         draw = random.Random(f"{self._seed}/{n_examples}")
         return sorted(draw.sample(range(1, max(n_examples, _FEWEST_LINES) + 1), _FLAGGED))
 
-    def _strikes(self, scenario: Scenario, call: Call) -> bool:
+    def _strikes(self, scenario: Scenario, call: ScenarioCall) -> bool:
         if scenario.once_each:
             known = (scenario.name, call.digest)
             new = known not in self._met

@@ -45,7 +45,7 @@ _JSON: Final = frozenset(
 )
 
 
-class Store:
+class SimulatorStore:
     """The tables below a folder. Safe to use from many threads and processes."""
 
     def __init__(self, home: Path) -> None:
@@ -61,7 +61,7 @@ class Store:
         self._prepare()
 
     @classmethod
-    def open(cls, home: Path) -> Store:
+    def open(cls, home: Path) -> SimulatorStore:
         """The store in this folder. Raises UsageError when it is of another version."""
         return cls(home)
 

@@ -42,7 +42,7 @@ from grader.core.constants import (
     SANDBOX_UID,
 )
 from grader.core.errors import GraderFault
-from grader.sandbox.api import Ended, Isolation, Launch, Limits, Serve, Verdict
+from grader.sandbox.api import ExitReason, Isolation, Limits, RunResult, RunSpec, Serve
 from grader.sandbox.handshake import start_program
 from grader.sandbox.interpreter import (
     HOME,
@@ -58,9 +58,9 @@ from grader.sandbox.interpreter import (
     own_package,
 )
 from grader.sandbox.limits import can_make_cgroups, family, folder_bytes, make_cgroup
-from grader.sandbox.runner import Child, Run, readable
+from grader.sandbox.runner import ProcessRun, SandboxProcess, readable
 from grader.sandbox.seccomp_filter import seccomp_filter
-from grader.sandbox.staging import Staged
+from grader.sandbox.staging import StagedFiles
 
 PUBLIC: Final = Path("/mnt")
 CLONE_NEWNS: Final = 0x00020000
@@ -125,8 +125,6 @@ def _enter(process: int) -> None:
         os.close(fd)
 
 
-# moved
-
 TOOL_PATH: Final = "/usr/bin:/bin:/usr/local/bin:/run/current-system/sw/bin"
 START: Final = "/opt/finegrade/start.pyc"
 SCRATCH_MODES: Final = ("0700", "1777", "1777")
@@ -171,15 +169,15 @@ class Bubblewrap:
         }
 
     def run(
-        self, launch: Launch, serve: Serve | None = None, stop: threading.Event | None = None
-    ) -> Ended:
+        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+    ) -> RunResult:
         """See `Sandbox.run`."""
         as_root = os.geteuid() == 0
         with (
-            closing(Staged(launch, public=as_root)) as staged,
+            closing(StagedFiles(launch, public=as_root)) as staged,
             _started(launch, staged, serve is not None, as_root) as child,
         ):
-            return Run(child, launch, self.isolation).finish(staged, serve, stop)
+            return ProcessRun(child, launch, self.isolation).finish(staged, serve, stop)
 
 
 @cache
@@ -189,21 +187,23 @@ def _why_not(_user: int, _path: str) -> str | None:
         return "bubblewrap works on Linux only; use the container backend"
     limits = Limits(wall_seconds=SANDBOX_START_SECONDS)
     try:
-        ended = Bubblewrap().run(Launch(None, "try.py", inputs={"try.py": b""}, limits=limits))
+        ended = Bubblewrap().run(RunSpec(None, "try.py", inputs={"try.py": b""}, limits=limits))
     except GraderFault as fault:
         if any(sign in str(fault) for sign in WEAK_ROOT):
             return f"this root may not act as another user ({fault}); {NOT_AS_ROOT}"
         if any(sign in str(fault) for sign in NO_NAMESPACES):
             return f"namespaces are blocked on this machine ({fault}); {ALLOW_NAMESPACES}"
         return str(fault)
-    if ended.verdict != Verdict.OK:
+    if ended.verdict != ExitReason.OK:
         said = ended.stderr.decode("utf-8", "replace").strip()
         return f"an empty script ended with {ended.verdict} in the sandbox: {said[-500:]}"
     return None
 
 
 @contextmanager
-def _started(launch: Launch, staged: Staged, serve: bool, as_root: bool) -> Iterator[Child]:
+def _started(
+    launch: RunSpec, staged: StagedFiles, serve: bool, as_root: bool
+) -> Iterator[SandboxProcess]:
     """A started sandbox; what it held of the machine is given back at the end."""
     with ExitStack() as stack:
         with ExitStack() as given:
@@ -241,7 +241,7 @@ def _started(launch: Launch, staged: Staged, serve: bool, as_root: bool) -> Iter
         stack.callback(os.close, end)
         if group:
             group.add(first)
-        yield Child(
+        yield SandboxProcess(
             process=process,
             control=control,
             stdout=stdout,
@@ -293,7 +293,7 @@ def _wait(process: int) -> None:
 
 
 def _command(
-    launch: Launch, staged: Staged, serve: bool, as_root: bool, given: ExitStack
+    launch: RunSpec, staged: StagedFiles, serve: bool, as_root: bool, given: ExitStack
 ) -> tuple[list[str], list[int]]:
     """bwrap's command line without the program, and the descriptors that it takes with it.
 

@@ -44,7 +44,7 @@ from grader.core.constants import (
     SANDBOX_START_SECONDS,
 )
 from grader.core.errors import GraderFault
-from grader.sandbox.api import Ended, Isolation, Launch, Limits, Serve, Verdict
+from grader.sandbox.api import ExitReason, Isolation, Limits, RunResult, RunSpec, Serve
 from grader.sandbox.backends.container_image import CONTROL, START, engine_filter, image, image_name
 from grader.sandbox.interpreter import (
     HOME,
@@ -58,8 +58,8 @@ from grader.sandbox.interpreter import (
     own_package,
 )
 from grader.sandbox.limits import can_make_cgroups, family, folder_bytes, make_cgroup
-from grader.sandbox.runner import Child, Run, readable
-from grader.sandbox.staging import Staged
+from grader.sandbox.runner import ProcessRun, SandboxProcess, readable
+from grader.sandbox.staging import StagedFiles
 from grader.sandbox.uids import Lease, lent_uid
 
 ENGINES: Final = ("docker", "podman")
@@ -101,8 +101,8 @@ class Container:
         }
 
     def run(
-        self, launch: Launch, serve: Serve | None = None, stop: threading.Event | None = None
-    ) -> Ended:
+        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+    ) -> RunResult:
         """See `Sandbox.run`."""
         engine = _engine()
         if engine is None:
@@ -110,14 +110,16 @@ class Container:
         return run_in(engine, launch, serve, stop)
 
 
-def run_in(engine: str, launch: Launch, serve: Serve | None, stop: threading.Event | None) -> Ended:
+def run_in(
+    engine: str, launch: RunSpec, serve: Serve | None, stop: threading.Event | None
+) -> RunResult:
     """One run by this engine's client."""
     with (
-        closing(Staged(launch, public=True)) as staged,
+        closing(StagedFiles(launch, public=True)) as staged,
         lent_uid() as lease,
         _started(engine, launch, staged, lease, serve is not None) as child,
     ):
-        return Run(child, launch, Isolation.FULL).finish(staged, serve, stop)
+        return ProcessRun(child, launch, Isolation.FULL).finish(staged, serve, stop)
 
 
 # --- which engine ------------------------------------------------------------------------------
@@ -151,11 +153,11 @@ def refusal(engine: str) -> str | None:
     try:
         _make_image(engine)
         limits = Limits(wall_seconds=SANDBOX_START_SECONDS)
-        empty = Launch(None, "try.py", inputs={"try.py": b""}, limits=limits)
+        empty = RunSpec(None, "try.py", inputs={"try.py": b""}, limits=limits)
         ended = run_in(engine, empty, None, None)
     except GraderFault as fault:
         return str(fault)
-    if ended.verdict != Verdict.OK:
+    if ended.verdict != ExitReason.OK:
         said = ended.stderr.decode("utf-8", "replace").strip()
         return f"an empty script ended with {ended.verdict} in the container: {said[-500:]}"
     return None
@@ -192,8 +194,8 @@ def _make_image(engine: str) -> None:
 
 @contextmanager
 def _started(
-    engine: str, launch: Launch, staged: Staged, lease: Lease, serve: bool
-) -> Iterator[Child]:
+    engine: str, launch: RunSpec, staged: StagedFiles, lease: Lease, serve: bool
+) -> Iterator[SandboxProcess]:
     """A started container; what it held of the machine is given back at the end."""
     name = f"finegrade-{os.getpid()}-{next(_NUMBERS)}"
     with ExitStack() as stack:
@@ -221,7 +223,7 @@ def _started(
         stack.callback(_remove, engine, name, process)
         end = os.pidfd_open(first)
         stack.callback(os.close, end)
-        yield Child(
+        yield SandboxProcess(
             process=process,
             control=control,
             stdout=stdout,
@@ -236,8 +238,8 @@ def _started(
 def command(
     engine: str,
     name: str,
-    launch: Launch,
-    staged: Staged,
+    launch: RunSpec,
+    staged: StagedFiles,
     uid: int,
     serve: bool,
     folder: Path,

@@ -50,7 +50,7 @@ from typing import Any, Final
 
 from grader.core.constants import SANDBOX_START_SECONDS
 from grader.core.errors import GraderFault
-from grader.sandbox.api import Ended, Isolation, Launch, Limits, Serve, Verdict
+from grader.sandbox.api import ExitReason, Isolation, Limits, RunResult, RunSpec, Serve
 from grader.sandbox.backends.broker import Broker, connect_filter, shared_network_filter
 from grader.sandbox.backends.host_interpreter import (
     READABLE,
@@ -64,10 +64,10 @@ from grader.sandbox.handshake import start_program
 from grader.sandbox.inside import landlock, restricted_init
 from grader.sandbox.interpreter import environment, interpreter
 from grader.sandbox.limits import can_make_cgroups, family, folder_bytes, make_cgroup
-from grader.sandbox.runner import Child, Run
+from grader.sandbox.runner import ProcessRun, SandboxProcess
 from grader.sandbox.seccomp_filter import seccomp_filter
 from grader.sandbox.seccomp_filter import why_not as no_filter
-from grader.sandbox.staging import Staged
+from grader.sandbox.staging import StagedFiles
 from grader.sandbox.uids import Lease, lent_uid
 
 SHARED_MEMORY: Final = Path("/dev/shm")
@@ -102,15 +102,15 @@ class Restricted:
         }
 
     def run(
-        self, launch: Launch, serve: Serve | None = None, stop: threading.Event | None = None
-    ) -> Ended:
+        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+    ) -> RunResult:
         """See `Sandbox.run`."""
         with ExitStack() as stack:
-            staged = stack.enter_context(closing(Staged(launch, public=False)))
+            staged = stack.enter_context(closing(StagedFiles(launch, public=False)))
             lease = stack.enter_context(lent_uid())
             large = _copied(staged, stack)
             child = stack.enter_context(_started(launch, lease, serve is not None, large))
-            return Run(child, _counted(launch), self.isolation).finish(staged, serve, stop)
+            return ProcessRun(child, _counted(launch), self.isolation).finish(staged, serve, stop)
 
 
 @cache
@@ -131,10 +131,10 @@ def _why_not(user: int) -> str | None:
         return missing
     limits = Limits(wall_seconds=SANDBOX_START_SECONDS)
     try:
-        ended = Restricted().run(Launch(None, "try.py", inputs={"try.py": b""}, limits=limits))
+        ended = Restricted().run(RunSpec(None, "try.py", inputs={"try.py": b""}, limits=limits))
     except GraderFault as fault:
         return str(fault)
-    if ended.verdict != Verdict.OK:
+    if ended.verdict != ExitReason.OK:
         said = ended.stderr.decode("utf-8", "replace").strip()
         return f"an empty script ended with {ended.verdict} in the sandbox: {said[-500:]}"
     return None
@@ -144,7 +144,9 @@ def _why_not(user: int) -> str | None:
 
 
 @contextmanager
-def _started(launch: Launch, lease: Lease, serve: bool, large_bytes: int) -> Iterator[Child]:
+def _started(
+    launch: RunSpec, lease: Lease, serve: bool, large_bytes: int
+) -> Iterator[SandboxProcess]:
     """A started run; what it held of the machine is given back at the end."""
     user = lease.uid if os.geteuid() == 0 else None
     with ExitStack() as stack:
@@ -191,7 +193,7 @@ def _started(launch: Launch, lease: Lease, serve: bool, large_bytes: int) -> Ite
         def members() -> list[int]:
             return family(process.pid)[1:]  # without the keeper
 
-        yield Child(
+        yield SandboxProcess(
             process=process,
             control=control,
             stdout=stdout,
@@ -207,7 +209,7 @@ def _started(launch: Launch, lease: Lease, serve: bool, large_bytes: int) -> Ite
         )
 
 
-def _counted(launch: Launch) -> Launch:
+def _counted(launch: RunSpec) -> RunSpec:
     """With the limit on processes raised by those that its user has already."""
     if os.geteuid() == 0:
         return launch
@@ -227,7 +229,7 @@ def _owner(process: str) -> int | None:
         return None
 
 
-def _copied(staged: Staged, stack: ExitStack) -> int:
+def _copied(staged: StagedFiles, stack: ExitStack) -> int:
     """Let large files be copied like the others: nothing can be shown elsewhere. Their bytes."""
     size = 0
     for path, file in staged.large.items():
@@ -349,7 +351,7 @@ def _remove_shared(user: int) -> None:
             path.unlink()
 
 
-def _environment(launch: Launch, served: bool, scratch: tuple[str, ...]) -> dict[str, str]:
+def _environment(launch: RunSpec, served: bool, scratch: tuple[str, ...]) -> dict[str, str]:
     """As in every sandbox, with the paths of this machine."""
     home, tmp, _ = scratch
     variables = environment(replace(launch, environment={}), served)

@@ -106,7 +106,7 @@ def _patch_asyncio(tasks: Any, clock: Clock) -> None:
 def _patch_datetime(module: Any, clock: Clock) -> None:
     real = module.datetime
 
-    class Kind(type):
+    class RealType(type):
         """Values that C code made are of the real type, and count as this one."""
 
         def __instancecheck__(cls, value: object) -> bool:
@@ -118,7 +118,7 @@ def _patch_datetime(module: Any, clock: Clock) -> None:
     def ahead() -> Any:
         return module.timedelta(microseconds=clock.ahead_ns // 1000)
 
-    class datetime(real, metaclass=Kind):  # type: ignore[misc, valid-type]
+    class datetime(real, metaclass=RealType):  # type: ignore[misc, valid-type]
         def __repr__(self) -> str:
             own = super().__repr__()
             return f"datetime.{own}" if type(self) is datetime else own

@@ -24,7 +24,7 @@ _TINY_HALF_POINTS = 4
 _WHITE = 0.98  # of 1: paper-white to any eye
 
 
-class Problem(Exception):
+class UnreadableDocument(Exception):
     """The file cannot be read, by its own fault; the text is the problem's name."""
 
 
@@ -67,14 +67,14 @@ def read_pdf(path: Path, longest: int) -> dict[str, Any]:
     try:
         reader = PdfReader(path)
         if reader.is_encrypted and not reader.decrypt(""):
-            raise Problem("encrypted")
+            raise UnreadableDocument("encrypted")
         count = len(reader.pages)
-    except (Problem, MemoryError):
+    except (UnreadableDocument, MemoryError):
         raise
     except DependencyError:  # a cipher that pypdf leaves to another package
-        raise Problem("encrypted") from None
+        raise UnreadableDocument("encrypted") from None
     except Exception as error:  # its parser meets anything a file can hold
-        raise Problem("corrupt") from error
+        raise UnreadableDocument("corrupt") from error
     texts, unread, unseen, length = [], 0, 0, 0
     for number in range(count):
         ink = PdfInk()
@@ -89,9 +89,9 @@ def read_pdf(path: Path, longest: int) -> dict[str, Any]:
         texts.append(text)
         length += len(text)
         if length > longest:
-            raise Problem("long")
+            raise UnreadableDocument("long")
     if count == 0 or unread == count:
-        raise Problem("corrupt")
+        raise UnreadableDocument("corrupt")
     notes = {"unread pages": unread, "pages with unseen text": unseen}
     return {"text": "\n\n".join(texts), "pages": count, "notes": notes}
 
@@ -113,9 +113,9 @@ def read_docx(path: Path, longest: int) -> dict[str, Any]:
     except MemoryError:
         raise
     except ValueError as error:  # a package of another program, or of another kind
-        raise Problem("other kind") from error
+        raise UnreadableDocument("other kind") from error
     except Exception as error:  # its parser meets anything a file can hold
-        raise Problem("corrupt") from error
+        raise UnreadableDocument("corrupt") from error
     word = WordText(styles, has_background=document.element.find(_WORD + "background") is not None)
     lines: list[str] = []
     length = 0
@@ -124,7 +124,7 @@ def read_docx(path: Path, longest: int) -> dict[str, Any]:
             lines.append(line)
             length += len(line) + 1
             if length > longest:
-                raise Problem("long")
+                raise UnreadableDocument("long")
     return {"text": "\n".join(lines), "pages": None, "notes": {"hidden letters": word.hidden}}
 
 
@@ -133,12 +133,12 @@ def _refuse_bombs(path: Path) -> None:
         with zipfile.ZipFile(path) as package:
             members = package.infolist()
     except Exception as error:
-        raise Problem("corrupt") from error
+        raise UnreadableDocument("corrupt") from error
     if any(member.flag_bits & 1 for member in members):
-        raise Problem("encrypted")
+        raise UnreadableDocument("encrypted")
     unpacked = sum(member.file_size for member in members)
     if unpacked > UNPACKED_MAX_BYTES or len(members) > UNPACKED_MAX_FILES:
-        raise Problem("large")
+        raise UnreadableDocument("large")
 
 
 class WordText:
@@ -274,7 +274,7 @@ def main() -> None:
         # Halves of surrogate pairs, which a PDF may hold, are joined or replaced.
         whole = found["text"].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         found["text"] = whole.replace("\0", "")
-    except Problem as problem:
+    except UnreadableDocument as problem:
         found = {"problem": str(problem)}
     except MemoryError:
         found = {"problem": "large"}

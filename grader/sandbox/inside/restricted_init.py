@@ -205,7 +205,7 @@ def _kill_user(uid: int) -> None:
     os.waitpid(child, 0)
 
 
-class Keeper:
+class Supervisor:
     """The parent: knows the run's processes, and ends them."""
 
     def __init__(self, child: int, uid: int | None) -> None:
@@ -260,7 +260,7 @@ class Keeper:
         os._exit(os.waitstatus_to_exitcode(self.status))
 
 
-def _keep(keeper: Keeper, link: socket.socket, folder: str) -> NoReturn:
+def _keep(keeper: Supervisor, link: socket.socket, folder: str) -> NoReturn:
     nothing = os.open("/dev/null", os.O_RDWR)
     for fd in range(3):  # else the pipes do not end with the program
         os.dup2(nothing, fd)
@@ -278,11 +278,11 @@ def _main(control: int, link: socket.socket, lock: int) -> None:
     orders: dict[str, Any] = marshal.loads(_receive(link, int.from_bytes(_receive(link, 8), "big")))
     _prctl(PR_SET_DUMPABLE, 0)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
-    Keeper(0, orders["uid"]).end_all()  # of a run whose grader and keeper were both killed
+    Supervisor(0, orders["uid"]).end_all()  # of a run whose grader and keeper were both killed
     child = os.fork()
     if child:
         os.close(control)
-        _keep(Keeper(child, orders["uid"]), link, orders["folder"])
+        _keep(Supervisor(child, orders["uid"]), link, orders["folder"])
     os.close(lock)
     _become_restricted(orders, link)
     link.close()

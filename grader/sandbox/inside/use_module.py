@@ -30,7 +30,7 @@ def _why(error: BaseException) -> str:
         return type(error).__name__
 
 
-class Use:
+class ModuleTask:
     """One task and where its findings go."""
 
     def __init__(self, task: dict[str, Any], out: TextIO) -> None:
@@ -120,7 +120,7 @@ def main() -> None:
     os.environ.setdefault("DSPY_CACHEDIR", os.path.join(os.environ.get("TMPDIR", "."), "dspy"))
     task = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     with Path(task["out"]).absolute().open("w", encoding="utf-8") as out:
-        use = Use(task, out)
+        use = ModuleTask(task, out)
         try:
             use.answer() if "questions" in task else use.score()
         except (Exception, SystemExit) as error:

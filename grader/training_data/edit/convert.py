@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from grader.core.errors import UsageError
 from grader.core.files import new_file
-from grader.training_data.edit.sources import Record, read_source
+from grader.training_data.edit.sources import SourceRecord, read_source
 from grader.training_data.read.examples import KEYS_OF_KIND, Kind, kind_of
-from grader.training_data.read.faults import Places, quoted
+from grader.training_data.read.faults import Occurrences, quoted
 from grader.training_data.read.lines import LineError, decode
 
 Value = Mapping[str, Any]
@@ -40,10 +40,10 @@ class Converted:
     noun: str
     examples: int
     unchanged: int
-    dropped: Mapping[str, Places]
+    dropped: Mapping[str, Occurrences]
 
 
-class _Refused(Exception):
+class _NotConvertible(Exception):
     """This example cannot be of that kind; the text says why."""
 
 
@@ -64,7 +64,7 @@ def convert(path: Path, out: Path, to: Kind, system: str | None = None) -> Conve
     examples = unchanged = 0
     refusals: list[str] = []
     refused = 0
-    dropped: dict[str, Places] = {}
+    dropped: dict[str, Occurrences] = {}
     with new_file(out) as file:
         source = read_source(path)
         for record in source.records:
@@ -72,7 +72,7 @@ def convert(path: Path, out: Path, to: Kind, system: str | None = None) -> Conve
             try:
                 value, keys = _converted(record, to, system)
                 line = _line(record, value)
-            except _Refused as error:
+            except _NotConvertible as error:
                 refused += 1
                 if refused <= _SHOWN_REFUSALS:
                     refusals.append(f"{source.noun} {record.number}: {error}")
@@ -80,7 +80,7 @@ def convert(path: Path, out: Path, to: Kind, system: str | None = None) -> Conve
             unchanged += line is record.raw
             for key in keys:
                 name = key if key in dropped or len(dropped) < _SHOWN_KEYS else _OTHER_KEYS
-                dropped[name] = dropped.get(name, Places()).and_line(record.number)
+                dropped[name] = dropped.get(name, Occurrences()).and_line(record.number)
             file.write(line + b"\n")
         if refused:
             count = f"{refused} of {examples} {source.noun}s"
@@ -106,32 +106,32 @@ def _check_system(system: str | None, to: Kind) -> None:
         raise UsageError(f"The system message cannot be written: {error.message}.") from error
 
 
-def _line(record: Record, value: Value) -> bytes:
+def _line(record: SourceRecord, value: Value) -> bytes:
     if record.raw is not None and value == record.value:
         return record.raw
     line = json.dumps(value, ensure_ascii=False).encode()
     try:
         decode(line)
     except LineError as error:  # a NUL in a table, or a line that grew too long
-        raise _Refused(error.message) from error
+        raise _NotConvertible(error.message) from error
     return line
 
 
-def _converted(record: Record, to: Kind, system: str | None) -> tuple[Value, list[str]]:
+def _converted(record: SourceRecord, to: Kind, system: str | None) -> tuple[Value, list[str]]:
     """(the example as kind `to`, the keys of it that are dropped)."""
     if record.fault:
-        raise _Refused(record.fault)
+        raise _NotConvertible(record.fault)
     value: Value = record.value
     kind = kind_of(value)
     if kind is None:
         keys = ", ".join(quoted(key) for key in list(value)[:5]) or "none"
-        raise _Refused(f"no example of a known kind; its keys are {keys}")
+        raise _NotConvertible(f"no example of a known kind; its keys are {keys}")
     if kind is to is Kind.QA:  # the one kind that may have keys of its own
         return value, []
     if kind is to and kind is not Kind.CHAT:
         return _parted(value, KEYS_OF_KIND[kind])
     if to is Kind.PREFERENCE:
-        raise _Refused(f"a preference example needs a worse answer too, and {kind} has none")
+        raise _NotConvertible(f"a preference example needs a worse answer too, and {kind} has none")
     chat, dropped = _as_chat(kind, value)
     if to is Kind.CHAT:
         return _with_system(chat, system), dropped
@@ -152,7 +152,7 @@ def _as_chat(kind: Kind, value: Value) -> tuple[Value, list[str]]:
     if kind is Kind.PREFERENCE:
         given = value["input"]
         if not isinstance(given, dict):
-            raise _Refused(f"input is {quoted(given)}; expected an object with messages")
+            raise _NotConvertible(f"input is {quoted(given)}; expected an object with messages")
         messages = _messages(given.get("messages"), "messages of the input")
         answer = _messages(value["preferred_output"], "preferred_output")
         chat, inner = _parted(given, _CHAT_KEYS)
@@ -162,7 +162,7 @@ def _as_chat(kind: Kind, value: Value) -> tuple[Value, list[str]]:
     messages = []
     for role, key in zip(("user", "assistant"), KEYS_OF_KIND[kind], strict=True):
         if not isinstance(texts[key], str):
-            raise _Refused(f"{key} is {quoted(texts[key])}; expected text")
+            raise _NotConvertible(f"{key} is {quoted(texts[key])}; expected text")
         content = texts[key].strip() if kind is Kind.COMPLETION else texts[key]
         messages.append({"role": role, "content": content})
     return {"messages": messages}, dropped
@@ -178,29 +178,31 @@ def _as_pair(chat: Value, to: Kind, system: str | None) -> tuple[Value, list[str
     """(one question and one answer under the keys of `to`, the keys that are dropped)."""
     for key in ("tools", "functions"):
         if chat.get(key) is not None:
-            raise _Refused(f"it declares {key}, which {to} cannot hold")
+            raise _NotConvertible(f"it declares {key}, which {to} cannot hold")
     turns = []
     for message in chat["messages"]:
         if message.get("role") != "system":
             turns.append(message)
         elif (text := _plain_text(message, to)) != system:
             advice = "give this text as the system message to leave it out"
-            raise _Refused(
+            raise _NotConvertible(
                 f"its system message is {quoted(text)}, which {to} cannot hold; {advice}"
             )
     if [m.get("role") for m in turns] != ["user", "assistant"]:
         roles = ", ".join(quoted(m.get("role"), 12) for m in turns[:6])
-        raise _Refused(f"its messages are of {roles}; {to} holds one of user, one of assistant")
+        raise _NotConvertible(
+            f"its messages are of {roles}; {to} holds one of user, one of assistant"
+        )
     texts = [_plain_text(m, to) for m in turns]
     return dict(zip(KEYS_OF_KIND[to], texts, strict=True)), _parted(chat, ("messages",))[1]
 
 
 def _messages(value: Any, name: str) -> list[Value]:
     if not isinstance(value, list) or not value:
-        raise _Refused(f"{name} is {quoted(value)}; expected a list of messages")
+        raise _NotConvertible(f"{name} is {quoted(value)}; expected a list of messages")
     for message in value:
         if not isinstance(message, dict):
-            raise _Refused(f"{name} has {quoted(message)}; expected a message")
+            raise _NotConvertible(f"{name} has {quoted(message)}; expected a message")
     return value
 
 
@@ -208,11 +210,11 @@ def _plain_text(message: Value, to: Kind) -> str:
     """The text of a message that has nothing else to say. An answer of weight 1 is as any other."""
     for key, inner in message.items():
         if key not in _PLAIN_KEYS and inner is not None and (key, inner) != ("weight", 1):
-            raise _Refused(f"a message has the key {quoted(key)}, which {to} cannot hold")
+            raise _NotConvertible(f"a message has the key {quoted(key)}, which {to} cannot hold")
     content = message.get("content")
     if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict):
         (part,) = content
         content = part.get("text") if part.get("type") == "text" else content
     if not isinstance(content, str):
-        raise _Refused(f"the content of a message is {quoted(content)}; {to} holds one text")
+        raise _NotConvertible(f"the content of a message is {quoted(content)}; {to} holds one text")
     return content

@@ -11,13 +11,13 @@ from grader.core.constants import DATA_KEPT_FAULTS
 from grader.core.files import new_file
 from grader.training_data.examples.duplicates import (
     NEAR_MAX_TEXTS,
-    NearShelf,
+    NearIndex,
     near_text,
     near_texts,
 )
 from grader.training_data.read.examples import examples_of
-from grader.training_data.read.faults import Places
-from grader.training_data.read.fingerprint import Reading, read
+from grader.training_data.read.faults import Occurrences
+from grader.training_data.read.fingerprint import Fingerprint, read
 from grader.training_data.read.format_detection import bare, open_jsonl, unchanged, whole_lines
 from grader.training_data.read.lines import Line
 
@@ -25,7 +25,7 @@ _DIGEST_BYTES: Final = 16  # two of a billion examples collide with a chance bel
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedLine:
     """A line that was dropped, the earlier line that says the same, and whether only nearly."""
 
     line: int
@@ -45,8 +45,8 @@ class Deduped:
     lines_written: int
     copies: int
     near_copies: int
-    dropped: tuple[Dropped, ...]
-    unusable: Places
+    dropped: tuple[DroppedLine, ...]
+    unusable: Occurrences
     searched: int
 
 
@@ -64,7 +64,7 @@ def dedupe(path: Path, out: Path, *, near: bool = False) -> Deduped:
     DATA_MAX_LINE_BYTES, and if `out` exists or cannot be made.
     """
     with new_file(out) as file, unchanged(path):
-        search = _Search(near)
+        search = _DuplicateSearch(near)
         with open_jsonl(path) as text:
             for line in whole_lines(text):
                 search.add(line)
@@ -85,7 +85,7 @@ def dedupe(path: Path, out: Path, *, near: bool = False) -> Deduped:
     )
 
 
-def copy_digest(reading: Reading) -> bytes:
+def copy_digest(reading: Fingerprint) -> bytes:
     """Equal, in one run of the program, for examples that are copies of each other."""
     parts = (
         reading.system,
@@ -98,15 +98,15 @@ def copy_digest(reading: Reading) -> bytes:
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=_DIGEST_BYTES).digest()
 
 
-class _Search:
+class _DuplicateSearch:
     """Looks at all lines once, and then knows which to drop."""
 
     def __init__(self, near: bool) -> None:
         self.read = 0
-        self.unusable = Places()
-        self.shelf = NearShelf(NEAR_MAX_TEXTS if near else 0)
+        self.unusable = Occurrences()
+        self.shelf = NearIndex(NEAR_MAX_TEXTS if near else 0)
         self._first: dict[bytes, int] = {}  # digest of an example -> its first line
-        self._copies: dict[int, Dropped] = {}
+        self._copies: dict[int, DroppedLine] = {}
 
     def add(self, line: Line) -> None:
         """Look at the next line."""
@@ -120,15 +120,15 @@ class _Search:
         reading = read(example)
         first = self._first.setdefault(copy_digest(reading), line.number)
         if first != line.number:
-            self._copies[line.number] = Dropped(line.number, first, near=False)
+            self._copies[line.number] = DroppedLine(line.number, first, near=False)
         elif not reading.beside and not reading.beside_answer:
             self.shelf.add(line.number, near_text(reading))
 
-    def dropped(self) -> dict[int, Dropped]:
+    def dropped(self) -> dict[int, DroppedLine]:
         """By their lines, all that are to be dropped."""
         lines = self.shelf.lines
         near = {
-            lines[i]: Dropped(lines[i], lines[j], near=True)
+            lines[i]: DroppedLine(lines[i], lines[j], near=True)
             for i, j in near_texts(self.shelf.texts)
         }
         return self._copies | near

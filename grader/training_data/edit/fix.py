@@ -19,7 +19,7 @@ from typing import Final
 from grader.core.files import new_file
 from grader.core.text import normalized
 from grader.training_data.read.examples import Example, examples_of
-from grader.training_data.read.faults import Places, pointer
+from grader.training_data.read.faults import Occurrences, pointer
 from grader.training_data.read.fingerprint import fixed_texts
 from grader.training_data.read.format_detection import OpenText, bare, open_jsonl, whole_lines
 from grader.training_data.read.lines import BOM, Line
@@ -70,8 +70,6 @@ def _texts(line: str) -> Iterator[tuple[str, int, int]]:
             yield pointer(*steps), match.start(), match.end()
 
 
-# moved
-
 _DIGEST_BYTES: Final = 16  # two of a billion lines collide with a chance below 1e-20
 
 
@@ -97,8 +95,8 @@ class Fixed:
 
     lines_read: int
     lines_written: int
-    repairs: Mapping[Repair, Places]
-    unusable: Places
+    repairs: Mapping[Repair, Occurrences]
+    unusable: Occurrences
 
 
 def fix(path: Path, out: Path) -> Fixed:
@@ -112,7 +110,7 @@ def fix(path: Path, out: Path) -> Fixed:
     Raises UsageError if the file cannot be read or is no JSONL at all, if a line is longer than
     DATA_MAX_LINE_BYTES, and if `out` exists or cannot be made.
     """
-    work = _Work()
+    work = _FixState()
     with open_jsonl(path) as text, new_file(out) as file:
         for line in whole_lines(text):
             mended = work.mended(line)
@@ -123,13 +121,13 @@ def fix(path: Path, out: Path) -> Fixed:
     return Fixed(work.read, work.written, repairs, work.unusable)
 
 
-class _Work:
+class _FixState:
     """The state of one run."""
 
     def __init__(self) -> None:
         self.read = self.written = 0
-        self.repairs: dict[Repair, Places] = {}
-        self.unusable = Places()
+        self.repairs: dict[Repair, Occurrences] = {}
+        self.unusable = Occurrences()
         self._seen: set[bytes] = set()
         self._last_written = 0
 
@@ -174,7 +172,7 @@ class _Work:
         if self.read and not text.ends_with_line_feed and self._last_written == self.read:
             self._note(Repair.LAST_LINE)
         if text.was_utf_16:
-            self.repairs[Repair.UTF_16] = Places(1)
+            self.repairs[Repair.UTF_16] = Occurrences(1)
 
     def _note(self, repair: Repair) -> None:
-        self.repairs[repair] = self.repairs.get(repair, Places()).and_line(self.read)
+        self.repairs[repair] = self.repairs.get(repair, Occurrences()).and_line(self.read)

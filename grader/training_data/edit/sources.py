@@ -26,7 +26,7 @@ _MARK: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SourceRecord:
     """One candidate of an example: its 1-based number and what stands there.
 
     `raw` is the line of a JSONL file, None elsewhere. `fault` says why there is no object, and is
@@ -40,14 +40,14 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RecordSource:
     """The records of a file, and what one of them is called: a line, an item or a row."""
 
     noun: str
-    records: Iterator[Record]
+    records: Iterator[SourceRecord]
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path) -> RecordSource:
     """The records of the file at `path`, whatever its name, told by its beginning.
 
     JSONL may be of any size and is read in constant memory. A JSON document (objects one after
@@ -62,21 +62,21 @@ def read_source(path: Path) -> Source:
     if fault is not None and fault.code == "JSL006":
         raise UsageError(f"{path}: {fault.message}. Unpack it, or export it again as UTF-8 text.")
     if head and (separator := _separator(head[0])) is not None:
-        return Source("row", _rows(path, separator))
+        return RecordSource("row", _rows(path, separator))
     if fault is not None and fault.code == "JSL008":
         asked = "name two of its columns question and answer, or prompt and completion"
         raise UsageError(f"{path}: {fault.message}. To convert it, {asked}.")
     if fault is not None:
-        return Source("item", _items(_document(path)))
+        return RecordSource("item", _items(_document(path)))
     if head and _may_begin_a_document(head[0]):
         try:
-            return Source("item", _items(_document(path)))
+            return RecordSource("item", _items(_document(path)))
         except UsageError:  # a broken line, then: its fault is told with the others'
             pass
-    return Source("line", _lines(path))
+    return RecordSource("line", _lines(path))
 
 
-def _lines(path: Path) -> Iterator[Record]:
+def _lines(path: Path) -> Iterator[SourceRecord]:
     with open_text(path) as text:
         for number, raw in enumerate(chain.from_iterable(blocks(text.file)), 1):
             line = bare(raw)
@@ -85,18 +85,18 @@ def _lines(path: Path) -> Iterator[Record]:
             try:
                 yield _record(number, decode(line), line)
             except LineError as error:
-                yield Record(number, fault=error.message)
+                yield SourceRecord(number, fault=error.message)
 
 
-def _items(values: Sequence[Any]) -> Iterator[Record]:
+def _items(values: Sequence[Any]) -> Iterator[SourceRecord]:
     for number, value in enumerate(values, 1):
         yield _record(number, value)
 
 
-def _record(number: int, value: Any, raw: bytes | None = None) -> Record:
+def _record(number: int, value: Any, raw: bytes | None = None) -> SourceRecord:
     if isinstance(value, dict):
-        return Record(number, value, raw)
-    return Record(number, fault=f"{quoted(value)} stands there; expected an object")
+        return SourceRecord(number, value, raw)
+    return SourceRecord(number, fault=f"{quoted(value)} stands there; expected an object")
 
 
 def _may_begin_a_document(line: bytes) -> bool:
@@ -154,7 +154,7 @@ def _columns(cells: Sequence[str]) -> list[str]:
     return [cell.strip().strip('"').strip().casefold() for cell in cells]
 
 
-def _rows(path: Path, separator: str) -> Iterator[Record]:
+def _rows(path: Path, separator: str) -> Iterator[SourceRecord]:
     """A record for each row of a table; its number is that of the row's last line."""
     try:
         text = _whole(path).decode()
@@ -173,9 +173,9 @@ def _rows(path: Path, separator: str) -> Iterator[Record]:
                     raise UsageError(f"{path}: two columns have one name. Rename one of them.")
             elif len(row) != len(header):
                 fault = f"it has {len(row)} cells; the header has {len(header)}"
-                yield Record(rows.line_num, fault=fault)
+                yield SourceRecord(rows.line_num, fault=fault)
             else:
-                yield Record(rows.line_num, dict(zip(header, row, strict=True)))
+                yield SourceRecord(rows.line_num, dict(zip(header, row, strict=True)))
     except csv.Error as error:
         message = f"{path}, line {rows.line_num}: {error}. Export the table again."
         raise UsageError(message) from error

@@ -18,14 +18,14 @@ from grader.core.files import new_folder
 from grader.training_data.edit.dedupe import copy_digest
 from grader.training_data.examples.duplicates import (
     NEAR_MAX_TEXTS,
-    NearShelf,
+    NearIndex,
     NearText,
     near_text,
     near_texts,
 )
 from grader.training_data.read.examples import examples_of
-from grader.training_data.read.faults import Places, counted
-from grader.training_data.read.fingerprint import Reading, read
+from grader.training_data.read.faults import Occurrences, counted
+from grader.training_data.read.fingerprint import Fingerprint, read
 from grader.training_data.read.format_detection import (
     bare,
     open_jsonl,
@@ -67,7 +67,7 @@ class Split:
     searched: int
 
 
-class Group(NamedTuple):
+class ExampleGroup(NamedTuple):
     """Examples that stay together: how they are answered, their place in the order, how many."""
 
     label: str
@@ -118,7 +118,7 @@ def split(path: Path, out: Path, shares: Sequence[float] = DEFAULT_SHARES, seed:
     )
 
 
-def place(groups: Sequence[Group], shares: Sequence[float]) -> list[int]:
+def place(groups: Sequence[ExampleGroup], shares: Sequence[float]) -> list[int]:
     """The part (0 training, 1 validation, 2 test) of each group.
 
     In the order of labels and keys, each held-out part takes groups until it has its share of all
@@ -157,7 +157,7 @@ def _check_shares(shares: Sequence[float]) -> None:
 def _survey(path: Path) -> _Survey:
     """Look at every line. Raises UsageError if one holds no usable example."""
     survey = _Survey()
-    unusable = Places()
+    unusable = Occurrences()
     with open_jsonl(path) as text:
         for line in whole_lines(text):
             raw = bare(line.raw)
@@ -182,14 +182,14 @@ class _Survey:
     def __init__(self) -> None:
         self.digests: list[bytes] = []  # of the line
         self.classes: dict[str, int] | None = {}  # answer -> its number; None: too many
-        self.prompts = NearShelf()
-        self._copies = NearShelf()
+        self.prompts = NearIndex()
+        self._copies = NearIndex()
         self._answers = array("b")  # the number of the answer, as long as there are classes
         self._leader = array("q")  # an example of the same group; its own index for the first
         self._first: dict[bytes, int] = {}  # digest of what is asked -> the first to ask it
         self._seen: set[bytes] = set()  # digests of the examples on that shelf
 
-    def add(self, reading: Reading) -> None:
+    def add(self, reading: Fingerprint) -> None:
         """Take note of the next example."""
         index = len(self.digests)
         self.digests.append(_digest(reading.example.raw))
@@ -213,7 +213,7 @@ class _Survey:
         if len(self.classes) > _CLASSES_MAX or len(answer) > _CLASS_MAX_CHARACTERS:
             self.classes = None
 
-    def parts(self, shares: Sequence[float], seed: int) -> tuple[list[Group], list[int]]:
+    def parts(self, shares: Sequence[float], seed: int) -> tuple[list[ExampleGroup], list[int]]:
         """(all groups, the part of each example)."""
         if self.classes is not None and not self._is_classification(len(self.classes)):
             self.classes = None
@@ -235,7 +235,7 @@ class _Survey:
     def _is_classification(self, classes: int) -> bool:
         return classes > 1 and classes * _CLASS_MEAN_EXAMPLES <= len(self.digests)
 
-    def _placed(self, shares: Sequence[float], seed: int) -> tuple[list[Group], list[int]]:
+    def _placed(self, shares: Sequence[float], seed: int) -> tuple[list[ExampleGroup], list[int]]:
         members: dict[int, list[int]] = {}
         for index in range(len(self.digests)):
             members.setdefault(self._root(index), []).append(index)
@@ -246,13 +246,13 @@ class _Survey:
                 parts[index] = part
         return groups, parts
 
-    def _group(self, members: Sequence[int], seed: int) -> Group:
+    def _group(self, members: Sequence[int], seed: int) -> ExampleGroup:
         """The group of these examples, named after the one with the smallest digest."""
         first = min(members, key=lambda index: self.digests[index])
         label = ""
         if self.classes is not None:
             label = list(self.classes)[self._answers[first]]
-        return Group(label, _digest(b"%d " % seed + self.digests[first]), len(members))
+        return ExampleGroup(label, _digest(b"%d " % seed + self.digests[first]), len(members))
 
     def _root(self, index: int) -> int:
         while self._leader[index] != index:
@@ -264,7 +264,7 @@ class _Survey:
         self._leader[self._root(i)] = self._root(j)
 
 
-def _leaks(shelf: NearShelf, parts: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _leaks(shelf: NearIndex, parts: Sequence[int]) -> Iterator[tuple[int, int]]:
     """(i, j) for examples in different parts that are nearly the same: one j for each such i.
 
     `near_texts` names only the most alike of all earlier texts, which may have hidden these.

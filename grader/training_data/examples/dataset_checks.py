@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from grader.training_data.examples.distribution import Answers, Lengths
+from grader.training_data.examples.distribution import AnswerDistribution, Lengths
 from grader.training_data.examples.duplicates import Duplicates
 from grader.training_data.read.examples import Example, read_examples
 from grader.training_data.read.faults import Fault
@@ -26,7 +26,7 @@ class DataSet:
 
     def __init__(self) -> None:
         self._duplicates = Duplicates()
-        self._passes = (self._duplicates, Answers(), Lengths(), WritingSystems())
+        self._passes = (self._duplicates, AnswerDistribution(), Lengths(), WritingSystems())
 
     @property
     def searched(self) -> int:
@@ -50,8 +50,6 @@ class DataSet:
         for each in self._passes:
             yield from each.faults()
 
-
-# moved
 
 _EXAMPLES_A_STEP: Final = 1_000  # between two reports of progress
 

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Final
 
 from grader.training_data.read.faults import Fault, quoted
-from grader.training_data.read.fingerprint import Reading
+from grader.training_data.read.fingerprint import Fingerprint
 
 DOMINANT_SHARE: Final = 0.6  # OpenAI's guide warns of such a share of refusals
 _SHARE_MIN_EXAMPLES: Final = 20  # a share of fewer says little
@@ -46,7 +46,7 @@ _TO_DO: Final = r" (?:assist|help|answer|provide|comply|fulfil|do that|support|e
 _REFUSAL: Final = re.compile(rf"{_SORRY}[^a-z]{{1,3}}(?:but )?{_UNABLE}|{_UNABLE}{_TO_DO}")
 
 
-class Answers:
+class AnswerDistribution:
     """Finds an answer that dominates (JSL606), refusals that do (JSL607), rare classes (JSL609).
 
     Keeps 8 bytes for each example, and the texts of at most 21 answers.
@@ -59,7 +59,7 @@ class Answers:
         self._lead = 0
         self._classes: dict[str, int] | None = {}
 
-    def add(self, reading: Reading) -> None:
+    def add(self, reading: Fingerprint) -> None:
         """Take note of an example's answer."""
         answer = reading.answered
         self._answers.append(hash(answer))
@@ -130,7 +130,7 @@ class Lengths:
         self._lengths = array("I")
         self._short = array("I")
 
-    def add(self, reading: Reading) -> None:
+    def add(self, reading: Fingerprint) -> None:
         """Take note of an example's length."""
         self._lines.append(reading.line)
         self._lengths.append(len(reading.prompt) + len(reading.answer))
@@ -163,7 +163,7 @@ class Lengths:
                 yield Fault("JSL608", message, line)
 
 
-def _is_short(reading: Reading) -> bool:
+def _is_short(reading: Fingerprint) -> bool:
     """Whether too little is asked. Without any text and any image, other rules say it."""
     asked = reading.asked.replace(" ", "")
     return (

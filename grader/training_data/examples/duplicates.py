@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from grader.training_data.read.examples import Kind
 from grader.training_data.read.faults import Fault, quoted
-from grader.training_data.read.fingerprint import Reading
+from grader.training_data.read.fingerprint import Fingerprint
 
 NEAR_SIMILARITY: Final = 0.9  # one word changed in an example of three lines
 NEAR_MAX_TEXTS: Final = 10_000  # compared with each other: some seconds, 100 MB
@@ -43,7 +43,7 @@ class NearText(NamedTuple):
     answered: str = ""
 
 
-class NearShelf:
+class NearIndex:
     """The first texts of a file, as many as can be compared with each other.
 
     Texts are given in folded form. `lines` are the lines of those that were taken.
@@ -144,8 +144,6 @@ def _common_beginning(texts: list[str]) -> str:
     return commonprefix([ordered[few], ordered[-1 - few]])  # noqa: RUF071 - no paths
 
 
-# moved
-
 _KEPT_ANSWERS: Final = 20_000  # so many can be quoted in a message; 2 MB
 _QUOTED_CHARACTERS: Final = 40  # of each of two answers that stand side by side
 
@@ -169,7 +167,7 @@ class Duplicates:
         self._asked = array("q")
         self._answered = array("q")
         self._answers: list[str] = []
-        self._shelf = NearShelf()
+        self._shelf = NearIndex()
         self._on_shelf: set[int] = set()
 
     @property
@@ -177,7 +175,7 @@ class Duplicates:
         """How many examples are compared for near copies: none with images or tools."""
         return len(self._shelf.texts)
 
-    def add(self, reading: Reading) -> None:
+    def add(self, reading: Fingerprint) -> None:
         """Take note of an example."""
         given = (reading.system, reading.asked, reading.beside)
         said = hash((given, reading.answered, reading.rejected, reading.beside_answer))
@@ -239,7 +237,7 @@ class Duplicates:
             yield Fault("JSL604", message, self._lines[i])
 
 
-def near_text(reading: Reading) -> NearText:
+def near_text(reading: Fingerprint) -> NearText:
     """What is compared of an example to find near copies."""
     return NearText(reading.asked, f"{reading.answered}\n{reading.rejected}".rstrip())
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from grader.core.constants import LEAK_MAX_BYTES
-from grader.training_data.examples.duplicates import NEAR_MAX_TEXTS, NearShelf, NearText, near_texts
+from grader.training_data.examples.duplicates import NEAR_MAX_TEXTS, NearIndex, NearText, near_texts
 from grader.training_data.read.examples import Example
 from grader.training_data.read.faults import Fault
-from grader.training_data.read.fingerprint import Reading, folded, read
-from grader.training_data.read.lines import LineError, Unreadable, decode, lines
+from grader.training_data.read.fingerprint import Fingerprint, folded, read
+from grader.training_data.read.lines import LineError, UnreadableFile, decode, lines
 
 OVERLAP_NEAR_MAX_PROMPTS: Final = NEAR_MAX_TEXTS // 2  # of either file compared for near copies
 
@@ -31,7 +31,7 @@ def overlap(examples: Iterable[Example], others: Iterable[Example]) -> Iterator[
     each of `others`, and 12 for each example that is found.
     """
     known = _Prompts(others)
-    unlike = NearShelf(OVERLAP_NEAR_MAX_PROMPTS)
+    unlike = NearIndex(OVERLAP_NEAR_MAX_PROMPTS)
     found = array("I")  # line, line of the other, whether the answers are equal
     for reading in _asking(examples):
         at = known.places.get(_prompt(reading))
@@ -50,7 +50,7 @@ class _Prompts:
         self.places: dict[int, int] = {}
         self.lines = array("I")
         self.answers = array("q")
-        self.shelf = NearShelf(OVERLAP_NEAR_MAX_PROMPTS)
+        self.shelf = NearIndex(OVERLAP_NEAR_MAX_PROMPTS)
         for reading in _asking(examples):
             prompt = _prompt(reading)
             if prompt in self.places:
@@ -62,11 +62,11 @@ class _Prompts:
                 self.shelf.add(reading.line, NearText(reading.asked))
 
 
-def _asking(examples: Iterable[Example]) -> Iterator[Reading]:
+def _asking(examples: Iterable[Example]) -> Iterator[Fingerprint]:
     return (reading for example in examples if (reading := read(example)).asked)
 
 
-def _prompt(reading: Reading) -> int:
+def _prompt(reading: Fingerprint) -> int:
     return hash((reading.asked, reading.beside))
 
 
@@ -77,7 +77,7 @@ def _equal(found: array[int]) -> Iterator[Fault]:
         yield Fault("JSL605", message, line)
 
 
-def _nearly(ours: NearShelf, theirs: NearShelf) -> Iterator[Fault]:
+def _nearly(ours: NearIndex, theirs: NearIndex) -> Iterator[Fault]:
     known = len(theirs.texts)
     for i, j in near_texts(theirs.texts + ours.texts, known):
         message = f"nearly the same prompt stands in line {theirs.lines[j]} of the other file"
@@ -113,7 +113,7 @@ def leaks(path: Path, questions: Sequence[str]) -> Iterator[Hit]:
             for index, words in known:
                 if words in text:
                     yield Hit(line.number, index)
-    except (Unreadable, OSError):
+    except (UnreadableFile, OSError):
         return
 
 

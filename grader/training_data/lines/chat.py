@@ -93,8 +93,6 @@ def _mode(data: bytes) -> str | None:
             return None
 
 
-# moved
-
 _TOP_KEYS: Final = frozenset({"messages", "tools", "parallel_tool_calls", "functions"})
 _ASSISTANT_KEYS: Final = frozenset(
     {"role", "content", "name", "weight", "tool_calls", "function_call", "refusal"}

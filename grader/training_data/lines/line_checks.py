@@ -25,7 +25,14 @@ from grader.training_data.lines.pairs import completion_faults, preference_fault
 from grader.training_data.read.examples import Kind, kind_of
 from grader.training_data.read.faults import Fault, counted, quoted
 from grader.training_data.read.format_detection import decoded_head, told_kind, wrong_format
-from grader.training_data.read.lines import BOM, LineError, Unreadable, blocks, decode, open_data
+from grader.training_data.read.lines import (
+    BOM,
+    LineError,
+    UnreadableFile,
+    blocks,
+    decode,
+    open_data,
+)
 
 # A key that is written with escapes could hide a second one of the same name. No JSON writer
 # escapes the letters that keys are made of; NUL has a rule of its own.
@@ -37,11 +44,11 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     content: str
 
 
-class _Example(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class _PlainExample(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     messages: list[_Message]
 
 
-_decode: Final = msgspec.json.Decoder(_Example).decode
+_decode: Final = msgspec.json.Decoder(_PlainExample).decode
 
 
 def odd_finder() -> Callable[[Sequence[bytes]], Sequence[int]]:
@@ -54,7 +61,7 @@ def odd_finder() -> Callable[[Sequence[bytes]], Sequence[int]]:
 
     def odd(lines: Sequence[bytes]) -> Sequence[int]:
         try:
-            examples: Sequence[_Example | None] = list(map(_decode, lines))
+            examples: Sequence[_PlainExample | None] = list(map(_decode, lines))
         except (ValueError, RecursionError):
             examples = [_decoded(line) for line in lines]
         found: list[int] = []
@@ -79,14 +86,14 @@ def odd_finder() -> Callable[[Sequence[bytes]], Sequence[int]]:
     return odd
 
 
-def _decoded(line: bytes) -> _Example | None:
+def _decoded(line: bytes) -> _PlainExample | None:
     try:
         return _decode(line)
     except (ValueError, RecursionError):
         return None
 
 
-def _is_plain(example: _Example, known: dict[tuple[str, ...], bool]) -> bool:
+def _is_plain(example: _PlainExample, known: dict[tuple[str, ...], bool]) -> bool:
     messages = example.messages
     roles = tuple([message.role for message in messages])
     if not known.get(roles) and not _is_clean(roles, known):
@@ -126,8 +133,6 @@ def _is_clean(roles: tuple[str, ...], known: dict[tuple[str, ...], bool]) -> boo
 _KNOWN_ORDERS: Final = 10_000  # a file where every order of roles is new must not fill the memory
 
 
-# moved
-
 Report = Callable[[Fault], None]
 Advance = Callable[[int], None]
 
@@ -141,7 +146,7 @@ _JSON_SPACE: Final = b" \t\r\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class LineReport:
     """What the first pass learned: the kind and how it was told, and the number of examples.
 
     `usable` is False for a file that no later pass can read. An example is a line that holds an
@@ -156,7 +161,7 @@ class Lines:
     stopped_at: int | None = None
 
 
-def check_lines(path: Path, asked: Kind | None, report: Report, advance: Advance) -> Lines:
+def check_lines(path: Path, asked: Kind | None, report: Report, advance: Advance) -> LineReport:
     """Report every fault of the file's form and of its lines, in order; no path raises.
 
     `asked` is the kind that is wanted, or None to take the kind from the examples themselves.
@@ -164,9 +169,9 @@ def check_lines(path: Path, asked: Kind | None, report: Report, advance: Advance
     """
     try:
         file = open_data(path)
-    except Unreadable as error:
+    except UnreadableFile as error:
         report(Fault("JSL001", str(error)))
-        return Lines(asked, "", usable=False)
+        return LineReport(asked, "", usable=False)
     with file:
         if path.suffix.lower() != ".jsonl":
             report(Fault("JSL004", f"the name is {quoted(path.name)}"))
@@ -176,14 +181,14 @@ def check_lines(path: Path, asked: Kind | None, report: Report, advance: Advance
             if size > DATA_MAX_FILE_BYTES:
                 found = f"{size} bytes; at most {DATA_MAX_FILE_BYTES} are taken"
                 report(Fault("JSL003", found))
-                return Lines(asked, "", usable=False)
+                return LineReport(asked, "", usable=False)
             return _check_open(file, asked, report, advance)
         except OSError as error:  # the disk or the network behind it
             report(Fault("JSL001", f"it cannot be read to its end: {error.strerror or error}"))
-            return Lines(asked, "", usable=False)
+            return LineReport(asked, "", usable=False)
 
 
-def _check_open(file: BinaryIO, asked: Kind | None, report: Report, advance: Advance) -> Lines:
+def _check_open(file: BinaryIO, asked: Kind | None, report: Report, advance: Advance) -> LineReport:
     rest = blocks(file)
     head = next(rest, [])
     bare = [head[0].removeprefix(BOM), *head[1:]] if head else []
@@ -191,28 +196,28 @@ def _check_open(file: BinaryIO, asked: Kind | None, report: Report, advance: Adv
         if bare[0] is not head[0]:
             report(Fault("JSL005", "the file begins with a byte order mark", 1))
         report(fault)
-        return Lines(asked, "", usable=False)
+        return LineReport(asked, "", usable=False)
     kind, reason = told_kind(decoded_head(bare))
     if asked is not None and kind is not None and kind is not asked:
         report(Fault("JSL014", f"the examples are of kind {kind}; {asked} is asked for"))
     if asked is not None and kind is None:
         kind, reason = asked, "it is asked for"
-    work = _Work(kind, reason, report)
+    work = _PassState(kind, reason, report)
     try:
         for block in chain([head], rest):
             work.block(block)
             advance(sum(map(len, block)) + len(block))
     except _Enough:
-        return Lines(kind, reason, work.examples, usable=False, stopped_at=work.number)
+        return LineReport(kind, reason, work.examples, usable=False, stopped_at=work.number)
     work.finish()
-    return Lines(kind, reason, work.examples)
+    return LineReport(kind, reason, work.examples)
 
 
 class _Enough(Exception):
     """More faults than help."""
 
 
-class _Work:
+class _PassState:
     """The state of one pass."""
 
     def __init__(self, kind: Kind | None, reason: str, report: Report) -> None:

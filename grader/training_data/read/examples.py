@@ -43,8 +43,6 @@ KEYS_OF_KIND = {
 """The keys that make a line of this kind."""
 
 
-# moved
-
 Message = Mapping[str, Any]
 
 
@@ -195,12 +193,10 @@ def _texts(messages: Any, *steps: str) -> Iterator[tuple[str, str]]:
                     yield pointer(*steps, i, "content", j, "text"), text
 
 
-# moved
-
 _EXAMPLES_A_STEP: Final = 500  # drawing a bar for each example takes longer than reading
 
 
-class Progress(Protocol):
+class ReadProgress(Protocol):
     """Draws how far long work is."""
 
     def start(self, stage: str, total: int) -> None:
@@ -212,7 +208,7 @@ class Progress(Protocol):
 
 def watched(
     examples: Iterable[Example],
-    progress: Progress | None,
+    progress: ReadProgress | None,
     stage: str,
     total: int,
     units: Callable[[Example], int] = lambda example: 1,

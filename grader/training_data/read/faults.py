@@ -57,7 +57,7 @@ _SHOWN: Final = 5  # line numbers that are kept: enough to go and look
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Occurrences:
     """A number of lines, and the first few of their 1-based numbers.
 
     No numbers beside a count mean the file as a whole.
@@ -66,10 +66,10 @@ class Places:
     count: int = 0
     first: tuple[int, ...] = ()
 
-    def and_line(self, number: int) -> Places:
+    def and_line(self, number: int) -> Occurrences:
         """These and one more."""
         shown = (*self.first, number) if self.count < _SHOWN else self.first
-        return Places(self.count + 1, shown)
+        return Occurrences(self.count + 1, shown)
 
     def __str__(self) -> str:
         """Such as "3 (lines 1, 4, 7)"; with "…" behind the lines if there are more."""

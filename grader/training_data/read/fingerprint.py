@@ -14,7 +14,7 @@ from grader.training_data.read.examples import Example, Kind, Message
 _BLANK_LINES: Final = re.compile(r"(?:[^\S\n]*\n)+")
 
 
-class Reading(NamedTuple):
+class Fingerprint(NamedTuple):
     """What the passes compare, of one example.
 
     `prompt` and `answer` are texts as they stand; of an answer that is a tool call, its name and
@@ -47,13 +47,13 @@ class Reading(NamedTuple):
         return self.example.line
 
 
-def read(example: Example) -> Reading:
+def read(example: Example) -> Fingerprint:
     """Take an example apart."""
     if example.kind is Kind.CHAT and (plain := _plain_chat(example)) is not None:
         return plain
     prompt, answer = example.prompt, _calls(example) or example.answer
     texts = [text for _, text in example.texts]
-    return Reading(
+    return Fingerprint(
         example,
         prompt,
         answer,
@@ -82,7 +82,7 @@ def _folded_system(text: str) -> str:
     return folded(text)
 
 
-def _plain_chat(example: Example) -> Reading | None:
+def _plain_chat(example: Example) -> Fingerprint | None:
     """The same for an example of kind chat, in a third of the time, if it has nothing but text."""
     value = example.value
     messages = value["messages"]
@@ -105,7 +105,7 @@ def _plain_chat(example: Example) -> Reading | None:
     special, usual = " ".join(others), "\n".join(systems)
     answer = others.pop()
     prompt = "\n".join(others)
-    return Reading(
+    return Fingerprint(
         example,
         prompt,
         answer,

@@ -28,7 +28,7 @@ from grader.training_data.read.lines import (
     BOM,
     Line,
     LineError,
-    Unreadable,
+    UnreadableFile,
     blocks,
     decode,
     open_data,
@@ -73,8 +73,6 @@ def unknown_form(value: Mapping[str, Any]) -> str:
     how = f"; of kind {meant}, if they were in small letters and without spaces" if meant else ""
     return f"the first one has {found}{how}"
 
-
-# moved
 
 _SIGNATURES: Final = (
     (b"\xff\xfe", "text in UTF-16"),
@@ -212,8 +210,6 @@ def _table(lines: Sequence[bytes]) -> Fault | None:
     return None
 
 
-# moved
-
 _UTF_32: Final = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)  # the first of them begins as UTF-16
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LINE_FEED_IN_UTF_16: Final = (b"\n\0", b"\0\n")
@@ -241,7 +237,7 @@ def open_text(path: Path) -> Iterator[OpenText]:
     """
     try:
         file = open_data(path)
-    except Unreadable as error:
+    except UnreadableFile as error:
         raise UsageError(f"{path}: {error}. Give a file that you may read.") from error
     with file:
         head = file.read(4)

@@ -50,7 +50,7 @@ class Line(NamedTuple):
     raw: bytes
 
 
-class Unreadable(UsageError):
+class UnreadableFile(UsageError):
     """The path is no regular file that can be read; the text says what it is instead."""
 
 
@@ -66,9 +66,9 @@ def open_data(path: Path) -> BinaryIO:
         )
         _refuse_other(os.fstat(file).st_mode)  # exchanged since
     except OSError as error:
-        raise Unreadable(f"it cannot be read: {error.strerror or error}") from error
+        raise UnreadableFile(f"it cannot be read: {error.strerror or error}") from error
     except ValueError as error:  # a NUL in the path
-        raise Unreadable("its path is not a valid one") from error
+        raise UnreadableFile("its path is not a valid one") from error
     return os.fdopen(file, "rb")
 
 
@@ -119,7 +119,7 @@ def _hold(rest: list[bytes], held: int, piece: bytes) -> int:
 def _refuse_other(mode: int) -> None:
     if not stat.S_ISREG(mode):
         what = next((words for is_it, words in _NOT_REGULAR if is_it(mode)), "no regular file")
-        raise Unreadable(f"it is {what}")
+        raise UnreadableFile(f"it is {what}")
 
 
 # A quote before a colon ends a key, or begins a text: never fewer of them than there are keys. A

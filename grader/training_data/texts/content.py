@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from grader.core.text import normalized
 from grader.training_data.read.faults import Fault, quoted
-from grader.training_data.read.fingerprint import Reading, fixed_texts, folded
+from grader.training_data.read.fingerprint import Fingerprint, fixed_texts, folded
 from grader.training_data.texts.private_data import (
     looks_personal,
     looks_secret,
@@ -147,10 +147,6 @@ def _around(text: str, match: re.Match[str]) -> str:
     return text[max(0, match.start() - _AROUND_CHARACTERS) : match.end() + _AROUND_CHARACTERS]
 
 
-# moved
-# moved
-
-
 class _Search(NamedTuple):
     """`suspects` says at once of most texts that there is nothing; `find` says what there is."""
 
@@ -168,7 +164,7 @@ _SEARCHES: Final = (
 )
 
 
-def content_faults(reading: Reading) -> Iterator[Fault]:
+def content_faults(reading: Fingerprint) -> Iterator[Fault]:
     """Every fault of this example's texts, in the order of codes."""
     usual = _suspicions(reading.usual)
     for code, suspects, find in _SEARCHES:
@@ -186,7 +182,7 @@ def _suspicions(text: str) -> frozenset[str]:
     return frozenset(code for code, suspects, _ in _SEARCHES if suspects(text))
 
 
-def _may_need_mending(reading: Reading) -> bool:
+def _may_need_mending(reading: Fingerprint) -> bool:
     for text in reading.texts:
         if text.strip() is not text:
             return True
@@ -197,7 +193,7 @@ def _is_normal(text: str) -> bool:
     return normalized("NFC", text) == text
 
 
-def _form(reading: Reading) -> Iterator[Fault]:
+def _form(reading: Fingerprint) -> Iterator[Fault]:
     """What `finegrade data fix` would change, but for what tools say."""
     texts = dict(reading.example.texts)
     for pointer, mended in fixed_texts(reading.example).items():

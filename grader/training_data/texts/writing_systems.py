@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from grader.training_data.read.faults import Fault, quoted
-from grader.training_data.read.fingerprint import Reading
+from grader.training_data.read.fingerprint import Fingerprint
 
 _MIN_EXAMPLES: Final = 50  # with fewer, one example is already 2 %
 _RARE_SHARE: Final = 0.02
@@ -47,7 +47,7 @@ class WritingSystems:
         self._used: Counter[str] = Counter()
         self._mostly: dict[str, array[int]] = {}
 
-    def add(self, reading: Reading) -> None:
+    def add(self, reading: Fingerprint) -> None:
         """Take note of an example's scripts."""
         self._total += 1
         prompt, answer = reading.prompt, reading.answer

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grader.sandbox.api import Ended, Isolation, Launch, Serve, Verdict
+from grader.sandbox.api import ExitReason, Isolation, RunResult, RunSpec, Serve
 
 
 class BareSubprocess:
@@ -27,7 +27,7 @@ class BareSubprocess:
     def policy(self) -> Mapping[str, Any]:
         return {}
 
-    def run(self, launch: Launch, serve: Serve | None = None, stop: object = None) -> Ended:
+    def run(self, launch: RunSpec, serve: Serve | None = None, stop: object = None) -> RunResult:
         assert launch.submission is not None
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
@@ -51,8 +51,8 @@ class BareSubprocess:
                 if path.is_file() and handed_in.get(str(path.relative_to(box))) is None
             }
         code = done.returncode
-        verdict = Verdict.OK if code == 0 else Verdict.EXIT if code > 0 else Verdict.SIGNAL
-        return Ended(
+        verdict = ExitReason.OK if code == 0 else ExitReason.EXIT if code > 0 else ExitReason.SIGNAL
+        return RunResult(
             verdict=verdict,
             exit_code=code if code >= 0 else None,
             signal=signal.Signals(-code) if code < 0 else None,

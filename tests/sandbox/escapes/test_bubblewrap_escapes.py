@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from grader.escapes.arena import Arena, open_arena
-from grader.escapes.judge import Program, all_programs
+from grader.escapes.judge import HostileProgram, all_programs
 from grader.escapes.suite import SentenceService, run_suite
 from grader.model_service.gateway import Gateway
-from grader.sandbox.api import Verdict
+from grader.sandbox.api import ExitReason
 from grader.sandbox.backends.bubblewrap import Bubblewrap
 
 
@@ -28,7 +28,7 @@ def arena(gateway: Gateway) -> Iterator[Arena]:
 
 
 @pytest.mark.parametrize("program", all_programs(), ids=lambda program: program.name)
-def test_a_hostile_program_is_contained(arena: Arena, program: Program) -> None:
+def test_a_hostile_program_is_contained(arena: Arena, program: HostileProgram) -> None:
     assert arena.applies(program)
     row = arena.run_hostile(program)
     assert row.contained, "\n".join(row.why_not)
@@ -42,7 +42,7 @@ def test_many_at_once_do_not_reach_each_other(gateway: Gateway) -> None:
     How each ends alone is tested above; beside the others its time may be over first.
     """
     chosen = [
-        replace(program, expected=program.expected | {Verdict.TIMEOUT})
+        replace(program, expected=program.expected | {ExitReason.TIMEOUT})
         for program in all_programs()
         if program.name.startswith(("floods_", "forks_", "memory_of_", "fills_", "kills_"))
     ]

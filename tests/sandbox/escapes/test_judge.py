@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from grader.escapes.judge import LIMITS, Program, Seen, faults, read_program
+from grader.escapes.judge import LIMITS, HostileProgram, Observation, faults, read_program
 from grader.escapes.plants import fresh_canary
-from grader.sandbox.api import Ended, Isolation, Refused, Verdict
+from grader.sandbox.api import ExitReason, Isolation, RefusedFile, RunResult
 
 CANARY = fresh_canary()
 PROGRAM = read_program("reads", b"# claim: reads\n# expect: ok\n")
-CALM = Ended(
-    verdict=Verdict.OK,
+CALM = RunResult(
+    verdict=ExitReason.OK,
     exit_code=0,
     signal=None,
     wall_seconds=0.1,
@@ -30,7 +30,9 @@ CALM = Ended(
 )
 
 
-def judged(program: Program = PROGRAM, seen: dict[str, Any] | None = None, **ended: Any) -> str:
+def judged(
+    program: HostileProgram = PROGRAM, seen: dict[str, Any] | None = None, **ended: Any
+) -> str:
     outside: dict[str, Any] = {
         "ended": dataclasses.replace(CALM, **ended),
         "canaries": (CANARY,),
@@ -39,7 +41,7 @@ def judged(program: Program = PROGRAM, seen: dict[str, Any] | None = None, **end
         "changed": False,
         "decoy_alive": True,
     }
-    return "\n".join(faults(program, Seen(**(outside | (seen or {})))))
+    return "\n".join(faults(program, Observation(**(outside | (seen or {})))))
 
 
 def test_a_calm_program_is_contained() -> None:
@@ -53,7 +55,7 @@ def test_a_calm_program_is_contained() -> None:
         {"stderr": b"Traceback: " + CANARY.encode()},
         {"files": {"x": b"a" + CANARY.encode()}},
         {"files": {CANARY: b""}},
-        {"refused": (Refused("x", f"a link to /srv/{CANARY}"),)},
+        {"refused": (RefusedFile("x", f"a link to /srv/{CANARY}"),)},
     ],
 )
 def test_a_secret_is_found_wherever_it_comes_out(ended: dict[str, Any]) -> None:
@@ -79,7 +81,7 @@ def test_what_happened_outside_counts(seen: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("ended", "words"),
     [
-        ({"verdict": Verdict.MEMORY}, "it ended with memory"),
+        ({"verdict": ExitReason.MEMORY}, "it ended with memory"),
         ({"stdout": b"x\nESCAPED: the root\n"}, "ESCAPED: the root"),
         ({"stderr": b"x" * (LIMITS.output_bytes + 1)}, "more output"),
         ({"files": {str(n): b"" for n in range(LIMITS.harvest_files + 1)}}, "files were taken"),
@@ -96,8 +98,8 @@ def test_what_it_did_counts(ended: dict[str, Any], words: str) -> None:
 
 def test_an_exit_code_may_be_the_point() -> None:
     program = read_program("spoofs", b"# claim: spoofs\n# expect: exit\n# code: 3\n")
-    assert judged(program, verdict=Verdict.EXIT, exit_code=3) == ""
-    assert "exit code is 0" in judged(program, verdict=Verdict.OK, exit_code=0)
+    assert judged(program, verdict=ExitReason.EXIT, exit_code=3) == ""
+    assert "exit code is 0" in judged(program, verdict=ExitReason.OK, exit_code=0)
 
 
 def test_a_service_that_must_stay_untouched_is_listened_to() -> None:

@@ -15,9 +15,9 @@ from leaky_builder import BareSubprocess
 
 from grader.core.errors import GraderFault
 from grader.escapes import plants, suite
-from grader.escapes.judge import Program, all_programs, read_program
+from grader.escapes.judge import HostileProgram, all_programs, read_program
 from grader.escapes.suite import Row, SuiteReport, run_suite
-from grader.sandbox.api import Ended, Launch, Sandbox, Serve, Stopped
+from grader.sandbox.api import RunResult, RunSpec, RunStopped, Sandbox, Serve
 from grader.sandbox.choose import choose_sandbox
 
 # These only read, connect or look, so that they may run without any wall around them.
@@ -46,7 +46,7 @@ def _soon() -> Iterator[None]:
         yield
 
 
-def program(text: str, expect: str = "ok", name: str = "tries") -> Program:
+def program(text: str, expect: str = "ok", name: str = "tries") -> HostileProgram:
     return read_program(name, f"# claim: tries\n# expect: {expect}\n\n{text}\n".encode())
 
 
@@ -84,7 +84,7 @@ def test_it_says_what_came_through(condemned: dict[str, Row], name: str, words: 
     assert words in "\n".join(condemned[name].why_not)
 
 
-def judge_one(sandbox: BareSubprocess, one: Program) -> SuiteReport:
+def judge_one(sandbox: BareSubprocess, one: HostileProgram) -> SuiteReport:
     report = run_suite(sandbox, programs=[one], workers=1)
     assert [row.name for row in report.rows] == [one.name]
     return report
@@ -105,7 +105,9 @@ def test_an_orphan_is_found() -> None:
 
 def test_a_file_that_is_left_is_found() -> None:
     class Untidy(BareSubprocess):
-        def run(self, launch: Launch, serve: Serve | None = None, stop: object = None) -> Ended:
+        def run(
+            self, launch: RunSpec, serve: Serve | None = None, stop: object = None
+        ) -> RunResult:
             tempfile.mkdtemp()
             return super().run(launch, serve)
 
@@ -117,7 +119,9 @@ def test_a_descriptor_that_is_left_open_is_found() -> None:
     kept: list[int] = []
 
     class Forgetful(BareSubprocess):
-        def run(self, launch: Launch, serve: Serve | None = None, stop: object = None) -> Ended:
+        def run(
+            self, launch: RunSpec, serve: Serve | None = None, stop: object = None
+        ) -> RunResult:
             kept.append(os.memfd_create("forgotten"))
             return super().run(launch, serve)
 
@@ -131,10 +135,12 @@ def test_an_honest_program_that_is_disturbed_is_noticed() -> None:
     class Moody(BareSubprocess):
         runs = 0
 
-        def run(self, launch: Launch, serve: Serve | None = None, stop: object = None) -> Ended:
+        def run(
+            self, launch: RunSpec, serve: Serve | None = None, stop: object = None
+        ) -> RunResult:
             self.runs += 1
             more = ("late",) if self.runs > 1 else ()
-            changed = Launch(launch.submission, launch.script, more, launch.inputs)
+            changed = RunSpec(launch.submission, launch.script, more, launch.inputs)
             return super().run(changed, serve)
 
     report = judge_one(Moody(), program("pass"))
@@ -143,7 +149,9 @@ def test_an_honest_program_that_is_disturbed_is_noticed() -> None:
 
 def test_a_program_that_breaks_the_backend_is_not_contained() -> None:
     class Fragile(BareSubprocess):
-        def run(self, launch: Launch, serve: Serve | None = None, stop: object = None) -> Ended:
+        def run(
+            self, launch: RunSpec, serve: Serve | None = None, stop: object = None
+        ) -> RunResult:
             if launch.script != "honest.py":
                 raise GraderFault("the socket is gone")
             return super().run(launch, serve)
@@ -155,7 +163,9 @@ def test_a_program_that_breaks_the_backend_is_not_contained() -> None:
 
 def test_a_backend_in_which_nothing_runs_is_a_fault_of_the_grader() -> None:
     class Dead(BareSubprocess):
-        def run(self, launch: Launch, serve: Serve | None = None, stop: object = None) -> Ended:
+        def run(
+            self, launch: RunSpec, serve: Serve | None = None, stop: object = None
+        ) -> RunResult:
             raise GraderFault("no bwrap")
 
     with pytest.raises(GraderFault, match="no bwrap"):
@@ -185,7 +195,9 @@ def test_a_backend_that_does_not_come_back_is_a_fault_of_the_grader(
     released = threading.Event()
 
     class Stuck(BareSubprocess):
-        def run(self, launch: Launch, serve: Serve | None = None, stop: object = None) -> Ended:
+        def run(
+            self, launch: RunSpec, serve: Serve | None = None, stop: object = None
+        ) -> RunResult:
             if launch.script != "honest.py":
                 released.wait(30)
             return super().run(launch, serve)
@@ -227,11 +239,11 @@ def test_an_interrupt_kills_what_runs() -> None:
             self.stopped: list[str] = []
 
         def run(
-            self, launch: Launch, serve: Serve | None = None, stop: threading.Event | None = None
-        ) -> Ended:
+            self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+        ) -> RunResult:
             try:
                 return self._real.run(launch, serve, stop)
-            except Stopped:
+            except RunStopped:
                 self.stopped.append(launch.script)
                 raise
 

@@ -8,14 +8,14 @@ import pytest
 
 from grader.escapes.judge import (
     LIMITS,
-    Program,
-    Service,
+    HostileProgram,
+    ServiceUse,
     all_programs,
     helper_source,
     honest_source,
     read_program,
 )
-from grader.sandbox.api import Isolation, Verdict
+from grader.sandbox.api import ExitReason, Isolation
 
 GOOD = b"# claim: reads a file\n# expect: ok exit\n\nprint(1)\n"
 
@@ -29,7 +29,7 @@ def test_there_are_enough_programs_and_each_has_a_claim_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("program", all_programs(), ids=lambda program: program.name)
-def test_every_program_is_python_and_tries_something(program: Program) -> None:
+def test_every_program_is_python_and_tries_something(program: HostileProgram) -> None:
     tree = ast.parse(program.source)
     assert len(tree.body) > 1
 
@@ -49,9 +49,9 @@ def test_a_program_ends_within_a_limit_that_its_header_may_change() -> None:
 
 def test_a_header_says_all_that_is_known_of_a_program() -> None:
     program = read_program("reads", GOOD)
-    assert program.expected == {Verdict.OK, Verdict.EXIT}
+    assert program.expected == {ExitReason.OK, ExitReason.EXIT}
     assert program.isolation == {Isolation.FULL, Isolation.REDUCED}
-    assert program.service is Service.NONE
+    assert program.service is ServiceUse.NONE
     assert (program.exit_code, program.also) == (None, ())
 
 
