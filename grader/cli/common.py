@@ -36,6 +36,15 @@ class WorkFormat(StrEnum):
     JSON = "json"
 
 
+AssignmentOption = Annotated[
+    str,
+    typer.Option(
+        "--assignment", "-a", metavar="ID", help="Id of the assignment, or path of its YAML file."
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Device that models run on: cpu or cuda.")
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="Output format.")]
 
 
