@@ -35,7 +35,9 @@ SIMULATE_EXAMPLES: Final = (
 Command = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[-- COMMAND]", help="Command to run against the service, which stops afterwards."
+        metavar="COMMAND",
+        help="Command to run against the service, after `--`; the service stops with it.",
+        show_default="serve until Ctrl-C",
     ),
 ]
 
