@@ -122,6 +122,38 @@ INTRODUCTION: Final = """\
 """
 
 
+FORMATS: Final = """\
+## Output formats and exit codes
+
+`check`, `data check`, `grade` and `rescore` take `--format text|json|github`: text for a terminal,
+JSON for programs, annotations for GitHub Actions. JSON goes to stdout alone; progress and errors go
+to stderr.
+"""
+
+CHECKS: Final = """\
+## Checks
+
+A check states a claim that holds or does not. *Needs* are the checks that must pass first;
+otherwise this one is skipped. *Measures* are the numbers that a rubric may read, as in
+`from: EVL001.delta_low95`. `finegrade explain CODE` prints a check's page.
+"""
+
+RULES_TEXT: Final = """\
+## Rules on training data
+
+`finegrade data check` applies these rules to files; `check` and `grade` apply them to submitted
+data. An error would stop a training job; a warning deserves a look. *Source* is who states the
+rule. `finegrade explain JSL204` prints a rule's page.
+"""
+
+SCENARIOS_TEXT: Final = """\
+## Scenarios
+
+`finegrade simulate --scenario NAME` injects a fault, the same one each time under the same `--seed`.
+*Requests* is the number of HTTP requests that openai-python 2 and 3 send for one call.
+"""
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table. Raises ValueError for a row of another width than the head."""
     lines = []
@@ -266,44 +298,27 @@ def schemas_table() -> str:
 
 def reference() -> str:
     """The whole page."""
-    return (
-        "\n\n".join(
-            (
-                INTRODUCTION.strip(),
-                "## Commands",
-                commands_text(),
-                "## Output formats and exit codes",
-                "`check`, `data check`, `grade` and `rescore` take `--format text|json|github`: text "
-                "for a terminal, JSON for programs, annotations for GitHub Actions. JSON goes to "
-                "stdout alone; progress and errors go to stderr.",
-                EXIT_CODES,
-                "## Files of a graded class",
-                "`finegrade grade … --out OUT` writes:",
-                table(("File", "Content"), OUTPUT_FILES),
-                "## Environment variables",
-                table(("Variable", "Meaning"), VARIABLES),
-                "## JSON schemas",
-                schemas_table(),
-                "## Checks",
-                "A check states a claim that holds or does not. *Needs* are the checks that must pass "
-                "first; otherwise this one is skipped. *Measures* are the numbers that a rubric may "
-                "read, as in `from: EVL001.delta_low95`. `finegrade explain CODE` prints a check's "
-                "page.",
-                checks_text(),
-                "## Rules on training data",
-                "`finegrade data check` applies these rules to files; `check` and `grade` apply them "
-                "to submitted data. An error would stop a training job; a warning should be looked "
-                "at. *Source* is who asks for it. `finegrade explain JSL204` prints a rule's page.",
-                rules_table(),
-                "## Scenarios",
-                "`finegrade simulate --scenario NAME` injects a fault, the same one each time under "
-                "the same `--seed`. *Requests* is the number of HTTP requests that openai-python 2 "
-                "and 3 send for one call.",
-                scenarios_table(),
-            )
-        )
-        + "\n"
+    parts = (
+        INTRODUCTION,
+        "## Commands",
+        commands_text(),
+        FORMATS,
+        EXIT_CODES,
+        "## Files of a graded class",
+        "`finegrade grade … --out OUT` writes:",
+        table(("File", "Content"), OUTPUT_FILES),
+        "## Environment variables",
+        table(("Variable", "Meaning"), VARIABLES),
+        "## JSON schemas",
+        schemas_table(),
+        CHECKS,
+        checks_text(),
+        RULES_TEXT,
+        rules_table(),
+        SCENARIOS_TEXT,
+        scenarios_table(),
     )
+    return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 if __name__ == "__main__":

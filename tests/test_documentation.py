@@ -167,7 +167,9 @@ def test_files_and_commands_that_are_named_exist(page: str) -> None:
     folders = "assets|datasets|grader|rubrics|scripts|solutions|starter|tests"
     paths = re.findall(rf"`((?:{folders})/[\w./-]*)`", text)
     assert [path for path in paths if not (ROOT / path).exists()] == []
-    commands = set(re.findall(r"^(?:\$ )?finegrade ((?:data |hidden )?[a-z]+)", text, re.M))
+    blocks = "\n".join(one.content for one in PARSER.parse(text) if one.type == "fence")
+    commands = set(re.findall(r"^finegrade ((?:data |hidden )?[a-z]+)", blocks, re.M))
+    assert commands or page != "README.md"
     assert commands - {name.removeprefix("finegrade ") for name in COMMANDS} == set()
 
 
