@@ -149,8 +149,8 @@ rule. `finegrade explain JSL204` prints a rule's page.
 SCENARIOS_TEXT: Final = """\
 ## Scenarios
 
-`finegrade simulate --scenario NAME` injects a fault, the same one each time under the same `--seed`.
-*Requests* is the number of HTTP requests that openai-python 2 and 3 send for one call.
+`finegrade simulate --scenario NAME` injects a fault, the same one each time under the same
+`--seed`. *Requests* is the number of HTTP requests that openai-python 2 and 3 send for one call.
 """
 
 

@@ -173,6 +173,12 @@ def test_files_and_commands_that_are_named_exist(page: str) -> None:
     assert commands - {name.removeprefix("finegrade ") for name in COMMANDS} == set()
 
 
+def test_contributing_lists_every_room() -> None:
+    [rooms] = tables(read("CONTRIBUTING.md"))["The house"]
+    packages = {path.parent.name for path in (ROOT / "grader").glob("*/__init__.py")}
+    assert {row[1].strip("`") for row in rooms} == packages
+
+
 @pytest.mark.parametrize("group", [(), ("data",), ("hidden",)])
 def test_help_shows_every_summary_in_full(group: tuple[str, ...]) -> None:
     done = subprocess.run(
