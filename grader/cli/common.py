@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How results are printed."""
+    """Output formats of commands that report findings."""
 
     TEXT = "text"
     JSON = "json"
@@ -30,25 +30,34 @@ class Format(StrEnum):
 
 
 class WorkFormat(StrEnum):
-    """How it is printed what was done."""
+    """Output formats of commands that write a file or a comparison."""
 
     TEXT = "text"
     JSON = "json"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print the results.")]
+AssignmentOption = Annotated[
+    str,
+    typer.Option(
+        "--assignment", "-a", metavar="ID", help="Id of the assignment, or path of its YAML file."
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Device that models run on: cpu or cuda.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="Output format.")]
 
 
-_PROGRESS_FROM_BYTES: Final = 4 * 1024 * 1024  # less is read before anyone looks for a bar
-_STAGE_CHARACTERS: Final = 60  # beside a bar
-_LINE_CHARACTERS: Final = 5_000  # of an error: a path of 4,096 and what is wrong with it
+_PROGRESS_FROM_BYTES: Final = 4 * 1024 * 1024  # smaller files are read before a bar is useful
+_STAGE_CHARACTERS: Final = 60  # longest name of a stage beside its bar
+_LINE_CHARACTERS: Final = 5_000  # longest line of an error: a path of 4,096 and its problem
 
 
 def complain(text: str) -> None:
-    """Print an error on stderr, in which no file name or quoted text acts.
+    """Print an error on stderr with control characters of file names and quoted text replaced.
 
-    Lines after the first become a list: a line feed in a file's name would otherwise start a line
-    of its own, which a terminal or a CI runner may take for a command.
+    Lines after the first become a list. Otherwise a line feed in a file name would start a new
+    line, which a terminal or a CI runner may take for a command.
     """
     from grader.core.text import clean
 
@@ -66,9 +75,9 @@ def console() -> Console:
 
 
 class RichProgress:
-    """Draws one bar a stage on stderr, with the time left; plain lines where no one watches.
+    """Shows progress on stderr: a bar with the time left on a terminal, else a line per stage.
 
-    With `percent` it shows the share that is done, for stages of millions of bytes, not steps.
+    `percent` shows the share done in place of the count, for stages counted in bytes.
     """
 
     def __init__(self, *, percent: bool = False) -> None:
@@ -95,7 +104,7 @@ class RichProgress:
         self._total = self._done = 0
 
     def start(self, stage: str, total: int) -> None:
-        """Begin a stage of `total` steps, bytes or whatever it counts."""
+        """Begin a stage of `total` units (steps or bytes)."""
         from grader.core.text import clean
 
         stage = clean(stage, _STAGE_CHARACTERS)
@@ -108,11 +117,11 @@ class RichProgress:
         self._bar.start()
 
     def step(self, label: str) -> None:
-        """Note that one step is done."""
+        """Record one finished step."""
         self.advance(1, label)
 
     def advance(self, done: int, label: str = "") -> None:
-        """Note that `done` more are done."""
+        """Record `done` more finished units."""
         from grader.core.text import clean
 
         self._done += done
@@ -122,13 +131,13 @@ class RichProgress:
                 self._bar.stop()
 
     def stop(self) -> None:
-        """Take the bar away, wherever it stands: the terminal's cursor comes back."""
+        """Remove the bar at any point and restore the terminal's cursor."""
         if self._console.is_terminal:
             self._bar.stop()
 
 
 def print_gradebook(results: Sequence[Result], format: Format) -> None:
-    """Print a class's results: a line a student, or all of them as a machine reads them."""
+    """Print a class's results: one table row per student, JSON, or GitHub annotations."""
     from grader.report.result_json import to_json
     from grader.report.terminal import gradebook_table
 
@@ -157,11 +166,11 @@ def print_findings(result: Result, format: Format) -> None:
 
 
 def open_sandbox(progress: RichProgress, name: str | None, *, reduced: bool) -> Sandbox:
-    """The sandbox that programs run in; the first time here, hostile programs try its walls."""
+    """The sandbox for submitted programs, tested with hostile programs once on each machine."""
     from grader.escapes.suite import trusted_sandbox
 
     def begin(total: int) -> Callable[[ProgramOutcome], None]:
-        progress.start("Trying the sandbox's walls, this once", total)
+        progress.start("Testing the sandbox, once on this machine", total)
         return lambda row: progress.step(row.name)
 
     return trusted_sandbox(name, reduced=reduced, begin=begin)
@@ -169,7 +178,7 @@ def open_sandbox(progress: RichProgress, name: str | None, *, reduced: bool) -> 
 
 @contextmanager
 def file_progress(files: Sequence[Path]) -> Iterator[RichProgress | None]:
-    """A bar for work on files where someone watches, and only for what takes long enough."""
+    """A progress bar on a terminal for files that are large enough, else None."""
     size = sum(path.stat().st_size for path in files if path.is_file())
     if not sys.stderr.isatty() or size < _PROGRESS_FROM_BYTES:
         yield None
