@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from adapter_builder import WIDTH, config, pair, random_pair, safetensors, write_adapter
-from benchmark_builder import BENCHMARK, TRUE, answered, tuned
-from benchmark_builder import results as benchmark_results
-from bonus_builder import (
+from support.adapters import WIDTH, config, pair, random_pair, safetensors, write_adapter
+from support.benchmarks import BENCHMARK, TRUE, answered, tuned
+from support.benchmarks import results as benchmark_results
+from support.bonus import (
     ASKED,
     HANDED_IN,
     SCRIPTS,
@@ -28,7 +28,7 @@ from bonus_builder import (
     taught,
     tuned_run,
 )
-from dspy_builder import (
+from support.dspy_runs import (
     PAIRS,
     STEPS,
     enhanced,
@@ -41,9 +41,10 @@ from dspy_builder import (
     scores,
     word_matching,
 )
-from evidence_builder import evidence
-from notebook_builder import notebook
-from transcript_builder import (
+from support.notebooks import notebook
+from support.paths import SOLUTION, TESTS
+from support.predictions import evidence
+from support.transcripts import (
     BASE,
     CLOSED_SAID,
     FAULT_SAID,
@@ -61,8 +62,8 @@ from transcript_builder import (
     good,
     job,
 )
-from written_builder import read, unread
-from zip_builder import Entry, zip_bytes
+from support.written_work import read, unread
+from support.zips import Entry, zip_bytes
 
 from grader.core.constants import INTAKE_MAX_DEPTH, INTAKE_MAX_STUDENT_CHARS, MIB
 from grader.core.nouns import Evidence
@@ -282,9 +283,6 @@ _QUIET = enhanced(calls=0)  # for checks that look at no prompt
 _QUIET_BOTH = {"dspy_original": original(calls=0), "dspy_enhanced": _QUIET}
 
 
-_SOLUTION = Path(__file__).parents[1] / "solutions" / "llm-methods"
-
-
 def _costs(**changes: object) -> Writer:
     """One submission with the solution's dataset and numbers, some of them changed.
 
@@ -294,8 +292,8 @@ def _costs(**changes: object) -> Writer:
     def write(folder: Path) -> None:
         home = folder / "s01"
         home.mkdir()
-        shutil.copyfile(_SOLUTION / "openai_train.jsonl", home / "openai_train.jsonl")
-        numbers = json.loads((_SOLUTION / "cost_analysis.json").read_text())
+        shutil.copyfile(SOLUTION / "openai_train.jsonl", home / "openai_train.jsonl")
+        numbers = json.loads((SOLUTION / "cost_analysis.json").read_text())
         for name, value in changes.items():
             *path, last = name.split("__")
             at = numbers
@@ -602,4 +600,4 @@ def write_all(root: Path) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
-    write_all(Path(__file__).parent / "fixtures")
+    write_all(TESTS / "fixtures")

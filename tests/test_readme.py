@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from support.paths import ROOT
+
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from make_readme import checks_table, commands_table, written  # noqa: E402
+from make_readme import checks_table, commands_table, written
 
 
 def test_the_generated_parts_are_up_to_date() -> None:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from notebook_builder import as_notebook, notebook
+from support.notebooks import as_notebook, notebook
+from support.paths import SOLUTION, TESTS
 
 from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
@@ -16,9 +17,8 @@ from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Finding, Outcome
 from grader.intake.find import find_submissions, take_in
 
-SOLUTION = Path(__file__).parents[2] / "solutions" / "llm-methods"
 SCRIPTS = ("dspy_enhanced", "openai_domain_finetune", "huggingface_custom_lora", "inference")
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "LAY030" / "pass" / "s01"
+FIXTURE = TESTS / "fixtures" / "LAY030" / "pass" / "s01"
 Judge = Callable[..., dict[str, Finding]]
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from notebook_builder import notebook
+from support.notebooks import notebook
+from support.paths import ROOT
 
 from grader.assignment.load import load_assignment
 from grader.checks import measuring, source, training
@@ -21,7 +22,6 @@ from grader.core.constants import SOURCE_MAX_BYTES
 from grader.core.nouns import Finding, Outcome
 from grader.intake.find import FoundSubmission, take_in
 
-ROOT = Path(__file__).parents[2]
 MODULES = {module.__name__ for module in (source, training, measuring)}
 CODES = [code for code, c in all_checks().items() if c.function.__module__ in MODULES]
 PASS, FAIL, REVIEW = Outcome.PASS, Outcome.FAIL, Outcome.REVIEW
