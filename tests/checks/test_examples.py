@@ -1,29 +1,27 @@
 """Every code has an example that passes and one that fails, and each does.
 
-`tests/fixtures/<CODE>/{pass,fail}/` is a small class: each folder or archive in it is a submission.
-In `pass` all of them satisfy the code; in `fail` at least one does not. The rules on training data
-have theirs in `tests/corpus/`: each file there is handed in as a data set.
+An example is a small class (see `support.examples`). The rules on training data have theirs in
+`tests/corpus/`: each file there is handed in as a data set.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
-from support.paths import CORPUS, ROOT, TESTS
+from support.examples import EXAMPLES
+from support.paths import CORPUS, ROOT
 
 from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Check, Classmate, Context, all_checks, all_needs, run_check
 from grader.core.errors import FileRefused, IntakeError
-from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Submission
+from grader.core.nouns import Assignment, Finding, Outcome, Submission
 from grader.intake.find import find_submissions, locate, take_in
 from grader.models.adapter_files import read_adapter, sketch
 from grader.training_data.rules import RULES
 
-FIXTURES = TESTS / "fixtures"
 CANNOT_FAIL = {
     "EVL003": "speed and memory vary between machines and never decide anything",
     "GRD001": "a fault of the machine is an error, never a student's fail",
@@ -66,13 +64,6 @@ def _classmates(submissions: list[Submission], assignment: Assignment) -> tuple[
     return tuple(mates)
 
 
-def _evidence(folder: Path) -> dict[str, Evidence]:
-    """What a model answered, where the example is about that."""
-    path = folder / ".evidence.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
-    return {id: Evidence("predictions", id, *run) for id, run in found.items()}
-
-
 def _with_its_needs(check: Check, context: Context) -> dict[str, Finding]:
     """Findings of the check and all it needs, each run after what it needs itself."""
     findings: dict[str, Finding] = {}
@@ -87,18 +78,25 @@ def _with_its_needs(check: Check, context: Context) -> dict[str, Finding]:
     return findings
 
 
+def test_every_example_is_of_a_check() -> None:
+    assert set(EXAMPLES) == set(CODES)
+
+
 @pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.FAIL])
 @pytest.mark.parametrize("code", CODES)
 def test_the_example_shows_what_it_says(
     code: str, outcome: Outcome, assignment: Assignment, tmp_path: Path
 ) -> None:
-    folder = FIXTURES / code / outcome
-    assert folder.is_dir(), f"{code} has no example that is to {outcome}"
-    taken, refused = _submissions(folder, tmp_path)
+    assert code in EXAMPLES, f"{code} has no example that is to {outcome}"
+    write = EXAMPLES[code][outcome is Outcome.FAIL]
+    folder = tmp_path / "class"
+    folder.mkdir()
+    evidence = write(folder)
+    taken, refused = _submissions(folder, tmp_path / "work")
     mates = _classmates(taken, assignment)
     seen = []
     for submission in taken:
-        context = Context(assignment, submission, _evidence(folder), mates)
+        context = Context(assignment, submission, evidence, mates)
         findings = _with_its_needs(all_checks()[code], context)
         seen.append(findings[code].outcome)
         before = [f for f in findings.values() if f.code != code]

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.examples.writers import COMPLETE
 from support.notebooks import as_notebook, notebook
-from support.paths import SOLUTION, TESTS
+from support.paths import SOLUTION
 
 from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
@@ -18,7 +19,6 @@ from grader.core.nouns import Finding, Outcome
 from grader.intake.find import find_submissions, take_in
 
 SCRIPTS = ("dspy_enhanced", "openai_domain_finetune", "huggingface_custom_lora", "inference")
-FIXTURE = TESTS / "fixtures" / "LAY030" / "pass" / "s01"
 Judge = Callable[..., dict[str, Finding]]
 
 
@@ -28,7 +28,7 @@ def judge(tmp_path: Path) -> Judge:
 
     def judged(**notebooks: bytes) -> dict[str, Finding]:
         home = tmp_path / "s01"
-        shutil.copytree(FIXTURE, home)
+        COMPLETE(tmp_path)
         for name in SCRIPTS:
             shutil.copyfile(SOLUTION / f"{name}.py", home / f"{name}.py")
         for name, data in notebooks.items():
