@@ -111,7 +111,7 @@ def _change_file(source: random.Random, data: bytes, seeds: list[bytes]) -> byte
 
 def _fuzz(seconds: int, work: Path, keep: Path) -> None:
     """The fuzzing process itself: never returns."""
-    import atheris  # type: ignore[import-untyped]  # only here: the rest needs no fuzzer
+    import atheris  # only here: the rest needs no fuzzer
 
     with atheris.instrument_imports(include=["grader.training_data"]):
         from grader.training_data import __name__ as package

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
-from support.paths import ROOT
-
-sys.path.insert(0, str(ROOT / "scripts"))
-
 from make_readme import checks_table, commands_table, written
+from support.paths import ROOT
 
 
 def test_the_generated_parts_are_up_to_date() -> None:

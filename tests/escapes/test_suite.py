@@ -16,8 +16,9 @@ from support.sandboxes import need_sandbox
 
 from grader.core.errors import GraderFault
 from grader.escapes import plants, suite
+from grader.escapes.arena import ProgramOutcome
 from grader.escapes.judge import HostileProgram, all_programs, read_program
-from grader.escapes.suite import ProgramOutcome, SuiteReport, run_suite
+from grader.escapes.suite import SuiteReport, run_suite
 from grader.sandbox.api import RunResult, RunSpec, RunStopped, Sandbox, Serve
 
 # These only read, connect or look, so that they may run without any wall around them.

@@ -14,7 +14,6 @@ from support.zips import Entry, zip_bytes
 
 from grader.core.errors import FileRefused, GraderFault, IntakeError, UsageError
 from grader.core.nouns import Deliverable, Submission
-from grader.intake import find
 from grader.intake.find import (
     FoundSubmission,
     find_submissions,
@@ -372,7 +371,7 @@ def test_an_unreadable_folder_is_the_machines_fault(
     def refuse(_: object) -> list[str]:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(find.os, "listdir", refuse)
+    monkeypatch.setattr("grader.intake.find.os.listdir", refuse)
     with pytest.raises(GraderFault, match="Permission denied"):
         taken(folder, tmp_path)
 

@@ -75,7 +75,7 @@ def header(**changes: Any) -> bytes:
 def with_number(tensor_side: int, number: float, dtype: str = "F32") -> bytes:
     values = [A.copy(), B.copy()]
     values[tensor_side][1, 1] = number
-    return safetensors(pair(*values, dtype=dtype))
+    return safetensors(pair(values[0], values[1], dtype=dtype))
 
 
 def torch_archive() -> bytes:
@@ -142,7 +142,7 @@ WEIGHTS: dict[str, tuple[str, bytes]] = {
     "a whole model": ("ADP004", safetensors([tensor("model.embed_tokens.weight", A)])),
     "without peft's prefix": (
         "ADP004",
-        safetensors([(n.removeprefix("base_model.model."), *rest) for n, *rest in pair(A, B)]),
+        safetensors([(n[len("base_model.model.") :], t, s, d) for n, t, s, d in pair(A, B)]),
     ),
     "one tensor too many": (
         "ADP004",

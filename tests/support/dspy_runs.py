@@ -63,7 +63,7 @@ class Asked:
         body: dict[str, Any] = {"model": "m", "messages": messages}
         if schema:
             body["response_format"] = {"type": "json_schema"}
-        told = {
+        response = {
             "choices": [{"message": {"role": "assistant", "content": reply}}],
             "usage": {"prompt_tokens": 30, "completion_tokens": 5},
         }
@@ -73,7 +73,7 @@ class Asked:
                 "path": "/v1/chat/completions",
                 "status": 200,
                 "request": base64.b64encode(json.dumps(body).encode()).decode(),
-                "reply": base64.b64encode(json.dumps(told).encode()).decode(),
+                "reply": base64.b64encode(json.dumps(response).encode()).decode(),
             }
         )
         return len(self.exchanges) - 1

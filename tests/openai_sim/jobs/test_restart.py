@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,9 @@ def test_what_was_wanted_of_a_job_when_the_service_was_killed_still_holds(tmp_pa
         file = _uploaded(client)
         half = _created(client, file, LONG)
         waiting, queued, paused = (_created(client, file, LONG) for _ in range(3))
-        wait_for(lambda: client.fine_tuning.jobs.retrieve(half).status == "running", _PATIENCE)
+        wait_for(partial(_is, client, half, "running"), _PATIENCE)
         for job in (waiting, queued, paused):
-            wait_for(
-                lambda job=job: client.fine_tuning.jobs.retrieve(job).status == "queued", _PATIENCE
-            )
+            wait_for(partial(_is, client, job, "queued"), _PATIENCE)
         for job in (waiting, paused):
             client.fine_tuning.jobs.pause(job)
         for job in (queued, paused):
@@ -80,6 +79,10 @@ def test_what_was_wanted_of_a_job_when_the_service_was_killed_still_holds(tmp_pa
         wait_for(lambda: _steps(client, waiting), _PATIENCE)
         client.fine_tuning.jobs.cancel(waiting)
         assert _ended(client, waiting).status == "cancelled"
+
+
+def _is(client: openai.OpenAI, job_id: str, status: str) -> bool:
+    return client.fine_tuning.jobs.retrieve(job_id).status == status
 
 
 def _uploaded(client: openai.OpenAI) -> str:

@@ -27,7 +27,7 @@ from support.examples.writers import (
 )
 
 
-def _program(*, files: dict[str, str] | None = None, **runs: Evidence) -> Writer:
+def _program(*, files: Mapping[str, str] | None = None, **runs: Evidence) -> Writer:
     """A submission of Part 1 whose program or metric did this."""
 
     def write(folder: Path) -> Mapping[str, Evidence]:

@@ -25,7 +25,8 @@ def fixed(tmp_path: Path, data: bytes) -> tuple[bytes, Fixed]:
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_bytes(data)
     out.unlink(missing_ok=True)
-    return (result := fix(source, out)) and (out.read_bytes(), result)
+    result = fix(source, out)
+    return out.read_bytes(), result
 
 
 def chat(*contents: Any) -> bytes:

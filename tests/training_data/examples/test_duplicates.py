@@ -24,7 +24,7 @@ from grader.training_data.examples.duplicates import Duplicates
 from grader.training_data.read.examples import read_examples
 from grader.training_data.read.fingerprint import read
 
-DATASETS = sorted(DATASETS.glob("*/*.jsonl"))
+FILES = sorted(DATASETS.glob("*/*.jsonl"))
 TOOLS = {"tools": [{"type": "function", "function": {"name": "f"}}]}
 
 
@@ -181,6 +181,6 @@ def test_what_is_too_much_to_compare_is_counted(monkeypatch: pytest.MonkeyPatch)
     assert duplicates.searched + duplicates.left_out == 40
 
 
-@pytest.mark.parametrize("path", DATASETS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_public_data_has_no_fault(path: Path) -> None:
     assert all_faults(read_examples(path)) == []
