@@ -6,11 +6,8 @@ from collections.abc import Iterator
 
 import openai
 import pytest
-from browser_builder import CHROMIUM
-from process_builder import Simulate, simulate
-from service_builder import Service, service
-
-collect_ignore = [] if CHROMIUM else ["test_pages_in_browser.py"]
+from support.sim_processes import Simulate, simulate
+from support.sim_services import Service, service
 
 
 @pytest.fixture(scope="module")
