@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from adapter_builder import config, pair, safetensors, write_adapter
 
-from grader.evidence.store import Progress
+from grader.evidence.kind import Progress
 
 LAYER = "model.layers.0.self_attn.v_proj"
 
