@@ -29,7 +29,7 @@ from grader.core.nouns import Assignment, Result
 from grader.core.resources import resource
 from grader.course import grade
 from grader.course.output import prepare, write_class, write_student
-from grader.evidence.store import Progress
+from grader.evidence.kind import Progress
 from grader.intake.find import safe_name
 from grader.models.base_model import base_folder
 from grader.topics import get_topic

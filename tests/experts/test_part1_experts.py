@@ -25,7 +25,8 @@ from grader.assignment.rubric import score
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Submission
-from grader.evidence.plan import ANSWERS, METRIC_SCORES, EvidencePlan
+from grader.evidence import answers, metric_scores
+from grader.evidence.kind import Candidate, Grading
 from grader.intake.find import find_submissions, take_in
 
 VARIANTS = EXPERTS / "variants" / "dspy"
@@ -121,20 +122,23 @@ def run(
 ) -> Runner:
     """Collects the evidence of these ids; what was collected once is not run again."""
     trainings = tmp_path_factory.mktemp("trainings")
-    wanted = EvidencePlan(assignment, questions, "cpu", need_sandbox, trainings)
+    grading = Grading(assignment, questions, "cpu", trainings, need_sandbox)
     kept: dict[str, Evidence] = {}
 
     def collected(submission: Submission, ids: set[str]) -> dict[str, Evidence]:
-        wants = [w for w in wanted.of(submission, None, lambda codes: True) if w.id in ids]
+        candidate = Candidate(submission, lambda codes: True)
 
         def put(evidence: Evidence) -> None:
             kept[evidence.key] = evidence
 
-        for kind in (ANSWERS, METRIC_SCORES):
-            new = {w.key: w for w in wants if w.kind == kind and w.key not in kept}
+        keys: dict[str, str] = {}
+        for kind in (answers.KIND, metric_scores.KIND):
+            requests = [r for r in kind.plan(grading, [candidate]).requests if r.id in ids]
+            new = {r.key: r for r in requests if r.key not in kept}
             if new:
-                assert wanted.producers()[kind].produce(new, put, Silent()) == {}
-        return {want.id: kept[want.key] for want in wants}
+                assert kind.producer(grading).produce(new, put, Silent()) == {}
+            keys |= {r.id: r.key for r in requests}
+        return {id: kept[key] for id, key in keys.items()}
 
     return collected
 
@@ -148,7 +152,7 @@ def _needed(assignment: Assignment, criteria: Mapping[str, Points]) -> set[str]:
         for code in (criterion.source.split(".")[0], *criterion.requires)
     }
     checks = in_order(codes, assignment)
-    return {id for check in checks for id in check.evidence}
+    return {role.id for check in checks for role in check.evidence}
 
 
 def _handed_in(variant: str, questions: QuestionSet, folder: Path) -> Submission:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from grader.assignment.questions import make_hidden
 from grader.assignment.rubric import score
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Submission
-from grader.evidence.plan import EvidencePlan
+from grader.evidence.kind import Candidate, Grading
+from grader.evidence.kinds import KINDS
 from grader.intake.find import find_submissions, take_in
 from support.classes import Silent
 from support.sandboxes import need_sandbox
@@ -25,19 +27,18 @@ def runner(assignment: Assignment, trainings: Path) -> Runner:
     sandbox, questions = need_sandbox(), make_hidden(assignment.topic, 7, 10)
 
     def run(submission: Submission, ids: set[str]) -> dict[str, Evidence]:
-        wanted = EvidencePlan(assignment, questions, "cpu", lambda: sandbox, trainings)
-        every = wanted.of(submission, None, lambda codes: True)
-        wants = [want for want in every if want.id in ids]
-        by_key = {want.key: want.id for want in wants}
+        grading = Grading(assignment, questions, "cpu", trainings, lambda: sandbox)
+        candidate = Candidate(submission, lambda codes: True)
         found: dict[str, Evidence] = {}
+        for kind in KINDS.values():
+            batch = kind.plan(grading, [candidate])
+            new = {request.key: request for request in batch.requests if request.id in ids}
+            if new:
 
-        def put(evidence: Evidence) -> None:
-            found[by_key[evidence.key]] = evidence
+                def put(evidence: Evidence, new: dict[str, Any] = new) -> None:
+                    found[new[evidence.key].id] = evidence
 
-        if wants:
-            producer = wanted.producers()[wants[0].kind]
-            failed = producer.produce({want.key: want for want in wants}, put, Silent())
-            assert not failed
+                assert not kind.producer(grading).produce(new, put, Silent())
         return found
 
     return run
@@ -61,7 +62,7 @@ def needed(assignment: Assignment, criteria: Iterable[str]) -> tuple[set[str], s
         if criterion.id in wanted
         for code in (criterion.source.split(".")[0], *criterion.requires)
     }
-    return codes, {id for code in codes for id in all_checks()[code].evidence}
+    return codes, {role.id for code in codes for role in all_checks()[code].evidence}
 
 
 def judged(

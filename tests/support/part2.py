@@ -29,7 +29,7 @@ def context(folder: Path, train: str | None, test: str | None) -> Context:
 def finding(code: str, handed_in: Context, evidence: Evidence | None = None) -> Finding:
     """What the check finds, where this was seen in every scenario that it reads."""
     check = all_checks()[code]
-    given = {} if evidence is None else dict.fromkeys(check.evidence, evidence)
+    given = {} if evidence is None else {role.id: evidence for role in check.evidence}
     ctx = Context(handed_in.assignment, handed_in.submission, given)
     earlier: dict[str, Finding] = {}
     for needed in ("LAY022", "API020"):
