@@ -22,19 +22,16 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
-from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-)
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from grader.core.nouns import TrainingStep
 
 # peft imports bitsandbytes where it is installed, which takes a sixth of the time of a start and
 # warns that it found no kernels for 4 bits on this processor. Nothing here is in 4 bits.
 sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]
+from peft import LoraConfig, get_peft_model  # noqa: E402
 
 ALL_LINEAR: Final = (
     "q_proj",

@@ -20,8 +20,7 @@ from service_builder import MODEL, Service, service
 from sim_builder import BASE, ROOT, environment
 
 from grader.assignment.kit import write_kit
-from grader.openai_sim.decoding.model_names import NamedServer
-from grader.openai_sim.decoding.serving import open_bases
+from grader.openai_sim.decoding.serving import NamedServer, open_bases
 from grader.openai_sim.jobs.runner import JobRunner
 from grader.openai_sim.store.store import SimulatorStore
 

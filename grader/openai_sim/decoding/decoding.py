@@ -17,7 +17,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -80,9 +79,6 @@ def as_submission(folder: Path) -> Submission:
             files.append(SubmittedFile(f"{folder.name}/{path.name}", path.stat().st_size, ""))
     return Submission("adapter", folder.parent, "", tuple(files))
 
-
-POSSIBLE: Final = sys.platform == "linux"
-"""Whether a process can be forked here after torch was used; Apple's libraries do not bear it."""
 
 TOGETHER: Final = 16  # messages are not kept for more: they are worked on while others come
 _LOG = logging.getLogger(__name__)

@@ -6,15 +6,17 @@ import gc
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from grader.core.constants import COURSE_MODEL
+from grader.core.constants import COURSE_MODEL, FORK_WITH_TORCH
 from grader.core.files import sha256_of
 from grader.core.nouns import BaseModel
 from grader.core.resources import resource
 from grader.openai_sim.decoding.decoding import AdapterCache
+from grader.openai_sim.decoding.model_names import base_names, found_model
 
 if TYPE_CHECKING:
     from grader.models.adapter_files import AdapterFiles
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from grader.openai_sim.decoding.continuous_batching import Batcher
     from grader.openai_sim.decoding.decoding import DecodingProcess
     from grader.openai_sim.decoding.sequences import Completion, Generation
+    from grader.openai_sim.store.store import SimulatorStore
 
 READER: Final = "course-model-reader"
 DEFAULT_CONTEXT_TOKENS: Final = 4096  # of bases whose config names none
@@ -83,10 +86,10 @@ class Server:
         To be called before the first request, and only where torch has one thread: those of a pool
         would be missing in a process that is forked.
         """
-        from grader.openai_sim.decoding import decoding
+        from grader.openai_sim.decoding.decoding import DecodingProcess
 
-        if decoding.POSSIBLE:
-            self._process = decoding.DecodingProcess(self._bases)
+        if FORK_WITH_TORCH:
+            self._process = DecodingProcess(self._bases)
 
     @property
     def bases(self) -> tuple[str, ...]:
@@ -138,6 +141,44 @@ class Server:
         """The base that a fine-tuned model's name tells of: `ft:<base>:...`."""
         named = name.split(":")[1] if name.count(":") else ""
         return named if named in self._bases else self.bases[0]
+
+
+class NamedServer(Server):
+    """A server whose first base also answers as `base_names()`, from the same memory."""
+
+    def __init__(
+        self, bases: Mapping[str, LoadedBase], store: SimulatorStore, rows: int | None = None
+    ) -> None:
+        """`store` knows the tuned models."""
+        self._find = adapter_of(store)
+        super().__init__(bases, self._find, rows)
+
+    def beside(self, store: SimulatorStore) -> NamedServer:
+        """A server of another store's models that shares this one's bases; only this is closed."""
+        other = copy(self)
+        other._find = other._adapter_of = adapter_of(store)
+        other._adapters = AdapterCache()
+        return other
+
+    def model(self, name: str) -> ServedModel:
+        """As the server; raises ApiError for a model that is not there or not any longer."""
+        if name in base_names() and name not in self.bases:
+            self._find(name)
+            return replace(super().model(self.bases[0]), name=name)
+        return super().model(name)
+
+
+def adapter_of(store: SimulatorStore) -> Callable[[str], Path | None]:
+    """What finds the folder of a tuned model's adapter, None for a base.
+
+    It raises ApiError for a name that is none, or no longer.
+    """
+
+    def found(name: str) -> Path | None:
+        adapter = found_model(store, name).adapter
+        return None if adapter is None else store.adapters_folder / adapter
+
+    return found
 
 
 def open_bases(

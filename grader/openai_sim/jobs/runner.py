@@ -1,20 +1,20 @@
-"""Takes queued jobs one after another, and looks after the process that trains each.
+"""Trains queued jobs one after another, each in a process of its own.
 
-The process holds a pipe from here as its standard input: when this process ends, however it ends,
-the pipe closes and that one ends too. A lock on the job's folder keeps a second process out.
+The process has a pipe or socket from here as its standard input: when this process ends, however
+it ends, that closes and the job's process ends too. A lock on the job's folder keeps a second
+process out.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import IO, Final
 
 from grader.core.errors import UsageError
+from grader.openai_sim.jobs.fork_server import FORK_SERVER
 from grader.openai_sim.jobs.job_state import BUSY, cancel, crashed, job_folder, locked
 from grader.openai_sim.store.store import JobRow, SimulatorStore
 
@@ -43,13 +43,19 @@ class JobRunner:
         self._left: list[JobRow] = []
 
     def claim(self) -> None:
-        """Hold the folder until `stop`. Raises UsageError when another service works in it."""
-        self._lock = self._lock or locked(self._store.home / "runner.lock")
+        """Hold the folder, and the fork server, until `stop`.
+
+        Raises UsageError when another service works in the folder.
+        """
+        if self._lock is not None:
+            return
+        self._lock = locked(self._store.home / "runner.lock")
         if self._lock is None:
             raise UsageError(
                 f"Another service is running in {self._store.home}. "
                 "Stop it, or name another folder with --home."
             )
+        FORK_SERVER.acquire(self._base)
 
     def start(self) -> None:
         """Begin. Raises UsageError as `claim` does."""
@@ -65,6 +71,7 @@ class JobRunner:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+            FORK_SERVER.release()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -96,32 +103,22 @@ class JobRunner:
 
     def _train(self, job: JobRow) -> None:
         """One process for one job, until it ends or this service does."""
+        arguments = [str(self._store.home), job.id, str(self._base)]
+        arguments += [str(self._trainings)] if self._trainings else []
         with (job_folder(self._store, job.id) / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "grader.openai_sim.jobs.training"),
-                    *(str(self._store.home), job.id, str(self._base)),
-                    *([str(self._trainings)] if self._trainings else []),
-                    "--watch-stdin",
-                ],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=_environment(),
-            )
-        try:
-            while process.poll() is None and not self._stopping.is_set():
-                self._stopping.wait(_LOOK_SECONDS)
-            if process.poll() is None:
-                process.terminate()
-                process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            _log.warning("the process of %s did not stop; it is killed", job.id)
-        finally:
-            process.kill()
+            process = FORK_SERVER.start([*arguments, "--watch-stdin"], log)
+        with process:
+            try:
+                while process.poll() is None and not self._stopping.is_set():
+                    self._stopping.wait(_LOOK_SECONDS)
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                _log.warning("the process of %s did not stop; it is killed", job.id)
+            finally:
+                process.kill()
             code = process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
         self._settle(job.id, code)
 
     def _settle(self, job_id: str, code: int) -> None:
@@ -134,17 +131,3 @@ class JobRunner:
         elif job.status in ("running", "pausing") or (code != 0 and job.status == "queued"):
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             crashed(self._store, job_id, f"the process ended with {how}")
-
-
-def _environment() -> dict[str, str]:
-    """Of the process: one thread, no network, and this very package."""
-    package = str(Path(__file__).parents[3])
-    path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))
-    return {
-        **os.environ,
-        "PYTHONPATH": path,
-        "OMP_NUM_THREADS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_OFFLINE": "1",
-        "TQDM_DISABLE": "1",
-    }

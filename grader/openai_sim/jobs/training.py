@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from grader.core.constants import COURSE_MODEL
 from grader.core.resources import resource
@@ -324,9 +324,18 @@ def _sentence(data: Mapping[str, Any]) -> str:
     return said
 
 
-if __name__ == "__main__":
-    code = main(sys.argv[1:])
+def run(arguments: Sequence[str]) -> NoReturn:
+    """`main`, and the end of this process."""
+    try:
+        code = main(arguments)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
     sys.stdout.flush()
     sys.stderr.flush()
     # All that matters is on disk, and torch takes seconds to tidy up; the next job waits for that.
     os._exit(code)
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:])
