@@ -37,6 +37,7 @@ from grader.core.constants import (
 )
 from grader.core.errors import GraderFault, UsageError
 from grader.models.base_model import LoadedBase
+from grader.models.tokenization import prompt_text, tokenize
 
 if TYPE_CHECKING:
     from grader.models.adapter_files import AdapterFiles
@@ -289,13 +290,10 @@ def _padded_length(length: int) -> int:
 def _tokenise(
     tokenizer: Any, index: int, question: Question, answers: Mapping[str, str]
 ) -> _BatchRow:
-    """Prompt and reference answer as the chat template writes them in one piece."""
-    messages = list(chat(question.messages))
-    prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    whole = prompt + answers[question.id]
-    prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    whole_ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
-    return _BatchRow(index, tuple(prompt_ids), tuple(whole_ids[len(prompt_ids) :]))
+    """The prompt, and the reference answer without the end of its turn."""
+    prompt = prompt_text(tokenizer, chat(question.messages))
+    ids, length = tokenize(tokenizer, prompt, answers[question.id])
+    return _BatchRow(index, tuple(ids[:length]), tuple(ids[length:]))
 
 
 def _positions(mask: torch.Tensor) -> torch.Tensor:

@@ -12,42 +12,42 @@ from typing import Any
 
 import torch
 
-from grader.models.training import IGNORED, Lesson, LoraRun, ObjectiveValue, padded
+from grader.models.training import IGNORED, LoraRun, ObjectiveValue, TrainingExample, padded
 
 
 class Preferences:
-    """The objective for lessons of two rows: the preferred output and the other one.
+    """The objective for examples of two rows: the preferred output and the other one.
 
     Accuracy is the share of pairs whose preferred output has the larger reward, a reward being
     beta * (log p - log r).
     """
 
     def __init__(self, beta: float) -> None:
-        """`begin` comes before anything is learned."""
+        """`begin` must be called before the first step."""
         self._beta = beta
-        self._lessons: Sequence[Lesson] = ()
-        self._reference: dict[int, torch.Tensor] = {}  # by id of the lesson: log r of both rows
-        self._begins = False
+        self._examples: Sequence[TrainingExample] = ()
+        self._reference: dict[int, torch.Tensor] = {}  # by id() of the example: log r of both rows
+        self._beginning = False
 
-    def begin(self, run: LoraRun, lessons: Sequence[Lesson], at_once: int) -> None:
-        """Note log r of all lessons that will be asked for, of `at_once` of them together.
+    def begin(self, run: LoraRun, examples: Sequence[TrainingExample], at_once: int) -> None:
+        """Compute log r of all examples that will be used, in batches of `at_once`.
 
-        Two numbers a lesson are kept. They depend on nothing but the arguments: a run that was
-        left and taken up again has the very same ones.
+        Two numbers an example are kept. They depend on the arguments alone, so a resumed run has
+        the same ones.
         """
-        self._lessons = lessons  # kept, so that no other one ever has the id of one of these
-        self._begins = True
-        run.measure(lessons, at_once)
-        self._begins = False
+        self._examples = examples  # kept, so that no other object gets the id() of one of these
+        self._beginning = True
+        run.measure(examples, at_once)
+        self._beginning = False
 
-    def __call__(self, model: Any, lessons: Sequence[Lesson], pad: int) -> ObjectiveValue:
-        """Raises KeyError for a lesson that was not there at the beginning."""
-        rows = [lesson[0] for lesson in lessons] + [lesson[1] for lesson in lessons]
+    def __call__(self, model: Any, examples: Sequence[TrainingExample], pad: int) -> ObjectiveValue:
+        """Raises KeyError for an example that `begin` was not given."""
+        rows = [example[0] for example in examples] + [example[1] for example in examples]
         found = _log_likelihoods(model, padded(rows, pad, model.device)).view(2, -1)
-        if self._begins:
+        if self._beginning:
             noted = found.detach().unbind(1)
-            self._reference |= {id(a): log_r for a, log_r in zip(lessons, noted, strict=True)}
-        reference = torch.stack([self._reference[id(lesson)] for lesson in lessons], 1)
+            self._reference |= {id(one): log_r for one, log_r in zip(examples, noted, strict=True)}
+        reference = torch.stack([self._reference[id(example)] for example in examples], 1)
         preferred, other = self._beta * (found - reference)
         loss = -torch.nn.functional.logsigmoid(preferred - other).mean()
         preferred, other = preferred.detach(), other.detach()

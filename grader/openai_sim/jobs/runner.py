@@ -18,8 +18,8 @@ from grader.openai_sim.jobs.fork_server import FORK_SERVER
 from grader.openai_sim.jobs.job_state import BUSY, cancel, crashed, job_folder, locked
 from grader.openai_sim.store.store import JobRow, SimulatorStore
 
-_LOOK_SECONDS: Final = 0.1  # between two looks at the queue and the process
-_STOP_SECONDS: Final = 10.0  # a process that saves its state has so long before it is killed
+_POLL_SECONDS: Final = 0.1  # of the queue and of the process
+_STOP_SECONDS: Final = 10.0  # for a process to save its state before it is killed
 
 _log = logging.getLogger(__name__)
 
@@ -27,20 +27,20 @@ _log = logging.getLogger(__name__)
 class JobRunner:
     """A thread that trains the queued jobs of a store, in the order of their creation.
 
-    Jobs that an earlier service left half way go first, on from their last saved state.
+    Jobs that were interrupted with an earlier service come first and resume from their last saved
+    state.
     """
 
     def __init__(self, store: SimulatorStore, base: Path, trainings: Path | None = None) -> None:
         """`base` is the folder of the model that all jobs train.
 
-        With a folder of `trainings` a job that equals an earlier one goes through its steps again
-        instead of training.
+        `trainings` is a folder of recordings: a job that equals an earlier one is replayed.
         """
         self._store, self._base, self._trainings = store, base, trainings
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._lock: IO[bytes] | None = None
-        self._left: list[JobRow] = []
+        self._interrupted: list[JobRow] = []
 
     def claim(self) -> None:
         """Hold the folder, and the fork server, until `stop`.
@@ -58,13 +58,13 @@ class JobRunner:
         FORK_SERVER.acquire(self._base)
 
     def start(self) -> None:
-        """Begin. Raises UsageError as `claim` does."""
+        """Start. Raises UsageError as `claim` does."""
         self.claim()
-        self._left = self._left_half_way()
+        self._interrupted = self._find_interrupted()
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop; a job under way saves its state and goes on at the next start."""
+        """Stop; a running job saves its state and resumes at the next start."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -76,19 +76,19 @@ class JobRunner:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                job = self._left.pop(0) if self._left else self._store.next_queued()
+                job = self._interrupted.pop(0) if self._interrupted else self._store.next_queued()
                 if job is not None:
                     self._train(job)
                     continue
-            except Exception:  # the queue must outlive a full disk or a locked store
-                _log.exception("the queue of jobs stumbled")
-            self._stopping.wait(_LOOK_SECONDS)
+            except Exception:  # the queue must survive a full disk or a locked store
+                _log.exception("a job could not be taken from the queue or started")
+            self._stopping.wait(_POLL_SECONDS)
         self._store.close()
 
-    def _left_half_way(self) -> list[JobRow]:
-        """Jobs that were under way when an earlier service ended, oldest first.
+    def _find_interrupted(self) -> list[JobRow]:
+        """Jobs that were running when an earlier service ended, oldest first.
 
-        Those that the client meanwhile wanted cancelled or paused are so now.
+        Cancels and pauses those whose client has requested it.
         """
         for status in ("running", "pausing"):
             for job in self._store.list_jobs(status=status):
@@ -99,10 +99,10 @@ class JobRunner:
                 job.id, if_status="pausing", event="The job was paused", status="paused", pid=None
             )
         running = self._store.list_jobs(status="running", newest_first=False)
-        return [job for job in running if not job.fate]  # a scenario's are never trained
+        return [job for job in running if not job.fate]  # a scenario's job is never trained
 
     def _train(self, job: JobRow) -> None:
-        """One process for one job, until it ends or this service does."""
+        """Run the process of a job until it ends or this service stops."""
         arguments = [str(self._store.home), job.id, str(self._base)]
         arguments += [str(self._trainings)] if self._trainings else []
         with (job_folder(self._store, job.id) / "log").open("ab") as log:
@@ -110,7 +110,7 @@ class JobRunner:
         with process:
             try:
                 while process.poll() is None and not self._stopping.is_set():
-                    self._stopping.wait(_LOOK_SECONDS)
+                    self._stopping.wait(_POLL_SECONDS)
                 if process.poll() is None:
                     process.terminate()
                     process.wait(_STOP_SECONDS)
@@ -119,14 +119,14 @@ class JobRunner:
             finally:
                 process.kill()
             code = process.wait()
-        self._settle(job.id, code)
+        self._process_ended(job.id, code)
 
-    def _settle(self, job_id: str, code: int) -> None:
-        """A process that ended by itself leaves no job behind as running."""
+    def _process_ended(self, job_id: str, code: int) -> None:
+        """Mark the job as failed or cancelled if its process has left it as running."""
         job = self._store.get_job(job_id)
         if job is None or self._stopping.is_set() or code == BUSY:
             return
-        if job.wanted == "cancel":  # it came to its end before it could heed that
+        if job.wanted == "cancel":  # it ended before it could act on that
             cancel(self._store, job_id)
         elif job.status in ("running", "pausing") or (code != 0 and job.status == "queued"):
             how = f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -69,7 +69,7 @@ def test_the_second_job_tells_and_leaves_what_the_first_did(
 def test_a_recorded_job_needs_no_torch(trainings: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.path[:0] = sys.argv[3:]\n"
-        "from pathlib import Path\nfrom test_recorded_run import trained\n"
+        "from pathlib import Path\nfrom test_training_cache import trained\n"
         "_, job = trained(Path(sys.argv[1]), Path(sys.argv[2]))\n"
         "assert job.status == 'succeeded', job\nassert 'torch' not in sys.modules\n"
     )
