@@ -132,9 +132,8 @@ def test_an_answer_that_nobody_waits_for_is_given_up(service) -> None:
 FLOOD = """
 import time
 
-from grader.openai_sim.rows import Generation, Overloaded
-from grader.openai_sim.sampling import Sampling
-from grader.openai_sim.serving import Server, open_bases
+from grader.openai_sim.decoding.sequences import Generation, Overloaded, Sampling
+from grader.openai_sim.decoding.serving import Server, open_bases
 
 server = Server(open_bases(reader=False))
 server.decode_apart()

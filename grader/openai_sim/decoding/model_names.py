@@ -73,8 +73,8 @@ def _snapshots() -> dict[str, str]:
 
 
 def found_model(store: SimulatorStore, model: str) -> ModelRow:
-    """The row of a model. Raises ApiError for a name that is none, or no longer."""
-    from grader.openai_sim.store import errors  # fastapi, which the process of a job does without
+    """The row of a model. Raises ApiError for a model that does not exist or is retired."""
+    from grader.openai_sim.store import errors  # imports fastapi
 
     row = store.get_model(model)
     if row is None:
