@@ -1,17 +1,16 @@
-"""Linear layers that carry one adapter at a time over an untouched base.
+"""Answers of a base to one set of questions, with one adapter after another.
+
+A student's answers depend on no other submission: batches are planned from the questions alone,
+every batch has the same number of rows (short ones are filled up), prompts are left-padded to fixed
+lengths, and decoding is greedy.
+
+Linear layers carry one adapter at a time over an untouched base:
 
     y = base(x) + scale * (x A^T) B^T        (Hu et al. 2021, arXiv:2106.09685, eq. 3)
 
-The base's weights are never written, so no adapter can leave a trace for the next one; without
-an adapter the layer returns the base's own output, bit for bit. The adapter stays unmerged and in
-float32, as it was trained and as peft runs it.
-
-Answers of a base, with one adapter after another, to one set of questions.
-
-What a student gets depends on nobody else: the batches are planned from the questions alone, every
-batch has the same number of rows (short ones are filled up), prompts are left-padded to fixed
-lengths, decoding is greedy and adapters are swapped, never merged. Replacing the loop over
-adapters by groups changes `Engine.predict` alone.
+The base's weights are never written, so no adapter leaves a trace for the next one; without an
+adapter a layer returns the base's output, bit for bit. The adapter stays unmerged and in float32,
+as it was trained and as peft runs it.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class LoraLinear(nn.Module):
-    """A linear layer [.., in] -> [.., out] with room for one pair A [r, in], B [out, r]."""
+    """A linear layer [.., in] -> [.., out] with an optional LoRA pair A [r, in], B [out, r]."""
 
     def __init__(self, base: nn.Linear) -> None:
         super().__init__()
@@ -79,9 +78,9 @@ def install(model: nn.Module) -> Mapping[str, LoraLinear]:
 
 
 def attach(layers: Mapping[str, LoraLinear], adapter: AdapterFiles | None) -> None:
-    """Make this adapter the only one; None is the bare base.
+    """Use this adapter alone; None is the bare base.
 
-    Raises GraderFault when a module is missing: intake has checked that, so it is our fault.
+    Raises GraderFault when a module is missing: a check should have refused the adapter.
     """
     for layer in layers.values():
         layer.a = layer.b = None
@@ -133,7 +132,7 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What one batch gave for its real rows."""
+    """The results of one batch's real rows."""
 
     tokens: list[list[int]]
     logliks: list[float]
@@ -141,7 +140,7 @@ class _Done:
 
 
 class Engine:
-    """One loaded base and one planned question set, for any number of adapters."""
+    """One loaded base and the planned batches of one question set, for any number of adapters."""
 
     def __init__(self, base: LoadedBase, questions: QuestionSet, max_new_tokens: int) -> None:
         self._base = base
@@ -154,7 +153,7 @@ class Engine:
         self._stops = torch.tensor([s for s in stops if s is not None], device=base.device)
 
     def asking(self, questions: QuestionSet) -> Engine:
-        """An engine for other questions on the same loaded base; use one at a time."""
+        """An engine for other questions on the same loaded base; only one may run at a time."""
         other = copy.copy(self)
         other._questions = questions
         other._batches = _plan(self._base.tokenizer, questions)
@@ -187,7 +186,7 @@ class Engine:
         return EngineAnswers(answers, seconds, tokens, _peak_memory_mib(cuda))
 
     def _run(self, batch: _Batch) -> _Done:
-        """Read the prompts once, then score the reference answers and generate our own."""
+        """Prefill the prompts once, then score the reference answers and generate answers."""
         started = time.perf_counter()
         ids, mask = self._padded(batch)
         positions = _positions(mask)
@@ -283,7 +282,7 @@ def _plan(tokenizer: Any, questions: QuestionSet) -> tuple[_Batch, ...]:
 
 
 def _padded_length(length: int) -> int:
-    """The next multiple of PREDICT_LENGTH_STEP_TOKENS: few shapes."""
+    """The next multiple of PREDICT_LENGTH_STEP_TOKENS, so that there are few shapes."""
     return length + -length % PREDICT_LENGTH_STEP_TOKENS
 
 
@@ -307,7 +306,7 @@ def _until(ids: Sequence[int], stops: set[int]) -> list[int]:
 
 
 def _reset_peak_memory(cuda: bool) -> None:
-    """Forget the highest memory so far: it is that of whoever was graded before."""
+    """Reset the peak, which is that of an earlier adapter."""
     if cuda:
         torch.cuda.reset_peak_memory_stats()
         return

@@ -12,8 +12,14 @@ import torch
 from sim_builder import BASE, chat_lines
 from transformers import AutoTokenizer
 
-from grader.models.training import IGNORED, LoraRun, ObjectiveValue, TrainingExample, padded
-from grader.openai_sim.jobs.dpo import Preferences
+from grader.models.training import (
+    IGNORED,
+    DpoObjective,
+    LoraRun,
+    ObjectiveValue,
+    TrainingExample,
+    padded,
+)
 from grader.openai_sim.jobs.training_set import tokenize_example
 from grader.training_data.read.examples import examples_of
 from grader.training_data.read.lines import Line
@@ -77,7 +83,7 @@ def plain(model: Any, examples: Sequence[TrainingExample], pad: int) -> Objectiv
 def test_losses_are_those_of_a_reference_that_is_asked_at_each_step(
     examples: list[TrainingExample],
 ) -> None:
-    objective = Preferences(BETA)
+    objective = DpoObjective(BETA)
     quick, naive = run_of(examples, objective), run_of(examples, plain)
     objective.begin(quick, examples, 3)
     found = [quick.step() for _ in range(quick.steps)]
@@ -92,13 +98,13 @@ def test_losses_are_those_of_a_reference_that_is_asked_at_each_step(
 def test_a_run_that_is_taken_up_again_has_the_same_reference(
     examples: list[TrainingExample], tmp_path: Path
 ) -> None:
-    objective = Preferences(BETA)
+    objective = DpoObjective(BETA)
     whole = run_of(examples, objective)
     objective.begin(whole, examples, 3)
     for _ in range(4):
         whole.step()
     whole.save(tmp_path / "state.safetensors")
-    again = Preferences(BETA)
+    again = DpoObjective(BETA)
     resumed = run_of(examples, again)
     again.begin(resumed, examples, 3)
     resumed.resume(tmp_path / "state.safetensors")
@@ -108,7 +114,7 @@ def test_a_run_that_is_taken_up_again_has_the_same_reference(
 def test_an_example_that_was_not_there_at_the_beginning_has_no_reference(
     examples: list[TrainingExample],
 ) -> None:
-    objective = Preferences(BETA)
+    objective = DpoObjective(BETA)
     run = run_of(examples, objective)
     objective.begin(run, examples[:3], 3)
     with pytest.raises(KeyError):

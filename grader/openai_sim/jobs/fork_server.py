@@ -211,7 +211,8 @@ def preload(base: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    from grader.openai_sim.jobs import dpo, training  # noqa: F401
+    import grader.models.training
+    import grader.openai_sim.jobs.training  # noqa: F401
     from grader.training_data.check import DEFAULT_MODEL
     from grader.training_data.tokens import counter
 

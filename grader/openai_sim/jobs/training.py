@@ -247,8 +247,7 @@ class _TrainingJob:
         import torch
         from transformers import AutoTokenizer
 
-        from grader.models.training import LoraRun, answer_loss
-        from grader.openai_sim.jobs.dpo import Preferences
+        from grader.models.training import DpoObjective, LoraRun, answer_loss
 
         torch.set_num_threads(1)  # sums in one order; and the service needs the other processors
         tokenizer = AutoTokenizer.from_pretrained(
@@ -256,7 +255,7 @@ class _TrainingJob:
         )
         training_set = read_training_set(self._store, tokenizer, job)
         warm = write_warm_start(self._store, job, self._base, self._start)
-        preferences = Preferences(numbers["beta"]) if job.method == "dpo" else None
+        preferences = DpoObjective(numbers["beta"]) if job.method == "dpo" else None
         rate = _COURSE_RATE if self._base.name == COURSE_MODEL else _RATE
         pad = tokenizer.pad_token_id
         run = LoraRun(
