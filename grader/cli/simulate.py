@@ -110,8 +110,7 @@ def simulate(
         return
     from grader.openai_sim.api.app import create_app
     from grader.openai_sim.api.http_protocol import SingleWriteProtocol
-    from grader.openai_sim.decoding.model_names import NamedServer
-    from grader.openai_sim.decoding.serving import open_bases
+    from grader.openai_sim.decoding.serving import NamedServer, open_bases
     from grader.openai_sim.jobs.runner import JobRunner
     from grader.openai_sim.store.scenarios import FaultInjector
     from grader.openai_sim.store.store import SimulatorStore

@@ -64,7 +64,9 @@ def ask(client: openai.OpenAI, model: str, question: str, **options: object) -> 
 
 
 def decoder(service: Simulate) -> psutil.Process:
-    (child,) = psutil.Process(service.process.pid).children()
+    """The process that decodes: forked from the service, so its command line is the same."""
+    running = psutil.Process(service.process.pid)
+    (child,) = (one for one in running.children() if one.cmdline() == running.cmdline())
     return child
 
 
@@ -130,9 +132,8 @@ def test_an_answer_that_nobody_waits_for_is_given_up(service) -> None:
 FLOOD = """
 import time
 
-from grader.openai_sim.rows import Generation, Overloaded
-from grader.openai_sim.sampling import Sampling
-from grader.openai_sim.serving import Server, open_bases
+from grader.openai_sim.decoding.sequences import Generation, Overloaded, Sampling
+from grader.openai_sim.decoding.serving import Server, open_bases
 
 server = Server(open_bases(reader=False))
 server.decode_apart()
