@@ -1,4 +1,4 @@
-"""`finegrade data ...`: training files checked, mended, split, converted and drawn.
+"""`finegrade data ...`: training files checked, fixed, split, converted and drawn.
 
 What is heavy is imported inside the commands: a short file is checked in the time that Python
 takes to start.

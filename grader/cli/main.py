@@ -241,7 +241,7 @@ def grade(
     if broken:
         typer.echo(f"The grader failed on {len(broken)}: {', '.join(broken)}.", err=True)
         typer.echo(
-            "The notes in their result.json say why; grade again when it is mended.", err=True
+            "The notes in their result.json say why; grade again when it is fixed.", err=True
         )
         raise typer.Exit(3)
 
@@ -281,7 +281,7 @@ def rescore(
 def explain(
     code: Annotated[str, typer.Argument(help="A check's code, such as ADP005 or JSL204.")],
 ) -> None:
-    """What a check or a rule on training data claims, why, and how to mend a failure."""
+    """What a check or a rule on training data claims, why, and how to fix a failure."""
     from grader.checks import all as _  # noqa: F401  (registers every check)
     from grader.checks.api.registry import all_checks
     from grader.training_data.rules import RULES
@@ -301,20 +301,32 @@ def explain(
     console().print(text, highlight=False, markup=False)
 
 
-@app.command()
+@app.command(epilog="Example: finegrade demo --out demo")
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where the sample class goes.")] = Path("demo"),
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="23 students instead of 8: more trainings, more faults."),
+    ] = False,
 ) -> None:
-    """Train a sample class of adapters, and grade it."""
-    from grader.cli.demo import run_demo
+    """Train a sample class of adapters, and grade it: two minutes on two cores."""
+    from grader.cli.demo import run_demo, summary
+    from grader.cli.demo_class import FULL, SMALL
 
-    made = run_demo(out, RichProgress())
-    print_gradebook(made.results, Format.TEXT)
+    progress = RichProgress()
+    made = run_demo(
+        out,
+        progress,
+        FULL if full else SMALL,
+        open_sandbox=lambda: open_sandbox(progress, None, reduced=False),
+    )
+    progress.stop()
+    console().print(summary(made.results))
     typer.echo(
         f"Rank correlation of known quality and Part 3 points: {made.spearman:.2f} "
         f"(Spearman, {made.compared} students)"
     )
-    typer.echo(f"Class page:      {made.class_page}\nA student's page: {made.student_page}")
+    typer.echo(f"Class page:       {made.class_page}\nA student's page: {made.student_page}")
     typer.echo(f"Grade it again:   {made.grade_command}")
 
 
