@@ -1,4 +1,4 @@
-"""One run of a program that nobody trusts: what goes in, what comes out, and who runs it."""
+"""The sandbox interface: a run's spec, limits and result, and the `Sandbox` protocol."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Sandbox(Protocol):
         """What its walls are made of, as JSON: part of the key of every run's evidence."""
 
     def run(
-        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+        self, spec: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
     ) -> RunResult:
         """Run the program to its end; nothing of it is left when this returns.
 

@@ -1,4 +1,4 @@
-"""Which sandbox this machine has."""
+"""Chooses a sandbox backend that works on this machine."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class UnavailableSandbox:
         return {}
 
     def run(
-        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+        self, spec: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
     ) -> RunResult:
         """Raises GraderFault."""
         raise GraderFault(self._why)

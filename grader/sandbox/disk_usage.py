@@ -1,4 +1,4 @@
-"""What scratch folders hold that are no file systems of their own: every file is looked at."""
+"""Measures scratch folders that are no file systems of their own, file by file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grader's side of the talk with `start.py`: orders, the word to go, the report at the end."""
+"""The grader's side of the protocol with `start.py`: orders, start signal, report."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Handshake:
         self._report = b""
 
     def prepare(
-        self, launch: RunSpec, staged: StagedFiles, serve: bool, scratch: tuple[str, ...] = SCRATCH
+        self, spec: RunSpec, staged: StagedFiles, serve: bool, scratch: tuple[str, ...] = SCRATCH
     ) -> socket.socket | None:
         """Hand over orders and files; the service's listening socket, where one is wanted.
 
@@ -80,11 +80,11 @@ class Handshake:
             "files": [(path, mode) for path, mode, _ in staged.files],
             "links": [(path, f"{SUBMISSION}/{path}") for path in staged.large],
             "port": GATEWAY_PORT if serve else 0,
-            "script": launch.script,
-            "arguments": list(launch.arguments),
-            "rlimits": rlimits(launch.limits),
-            "clock_rate": launch.clock_rate,
-            "clock": _clock_source() if launch.clock_rate != 1.0 else "",
+            "script": spec.script,
+            "arguments": list(spec.arguments),
+            "rlimits": rlimits(spec.limits),
+            "clock_rate": spec.clock_rate,
+            "clock": _clock_source() if spec.clock_rate != 1.0 else "",
         }
         data = marshal.dumps(orders, 4)
         try:

@@ -1,7 +1,7 @@
-"""Takes what a program made out of its working folder, when nothing of the program runs any more.
+"""Collects the files that a program made in its working folder, after the program has ended.
 
-Read through a descriptor of the folder that was opened before the program ran, without following
-a link and without waiting for anything: what is no regular file is named and left.
+The folder is read through a descriptor that was opened before the program ran. No link is followed
+and nothing blocks: what is not a regular file is listed and left.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""Where this package would be seen in a sandbox: its source says what hidden checks look at.
+"""The Python environment that a sandboxed program sees: this interpreter and its packages.
 
-The Python that runs students' scripts: this one, with the packages that are installed here.
-
-It is laid out below /opt in the sandbox, wherever it lies on the machine, so that a script and its
-output do not depend on that place. Nothing else of its surroundings is shown.
+They appear below /opt, wherever they lie on the machine, so that a script and its output do not
+depend on that place. This package is hidden: its source says what hidden checks look for.
 """
 
 from __future__ import annotations
@@ -143,7 +141,7 @@ def _library_path(prefix: Path) -> str | None:
     return f"{BASE}/lib" if shared and prefix != Path("/usr") else None
 
 
-def environment(launch: RunSpec, served: bool) -> dict[str, str]:
+def environment(spec: RunSpec, served: bool) -> dict[str, str]:
     """All variables of a run. Equal runs have equal ones, whoever grades and wherever."""
     variables = {
         "PATH": f"{VENV}/bin:/usr/bin:/bin",
@@ -167,4 +165,4 @@ def environment(launch: RunSpec, served: bool) -> dict[str, str]:
     if served:
         variables["OPENAI_BASE_URL"] = f"http://127.0.0.1:{GATEWAY_PORT}/v1"
         variables["OPENAI_API_KEY"] = "sandbox"
-    return {**variables, **launch.environment}
+    return {**variables, **spec.environment}

@@ -1,9 +1,7 @@
-"""A memory limit that the kernel holds, where this machine lets the grader make control groups.
+"""Resource limits on a run: a watchdog outside the sandbox, and control groups where there are any.
 
-Both versions of the interface are used as they are found. Where there is none, the watchdog alone
-counts.
-
-The watchdog: looks at a running program from outside and says when it has used too much.
+A control group lets the kernel limit memory; versions 1 and 2 of the interface are supported.
+Where none can be made, the watchdog alone measures.
 """
 
 from __future__ import annotations

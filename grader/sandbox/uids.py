@@ -1,11 +1,9 @@
-"""Lets one thread of a root process look at files and processes with another user's rights.
+"""User ids of runs, and file access with the rights of such a user.
 
-Root in a container may change users, but may not look into the processes of others.
-
-Lends every run a number that no other run of this machine has meanwhile.
-
-A grader that is root runs each program as the user of that number, so that the kernel keeps runs
-apart, counts their processes apart and lets all of one be found at its end.
+Each run on a machine gets a uid that no other run has at the time. A grader that is root runs the
+program as that user, so that the kernel separates runs, counts their processes separately, and
+finds all processes of one at its end. Root in a container may change users but may not look into
+other users' processes; `seeing_as` gives one thread the rights to do so.
 """
 
 from __future__ import annotations

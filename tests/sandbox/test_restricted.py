@@ -16,8 +16,8 @@ from grader.sandbox.backends.restricted import Restricted
 
 ON_A_BLOCKED_MACHINE = """
 from sandbox_builder import MirrorService, run, said
-from grader.errors import UsageError
-from grader.sandbox.bubblewrap import Bubblewrap
+from grader.core.errors import UsageError
+from grader.sandbox.backends.bubblewrap import Bubblewrap
 from grader.sandbox.choose import choose_sandbox
 assert Bubblewrap().why_not() is not None
 try:

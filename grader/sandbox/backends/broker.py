@@ -1,18 +1,14 @@
-"""What a program without namespaces of its own may not call, beside what nobody may.
+"""Network of a restricted run: the only connection it may make is to its own model service.
 
-It shares the machine's network and its Unix sockets. It may make sockets for TCP alone, and each
-`connect` is put to the grader (broker.py). Denied is every other way to send to somebody:
-datagrams, which Landlock has no rules for; protocols above TCP and beside it; data with the
-connection's first packet (fast open), which goes around `connect`; and to wait for connections,
-because a port that was not bound by name is open to the machine's whole network.
+Such a program shares the machine's network and Unix sockets. A system-call filter lets it make TCP
+sockets alone. Denied are datagrams, which Landlock has no rules for; protocols above and beside
+TCP; TCP fast open, which bypasses `connect`; and listening, because a port that was not bound by
+name is open to the machine's whole network.
 
-Makes the only connection that a restricted program may have: to its own model service.
-
-Such a program shares the machine's network. The kernel stops its every call of `connect` and asks
-here. A call for the service's address gets a socket that this side has connected, in the place of
-the program's own; every other call is refused. The program's call itself never goes on, so that it
-does not matter what its other threads write over the address meanwhile.
-Source: linux/seccomp.h of Linux 6.18 and seccomp_unotify(2).
+The kernel stops each `connect` and asks the broker. For the service's address the broker replaces
+the program's socket by one that it has connected itself; every other call is refused. The
+program's own call never continues, so it does not matter what its other threads write over the
+address meanwhile. Source: linux/seccomp.h of Linux 6.18 and seccomp_unotify(2).
 """
 
 from __future__ import annotations

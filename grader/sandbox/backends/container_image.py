@@ -1,10 +1,7 @@
-"""The system-call filter of seccomp_filter.py as engines for containers want it: as JSON.
+"""What the container backend gives an engine: an image of empty folders, and the filter as JSON.
 
-Source of the form: the OCI runtime specification 1.1, config-linux.md, "Seccomp".
-
-The image of the container backend: empty folders, links, and a few small files.
-
-Everything else is mounted from the machine when a container starts.
+Everything else is mounted from the machine when a container starts. Source of the filter's form:
+the OCI runtime specification 1.1, config-linux.md, "Seccomp".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a restricted run sees of the machine: this interpreter and its packages where they lie."""
+"""The machine's paths that a restricted run may read: the interpreter and its packages."""
 
 from __future__ import annotations
 

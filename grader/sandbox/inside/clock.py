@@ -1,9 +1,8 @@
 """A clock on which sleeps pass faster than real time; runs inside the sandbox.
 
-A sleep of a minute takes a minute divided by the rate, and afterwards the clocks have moved by the
-whole minute: what was left out is added to them. Work keeps real time, and so do the deadlines of
-whoever waits for a network, a thread or a process: those libraries see the real clock. A program
-that gets around this only waits longer.
+With rate r, a sleep of a minute takes 60/r s, and afterwards the clocks have advanced by the whole
+minute. Work takes real time, and so do deadlines of network, thread and process waits: those
+libraries read the real clock. A program that bypasses this only waits longer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The kernel's Landlock: a process gives up what it may open, connect to and signal, for ever.
+"""Landlock: a process irrevocably gives up rights to files, connections and signals.
 
 By raw system calls: libc has no functions for them. The numbers are the same on every architecture.
 Imports nothing of this package, because the launcher inside a run uses it, too.

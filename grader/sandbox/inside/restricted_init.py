@@ -1,11 +1,11 @@
-"""Starts a restricted run, and sees to its end even when the grader is gone.
+"""The keeper of a restricted run: starts it, and ends it even when the grader is gone.
 
 Runs by itself, with the standard library alone, under the run's interpreter:
-`python -s -P keeper.py CONTROL LINK LOCK`, three descriptors. It takes its orders from the link
-and forks. The child gives up its rights for ever and becomes `start.py`. The parent, the keeper,
-stays outside of those walls; every process of the run descends from it, also those that lose their
-parent. It waits until the child ends, or a byte or the end of the link tells it to stop; then it
-kills what is left, waits until nothing is, and ends as the child did.
+`python -s -P restricted_init.py CONTROL LINK LOCK`, three descriptors. It reads its orders from the
+link and forks. The child gives up its rights irrevocably and becomes `start.py`. The parent, the
+keeper, stays outside the walls; every process of the run descends from it, orphans included. It
+waits until the child ends, or until a byte or the end of the link tells it to stop. Then it kills
+what is left, waits until nothing is, and ends as the child did.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""The only program of ours inside a sandbox: makes ready, then becomes the student's program.
+"""Process 1 of a sandbox: prepares it, then becomes the student's program.
 
-Runs under the sandbox's interpreter, with nothing of this package beside it. It takes its orders
-from a socket, fills the working folder, opens the service's port and hands both out, waits for the
-word to go, and forks: the child runs the script as `python script.py` would; the parent reaps
-whatever dies and tells how the child ended. No byte of a submission is read as code before the
-fork. All that comes out of here after the word to go is the program's word, not ours: the program
-has the same rights as this parent.
+Runs under the sandbox's interpreter, with nothing of this package beside it. It reads its orders
+from a socket, fills the working folder, opens the service's port, passes both to the grader, waits
+for the signal to start, and forks: the child runs the script as `python script.py` would; the
+parent reaps processes and reports how the child ended. No byte of a submission is read as code
+before the fork. Everything reported after the start may come from the program: it has the same
+rights as this parent.
 
-Imports are few, and forgotten before the script runs: each costs milliseconds at every launch, and
-a module of the student's may have the same name.
+Imports are few, and forgotten before the script runs: each costs milliseconds in every run, and a
+student's module may have the same name.
 """
 
 from __future__ import annotations

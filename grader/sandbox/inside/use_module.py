@@ -1,10 +1,9 @@
-"""Runs inside the sandbox: uses one name of a module with DSPy, as the task beside it says.
+"""Imports a student's DSPy module inside the sandbox, and asks its program or its metric.
 
-Arguments: the task's file. It names the module and the name in it, and holds either `questions`
-(the name makes a program, which answers them) or `cases` (the name is a metric, which scores
-them, once in order and once in reverse). Each finding is one line of JSON in the task's `out`,
-written as soon as it is known. All that stands there is the student's word: the module runs in
-this process.
+Argument: the task's file. It names the module and the name in it, and holds either `questions`
+(the name makes a program, which answers them) or `cases` (the name is a metric, which scores them,
+once in order and once in reverse). Each result is one line of JSON in the task's `out`, written as
+soon as it is known. The module runs in this process, so none of it can be trusted.
 """
 
 from __future__ import annotations
