@@ -1,4 +1,4 @@
-"""A training file against all rules: the lines first, then the data set as a whole."""
+"""Checks one training file against all rules: each line, then the data set as a whole."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from grader.training_data.examples.overlap import overlap
 from grader.training_data.lines.line_checks import LineReport, check_lines
 from grader.training_data.read.examples import Kind, ReadProgress, differences, read_examples
 from grader.training_data.read.faults import Fault, quoted
-from grader.training_data.read.format_detection import decoded_head, told_kind
+from grader.training_data.read.format_detection import decoded_head, majority_kind
 from grader.training_data.read.lines import blocks, open_data
 from grader.training_data.rules import RULES
 from grader.training_data.tokens import TokenCounts, count_tokens
@@ -80,9 +80,9 @@ def check_file(
     keep: int = DATA_KEPT_FAULTS,
     progress: ReadProgress | None = None,
 ) -> FileReport:
-    """Every fault of the file at `path`, which may be anything.
+    """Check the file at `path`, which may be any file.
 
-    `kind` is what is asked for, None to tell it from the examples. `against` is a file with which
+    `kind` is the expected kind, None to detect it. `against` is a file with which
     it should share nothing. Tokens and cost are those of training `model`, not counted for None;
     whether it is still trained `today` is not asked for None. `as_errors` are codes of warnings
     that the assignment treats as errors.
@@ -96,7 +96,7 @@ def check_file(
     lines = check_lines(path, kind, faults.add, advance)
     if lines.stopped_at is not None:
         seen = f"{DATA_MAX_FAULTS:,} faults"
-        note = f"Reading stopped at line {lines.stopped_at:,}, after {seen}: mend these first."
+        note = f"Reading stopped at line {lines.stopped_at:,}, after {seen}: fix these first."
         return _report(path, lines, faults, as_errors, (note,))
     if not lines.usable or lines.kind is None or not lines.examples:
         return _report(path, lines, faults, as_errors)
@@ -128,9 +128,9 @@ def check_file(
 def _check_against(
     path: Path, lines: LineReport, against: Path, report: Callable[[Fault], None]
 ) -> None:
-    """What two files that belong together must not have, and must have, in common."""
+    """Report overlap between two files, and differences that they must not have."""
     with open_data(against) as file:
-        other, _ = told_kind(decoded_head(next(blocks(file), [])))
+        other, _ = majority_kind(decoded_head(next(blocks(file), [])))
     if other is not None and other is not lines.kind:
         found = f"this file is of kind {lines.kind} and {quoted(against.name)} of kind {other}"
         report(Fault("JSL615", found))
@@ -187,8 +187,8 @@ def _size(path: Path) -> int:
 
 
 def _no_stage(_stage: str, _total: int) -> None:
-    """Nobody watches."""
+    """Report no progress."""
 
 
 def _no_units(_units: int) -> None:
-    """Nobody watches."""
+    """Report no progress."""

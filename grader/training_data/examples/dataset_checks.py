@@ -1,7 +1,4 @@
-"""All passes over a data set, as one.
-
-The second pass over a training file: its examples beside each other, and what they say.
-"""
+"""The second pass over a training file: all checks that need more than one example."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from grader.training_data.texts.writing_systems import WritingSystems
 
 
 class DataSet:
-    """Sees each example once, in order, and then knows what is wrong with all of them together.
+    """All checks of a data set: reads each example once, in order, then reports the faults.
 
     Keeps numbers, not texts, for each example: about 60 bytes, so that a million of them fit.
     """
@@ -35,18 +32,18 @@ class DataSet:
 
     @property
     def left_out(self) -> int:
-        """How many are not, because there are too many or they are too long."""
+        """How many are not compared, because there are too many or they are too long."""
         return self._duplicates.left_out
 
     def add(self, example: Example) -> Iterator[Fault]:
-        """Take note of an example. Gives the faults of its own texts; must be read to the end."""
-        reading = read(example)
+        """Add an example and yield the faults of its texts; exhaust the iterator."""
+        fingerprint = read(example)
         for each in self._passes:
-            each.add(reading)
-        return content_faults(reading)
+            each.add(fingerprint)
+        return content_faults(fingerprint)
 
     def faults(self) -> Iterator[Fault]:
-        """What only all examples together show, for each code in the order of lines."""
+        """The faults that only all examples together show, for each code in line order."""
         for each in self._passes:
             yield from each.faults()
 
@@ -57,7 +54,7 @@ _EXAMPLES_A_STEP: Final = 1_000  # between two reports of progress
 def check_examples(
     path: Path, report: Callable[[Fault], None], advance: Callable[[int], None]
 ) -> tuple[str, ...]:
-    """Report every fault of the data set as a whole; returns what was not looked at, in words.
+    """Report every fault of the data set as a whole; return notes on what was not checked.
 
     `advance` is called with the number of bytes done since the last call.
     """

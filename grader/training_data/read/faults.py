@@ -1,7 +1,4 @@
-"""What a pass over a training file finds.
-
-How often something was met in a file, and where first.
-"""
+"""Faults in a training file, and where they occur."""
 
 from __future__ import annotations
 
