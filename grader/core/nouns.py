@@ -1,8 +1,6 @@
 """The nouns of finegrade: frozen values without I/O, each writable as JSON and read back.
 
 Vocabulary follows SARIF (finding, outcome, location) and LTI AGS (grading status).
-
-What one step of a training tells.
 """
 
 from __future__ import annotations
@@ -81,7 +79,7 @@ class Finding:
 
     @property
     def left_out(self) -> bool:
-        """Whether there was nothing to look at, and nothing has to be mended for it."""
+        """Whether there was nothing to look at, and nothing needs a fix."""
         return self.outcome is Outcome.SKIP and not self.hint
 
 

@@ -1,4 +1,4 @@
-"""Where the files that ship beside the package are, and where finegrade may keep its own."""
+"""Paths of the files that ship beside the package, and of the cache folder."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""Text from a submission made harmless, and numbers made readable.
+"""Text for people: submissions' text made harmless, numbers and counts in words, page templates.
 
 Students choose file names, ids and much of what messages quote. Wherever such text is shown it
 goes through `clean`: nothing in it may move a cursor, recolour a terminal, or reorder a line.
-
-Texts in Unicode's normal forms, in bounded time.
 """
 
 from __future__ import annotations

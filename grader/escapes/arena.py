@@ -1,4 +1,4 @@
-"""One sandbox, secrets and servers planted around it, and single runs in it."""
+"""A sandbox with planted secrets and servers around it, in which single programs run."""
 
 from __future__ import annotations
 

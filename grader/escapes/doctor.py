@@ -1,4 +1,4 @@
-"""What this machine can do: which sandboxes hold, which models it has, what it computes with."""
+"""`finegrade doctor`: which sandboxes hold here, which models there are, which hardware."""
 
 from __future__ import annotations
 

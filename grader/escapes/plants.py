@@ -1,9 +1,8 @@
-"""What a hostile program must not get at: fresh secrets, and listeners that nobody may reach.
+"""Secrets and listeners around a hostile program, and what a run leaves behind on the machine.
 
-What is left behind on the machine: processes, mounts, cgroups, files, descriptors of ours.
-
-Others work on the machine meanwhile. What is ours is told by descent, by a token in environments
-and file names, and by the name of the product, which every backend gives to what it makes.
+Left behind are processes, mounts, cgroups, files and descriptors. Others work on the machine
+meanwhile: what belongs to finegrade is recognised by descent, by a token in environments and file
+names, and by the product's name, which every backend gives to what it makes.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
 """The escape suite: hostile programs beside an honest one, in one sandbox.
 
-The gateway with a model of one sentence behind it: what the suite's programs may ask.
-
-The sandbox that grading may use: one whose walls were tried on this very machine.
-
-The escape suite takes half a minute. What it found is remembered for as long as nothing of what it
-depends on changes: the backend's policy, the kernel, the user and finegrade itself.
+Grading trusts a sandbox only after the suite has run in it on this machine. The suite takes half a
+minute, so its result is kept for as long as nothing that it depends on changes: the backend's
+policy, the kernel, the user and finegrade itself.
 """
 
 from __future__ import annotations

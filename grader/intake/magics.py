@@ -1,8 +1,8 @@
-"""A notebook cell as Python: what only IPython understands is taken out, line for line.
+"""Converts a notebook cell to Python: removes IPython's syntax and keeps line numbers.
 
-`%`, `!` and `?` mean something to IPython only where a statement begins, at a statement's end (`?`)
-or after an assignment's `=`. Nothing there is Python, so Python's own tokenizer, which says where
-statements begin, is all it takes: IPython itself, with thirty packages behind it, is not needed.
+`%`, `!` and `?` have a meaning for IPython only at a statement's beginning, at its end (`?`) or
+after an assignment's `=`. Python's own tokenizer finds these places, so IPython, with thirty
+packages behind it, is not needed.
 """
 
 from __future__ import annotations

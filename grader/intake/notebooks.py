@@ -1,10 +1,9 @@
-"""A Jupyter notebook as the Python script that it would be, and back from its lines to its cells.
+"""Converts a Jupyter notebook to a Python script, and line numbers of the script back to cells.
 
-This runs in the grader's own process: a notebook is JSON, which `strict_json` reads, and the rest
-is work on strings. No cell is executed, no output is looked at, nothing is rendered (nbconvert has
-run what notebooks told it to). nbformat is only asked to bring notebooks from before version 4
-(2015) up to it: its reader takes a number for a cell's source, and fails in ways of its own on
-other JSON.
+This runs in the grader's own process. A notebook is JSON, which `strict_json` reads; the rest is
+work on strings. No cell is executed, no output is read, nothing is rendered: nbconvert has run what
+notebooks told it to. nbformat only upgrades notebooks from before version 4 (2015): its reader
+takes a number for a cell's source, and fails in ways of its own on other JSON.
 """
 
 from __future__ import annotations

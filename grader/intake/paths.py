@@ -1,4 +1,4 @@
-"""What the paths inside a submission may look like, the same for archives and folders."""
+"""Rules for paths and file sizes inside a submission, the same for archives and folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A notebook that was handed in where a script is asked for."""
+"""Notebooks that were submitted where a script is expected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The instructor's page: where the class stands, what is hard, and who needs attention.
+"""The class page: where the class stands, what is hard, and who needs attention.
 
 It names students, hidden questions and notes: it is for the instructor alone.
 """

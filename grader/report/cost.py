@@ -1,7 +1,4 @@
-"""A comparison of costs as tables and sentences, and as a JSON value. Nothing here prints.
-
-What each way costs over the number of queries, as a picture for a page or a report.
-"""
+"""The cost study of `finegrade cost` as tables, sentences, JSON and a plot. Nothing here prints."""
 
 from __future__ import annotations
 

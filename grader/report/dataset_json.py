@@ -1,4 +1,4 @@
-"""What was found in training files as JSON: the contract `finegrade/findings/v1`."""
+"""Reports on training files as JSON: the contract `finegrade/findings/v1`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Histograms of a training file, in the style of the other charts.
-
-The page of a training file: how long, how varied and how faulty its examples are.
-"""
+"""The page of a training file: distributions of its examples, and its faults."""
 
 from __future__ import annotations
 

@@ -1,11 +1,8 @@
-"""The numbers of a training file that its page draws, gathered in one pass and bounded memory.
+"""Reports on training files, and on what the `data` commands did, as lines of text.
 
-What was found in training files, as lines for people. Nothing here prints.
-
-A place stands at the start of its line as `path:12: ...`, so that editors and terminals can jump
-to it; such lines are not to be wrapped.
-
-What was done to a training file, as short lines for people.
+Nothing here prints. A place stands at the start of its line as `path:12: ...`, so that editors and
+terminals can jump to it; such lines must not be wrapped. `gather` collects the numbers that the
+page of a file draws, in one pass and bounded memory.
 """
 
 from __future__ import annotations

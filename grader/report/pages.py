@@ -1,6 +1,7 @@
 """Self-contained HTML pages from templates: no script, nothing loaded, every text escaped.
 
-What a student may read of a finding: the one door between findings and a student's page.
+`shown` and `for_student` decide what of a finding a student may read. Every student's page goes
+through them.
 """
 
 from __future__ import annotations
