@@ -20,7 +20,8 @@ from grader.core.constants import (
 )
 from grader.core.nouns import Evidence
 from grader.core.statistics import rank_correlation
-from grader.training_data.read.faults import counted, quoted
+from grader.core.text import counted
+from grader.training_data.read.faults import quoted
 
 METRIC, METRIC_ORIGINAL = "dspy_metric", "dspy_metric_original"
 _WRONG: Final = frozenset({"wrong", "number_off", "negated", "stuffed", "hedge"})

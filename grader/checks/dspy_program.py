@@ -17,9 +17,10 @@ from grader.core.constants import (
 from grader.core.metrics import exact_match, mean, normalise
 from grader.core.nouns import Evidence
 from grader.core.statistics import paired_gain
+from grader.core.text import counted
 from grader.topics import get_topic
 from grader.topics.topic import Split
-from grader.training_data.read.faults import counted, quoted
+from grader.training_data.read.faults import quoted
 
 ORIGINAL, ENHANCED, PERTURBED = "dspy_original", "dspy_enhanced", "dspy_perturbed"
 _SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")

@@ -31,9 +31,9 @@ from grader.core.metrics import mean, normalise
 from grader.core.nouns import Evidence, Severity
 from grader.core.statistics import chance_apart
 from grader.core.strict_json import StrictJsonError, loads
+from grader.core.text import counted
 from grader.intake.find import locate, read_file
 from grader.topics.topic import normalised
-from grader.training_data.read.faults import counted
 
 BENCHMARK: Final = "benchmark"
 SCRIPT: Final = "extended_evaluation"

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from grader.checks.api.registry import Context, Verdict, check, failed, passed
 from grader.core.errors import FileRefused
 from grader.core.nouns import Deliverable, Severity
+from grader.core.text import counted
 from grader.intake.find import locate
 from grader.intake.notebooks import LeftOut, Notebook
 from grader.intake.paths import shown
 from grader.intake.submitted_notebook import is_notebook, submitted_notebook
-from grader.training_data.read.faults import counted
 
 _LISTED = 5  # places in one message
 

@@ -25,7 +25,7 @@ from grader.checks.views.reported_results import (
 from grader.checks.views.transcript import TrainedJob, Transcript, transcript
 from grader.core.constants import CLAIM_TOLERANCE
 from grader.core.metrics import exact_match, mean
-from grader.training_data.read.faults import counted
+from grader.core.text import counted
 from grader.training_data.read.fingerprint import folded
 
 _OK: Final = "openai_ok"

@@ -11,11 +11,10 @@ from typing import Any, Final
 from rich import box
 from rich.table import Table
 
-from grader.core.text import clean
+from grader.core.text import clean, counted
 from grader.costs.alternatives import FEW_SHOT, PLAIN, RAG, TUNED, CostStudy
 from grader.costs.break_even import Alternative, BreakEven, BreakEvenRelation, break_even
 from grader.report.plots import BLUE, GREY, INK, ORANGE, new_figure
-from grader.training_data.read.faults import counted
 
 VOLUMES: Final = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _SIGNIFICANT: Final = 3  # digits of an amount below a dollar

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from grader import __version__
 from grader.core.nouns import Finding, Severity
+from grader.core.text import counted
 from grader.report.dataset_text import (
     MAX_ANSWERS,
     SHOWN_PLACES,
@@ -27,7 +28,6 @@ from grader.report.dataset_text import (
 )
 from grader.report.pages import render
 from grader.report.plots import BLUE, INK, ORANGE, add_legend, as_svg, new_figure
-from grader.training_data.read.faults import counted
 
 if TYPE_CHECKING:
     from grader.training_data.check import FileReport

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from grader.core.nouns import Finding, Severity
-from grader.core.text import clean
-from grader.training_data.read.faults import counted
+from grader.core.text import clean, counted
 from grader.training_data.rules import RULES
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from grader.core.constants import REPORT_MAX_PASS_CHARACTERS, REPORT_MAX_TEXT_CHARACTERS
 from grader.core.nouns import Category, Finding, Outcome, Score, Visibility
-from grader.core.text import clean, file_size, percent, points, short_digest, where
+from grader.core.text import clean, file_size, percent, points, short_digest, templates, where
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -32,15 +32,7 @@ def render(template: str, **values: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        loader=FileSystemLoader(_TEMPLATES),
-        finalize=_harmless,
-    )
+    environment = templates(_TEMPLATES)
     environment.filters.update(
         clean=clean, file_size=file_size, percent=percent, points=points, short_digest=short_digest
     )
@@ -49,11 +41,6 @@ def _environment() -> Environment:
     # Our own style sheet, so no student's text is in it; the policy allows these bytes only.
     environment.globals.update(css=Markup(css), css_hash=f"sha256-{digest}")
     return environment
-
-
-def _harmless(value: Any) -> Any:
-    """What every `{{ ... }}` goes through: plain text is cleaned, and then escaped by Jinja."""
-    return clean(value) if type(value) is str else value
 
 
 WORDS: Final = {

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from grader.core.errors import UsageError
 from grader.core.files import new_folder
+from grader.core.text import counted
 from grader.training_data.edit.dedupe import copy_digest
 from grader.training_data.examples.duplicates import (
     NEAR_MAX_TEXTS,
@@ -24,7 +25,7 @@ from grader.training_data.examples.duplicates import (
     near_texts,
 )
 from grader.training_data.read.examples import examples_of
-from grader.training_data.read.faults import Occurrences, counted
+from grader.training_data.read.faults import Occurrences
 from grader.training_data.read.fingerprint import Fingerprint, read
 from grader.training_data.read.format_detection import (
     bare,

@@ -18,10 +18,11 @@ from typing import Any, BinaryIO, Final, Literal
 import msgspec
 
 from grader.core.constants import DATA_MAX_FAULTS, DATA_MAX_FILE_BYTES, DATA_MAX_IMAGE_EXAMPLES
+from grader.core.text import counted
 from grader.training_data.lines.chat import chat_faults, count_images, too_many_images
 from grader.training_data.lines.pairs import completion_faults, preference_faults, qa_faults
 from grader.training_data.read.examples import Kind, kind_of
-from grader.training_data.read.faults import Fault, counted, quoted
+from grader.training_data.read.faults import Fault, quoted
 from grader.training_data.read.format_detection import decoded_head, majority_kind, wrong_format
 from grader.training_data.read.lines import (
     BOM,

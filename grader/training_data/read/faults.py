@@ -40,11 +40,6 @@ def quoted(value: object, limit: int = _QUOTED_CHARACTERS) -> str:
     return text
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun: 1 line, 1,204 lines."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or f'{noun}s'}"
-
-
 def pointer(*steps: str | int) -> str:
     """A JSON pointer (RFC 6901) from its steps."""
     return "".join("/" + str(s).replace("~", "~0").replace("/", "~1") for s in steps)
