@@ -69,7 +69,7 @@ def choose_sandbox(name: str | None = None, *, reduced: bool = False) -> Sandbox
 
 
 class UnavailableSandbox:
-    """In place of a sandbox where none works: every run is a GraderFault that says why."""
+    """Stands in where no sandbox works: every run raises GraderFault with the reason."""
 
     name = "absent"
     isolation = Isolation.NONE

@@ -23,7 +23,7 @@ from grader.sandbox.api import GATEWAY_PORT, RunSpec
 
 
 def own_package(shown: Mapping[str, Path]) -> list[str]:
-    """The folders to hide, by their paths inside; `shown` maps paths inside to the machine's."""
+    """This package's folders, to be hidden, by path inside; `shown` maps these to the machine's."""
     return [
         f"{inside}/{hidden.relative_to(place)}"
         for inside, place in shown.items()
@@ -69,7 +69,7 @@ LOADER_CACHE: Final = "/etc/ld.so.cache"
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """What to show where: `mounts` maps a path inside to one of the machine, all read-only."""
+    """The interpreter's files: `mounts` maps a path inside to one of the machine, read-only."""
 
     mounts: dict[str, Path]
     links: dict[str, str]
@@ -136,13 +136,13 @@ def _sees_system() -> bool:
 
 
 def _library_path(prefix: Path) -> str | None:
-    """Where libpython lies: an interpreter built to share it looks at its place of birth."""
+    """The folder of libpython, which a shared build looks for where it was built."""
     shared = bool(sysconfig.get_config_var("Py_ENABLE_SHARED"))
     return f"{BASE}/lib" if shared and prefix != Path("/usr") else None
 
 
 def environment(spec: RunSpec, served: bool) -> dict[str, str]:
-    """All variables of a run. Equal runs have equal ones, whoever grades and wherever."""
+    """The environment of a run, equal for equal runs on every machine."""
     variables = {
         "PATH": f"{VENV}/bin:/usr/bin:/bin",
         "HOME": HOME,

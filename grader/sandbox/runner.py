@@ -46,7 +46,7 @@ from grader.sandbox.staging import StagedFiles
 
 
 def readable(descriptors: list[int], seconds: float) -> list[int]:
-    """Those of the descriptors that can be read, or whose other end is gone, within this time."""
+    """The descriptors that become readable or are closed at the other end within this time."""
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
@@ -54,7 +54,7 @@ def readable(descriptors: list[int], seconds: float) -> list[int]:
 
 
 class Stream:
-    """The reading end of one pipe, which its maker closes. Taking from it never blocks."""
+    """The reading end of a pipe, which its creator closes. Reading never blocks."""
 
     def __init__(self, fd: int, limit_bytes: int) -> None:
         os.set_blocking(fd, False)
@@ -74,7 +74,7 @@ class Stream:
         return bool(piece)
 
     def drain(self) -> None:
-        """Take all that is left once every writer is gone."""
+        """Read the rest after every writer has ended."""
         before = -1
         while self.total_bytes != before:
             before = self.total_bytes
@@ -108,7 +108,7 @@ class SandboxProcess:
 
 @dataclass(slots=True)
 class _End:
-    """How the outermost process ended: its status, and what the run used in all."""
+    """The end of the outermost process: its status, and the run's resource usage."""
 
     status: int
     used: resource.struct_rusage
@@ -116,13 +116,13 @@ class _End:
 
 
 class ProcessRun:
-    """One run of a child; use `finish` once."""
+    """One run of a started sandbox; use `finish` once."""
 
     def __init__(self, process: SandboxProcess, spec: RunSpec, isolation: Isolation) -> None:
         self._process = process
         self._spec = spec
         self._isolation = isolation
-        self._talk = Handshake(process.control)
+        self._handshake = Handshake(process.control)
         limit = spec.limits.output_bytes
         self._streams = Stream(process.stdout, limit), Stream(process.stderr, limit)
         self._served: SocketService | None = None
@@ -131,9 +131,9 @@ class ProcessRun:
     def finish(
         self, staged: StagedFiles, serve: Serve | None, stop: threading.Event | None = None
     ) -> RunResult:
-        """Let the program run to its end; see `Sandbox.run`."""
+        """Run the program to its end; see `Sandbox.run`."""
         with ExitStack() as stack:
-            stack.callback(self._talk.close)
+            stack.callback(self._handshake.close)
             stack.callback(self._close_service)
             stack.callback(self._end)
             self._prepare(staged, serve)
@@ -146,7 +146,7 @@ class ProcessRun:
     def _prepare(self, staged: StagedFiles, serve: Serve | None) -> None:
         try:
             inside = serve is not None and self._process.listener is None
-            listener = self._talk.prepare(self._spec, staged, inside, self._process.scratch)
+            listener = self._handshake.prepare(self._spec, staged, inside, self._process.scratch)
             listener = listener or self._process.listener
         except GraderFault as fault:
             self._end()
@@ -156,22 +156,22 @@ class ProcessRun:
             self._served = serve(listener)
 
     def _watched(self, stop: threading.Event | None) -> RunResult:
-        before = snapshot(self._talk.scratch[0])
+        before = snapshot(self._handshake.scratch[0])
         watchdog = Watchdog(
             self._spec.limits,
             self._process.members,
-            lambda: self._process.usage(self._talk.scratch),
+            lambda: self._process.usage(self._handshake.scratch),
             self._process.group,
         )
         began = time.monotonic()
-        self._talk.go()
+        self._handshake.go()
         passed = self._until_the_end(watchdog, stop)
         wall = time.monotonic() - began
         status, used = self._end()
         return self._ended(watchdog, passed, before, _End(status, used, wall))
 
     def _until_the_end(self, watchdog: Watchdog, stop: threading.Event | None) -> ExitReason | None:
-        """Serve the pipes and look at the limits until all has ended; what was passed, if any."""
+        """Read the pipes and check the limits until the end; the exceeded limit, if any."""
         passed: ExitReason | None = None
         look_at = time.monotonic()
         give_up_at = look_at + self._spec.limits.wall_seconds + SANDBOX_END_SECONDS
@@ -182,7 +182,7 @@ class ProcessRun:
             events.register(end, selectors.EVENT_READ)
             for stream in self._streams:
                 events.register(stream.fd, selectors.EVENT_READ, stream.take)
-            events.register(self._talk.control, selectors.EVENT_READ, self._talk.listen)
+            events.register(self._handshake.control, selectors.EVENT_READ, self._handshake.listen)
             while True:
                 for key, _ in events.select(max(0.0, look_at - time.monotonic())):
                     if key.data is None:
@@ -202,7 +202,7 @@ class ProcessRun:
                     raise GraderFault("a program in the sandbox was killed and has not ended")
 
     def _end(self) -> tuple[int, resource.struct_rusage]:
-        """End whatever still runs and reap it; then take the rest of what it wrote."""
+        """End and reap all that still runs; then read the rest of the output."""
         if self._reaped is None:
             self._process.kill()
             _, status, used = os.wait4(self._process.process.pid, 0)
@@ -211,8 +211,8 @@ class ProcessRun:
             self._process.gone()
             for stream in self._streams:
                 stream.drain()
-            self._talk.control.setblocking(False)
-            self._talk.listen()
+            self._handshake.control.setblocking(False)
+            self._handshake.listen()
         return self._reaped
 
     def _ended(
@@ -230,7 +230,7 @@ class ProcessRun:
         if passed is None and killed_by is not None and cpu > limits.cpu_seconds:
             passed = ExitReason.TIMEOUT
         own = ExitReason.SIGNAL if killed_by else ExitReason.EXIT if exit_code else ExitReason.OK
-        taken = harvest(self._talk.scratch[0], before, limits)
+        taken = harvest(self._handshake.scratch[0], before, limits)
         group_peak = self._process.group.peak_bytes() if self._process.group else 0
         stdout, stderr = self._streams
         return RunResult(
@@ -255,7 +255,7 @@ class ProcessRun:
         The start program's report comes first: a launcher's exit code does not tell a signal from
         a code above 128. A program can forge it, as it can choose its own exit code.
         """
-        status = self._talk.wait_status()
+        status = self._handshake.wait_status()
         if status is None:
             if os.WIFSIGNALED(end.status) and not (killed or self._process.exposed):
                 raise GraderFault("the sandbox was ended from outside while a program ran in it")

@@ -24,7 +24,7 @@ NEVER_SHOWN: Final = frozenset({".git", "__pycache__", ".venv", "node_modules"})
 
 
 class StagedFiles:
-    """The files of one launch, open. Close it after the sandbox has them.
+    """The files of one run, open. Close it after the sandbox has received them.
 
     `files` are (path, mode, descriptor); `large` maps paths to files of the machine that are to be
     shown below /submission; `folders` come before what they hold.
@@ -80,7 +80,7 @@ class StagedFiles:
             self.large[path] = self._public_copy(file, fd) if self._public else file
 
     def _public_copy(self, file: Path, fd: int) -> Path:
-        """A file that every user can read: this one, or a copy that lives as long as the launch."""
+        """A file that every user can read: this one, or a copy that lives as long as the run."""
         if _everyone_reads(file):
             return file
         folder = Path(

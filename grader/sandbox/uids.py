@@ -25,7 +25,7 @@ from grader.core.errors import GraderFault
 
 @contextmanager
 def seeing_as(user: int | None) -> Iterator[None]:
-    """The thread opens files as this user meanwhile; None changes nothing."""
+    """Open files with this user's rights in this thread; None changes nothing."""
     if user is None:
         yield
         return
@@ -41,7 +41,7 @@ def seeing_as(user: int | None) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """`uid` is the run's alone as long as `lock` is open here or in a process that inherited it."""
+    """A uid that belongs to one run while `lock` is open in any process."""
 
     uid: int
     lock: int
@@ -49,7 +49,7 @@ class Lease:
 
 @contextmanager
 def lent_uid() -> Iterator[Lease]:
-    """Borrow the lowest free number. Raises GraderFault when there is none."""
+    """Lease the lowest free uid. Raises GraderFault when there is none."""
     lock = os.open(_lock_file(), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         yield Lease(_lowest_free(lock), lock)
@@ -58,7 +58,7 @@ def lent_uid() -> Iterator[Lease]:
 
 
 def _lowest_free(lock: int) -> int:
-    """One byte of the file stands for each number; the kernel frees it with the descriptor."""
+    """Lock the first free byte, one for each uid; closing the descriptor frees it."""
     for at, uid in enumerate(SANDBOX_RUN_UIDS):
         # struct flock: type, from the file's start, place, length, no process
         wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)
@@ -75,7 +75,7 @@ def _lowest_free(lock: int) -> int:
 
 
 def _lock_file() -> Path:
-    """In a folder where nobody but this user can put anything."""
+    """The lock file, in a folder that only this user can write to."""
     user = os.geteuid()
     if user == 0:
         return Path("/run/finegrade.uids")

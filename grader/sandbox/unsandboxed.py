@@ -37,11 +37,11 @@ class Unsandboxed:
     isolation = Isolation.NONE
 
     def why_not(self) -> str | None:
-        """It works everywhere."""
+        """None: it works everywhere."""
         return None
 
     def policy(self) -> Mapping[str, Any]:
-        """There are no walls."""
+        """No isolation."""
         return {"backend": self.name}
 
     def run(
@@ -130,7 +130,7 @@ def _run(
 
 
 def _wait(process: subprocess.Popen[bytes], end: float, stop: threading.Event | None) -> bool:
-    """Wait for the program; True when it took too long. Its whole group is ended with it."""
+    """Wait for the program; True on timeout. Ends its process group."""
     try:
         while process.poll() is None and time.monotonic() < end:
             if stop is not None and stop.is_set():
@@ -144,7 +144,7 @@ def _wait(process: subprocess.Popen[bytes], end: float, stop: threading.Event | 
 
 
 def _read(file: Any, limit: int) -> tuple[bytes, int]:
-    """The first bytes of what was written, and how many there are in all."""
+    """The first `limit` bytes of the output, and its size in bytes."""
     size = os.fstat(file.fileno()).st_size
     file.seek(0)
     return file.read(limit), size

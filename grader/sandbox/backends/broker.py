@@ -59,7 +59,7 @@ ATTRIBUTES: Final = [
 
 @functools.cache
 def shared_network_filter(own_user: bool) -> bytes:
-    """Denials, as the kernel's instructions. Raises ImportError without the library.
+    """The filter's instructions. Raises ImportError without the library.
 
     With `own_user` the program's user owns nothing but what is the run's.
     """
@@ -109,7 +109,7 @@ def shared_network_filter(own_user: bool) -> bytes:
 
 @functools.cache
 def connect_filter() -> bytes:
-    """Puts every call of `connect` to whoever holds the filter's descriptor."""
+    """The filter that reports every `connect` to the holder of its descriptor."""
     import pyseccomp
 
     library: Any = pyseccomp
@@ -174,7 +174,7 @@ class Broker:
             return  # it was killed while it waited
 
     def _connect(self, call: int, pid: int, descriptor: int, address: int, size: int) -> int:
-        """Connect the program's descriptor, or say by which error it is refused."""
+        """Connect the program's descriptor; return the error number of a refusal."""
         try:
             with seeing_as(self._user):
                 wanted = _memory(pid, address, min(size, 128))
@@ -212,7 +212,7 @@ def _memory(pid: int, address: int, size: int) -> bytes:
 
 
 def _flags(pid: int, descriptor: int) -> int:
-    """The flags of a socket that it has open. Raises OSError where there is none."""
+    """The flags of the program's open socket. Raises OSError where there is none."""
     if not os.readlink(f"/proc/{pid}/fd/{descriptor}").startswith("socket:"):
         raise OSError(errno.ENOTSOCK, "no socket")
     for line in Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text().splitlines():

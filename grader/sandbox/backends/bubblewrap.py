@@ -71,12 +71,12 @@ MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_SLAVE = 0x2, 0x4, 0x1000, 0x4000, 0x800
 
 
 def public_mounts() -> dict[str, Path]:
-    """The interpreter's mounts as `run_in_public` sees them: path inside to path there."""
+    """The interpreter's mounts in the thread's namespace: path inside to path there."""
     return {inside: PUBLIC / str(at) for at, inside in enumerate(interpreter().mounts)}
 
 
 def popen_publicly(start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-    """Call `start` in the thread. Raises GraderFault where no namespace can be made."""
+    """Call `start` in the thread with its own mounts. Raises GraderFault."""
     return _thread_of(os.getpid()).submit(_entered, start).result()
 
 
@@ -156,11 +156,11 @@ class Bubblewrap(ProcessSandbox):
     isolation = Isolation.FULL
 
     def why_not(self) -> str | None:
-        """Why it does not work here and what to do, found by a launch; None where it does."""
+        """Why it does not work here and what to do, found by a trial run; None where it works."""
         return _why_not(os.geteuid(), TOOL_PATH)
 
     def policy(self) -> Mapping[str, Any]:
-        """What its walls are made of; equal for equal versions of this program and machine."""
+        """What the isolation consists of; equal for equal versions of this program and machine."""
         return {
             "backend": self.name,
             "namespaces": list(NAMESPACES),
@@ -215,7 +215,7 @@ class Bubblewrap(ProcessSandbox):
 
 @cache
 def _why_not(_user: int, _path: str) -> str | None:
-    """Asked once for each user and place of bwrap."""
+    """Cached by user and search path of bwrap."""
     if sys.platform != "linux":
         return "bubblewrap works on Linux only; use the container backend"
     try:
@@ -229,7 +229,7 @@ def _why_not(_user: int, _path: str) -> str | None:
 
 
 def _first_process(status: int) -> int | None:
-    """The sandbox's process 1 as the machine numbers it; None when bwrap ended before."""
+    """The pid of the sandbox's process 1 on this machine; None when bwrap ended before."""
     said = b""
     until = time.monotonic() + SANDBOX_START_SECONDS
     while b"\n" not in said and len(said) < SANDBOX_STATUS_MAX_BYTES:
@@ -243,7 +243,7 @@ def _first_process(status: int) -> int | None:
 
 
 def _reap(process: subprocess.Popen[bytes]) -> None:
-    """End what was started, unless the run has done so."""
+    """Kill the launcher, unless the run has ended it."""
     if process.returncode is None:
         process.kill()
         process.wait()

@@ -94,7 +94,7 @@ class Container:
         return None if _engine() else " ".join(_refusals())
 
     def policy(self) -> Mapping[str, Any]:
-        """What its walls are made of; equal for equal versions of this program and machine."""
+        """What the isolation consists of; equal for equal versions of this program and machine."""
         engine = _engine()
         return {
             "backend": self.name,
@@ -138,12 +138,12 @@ class _Engine(ProcessSandbox):
         with ExitStack() as given:
             folder = Path(given.enter_context(tempfile.TemporaryDirectory(prefix="finegrade-")))
             door = given.enter_context(socket.socket(socket.AF_UNIX))
-            _open_door(folder, door)
+            _listen(folder, door)
             process, stdout, stderr = start_process(
                 kept, command(engine, name, spec, staged, lease.uid, served, folder)
             )
             kept.callback(_remove, engine, name, process)
-            control, first = _knock(door, process, stderr)
+            control, first = _connection(door, process, stderr)
             kept.callback(control.close)
         group = limited_group(spec.limits, first, kept) if os.geteuid() == 0 else None
         kept.callback(_remove, engine, name, process)  # before the group is removed
@@ -197,7 +197,7 @@ def refusal(engine: str) -> str | None:
 
 
 def _explained(engine: str, said: str) -> str:
-    """What the client says in other words, with the next command."""
+    """Explain the client's error message, and name the next command."""
     last = said.strip().splitlines()[-1] if said.strip() else "it says nothing"
     if "permission denied" in said.lower():
         return f"you may not use it ({last}); run: sudo usermod -aG docker $USER, and log in again"
@@ -274,7 +274,7 @@ def _mount(inside: str, place: Path) -> str:
     return f"type=bind,src={place},dst={inside},readonly"
 
 
-def _open_door(folder: Path, door: socket.socket) -> None:
+def _listen(folder: Path, door: socket.socket) -> None:
     folder.chmod(0o711)  # the container's user must reach the socket
     (folder / "filter.json").write_bytes(engine_filter())
     (folder / "control").mkdir(mode=0o711)
@@ -284,10 +284,10 @@ def _open_door(folder: Path, door: socket.socket) -> None:
     door.listen(1)
 
 
-def _knock(
+def _connection(
     door: socket.socket, process: subprocess.Popen[bytes], stderr: int
 ) -> tuple[socket.socket, int]:
-    """The start program's connection, and its process as the machine numbers it."""
+    """The start program's connection, and its pid on this machine."""
     end = os.pidfd_open(process.pid)
     try:
         waiting = [door.fileno(), end]
@@ -317,7 +317,7 @@ def _kill(engine: str, name: str, end: int) -> None:
 
 
 def _remove(engine: str, name: str, process: subprocess.Popen[bytes]) -> None:
-    """End what was started, unless the run has done so."""
+    """Remove the container, unless the run has ended it."""
     if process.returncode is None:
         _ask(engine, "rm", "--force", name)
         process.kill()

@@ -44,7 +44,7 @@ from grader.sandbox.seccomp_filter import (
 
 @functools.cache
 def engine_filter() -> bytes:
-    """The same denials in the same order. Names that a machine does not know are left out by it."""
+    """The same denials in the same order. Engines skip names that the machine does not know."""
     rules = [_rule(list(DENIED)), _rule(["clone3"], code=errno.ENOSYS)]
     rules += [_rule(["clone"], _masked(0, flag, flag)) for flag in CLONE_NAMESPACES]
     for call, at in MODE_CALLS:
@@ -95,7 +95,7 @@ def image_name() -> str:
 
 @cache
 def image() -> bytes:
-    """A tar archive with all that the machine does not have at the same place."""
+    """The image as a tar archive: all files that are not mounted from the machine."""
     python = interpreter()
     files = {**SYSTEM_FILES, **python.files, LOADER_CACHE: ""}
     files["/etc/passwd"] = "".join(

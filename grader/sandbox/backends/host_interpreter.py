@@ -56,7 +56,7 @@ def needed() -> tuple[str, ...]:
 
 
 def _without_the_grader(folder: Path, hidden: Collection[Path]) -> list[tuple[str, int]]:
-    """Rights to read a folder without what is hidden below it."""
+    """The rights to read a folder, except for hidden folders below it."""
     inside = Path(os.path.realpath(folder))
     if inside in hidden:
         return []

@@ -87,11 +87,11 @@ class Restricted(ProcessSandbox):
     isolation = Isolation.REDUCED
 
     def why_not(self) -> str | None:
-        """Why it does not work here and what to do, found by a launch; None where it does."""
+        """Why it does not work here and what to do, found by a trial run; None where it works."""
         return _why_not(os.geteuid())
 
     def policy(self) -> Mapping[str, Any]:
-        """What its walls are made of; equal for equal versions of this program and machine."""
+        """What the isolation consists of; equal for equal versions of this program and machine."""
         own_user = os.geteuid() == 0
         filters = seccomp_filter() + shared_network_filter(own_user) + connect_filter()
         return {
@@ -210,7 +210,7 @@ def _owner(process: str) -> int | None:
 
 
 def _copied(staged: StagedFiles, stack: ExitStack) -> int:
-    """Let large files be copied like the others: nothing can be shown elsewhere. Their bytes."""
+    """Copy large files like the others, as nothing can be mounted; return their bytes."""
     size = 0
     for path, file in staged.large.items():
         fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -252,7 +252,7 @@ def _order(link: socket.socket, orders: dict[str, Any]) -> None:
 
 
 def _calls(link: socket.socket, stderr: int) -> tuple[int, bool]:
-    """The descriptor that the kernel tells of calls, and whether the run has a /dev/shm of its own.
+    """The descriptor for notified calls, and whether the run has its own /dev/shm.
 
     Raises GraderFault with the keeper's last words.
     """
@@ -272,7 +272,7 @@ def _stop(link: socket.socket) -> None:
 
 
 def _reap(process: subprocess.Popen[bytes], link: socket.socket) -> None:
-    """Let the keeper end everything, unless the run has done so."""
+    """Stop the keeper and all it started, unless the run has ended them."""
     if process.returncode is None:
         _stop(link)
         process.wait()
@@ -303,7 +303,7 @@ def _orders(user: int | None, folder: Path, shared: bool, limits: Limits) -> dic
 
 
 def _shared_memory_is_safe(user: int | None) -> bool:
-    """Whether nothing lies in /dev/shm that a user of its own could read or write."""
+    """Whether /dev/shm holds nothing that the run's user could read or write."""
     if user is None or not SHARED_MEMORY.is_dir():
         return False
     with os.scandir(SHARED_MEMORY) as entries:

@@ -12,7 +12,7 @@ import sys
 import time
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # what is imported here is paid at every launch
+if TYPE_CHECKING:  # every import costs time in every run
     from collections.abc import Callable
     from typing import Any
 
@@ -83,7 +83,7 @@ def _patch_time(clock: Clock) -> None:
 
 
 def _keeps_real_time() -> bool:
-    """Whether the clock is read by a library that measures a deadline."""
+    """Whether the caller is a library that measures a deadline."""
     name = sys._getframe(2).f_globals.get("__name__")
     return isinstance(name, str) and name.partition(".")[0] in REAL_TIME_LIBRARIES
 
@@ -106,7 +106,7 @@ def _patch_datetime(module: Any, clock: Clock) -> None:
     real = module.datetime
 
     class RealType(type):
-        """Values that C code made are of the real type, and count as this one."""
+        """C code makes values of the real type; they count as this type."""
 
         def __instancecheck__(cls, value: object) -> bool:
             return isinstance(value, real)
