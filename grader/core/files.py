@@ -81,7 +81,7 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut, where the system can open a folder."""
+    """Make the rename survive a power cut, where the system can open a folder."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -137,7 +137,7 @@ def _name_beside(path: Path) -> Path:
 
 
 def _give_name(temporary: Path, path: Path) -> None:
-    """A hard link never replaces anything; where there are none, look once more and rename."""
+    """Link, which never replaces anything; without hard links, check again and rename."""
     try:
         os.link(temporary, path)
     except OSError:

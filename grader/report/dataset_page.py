@@ -52,10 +52,10 @@ class _Bars:
 
 
 def histogram(lengths: Lengths, name: str, what: str) -> Markup:
-    """How many examples have which length in `what`, with the median and the 95th percentile.
+    """A histogram of lengths in `what`, with the median and the 95th percentile.
 
-    A few far longer examples share one bar of another colour, so that they do not flatten the
-    rest. `name` keeps the chart's ids its own in a page. There must be an example.
+    A few far longer examples share one bar of another colour, so that the rest is not
+        flattened. `name` keeps the chart's ids its own in a page. There must be an example.
     """
     bars = _bars(lengths)
     median, high = percentile(lengths, 0.5), percentile(lengths, 0.95)
@@ -125,7 +125,7 @@ _SIGNS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Chart:
-    """One distribution: drawn, or in words where there is nothing to draw."""
+    """One distribution: drawn, or in words where there is no data."""
 
     id: str
     title: str
@@ -135,7 +135,7 @@ class _Chart:
 
 @dataclass(frozen=True, slots=True)
 class _FaultGroup:
-    """All faults of one code: the rule, its first places, and how many more there are."""
+    """All faults of one code: the rule, its first places, and the number of further ones."""
 
     kind: str
     symbol: str

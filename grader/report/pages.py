@@ -100,7 +100,7 @@ def for_student(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 
 
 def not_attempted(category: Category, score: Score, findings: Sequence[Finding]) -> bool:
-    """Whether this criterion gives extra points and nothing was handed in for it."""
+    """Whether this criterion gives extra points and nothing was submitted for it."""
     because = [finding for finding in findings if finding.code in score.because]
     decided = category.extra and score.points == 0 and bool(because)
     return decided and all(finding.left_out for finding in because)
@@ -111,7 +111,7 @@ SUMMED_UP: Final = {"JSL": "rules on training data hold"}
 
 
 def summed_up(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The same findings, with families of many small rules shortened to what is worth reading.
+    """The findings, with large families of rules shortened to the failed ones.
 
     Of such a family every rule that did not hold stays; all others become one line, at the place
     of the first of them.
@@ -141,7 +141,7 @@ def _summary(family: str, some: Sequence[Finding], others: bool) -> Finding:
 
 
 def value(measures: Mapping[str, float | int | str | None], name: str) -> float | None:
-    """A measure as a finite number, or None when it is absent or no number."""
+    """A measure as a finite number, or None when it is absent or not a number."""
     raw = measures.get(name)
     if isinstance(raw, str) or raw is None or not math.isfinite(raw):
         return None
