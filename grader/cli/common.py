@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How results are printed."""
+    """The output formats of results."""
 
     TEXT = "text"
     JSON = "json"
@@ -32,7 +32,7 @@ class Format(StrEnum):
 
 
 class WorkFormat(StrEnum):
-    """How it is printed what was done."""
+    """The output formats of commands that change files."""
 
     TEXT = "text"
     JSON = "json"

@@ -142,7 +142,7 @@ class Topic:
         return TopicExample(question, self.facts[subject][kind], kind, subject)
 
     def guess(self, kind: str) -> str:
-        """The most frequent public training answer of a kind; ties go to the alphabetically first."""
+        """The most frequent public training answer of a kind; ties: first in the alphabet."""
         answers = [e.answer for e in self.public("train") if e.kind == kind]
         if not answers:
             raise KeyError(f"topic {self.name} has no kind {kind!r}")

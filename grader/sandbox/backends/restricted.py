@@ -51,17 +51,18 @@ from grader.core.constants import SANDBOX_START_SECONDS
 from grader.core.errors import GraderFault
 from grader.sandbox.api import Isolation, Limits, RunSpec
 from grader.sandbox.backends.broker import Broker, connect_filter, shared_network_filter
-from grader.sandbox.backends.host_interpreter import (
-    READABLE,
-    closed_to_others,
-    needed,
-    python,
-    readable,
-)
 from grader.sandbox.disk_usage import files_of_user, real_usage, remove_tree
 from grader.sandbox.handshake import start_program
 from grader.sandbox.inside import landlock, restricted_init
-from grader.sandbox.interpreter import environment, interpreter
+from grader.sandbox.interpreter import (
+    READABLE,
+    closed_to_others,
+    environment,
+    interpreter,
+    interpreter_paths,
+    python_in_place,
+    readable_rights,
+)
 from grader.sandbox.limits import can_make_cgroups, family, folder_bytes
 from grader.sandbox.runner import (
     ProcessSandbox,
@@ -138,7 +139,7 @@ class Restricted(ProcessSandbox):
             passed = (inside.fileno(), keepers.fileno(), lease.lock)
             process, stdout, stderr = start_process(
                 kept,
-                [python(), "-s", "-P", restricted_init.__file__, *map(str, passed)],
+                [python_in_place(), "-s", "-P", restricted_init.__file__, *map(str, passed)],
                 environment=_environment(spec, served, scratch),
                 pass_fds=passed,
             )
@@ -279,7 +280,7 @@ def _reap(process: subprocess.Popen[bytes], link: socket.socket) -> None:
 
 
 def _orders(user: int | None, folder: Path, shared: bool, limits: Limits) -> dict[str, Any]:
-    granted = list(readable())
+    granted = list(readable_rights())
     granted += [(path, landlock.READ_FILE | landlock.WRITE_FILE) for path in DEVICES]
     granted += [(str(folder / name), landlock.write_rights()) for name in ("box", "tmp", "shm")]
     # For the locks of multiprocessing: single files, and no list of them.
@@ -294,7 +295,7 @@ def _orders(user: int | None, folder: Path, shared: bool, limits: Limits) -> dic
         "own_memory": [(str(SHARED_MEMORY), landlock.write_rights())],
         "shared_memory": [(str(SHARED_MEMORY), rights)] if shared else [],
         "closed": list(closed),
-        "needed": list(needed()) if closed else [],
+        "needed": list(interpreter_paths()) if closed else [],
         "system_calls": seccomp_filter(),
         "network": shared_network_filter(user is not None),
         "connects": connect_filter(),
@@ -325,7 +326,7 @@ def _environment(spec: RunSpec, served: bool, scratch: tuple[str, ...]) -> dict[
     home, tmp, _ = scratch
     variables = environment(replace(spec, environment={}), served)
     variables |= {
-        "PATH": f"{os.path.dirname(python())}:/usr/bin:/bin",
+        "PATH": f"{os.path.dirname(python_in_place())}:/usr/bin:/bin",
         "HOME": home,
         "TMPDIR": tmp,
         "XDG_CACHE_HOME": f"{tmp}/cache",
