@@ -22,6 +22,7 @@ from grader.checks.views.cost_recount import (
     recount,
 )
 from grader.core.errors import FileRefused
+from grader.core.text import counted
 from grader.costs.break_even import (
     Alternative,
     BreakEven,
@@ -32,7 +33,7 @@ from grader.costs.break_even import (
 )
 from grader.costs.claims import ClaimsError, CostClaims, Volume
 from grader.training_data.costs import Price, Rates, automatic_epochs
-from grader.training_data.read.faults import counted, quoted
+from grader.training_data.read.faults import quoted
 
 _ENOUGH_OF_PROMPTS: Final = 0.9  # means over examples and the words around them differ a little
 _SLACK_TOKENS: Final = 3  # of a query: one message's own tokens, which people count differently

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import time
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
@@ -51,6 +53,7 @@ FormatOption = Annotated[Format, typer.Option("--format", help="Output format.")
 _PROGRESS_FROM_BYTES: Final = 4 * 1024 * 1024  # smaller files are read before a bar is useful
 _STAGE_CHARACTERS: Final = 60  # longest name of a stage beside its bar
 _LINE_CHARACTERS: Final = 5_000  # longest line of an error: a path of 4,096 and its problem
+_LINE_EVERY_SECONDS: Final = 10.0  # between two lines of progress without a terminal
 
 
 def complain(text: str) -> None:
@@ -75,9 +78,10 @@ def console() -> Console:
 
 
 class RichProgress:
-    """Shows progress on stderr: a bar with the time left on a terminal, else a line per stage.
+    """Draws one bar a stage on stderr, with the time passed and the time left.
 
-    `percent` shows the share done in place of the count, for stages counted in bytes.
+    Without a terminal it prints plain lines: one when a stage begins, then one every ten seconds.
+    With `percent` the bar shows the share that is done, for stages of millions of bytes, not steps.
     """
 
     def __init__(self, *, percent: bool = False) -> None:
@@ -88,6 +92,7 @@ class RichProgress:
             Progress,
             TaskProgressColumn,
             TextColumn,
+            TimeElapsedColumn,
             TimeRemainingColumn,
         )
 
@@ -96,12 +101,15 @@ class RichProgress:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn() if percent else MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left", markup=False),
             TimeRemainingColumn(),
             TextColumn("{task.fields[label]}", markup=False),
             console=self._console,
         )
         self._task = self._bar.add_task("", total=0, label="", visible=False)
         self._total = self._done = 0
+        self._over = threading.Event()
 
     def start(self, stage: str, total: int) -> None:
         """Begin a stage of `total` units (steps or bytes)."""
@@ -110,7 +118,10 @@ class RichProgress:
         stage = clean(stage, _STAGE_CHARACTERS)
         self._total, self._done = total, 0
         if not self._console.is_terminal:
-            self._console.print(f"{stage}: {total}", markup=False, highlight=False)
+            self._print(f"{stage}: {total}")
+            self._over.set()
+            self._over = threading.Event()
+            threading.Thread(target=self._repeat, args=(stage, self._over), daemon=True).start()
             return
         self._bar.remove_task(self._task)
         self._task = self._bar.add_task(stage, total=total, label="")
@@ -127,13 +138,28 @@ class RichProgress:
         self._done += done
         if self._console.is_terminal:
             self._bar.update(self._task, advance=done, label=clean(label, 40))
-            if self._done >= self._total:
-                self._bar.stop()
+        if self._done >= self._total:
+            self.stop()
 
     def stop(self) -> None:
         """Remove the bar at any point and restore the terminal's cursor."""
+        self._over.set()
         if self._console.is_terminal:
             self._bar.stop()
+
+    def _repeat(self, stage: str, over: threading.Event) -> None:
+        """Say how far the stage is, until it is over."""
+        began = time.monotonic()
+        while not over.wait(_LINE_EVERY_SECONDS):
+            done, total = self._done, self._total
+            about = ""
+            if 5 * done > total:  # earlier nothing is known about how long a step takes
+                left = (time.monotonic() - began) * (total - done) / done
+                about = f", about {left:.0f} s left"
+            self._print(f"{stage}: {done} of {total}{about}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False)
 
 
 def print_gradebook(results: Sequence[Result], format: Format) -> None:

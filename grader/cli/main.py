@@ -24,7 +24,6 @@ from grader.cli.common import (
     console,
     open_sandbox,
     print_findings,
-    print_gradebook,
 )
 from grader.cli.cost import COST_EXAMPLES, cost
 from grader.cli.data import data_app
@@ -186,17 +185,29 @@ def demo(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Folder for the sample class.")
     ] = Path("demo"),
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Grade 23 students instead of 8: more trainings, more errors."),
+    ] = False,
 ) -> None:
-    """Train, submit and grade a sample class."""
-    from grader.cli.demo import run_demo
+    """Train, submit and grade a sample class, in about two minutes on two cores."""
+    from grader.cli.demo import run_demo, summary
+    from grader.cli.demo_class import FULL, SMALL
 
-    made = run_demo(out, RichProgress())
-    print_gradebook(made.results, Format.TEXT)
+    progress = RichProgress()
+    made = run_demo(
+        out,
+        progress,
+        FULL if full else SMALL,
+        open_sandbox=lambda: open_sandbox(progress, None, reduced=False),
+    )
+    progress.stop()
+    console().print(summary(made.results))
     typer.echo(
         f"Rank correlation of known quality and Part 3 points: {made.spearman:.2f} "
         f"(Spearman, {made.compared} students)"
     )
-    typer.echo(f"Class page:      {made.class_page}\nA student's page: {made.student_page}")
+    typer.echo(f"Class page:       {made.class_page}\nA student's page: {made.student_page}")
     typer.echo(f"Grade it again:   {made.grade_command}")
 
 

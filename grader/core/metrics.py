@@ -26,8 +26,8 @@ def normalise(text: str) -> str:
 def exact_match(answer: str, reference: str) -> float:
     """1.0 when both are the same after normalisation, else 0.0.
 
-    A reference of which nothing would be left (the letter "A", "%") is compared as it is: else
-    saying nothing would be right.
+    A reference of which normalisation leaves nothing ("A", "%") is compared unchanged:
+        otherwise an empty answer would be right.
     """
     if not normalise(reference):
         return float(answer.strip().lower() == reference.strip().lower())

@@ -1,6 +1,6 @@
-"""A student's cost_analysis.json: read strictly, with every fault named by its place.
+"""Reads a student's cost_analysis.json strictly, and names every fault by its place.
 
-Only the shape is judged here; whether the numbers are right, the checks say.
+Only the form is checked here; the checks recompute the numbers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Volume = float | None
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What the student says of training. `usd` is what it costs."""
+    """The student's claims on training. `usd` is its cost."""
 
     examples: int
     tokens_per_epoch: int
@@ -43,7 +43,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What the student says of one query: its tokens, and what it costs in USD."""
+    """The student's claims on one query: its tokens, and its cost in USD."""
 
     usage: QueryTokenUsage
     usd: float
@@ -51,7 +51,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedAlternative:
-    """Another way, such as RAG, and when fine-tuning pays against it."""
+    """Another way, such as RAG, and the claimed break-even against it."""
 
     name: str
     fixed_usd: float
@@ -154,7 +154,7 @@ def _words(error: ValidationError) -> str:
 
 
 def _description(error: ValidationError) -> str:
-    """What the schema says of the place: of the property itself, else of the type behind it."""
+    """The schema's description of the place: of the property, else of its type."""
     schema = _schema()
     for step in error.absolute_path:
         schema = _resolved(schema)

@@ -1,4 +1,4 @@
-"""One sandbox, secrets and servers planted around it, and single runs in it."""
+"""A sandbox with planted secrets and servers around it, in which single programs run."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _CLOCK_RATE: Final = 30.0  # the clock's machinery is there to be attacked, too
 
 
 class WatchedService(Protocol):
-    """A model service that remembers what it was asked. One serves one run."""
+    """A model service that records its requests. One serves one run."""
 
     def serve(self, listener: socket.socket) -> SocketService:
         """As `Serve`."""
 
     def heard(self) -> bytes:
-        """What came in so far: paths, headers and bodies, in any form that keeps texts whole."""
+        """The requests so far: paths, headers and bodies, with all texts intact."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramOutcome:
-    """What became of one program; `got` is None where the sandbox itself failed.
+    """The outcome of one program; `got` is None where the sandbox itself failed.
 
     `why_not` says why it was not contained, and is empty where it was.
     """
@@ -54,7 +54,7 @@ class ProgramOutcome:
 
     @property
     def contained(self) -> bool:
-        """It did nothing that it must not."""
+        """Whether it did nothing forbidden."""
         return not self.why_not
 
 
@@ -62,7 +62,7 @@ MakeService = Callable[[], WatchedService]
 
 
 class _BrokenError(Exception):
-    """A program broke the sandbox, whose fault would cost the batch: it has won."""
+    """A program made the sandbox itself fail: it has escaped."""
 
 
 class Arena:
@@ -83,7 +83,7 @@ class Arena:
         self._before = look(temporary, self._token)
 
     def applies(self, program: HostileProgram) -> bool:
-        """This program can be tried here: there is the service and the isolation that it needs."""
+        """Whether the program can run here: the service and isolation that it needs exist."""
         served = self._make_service is not None or program.service is ServiceUse.NONE
         return served and self._sandbox.isolation in program.isolation
 
@@ -100,11 +100,11 @@ class Arena:
         )
 
     def left_behind(self) -> tuple[str, ...]:
-        """What is there that was not there at first; only true while nothing runs."""
+        """What has appeared since the start; meaningful only while nothing runs."""
         return left_since(self._before, self._temporary, self._token)
 
     def run_hostile(self, program: HostileProgram) -> ProgramOutcome:
-        """What became of this program."""
+        """Run this program and judge it."""
         began = time.monotonic()
         got: ExitReason | None = None
         try:
@@ -152,7 +152,7 @@ class Arena:
             plants.close()
 
     def _run_honest(self) -> dict[str, Any]:
-        """All of the honest program's result that must be the same in every run."""
+        """The parts of the honest program's result that must be equal in every run."""
         service = self._make_service() if self._make_service else None
         plants = self._plants(LIMITS)
         try:
@@ -185,7 +185,7 @@ class Arena:
 
 @contextmanager
 def open_arena(sandbox: Sandbox, make_service: MakeService | None = None) -> Iterator[Arena]:
-    """A place to try programs in; the secrets in this process's environment are there meanwhile.
+    """Open an arena; this process's environment holds its secrets meanwhile.
 
     Raises GraderFault when an honest program does not even run.
     """

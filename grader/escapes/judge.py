@@ -8,10 +8,10 @@ Each program in `programs/` says so itself, in comment lines at its top:
     # service: asked | untouched                        it needs a model service; `untouched`:
                                                         none of its requests may arrive there
     # isolation: full                                   only where a sandbox has all of its own
-    # also: json.py sitecustomize.py                    names under which it is handed in as well
+    # also: json.py sitecustomize.py                    further names of its submitted source
     # limits: wall_seconds=1                            instead of LIMITS
 
-Whether a program was held, judged only from what can be seen outside it.
+`faults` judges from outside whether a program was contained.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LIMITS: Final = Limits(  # small, so that bombs go off early and the whole suite
 
 
 class ServiceUse(StrEnum):
-    """What a program has to do with the model service."""
+    """A program's relation to the model service."""
 
     NONE = "none"
     ASKED = "asked"
@@ -53,7 +53,7 @@ class ServiceUse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostileProgram:
-    """A hostile program. `also` are further names under which its source is handed in."""
+    """A hostile program. `also` are further names under which its source is submitted."""
 
     name: str
     claim: str
@@ -101,7 +101,7 @@ def all_programs() -> tuple[HostileProgram, ...]:
 
 
 def helper_source() -> bytes:
-    """What every program imports as `attack`."""
+    """The source of the module `attack`, which every program imports."""
     return (resources.files(__package__) / "programs" / "_attack.py").read_bytes()
 
 
@@ -136,10 +136,10 @@ _GRACE_SECONDS: Final = 10.0  # a busy machine may be late to kill
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All that is known from outside about one run.
+    """What can be observed from outside about one run.
 
-    `heard` is what the model service was asked, `reached` are listeners of ours that something
-    came to, `changed` says whether the handed-in folder is another one now.
+    `heard` holds the model service's requests, `reached` are listeners of ours that something
+    came to, `changed` says whether the submitted folder has changed.
     """
 
     ended: RunResult
@@ -151,7 +151,7 @@ class Observation:
 
 
 def faults(program: HostileProgram, seen: Observation) -> tuple[str, ...]:
-    """Why this program was not held; empty when it was."""
+    """Why this program was not contained; empty when it was."""
     ended = seen.ended
     found = [*_ending(program, ended), *_claims(ended), *_leaks(seen)]
     found += [*_sizes(ended, program.limits)]
@@ -159,7 +159,7 @@ def faults(program: HostileProgram, seen: Observation) -> tuple[str, ...]:
     if program.service is ServiceUse.UNTOUCHED and seen.heard:
         found.append("the model service was asked")
     if seen.changed:
-        found.append("the handed-in folder was changed")
+        found.append("the submitted folder was changed")
     if not seen.decoy_alive:
         found.append("a process of the grader was killed or stopped")
     return tuple(found)

@@ -1,4 +1,4 @@
-"""What `finegrade data convert` reads: lines of JSON, a JSON document, or a table."""
+"""Reads the sources of `finegrade data convert`: JSONL, a JSON document, or a table."""
 
 from __future__ import annotations
 

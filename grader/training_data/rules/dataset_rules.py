@@ -70,7 +70,7 @@ DATASET_RULES: Final = (
         "No example is very short or very long",
         "A prompt of a letter or two, or an example far longer than the rest, is usually a cut or "
         "a pasted page.",
-        "Look at the line: mend or drop it.",
+        "Look at the line: fix or drop it.",
         OURS,
         Severity.WARNING,
     ),
@@ -156,7 +156,7 @@ TOKEN_RULES: Final = (
         "TOK002",
         "No example has far more tokens than the rest",
         "One giant example can cost more than all others together.",
-        "Look at the line: mend or drop it.",
+        "Look at the line: fix or drop it.",
         COOKBOOK,
         Severity.WARNING,
     ),

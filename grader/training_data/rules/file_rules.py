@@ -181,7 +181,7 @@ JSON_RULES: Final = (
         "JSL106",
         "All numbers are finite",
         "NaN and Infinity are not JSON; Python writes them unless told not to.",
-        "Use json.dumps(..., allow_nan=False) and mend what made the number.",
+        "Use json.dumps(..., allow_nan=False) and fix what made the number.",
         JSON,
     ),
     Rule(
