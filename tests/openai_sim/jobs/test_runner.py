@@ -18,8 +18,8 @@ from support.sim_apps import (
     environment,
     job_of,
     steps_told,
-    until,
 )
+from support.waiting import wait_for
 
 from grader.core.errors import UsageError
 from grader.openai_sim.jobs.job_state import CANCELLED
@@ -30,17 +30,18 @@ from grader.openai_sim.store.store import DONE, SimulatorStore
 # peft and transformers warn about each other's names; nothing here depends on them.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
-# A second of training and more, so that there is time to kill something in the middle.
-LONG = {"n_epochs": 4, "batch_size": 1}
-LONG_STEPS = 4 * 12
-PATIENCE = 180.0  # seconds for a process that is niced, beside others on a busy machine
+# Seconds of training, so that there is time to kill something in the middle.
+LONG = {"n_epochs": 8, "batch_size": 1}
+LONG_STEPS = 8 * 12
+# Many times as long, for jobs that are never to be done.
+ENDLESS = {"n_epochs": 50, "batch_size": 1}
 SHORT = {"n_epochs": 1, "batch_size": 8}
 SERVICE = """
 import sys, time
 from pathlib import Path
-from grader.openai_sim.runner import Runner
-from grader.openai_sim.store import Store
-Runner(Store(Path(sys.argv[1])), Path(sys.argv[2])).start()
+from grader.openai_sim.jobs.runner import JobRunner
+from grader.openai_sim.store.store import SimulatorStore
+JobRunner(SimulatorStore(Path(sys.argv[1])), Path(sys.argv[2])).start()
 time.sleep(600)
 """
 
@@ -91,13 +92,13 @@ def test_a_killed_process_fails_its_job_and_the_next_job_is_trained(
     store: SimulatorStore, runner: JobRunner
 ) -> None:
     file = add_file(store, chat_lines(12))
-    first = add_job(store, file, hyperparameters=LONG)
+    first = add_job(store, file, hyperparameters=ENDLESS)
     second = add_job(store, file, hyperparameters=SHORT)
-    until(lambda: training(store, first, 1), "the first job trains", PATIENCE)
+    wait_for(lambda: training(store, first, 1), "the first job trains")
     assert job_of(store, second).status == "queued"
     pid = pid_of(store, first)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: ended(store, second), "the second job ends", PATIENCE)
+    wait_for(lambda: ended(store, second), "the second job ends")
     failed = job_of(store, first)
     assert (failed.status, failed.pid) == ("failed", None)
     assert failed.error is not None
@@ -116,19 +117,19 @@ def test_a_job_of_a_killed_service_goes_on_where_it_was(store: SimulatorStore) -
         env=environment(),
     )
     try:
-        until(lambda: training(store, job_id), "the job trains", PATIENCE)
+        wait_for(lambda: training(store, job_id), "the job trains")
         pid = pid_of(store, job_id)
     finally:
         service.kill()
         service.wait()
-    until(lambda: gone(pid), "the process of the job notices", 5)
+    wait_for(lambda: gone(pid), "the process of the job notices")
     left = job_of(store, job_id)
     told = len(steps_told(store, job_id))
     assert left.status == "running"
     assert told < LONG_STEPS
     runner = JobRunner(store, BASE)
     runner.start()
-    until(lambda: ended(store, job_id), "the job ends", PATIENCE)
+    wait_for(lambda: ended(store, job_id), "the job ends")
     runner.stop()
     assert job_of(store, job_id).status == "succeeded"
     assert steps_told(store, job_id) == steps_told(store, whole)  # each step once
@@ -142,8 +143,8 @@ def test_a_service_that_stops_leaves_no_process_and_no_second_one_starts_beside_
     runner.start()
     with pytest.raises(UsageError, match="Another service"):
         JobRunner(store, BASE).start()
-    job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=LONG)
-    until(lambda: training(store, job_id, 1), "the job trains", PATIENCE)
+    job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=ENDLESS)
+    wait_for(lambda: training(store, job_id, 1), "the job trains")
     pid = pid_of(store, job_id)
     runner.stop()
     assert gone(pid)
@@ -152,7 +153,7 @@ def test_a_service_that_stops_leaves_no_process_and_no_second_one_starts_beside_
     store.update_job(job_id, wanted="cancel")
     again = JobRunner(store, BASE)
     again.start()
-    until(lambda: ended(store, job_id), "the job is cancelled")
+    wait_for(lambda: ended(store, job_id), "the job is cancelled")
     again.stop()
     assert job_of(store, job_id).status == "cancelled"
 
@@ -162,7 +163,7 @@ def test_a_process_that_cannot_start_fails_its_job(
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=SHORT)
-    until(lambda: ended(store, job_id), "the job fails")
+    wait_for(lambda: ended(store, job_id), "the job fails")
     assert (job_of(store, job_id).error or {})["code"] == "server_error"
 
 
@@ -193,12 +194,12 @@ def test_a_job_that_was_to_be_cancelled_when_its_service_was_killed_is(
 def test_a_cancelled_jobs_checkpoints_stay_whatever_was_killed_first(
     store: SimulatorStore, runner: JobRunner
 ) -> None:
-    job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=LONG)
-    until(lambda: store.list_checkpoints(job_id), "an epoch is done", PATIENCE)
+    job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=ENDLESS)
+    wait_for(lambda: store.list_checkpoints(job_id), "an epoch is done")
     os.kill(pid_of(store, job_id), signal.SIGSTOP)  # it heeds nothing any more
     store.update_job(job_id, wanted="cancel")
     os.kill(pid_of(store, job_id), signal.SIGKILL)
-    until(lambda: ended(store, job_id), "the job is cancelled", PATIENCE)
+    wait_for(lambda: ended(store, job_id), "the job is cancelled")
     job = job_of(store, job_id)
     assert (job.status, job.error) == ("cancelled", None)
     assert [event.message for event in store.list_events(job_id)].count(CANCELLED) == 1
@@ -220,7 +221,7 @@ def test_a_scenarios_job_is_never_trained_not_even_after_a_kill(
     queued = add_job(store, file, hyperparameters=SHORT)
     runner = JobRunner(store, BASE)
     runner.start()
-    until(lambda: ended(store, queued), "the other job is taken")
+    wait_for(lambda: ended(store, queued), "the other job is taken")
     runner.stop()
     assert job_of(store, queued).status == "failed"
     assert [job_of(store, job).status for job in (staged, waiting)] == ["running", "queued"]
