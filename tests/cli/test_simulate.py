@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.paths import ROOT
+from support.waiting import PATIENCE
 
 from grader.openai_sim.store.scenarios import SCENARIOS
 
@@ -22,7 +23,7 @@ def finegrade(*words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         env=environment,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
 

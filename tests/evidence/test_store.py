@@ -7,6 +7,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
+from support.waiting import PATIENCE
 
 from grader.core.errors import GraderFault
 from grader.core.nouns import Evidence
@@ -98,7 +99,7 @@ def test_a_kill_in_the_middle_of_writing_loses_nothing_that_was_put(tmp_path: Pa
     started = context.Event()
     writer = context.Process(target=_write_forever, args=(path, started))
     writer.start()
-    assert started.wait(60)
+    assert started.wait(PATIENCE)
     assert writer.pid is not None
     os.kill(writer.pid, signal.SIGKILL)
     writer.join()

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.classes import Silent
 from support.paths import EXPERTS, ROOT, SOLUTION
+from support.recorded import Family
 
 from grader.assignment.questions import make_hidden
-from grader.core.nouns import Outcome, Result
+from grader.core.nouns import Assignment, Outcome, Result
 from grader.core.resources import resource
 from grader.course import grade
 from grader.models.training import train_lora
@@ -30,6 +30,7 @@ TOPIC = "educational-qa"
 PROGRAMS = ("dspy_enhanced.py", "dspy_program.json", "openai_domain_finetune.py")
 DATA = ("openai_train.jsonl", "openai_test.jsonl")
 NOTHING = (0, 0, 0, 0)
+QUESTIONS = make_hidden(TOPIC, 3, 10)
 
 EXPERT: Mapping[str, tuple[float, float, float, float]] = {
     # Points for the questions, and for the DSPy program, the tuned model and the adapter.
@@ -110,29 +111,31 @@ def _write_class(folder: Path, adapter: Path) -> None:
     shutil.copytree(resource("starter", "llm-methods"), folder / "untouched_kit")
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory, trainings: Path) -> Mapping[str, Result]:
-    """The results of the class by student."""
-    work = tmp_path_factory.mktemp("benchmark")
-    (work / grade.TRAININGS_NAME).symlink_to(trainings)
+def _train(folder: Path) -> None:
     topic = get_topic(TOPIC)
-    train_lora(
-        resource("starter", "course-model"),
-        [
-            ([{"role": "system", "content": topic.system}, *_pair(e.question, "")[:1]], e.answer)
-            for e in topic.public("train")
-        ],
-        work / "adapter",
-        seed=5,
-        threads=1,
-    )
-    (work / "class").mkdir()
-    _write_class(work / "class", work / "adapter")
-    assignment = grade.load(EXPERTS / "benchmark.yaml")
-    graded = grade.grade(
-        [work / "class"], assignment, make_hidden(TOPIC, 3, 10), work / "e.sqlite", Silent()
-    )
-    return {result.student: result for result in graded.results}
+    system = {"role": "system", "content": topic.system}
+    examples = topic.public("train")
+    chats = [([system, *_pair(e.question, "")[:1]], e.answer) for e in examples]
+    train_lora(resource("starter", "course-model"), chats, folder, seed=5, threads=1)
+
+
+@pytest.fixture(scope="module")
+def assignment() -> Assignment:
+    return grade.load(EXPERTS / "benchmark.yaml")
+
+
+@pytest.fixture(scope="module")
+def folder(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the class is."""
+    folder = tmp_path_factory.mktemp("class")
+    _write_class(folder, family.folder("adapter", _train))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(family: Family, folder: Path, assignment: Assignment) -> Mapping[str, Result]:
+    """The results of the class by student."""
+    return family.recorded([folder], assignment, QUESTIONS)
 
 
 def test_the_table_reads_the_rubric_that_ships() -> None:
@@ -159,11 +162,21 @@ def test_the_grader_gives_what_an_expert_would(variant: str, results: Mapping[st
     assert all(f.message and f.hint for f in result.findings if f.outcome is Outcome.FAIL)
 
 
+@pytest.mark.live(sample=1)
+@pytest.mark.parametrize("variant", EXPERT)
+def test_an_evaluation_that_runs_now_is_judged_as_the_recorded_one(
+    variant: str, family: Family, folder: Path, assignment: Assignment
+) -> None:
+    family.live_as_recorded([folder / variant], assignment, QUESTIONS)
+
+
 def test_extra_points_lead_beyond_full_marks(results: Mapping[str, Result]) -> None:
     assert (results["good"].total.points, results["good"].total.max_points) == (103, 100)
 
 
-def test_who_left_it_out_is_told_of_no_loss(results: Mapping[str, Result]) -> None:
-    page = feedback_html(grade.load(EXPERTS / "benchmark.yaml"), results["untouched_kit"])
+def test_who_left_it_out_is_told_of_no_loss(
+    results: Mapping[str, Result], assignment: Assignment
+) -> None:
+    page = feedback_html(assignment, results["untouched_kit"])
     assert "Bonus challenges: not attempted" in page
     assert "EVL01" not in page.split("What to fix first")[1].split("</section>")[0]

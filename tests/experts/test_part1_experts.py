@@ -1,39 +1,32 @@
 """What an expert would give for DSPy modules that do part of the work, and for those that cheat.
 
-The table was written by judgement before any of them was run. Each module is run for real, in the
-sandbox and against the simulator, on a few hidden questions: as a program, as a metric, or both,
-as its row speaks of.
+The table was written by judgement before any of them was run. Each module was run for real, in the
+sandbox and against the simulator, on a few hidden questions: as a program, as a metric, or both, as
+its row speaks of.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
-from support.classes import Silent
+from support.experts import Points, hold_to, lay_out, narrowed
 from support.notebooks import as_notebook
 from support.paths import EXPERTS, SOLUTION
-from support.sandboxes import need_sandbox
+from support.recorded import Family
 
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import QuestionSet, make_hidden
-from grader.assignment.rubric import score
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, all_checks, in_order, run_check
-from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Submission
-from grader.evidence import answers, metric_scores
-from grader.evidence.kind import Candidate, Grading
-from grader.intake.find import find_submissions, take_in
+from grader.checks.api.registry import all_checks
+from grader.core.nouns import Assignment
 
 VARIANTS = EXPERTS / "variants" / "dspy"
+BESIDE = ("dspy_results.json", "dspy_program.json")
 SEED: Final = 7
-
-Points = float | tuple[float, float]
-"""What a criterion earns, or the least and the most."""
 
 PROGRAM: Mapping[str, Points] = {
     "dspy_gain": 6,
@@ -103,9 +96,6 @@ EXPERT: Mapping[str, Mapping[str, Points]] = {
 }
 
 
-Runner = Callable[[Submission, set[str]], dict[str, Evidence]]
-
-
 @pytest.fixture(scope="module")
 def assignment() -> Assignment:
     return load_assignment(EXPERTS / "part1.yaml")
@@ -116,62 +106,19 @@ def questions(assignment: Assignment) -> QuestionSet:
     return make_hidden(assignment.topic, SEED, 20)
 
 
-@pytest.fixture(scope="module")
-def run(
-    assignment: Assignment, questions: QuestionSet, tmp_path_factory: pytest.TempPathFactory
-) -> Runner:
-    """Collects the evidence of these ids; what was collected once is not run again."""
-    trainings = tmp_path_factory.mktemp("trainings")
-    grading = Grading(assignment, questions, "cpu", trainings, need_sandbox)
-    kept: dict[str, Evidence] = {}
-
-    def collected(submission: Submission, ids: set[str]) -> dict[str, Evidence]:
-        candidate = Candidate(submission, lambda codes: True)
-
-        def put(evidence: Evidence) -> None:
-            kept[evidence.key] = evidence
-
-        keys: dict[str, str] = {}
-        for kind in (answers.KIND, metric_scores.KIND):
-            requests = [r for r in kind.plan(grading, [candidate]).requests if r.id in ids]
-            new = {r.key: r for r in requests if r.key not in kept}
-            if new:
-                assert kind.producer(grading).produce(new, put, Silent()) == {}
-            keys |= {r.id: r.key for r in requests}
-        return {id: kept[key] for id, key in keys.items()}
-
-    return collected
-
-
-def _needed(assignment: Assignment, criteria: Mapping[str, Points]) -> set[str]:
-    """The evidence that decides about these criteria."""
-    codes = {
-        code
-        for criterion in assignment.criteria
-        if criterion.id in criteria
-        for code in (criterion.source.split(".")[0], *criterion.requires)
-    }
-    checks = in_order(codes, assignment)
-    return {role.id for check in checks for role in check.evidence}
-
-
-def _handed_in(variant: str, questions: QuestionSet, folder: Path) -> Submission:
+def _files(variant: str, questions: QuestionSet) -> dict[str, bytes]:
     """A variant, or the kit's solution, which lies beside it under the name `good`, too."""
-    home = folder / variant
-    home.mkdir()
     good = variant.startswith("good")
     module = SOLUTION / "dspy_enhanced.py" if good else VARIANTS / f"{variant}.py"
-    if variant.endswith("notebook"):
-        (home / "dspy_enhanced.ipynb").write_bytes(as_notebook(module.read_text()))
-    else:
-        shutil.copyfile(module, home / "dspy_enhanced.py")
-    shutil.copyfile(SOLUTION / "dspy_enhanced.py", home / "good.py")
-    for name in ("dspy_results.json", "dspy_program.json"):
-        shutil.copyfile(SOLUTION / name, home / name)
+    notebook = variant.endswith("notebook")
+    name = "dspy_enhanced.ipynb" if notebook else "dspy_enhanced.py"
     leaked = {q.messages[-1][1]: questions.answers[q.id] for q in questions.questions}
-    (home / "leaked.json").write_text(json.dumps(leaked))
-    (found,) = find_submissions([home])
-    return take_in(found, folder / "work")
+    return {
+        name: as_notebook(module.read_text()) if notebook else module.read_bytes(),
+        "good.py": (SOLUTION / "dspy_enhanced.py").read_bytes(),
+        **{kept: (SOLUTION / kept).read_bytes() for kept in BESIDE},
+        "leaked.json": json.dumps(leaked).encode(),
+    }
 
 
 def test_a_good_module_reaches_every_point(assignment: Assignment) -> None:
@@ -181,37 +128,33 @@ def test_a_good_module_reaches_every_point(assignment: Assignment) -> None:
 
 @pytest.mark.parametrize("variant", EXPERT)
 def test_the_grader_gives_what_an_expert_would(
-    variant: str, assignment: Assignment, questions: QuestionSet, run: Runner, tmp_path: Path
+    variant: str, assignment: Assignment, questions: QuestionSet, family: Family, tmp_path: Path
 ) -> None:
-    expected = EXPERT[variant]
-    submission = _handed_in(variant, questions, tmp_path)
-    context = Context(assignment, submission, run(submission, _needed(assignment, expected)))
-    findings: dict[str, Finding] = {}
-    for check in in_order(assignment.checks, assignment):
-        findings[check.code] = run_check(check, context, findings, {})
-    broken = {f.code: f.note for f in findings.values() if f.outcome is Outcome.ERROR}
-    assert not broken
-    given = {s.id: s.points for s in score(assignment, list(findings.values()))}
-    said = "\n".join(
-        f"{f.code}: {f.message} {dict(f.measures)} {f.note}" for f in findings.values()
-    )
-    for id, points in expected.items():
-        least, most = points if isinstance(points, tuple) else (points, points)
-        earned = given[id]
-        assert earned is not None, f"{id} is not known\n{said}"
-        assert least <= earned <= most, f"{id}: {earned}\n{said}"
-    lost = [f for f in findings.values() if f.outcome is Outcome.FAIL]
-    assert all(f.message and f.hint for f in lost)
+    home = lay_out(_files(variant, questions), tmp_path / variant)
+    asked = narrowed(assignment, EXPERT[variant])
+    result = family.recorded([home], asked, questions)[variant]
+    hold_to(EXPERT[variant], result)
     # No message tells a student a hidden question, not even one that the program has put there.
-    shown = "\n".join(f"{f.message} {f.hint}" for f in findings.values())
+    shown = "\n".join(f"{f.message} {f.hint}" for f in result.findings)
     assert not any(q.messages[-1][1] in shown for q in questions.questions)
 
 
-def test_replies_that_cannot_be_read_are_counted_by_the_service(
-    questions: QuestionSet, run: Runner, tmp_path: Path
+@pytest.mark.live(sample=1)
+@pytest.mark.parametrize("variant", EXPERT)
+def test_a_module_that_runs_now_is_judged_as_the_recorded_one(
+    variant: str, assignment: Assignment, questions: QuestionSet, family: Family, tmp_path: Path
 ) -> None:
-    submission = _handed_in("hard_to_read", questions, tmp_path)
-    payload = run(submission, {"dspy_enhanced"})["dspy_enhanced"].payload
+    home = lay_out(_files(variant, questions), tmp_path / variant)
+    family.live_as_recorded([home], narrowed(assignment, EXPERT[variant]), questions)
+
+
+def test_replies_that_cannot_be_read_are_counted_by_the_service(
+    assignment: Assignment, questions: QuestionSet, family: Family, tmp_path: Path
+) -> None:
+    home = lay_out(_files("hard_to_read", questions), tmp_path / "hard_to_read")
+    asked = narrowed(assignment, EXPERT["hard_to_read"])
+    result = family.recorded([home], asked, questions)["hard_to_read"]
+    payload = family.evidence(result, "dspy_enhanced").payload
     assert all(row["parse_failures"] >= 1 for row in payload["answers"])
     assert all("dapter" in row["error"] for row in payload["answers"])  # DSPy's own error
     assert all(row["calls"] >= 2 for row in payload["answers"])

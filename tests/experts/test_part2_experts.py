@@ -1,6 +1,6 @@
 """What an expert would give for scripts that do part of the work, and for those that cheat.
 
-The table was written by judgement before any of them was run. Each script is run for real, in the
+The table was written by judgement before any of them was run. Each script was run for real, in the
 sandbox and against the simulator, in the scenarios that its row speaks of: in the others it is no
 different from `naive`.
 """
@@ -11,14 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from support.experts import Runner, handed_in, judged, runner
+from support.experts import hold_to, lay_out, narrowed
 from support.notebooks import as_notebook
 from support.paths import EXPERTS
+from support.recorded import Family
 
 from grader.assignment.load import load_assignment
+from grader.assignment.questions import make_hidden
 from grader.core.nouns import Assignment
 
 VARIANTS = EXPERTS / "variants" / "openai"
+QUESTIONS = make_hidden("educational-qa", 7, 10)
 
 WORKS: Mapping[str, float] = {
     "openai_upload": 1,
@@ -107,11 +110,6 @@ def assignment() -> Assignment:
     return load_assignment(EXPERTS / "part2.yaml")
 
 
-@pytest.fixture(scope="module")
-def run(assignment: Assignment, trainings: Path) -> Runner:
-    return runner(assignment, trainings)
-
-
 def _files(variant: str) -> dict[str, bytes]:
     script = VARIANTS / f"{variant.removesuffix('_notebook')}.py"
     data, test = VARIANTS / "openai_train.jsonl", VARIANTS / "openai_test.jsonl"
@@ -133,9 +131,17 @@ def test_a_good_script_reaches_every_point(assignment: Assignment) -> None:
 
 @pytest.mark.parametrize("variant", EXPERT)
 def test_the_grader_gives_what_an_expert_would(
-    variant: str, assignment: Assignment, run: Runner, tmp_path: Path
+    variant: str, assignment: Assignment, family: Family, tmp_path: Path
 ) -> None:
-    expected = EXPERT[variant]
-    submission = handed_in(_files(variant), tmp_path / variant, tmp_path / "work")
-    given, said = judged(assignment, submission, expected, run)
-    assert given == expected, said
+    home = lay_out(_files(variant), tmp_path / variant)
+    asked = narrowed(assignment, EXPERT[variant])
+    hold_to(EXPERT[variant], family.recorded([home], asked, QUESTIONS)[variant])
+
+
+@pytest.mark.live(sample=1)
+@pytest.mark.parametrize("variant", EXPERT)
+def test_a_program_that_runs_now_is_judged_as_the_recorded_one(
+    variant: str, assignment: Assignment, family: Family, tmp_path: Path
+) -> None:
+    home = lay_out(_files(variant), tmp_path / variant)
+    family.live_as_recorded([home], narrowed(assignment, EXPERT[variant]), QUESTIONS)

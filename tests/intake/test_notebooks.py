@@ -16,6 +16,7 @@ import nbformat.v4
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.waiting import PATIENCE
 
 from grader.core.constants import NOTEBOOK_MAX_BYTES, NOTEBOOK_MAX_TOKENS, SOURCE_MAX_BYTES
 from grader.core.errors import FileRefused
@@ -40,7 +41,7 @@ def run(book: Notebook, folder: Path) -> subprocess.CompletedProcess[str]:
     script = folder / "x.py"
     script.write_text(book.script, encoding="utf-8")
     return subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, cwd=folder
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=PATIENCE, cwd=folder
     )
 
 

@@ -17,6 +17,7 @@ from hypothesis import example as also
 from hypothesis import given
 from hypothesis import strategies as st
 from support.paths import PROGRAMS, ROOT
+from support.waiting import PATIENCE
 
 from grader.assignment.kit import write_kit
 from grader.assignment.questions import make_hidden
@@ -41,7 +42,7 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
         env=kept | own | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=PATIENCE,
         check=False,
     )
 

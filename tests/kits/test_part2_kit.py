@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from support.sim_apps import BASE, ROOT, environment
 from support.sim_services import MODEL, Service, service
+from support.waiting import PATIENCE
 
 from grader.assignment.kit import write_kit
 from grader.openai_sim.decoding.serving import NamedServer, open_bases
@@ -119,7 +120,7 @@ def against(started: Service, folder: Path, script: str, *words: str) -> Ran:
     """Run a script against the service until it ends by itself."""
     with command(folder, f"{started.url}/v1", script, *words) as process:
         try:
-            said, _ = process.communicate(timeout=300)
+            said, _ = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
     lines = sorted(started.lines, key=lambda line: line["time"])
@@ -310,7 +311,7 @@ def test_bad_data_is_told_before_anything_is_sent(
 def alone(folder: Path, script: str) -> Ran:
     """Run a script with no service to send anything to."""
     with command(folder, "http://127.0.0.1:9/v1", script) as process:
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=PATIENCE)
     return Ran(folder, process.returncode, said, [])
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.paths import SOLUTION
+from support.waiting import PATIENCE
 
 from grader.assignment.kit import write_kit
 
@@ -27,7 +28,7 @@ def run(folder: Path, *command: str, stdin: str = "") -> str:
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

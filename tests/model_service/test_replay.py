@@ -11,6 +11,7 @@ import pytest
 from openai import OpenAI
 from starlette.responses import JSONResponse
 from support.gateways import Echo, ask, served
+from support.waiting import PATIENCE
 
 from grader.assignment.load import load_assignment
 from grader.model_service.gateway import Gateway, GatewayLimits
@@ -94,7 +95,7 @@ def test_the_services_notes_and_headers_come_again(gateway: Gateway) -> None:
 
 def left_early(port: int) -> bytes:
     """What a client has read that leaves after the second piece."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
         client.sendall(b"GET /v1/x HTTP/1.1\r\nhost: localhost\r\n\r\n")
         read = b""
         while b"two" not in read:

@@ -12,9 +12,9 @@ from typing import Any
 from support.paths import PROGRAMS
 from support.sim_apps import chat_lines, environment
 from support.sim_processes import Simulate
+from support.waiting import PATIENCE
 
 MODEL = "gpt-4.1-nano-2025-04-14"
-_SECONDS = 180.0
 
 
 def test_litellm_fine_tunes(simulated: Simulate, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def _run(program: str, simulated: Simulate, folder: Path, examples: int) -> dict
         env=environment() | simulated.exports | own,
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.sandbox_runs import until
+from support.waiting import wait_for
 
 from grader.sandbox import limits
 from grader.sandbox.api import Limits
@@ -73,7 +73,7 @@ def test_a_family_is_a_process_and_its_descendants():
         ["sh", "-c", "sleep 600 & sh -c 'sleep 600; :' & wait"], start_new_session=True
     ) as shell:
         try:
-            assert until(lambda: names() == ["sh", "sh", "sleep", "sleep"])
+            wait_for(lambda: names() == ["sh", "sh", "sleep", "sleep"])
         finally:
             os.killpg(shell.pid, signal.SIGKILL)
     assert family(2**22 + 1) == [2**22 + 1]

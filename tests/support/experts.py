@@ -1,86 +1,55 @@
-"""What the grader gives for a variant that an expert has judged: its program is run for real."""
+"""What decides about some criteria of an assignment, and what a submission earned by them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from grader.assignment.questions import make_hidden
-from grader.assignment.rubric import score
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, all_checks, in_order, run_check
-from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Submission
-from grader.evidence.kind import Candidate, Grading
-from grader.evidence.kinds import KINDS
-from grader.intake.find import find_submissions, take_in
-from support.classes import Silent
-from support.sandboxes import need_sandbox
+from grader.checks.api.registry import in_order
+from grader.core.nouns import Assignment, Outcome, Result
 
-Runner = Callable[[Submission, set[str]], dict[str, Evidence]]
-"""From a submission and ids of evidence to what was seen."""
+Points = float | tuple[float, float]
+"""What a criterion earns, or the least and the most."""
 
 
-def runner(assignment: Assignment, trainings: Path) -> Runner:
-    """Runs the programs of submissions; equal trainings are done once and kept in the folder."""
-    sandbox, questions = need_sandbox(), make_hidden(assignment.topic, 7, 10)
-
-    def run(submission: Submission, ids: set[str]) -> dict[str, Evidence]:
-        grading = Grading(assignment, questions, "cpu", trainings, lambda: sandbox)
-        candidate = Candidate(submission, lambda codes: True)
-        found: dict[str, Evidence] = {}
-        for kind in KINDS.values():
-            batch = kind.plan(grading, [candidate])
-            new = {request.key: request for request in batch.requests if request.id in ids}
-            if new:
-
-                def put(evidence: Evidence, new: dict[str, Any] = new) -> None:
-                    found[new[evidence.key].id] = evidence
-
-                assert not kind.producer(grading).produce(new, put, Silent())
-        return found
-
-    return run
+def narrowed(assignment: Assignment, criteria: Iterable[str]) -> Assignment:
+    """The assignment with these criteria alone, and no more evidence than they read."""
+    wanted = set(criteria)
+    mine = tuple(c for c in assignment.criteria if c.id in wanted)
+    codes = {code for c in mine for code in (c.source.split(".")[0], *c.requires)}
+    checks = in_order(sorted(codes), assignment)
+    read = {role.id for check in checks for role in check.evidence}
+    evidence = tuple(spec for spec in assignment.evidence if spec.id in read)
+    in_turn = tuple(check.code for check in checks)
+    return replace(assignment, criteria=mine, evidence=evidence, checks=in_turn)
 
 
-def handed_in(files: dict[str, bytes], home: Path, work: Path) -> Submission:
-    """A submission of these files by name, laid into the new folder `home`."""
+def lay_out(files: Mapping[str, bytes], home: Path) -> Path:
+    """A submission of these files by name, in the new folder `home`."""
     home.mkdir(parents=True)
     for name, body in files.items():
         (home / name).write_bytes(body)
-    (found,) = find_submissions([home])
-    return take_in(found, work)
+    return home
 
 
-def needed(assignment: Assignment, criteria: Iterable[str]) -> tuple[set[str], set[str]]:
-    """The codes that decide about these criteria, and the evidence that they read."""
-    wanted = set(criteria)
-    codes = {
-        code
-        for criterion in assignment.criteria
-        if criterion.id in wanted
-        for code in (criterion.source.split(".")[0], *criterion.requires)
-    }
-    return codes, {role.id for code in codes for role in all_checks()[code].evidence}
+def hold_to(expected: Mapping[str, Points], result: Result) -> None:
+    """Each criterion earned what an expert gives. No check broke; whoever fails reads why and
+    what to do."""
+    text = "\n".join(
+        f"{f.code} {f.outcome}: {f.message} {dict(f.measures)} {f.note}" for f in result.findings
+    )
+    given = {score.id: score.points for score in result.scores}
+    for id, points in expected.items():
+        least, most = points if isinstance(points, tuple) else (points, points)
+        earned = given[id]
+        assert earned is not None, f"{id} is not known\n{text}"
+        assert least <= earned <= most, f"{id}: {earned}\n{text}"
+    assert not [f.code for f in result.findings if f.outcome is Outcome.ERROR], text
+    assert all(f.message and f.hint for f in result.findings if f.outcome is Outcome.FAIL), text
 
 
-def judged(
-    assignment: Assignment, submission: Submission, criteria: Iterable[str], run: Runner
-) -> tuple[dict[str, float | None], str]:
-    """What each criterion earned, and all that was said. No check breaks; whoever fails reads why
-    and what to do."""
-    wanted = set(criteria)
-    codes, evidence = needed(assignment, wanted)
-    context = Context(assignment, submission, run(submission, evidence))
-    findings: dict[str, Finding] = {}
-    for check in in_order(sorted(codes), assignment):
-        findings[check.code] = run_check(check, context, findings, {})
-    broken = {f.code: f.note for f in findings.values() if f.outcome is Outcome.ERROR}
-    assert not broken
-    lost = [f for f in findings.values() if f.outcome is Outcome.FAIL]
-    assert all(f.message and f.hint for f in lost)
-    mine = tuple(c for c in assignment.criteria if c.id in wanted)
-    scores = score(replace(assignment, criteria=mine), list(findings.values()))
-    said = "\n".join(f"{f.code} {f.outcome}: {f.message}" for f in findings.values())
-    return {one.id: one.points for one in scores}, said
+def judgement(result: Result) -> dict[str, object]:
+    """What was found by code, and the points of each criterion."""
+    return {f.code: f.outcome for f in result.findings} | {s.id: s.points for s in result.scores}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.sandbox.api import ExitReason, Isolation, RunResult, RunSpec, Serve
+from support.waiting import PATIENCE
 
 
 class BareSubprocess:
@@ -42,7 +43,7 @@ class BareSubprocess:
                 cwd=box,
                 env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
                 capture_output=True,
-                timeout=60,
+                timeout=PATIENCE,
                 check=False,
             )
             files = {

@@ -7,17 +7,17 @@ import os
 import socket
 import textwrap
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from grader.sandbox.api import Limits, RunResult, RunSpec, Sandbox, Serve
 from grader.sandbox.limits import CGROUP_ROOT
+from support.waiting import PATIENCE
 
 SMALL = Limits(
-    wall_seconds=60.0,
+    wall_seconds=PATIENCE,
     cpu_seconds=30,
     memory_bytes=256 * 2**20,
     scratch_bytes=16 * 2**20,
@@ -135,13 +135,3 @@ def processes_with(marker: str) -> list[int]:
         if any(marker.encode() in text for text in texts):
             found.append(int(name))
     return found
-
-
-def until(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """Wait until something holds; whether it did in time."""
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True

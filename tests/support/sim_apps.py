@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from grader.openai_sim.jobs.job_validation import resolved
@@ -68,11 +67,3 @@ def steps_told(store: SimulatorStore, job_id: str) -> list[dict[str, Any]]:
     """The data of all steps that a job told, in order."""
     events = reversed(store.list_events(job_id))
     return [dict(e.data) for e in events if e.type == "metrics" and e.data]
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
-    """Wait until the condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"never: {what}"
-        time.sleep(0.02)

@@ -8,6 +8,7 @@ from pathlib import Path
 from grader.openai_sim.decoding.sequences import Completion, Generation, Sampling
 from grader.openai_sim.decoding.serving import ServedModel, Server
 from support.adapters import config, pair, random_pair, safetensors
+from support.waiting import PATIENCE
 
 ADAPTERS = 4
 
@@ -45,5 +46,5 @@ def asked(model: ServedModel, question: str, tokens: int = 24, **options: object
 def answer(server: Server, model: ServedModel, generation: Generation) -> Completion:
     """The answer, waited for."""
     (answering,) = server.submit(model, [generation])
-    assert answering.done.wait(30)
+    assert answering.done.wait(PATIENCE)
     return answering

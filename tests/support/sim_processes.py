@@ -14,7 +14,7 @@ from pathlib import Path
 import openai
 
 from support.sim_apps import environment
-from support.sim_services import wait_for
+from support.waiting import wait_for
 
 
 class Simulate:

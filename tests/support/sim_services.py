@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import uvicorn
 
 from grader.openai_sim.api.app import create_app
 from grader.openai_sim.store.store import SimulatorStore
+from support.waiting import wait_for
 
 
 class Service:
@@ -53,15 +53,6 @@ def service(home: Path, **options: Any) -> Iterator[Service]:
     finally:
         server.should_exit = True
         thread.join(10)
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """What `condition` gives once it is true. Fails when that takes too long."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.02)
-    return found
 
 
 def chat_file(n: int = 12, *, bad: dict[int, Any] | None = None) -> bytes:

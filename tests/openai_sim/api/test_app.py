@@ -13,7 +13,8 @@ import httpx
 import openai
 import pytest
 from support.paths import ROOT
-from support.sim_services import Service, chat_file, create, service, upload, wait_for
+from support.sim_services import Service, chat_file, create, service, upload
+from support.waiting import PATIENCE, wait_for
 
 from grader.openai_sim.store.store import CheckpointRow, ModelRow
 
@@ -106,7 +107,7 @@ def test_the_page_to_try_models_asks_as_any_client_does(running: Service) -> Non
 def test_many_requests_at_once_are_all_answered(running: Service) -> None:
     async def ask() -> list[Any]:
         limits = httpx.Limits(max_connections=64)
-        async with httpx.AsyncClient(limits=limits, timeout=30) as client:
+        async with httpx.AsyncClient(limits=limits, timeout=PATIENCE) as client:
             one = {"Authorization": "Bearer x"}
             calls = [client.get(f"{running.url}/v1/models", headers=one) for _ in range(64)]
             return await asyncio.gather(*calls)

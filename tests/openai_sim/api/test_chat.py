@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 from support.sim_engines import tuned, write_adapter
-from support.sim_services import wait_for
+from support.waiting import wait_for
 
 from grader.openai_sim.api import chat
 from grader.openai_sim.decoding.serving import READER, Server, open_bases
@@ -201,12 +201,12 @@ def test_when_the_client_goes_away_nothing_is_written_for_it(url, server) -> Non
     endless["logprobs"] = True
     with pytest.raises(openai.APITimeoutError):
         impatient.chat.completions.create(**endless)
-    wait_for(lambda: server.waiting == 0, 3)
+    wait_for(lambda: server.waiting == 0)
     with openai.OpenAI(base_url=url, api_key="k").chat.completions.create(
         **endless, stream=True
     ) as stream:
         next(iter(stream))
-    wait_for(lambda: server.waiting == 0, 3)
+    wait_for(lambda: server.waiting == 0)
 
 
 def test_an_unknown_model_is_not_found(client) -> None:

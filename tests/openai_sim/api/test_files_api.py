@@ -10,7 +10,8 @@ import httpx
 import jsonschema
 import openai
 import pytest
-from support.sim_services import Service, chat_file, upload, wait_for
+from support.sim_services import Service, chat_file, upload
+from support.waiting import PATIENCE, wait_for
 
 import grader
 from grader.core.constants import DATA_MAX_FILE_BYTES
@@ -131,7 +132,7 @@ def test_other_purposes_are_refused(client: openai.OpenAI, purpose: str) -> None
 
 def test_a_body_that_is_announced_too_large_is_refused_unread(running: Service) -> None:
     address = running.url.removeprefix("http://").split(":")
-    with socket.create_connection((address[0], int(address[1])), timeout=10) as line:
+    with socket.create_connection((address[0], int(address[1])), timeout=PATIENCE) as line:
         line.sendall(
             b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n"
             b"Content-Type: multipart/form-data; boundary=x\r\n"

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from support.sim_services import Service, create, service, upload
+from support.waiting import PATIENCE
 
 from grader.openai_sim.decoding.serving import NamedServer, open_bases
 from grader.openai_sim.store.store import CheckpointRow, SimulatorStore, new_id
@@ -109,6 +110,6 @@ def _holds(operation: Any, mode: GenerationMode, there: dict[str, str]) -> None:
         for made_up in (case.path_parameters, case.body):
             if isinstance(made_up, dict):
                 made_up.update({name: there[name] for name in made_up if name in there})
-        case.call_and_validate(headers=_HEADERS, excluded_checks=_BEYOND, timeout=20)
+        case.call_and_validate(headers=_HEADERS, excluded_checks=_BEYOND, timeout=PATIENCE)
 
     holds()

@@ -12,7 +12,8 @@ from typing import Any
 
 import openai
 import pytest
-from support.sim_services import MODEL, chat_file, create, ended, service, upload, wait_for
+from support.sim_services import MODEL, chat_file, create, ended, service, upload
+from support.waiting import wait_for
 
 from grader.core.errors import UsageError
 from grader.openai_sim.api.middleware import ServiceMiddleware
@@ -85,7 +86,7 @@ def test_a_timeout_after_accept_makes_a_retrying_client_pay_twice(tmp_path: Path
     names = ["timeout-after-accept"]
     with service(tmp_path, scenarios=names) as started, started.client() as client:
         file_id = upload(client)
-        hasty = client.with_options(timeout=0.5)
+        hasty = client.with_options(timeout=3.0)  # for all but what the scenario holds back
         with pytest.raises(openai.APITimeoutError):
             create(hasty, file_id, suffix="once")
         assert jobs_of(started) == 1  # accepted, though the client never heard of it

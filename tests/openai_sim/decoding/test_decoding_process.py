@@ -17,7 +17,7 @@ import pytest
 from support.sim_apps import environment
 from support.sim_engines import ADAPTERS, tuned, write_adapter
 from support.sim_processes import Simulate, is_alive, simulate
-from support.sim_services import wait_for
+from support.waiting import PATIENCE, wait_for
 
 from grader.openai_sim.store.store import ModelRow, SimulatorStore
 
@@ -126,7 +126,7 @@ def test_an_answer_that_nobody_waits_for_is_given_up(service) -> None:
             logprobs=True,
         )
     child = decoder(service)
-    wait_for(lambda: child.cpu_percent(0.5) < 20, 15)
+    wait_for(lambda: child.cpu_percent(0.5) < 20)
 
 
 FLOOD = """
@@ -153,9 +153,9 @@ while rounds < 6:
         time.sleep(0.01)
 for answer in before:
     answer.cancel()
-assert all(answer.done.wait(60) for answer in before)
+assert all(answer.done.wait(300) for answer in before)
 (last,) = server.submit(model, [Generation(prompt[:8], 4, plain)])
-assert last.done.wait(60)
+assert last.done.wait(300)
 assert last.text, last.error
 server.close()
 """
@@ -163,7 +163,7 @@ server.close()
 
 def test_a_flood_of_answers_that_are_given_up_stops_nothing() -> None:
     run = [sys.executable, "-W", "ignore", "-c", FLOOD]
-    done = subprocess.run(run, env=environment(), timeout=60, capture_output=True, text=True)
+    done = subprocess.run(run, env=environment(), timeout=PATIENCE, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -171,7 +171,7 @@ def test_when_it_crashes_a_retry_is_answered(service, client) -> None:
     said = ask(client, tuned(1), QUESTIONS[0])
     process = decoder(service)
     process.kill()
-    wait_for(lambda: process.status() == psutil.STATUS_ZOMBIE, 10)
+    wait_for(lambda: process.status() == psutil.STATUS_ZOMBIE)
     # What was on its way when it died is lost with it; the library asks again.
     assert ask(client.with_options(max_retries=2), tuned(1), QUESTIONS[0]) == said
 
@@ -181,4 +181,4 @@ def test_it_ends_with_the_service(tmp_path: Path, end: signal.Signals) -> None:
     with simulate(tmp_path / "home") as service:
         pid = decoder(service).pid
         os.kill(service.process.pid, end)
-        wait_for(lambda: not is_alive(pid), 20)
+        wait_for(lambda: not is_alive(pid))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.sim_engines import ADAPTERS, answer, asked, tuned, write_adapter
+from support.waiting import PATIENCE
 
 from grader.models.adapter_files import read_adapter
 from grader.models.engine import attach, install
@@ -48,7 +49,7 @@ def test_64_requests_over_base_and_adapters_are_answered_as_each_is_alone(server
     ]
     alone = [answer(server, model, generation) for model, generation in requests]
     together = [server.submit(model, [generation])[0] for model, generation in requests]
-    assert all(answering.done.wait(30) for answering in together)
+    assert all(answering.done.wait(PATIENCE) for answering in together)
     assert [a.text for a in together] == [a.text for a in alone]
     assert [a.finish for a in together] == [a.finish for a in alone]
 
@@ -87,7 +88,7 @@ def test_chance_depends_on_the_seed_and_on_no_neighbour(server) -> None:
         for i, q in enumerate(QUESTIONS[:12])
     ]
     crowd = server.submit(model, [*neighbours, asked(model, QUESTIONS[0], sampling=lively)])
-    assert all(answering.done.wait(30) for answering in crowd)
+    assert all(answering.done.wait(PATIENCE) for answering in crowd)
     assert crowd[-1].text == alone
     other = Sampling(temperature=1.3, top_p=0.95, seed=8)
     assert answer(server, model, asked(model, QUESTIONS[0], sampling=other)).text != alone
@@ -119,7 +120,7 @@ def test_an_answer_that_nobody_waits_for_makes_room(server) -> None:
     lively = Sampling(temperature=2.0, seed=1)
     (long,) = server.submit(model, [asked(model, "Who knows?", 900, sampling=lively)])
     long.cancel()
-    assert long.done.wait(10)
+    assert long.done.wait(PATIENCE)
     assert long.finish is None
     assert answer(server, model, asked(model, "Hello!")).finish
 

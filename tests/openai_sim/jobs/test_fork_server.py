@@ -20,9 +20,9 @@ from support.sim_apps import (
     environment,
     job_of,
     steps_told,
-    until,
 )
 from support.sim_processes import is_alive
+from support.waiting import wait_for
 
 from grader.core.constants import FORK_WITH_TORCH
 from grader.openai_sim.jobs import fork_server
@@ -35,7 +35,6 @@ pytestmark = pytest.mark.skipif(not FORK_WITH_TORCH, reason="no fork server on t
 
 LONG = {"n_epochs": 4, "batch_size": 1}
 SHORT = {"n_epochs": 1, "batch_size": 8}
-PATIENCE = 180.0  # seconds for a process that is niced, beside others on a busy machine
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def job(store: SimulatorStore, numbers: dict[str, int]) -> str:
 
 def pid_of(store: SimulatorStore, job_id: str, steps: int = 1) -> int:
     """The process of a job that has done so many steps."""
-    until(lambda: len(steps_told(store, job_id)) >= steps, "the job trains", PATIENCE)
+    wait_for(lambda: len(steps_told(store, job_id)) >= steps, "the job trains")
     pid = job_of(store, job_id).pid
     assert pid is not None
     return pid
@@ -75,7 +74,7 @@ def parent_of(pid: int) -> int:
 
 
 def ended(store: SimulatorStore, *jobs: str) -> None:
-    until(lambda: all(job_of(store, one).status in DONE for one in jobs), "jobs end", PATIENCE)
+    wait_for(lambda: all(job_of(store, one).status in DONE for one in jobs), "jobs end")
 
 
 def run_here(*lines: str) -> Sequence[object]:
@@ -111,7 +110,7 @@ def test_all_stores_of_a_process_share_one_fork_server_which_ends_with_the_last(
         servers = {parent_of(pid) for pid in processes}
         assert len(servers) == 1
         assert os.getpid() not in servers
-    until(lambda: not any(map(is_alive, [*processes, *servers])), "all end", 5)
+    wait_for(lambda: not any(map(is_alive, [*processes, *servers])), "all end")
 
 
 def test_a_jobs_process_holds_its_own_socket_and_files_alone(

@@ -19,8 +19,8 @@ from support.sim_apps import (
     environment,
     job_of,
     steps_told,
-    until,
 )
+from support.waiting import wait_for
 
 from grader.core.errors import UsageError
 from grader.openai_sim.jobs.fork_server import ForkServer
@@ -32,10 +32,11 @@ from grader.openai_sim.store.store import DONE, SimulatorStore
 # peft and transformers warn about each other's names; nothing here depends on them.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
-# A second of training and more, so that there is time to kill something in the middle.
-LONG = {"n_epochs": 4, "batch_size": 1}
-LONG_STEPS = 4 * 12
-PATIENCE = 180.0  # seconds for a process that is niced, beside others on a busy machine
+# Seconds of training, so that there is time to kill something in the middle.
+LONG = {"n_epochs": 8, "batch_size": 1}
+LONG_STEPS = 8 * 12
+# Many times as long, for jobs that are never to be done.
+ENDLESS = {"n_epochs": 50, "batch_size": 1}
 SHORT = {"n_epochs": 1, "batch_size": 8}
 SERVICE = """
 import sys, time
@@ -106,13 +107,13 @@ def test_a_killed_process_fails_its_job_and_the_next_job_is_trained(
     store: SimulatorStore, runner: JobRunner
 ) -> None:
     file = add_file(store, chat_lines(12))
-    first = add_job(store, file, hyperparameters=LONG)
+    first = add_job(store, file, hyperparameters=ENDLESS)
     second = add_job(store, file, hyperparameters=SHORT)
-    until(lambda: training(store, first, 1), "the first job trains", PATIENCE)
+    wait_for(lambda: training(store, first, 1), "the first job trains")
     assert job_of(store, second).status == "queued"
     pid = pid_of(store, first)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: ended(store, second), "the second job ends", PATIENCE)
+    wait_for(lambda: ended(store, second), "the second job ends")
     failed = job_of(store, first)
     assert (failed.status, failed.pid) == ("failed", None)
     assert failed.error is not None
@@ -131,22 +132,22 @@ def test_a_job_of_a_killed_service_goes_on_where_it_was(store: SimulatorStore) -
         env=environment(),
     )
     try:
-        until(lambda: training(store, job_id), "the job trains", PATIENCE)
+        wait_for(lambda: training(store, job_id), "the job trains")
         pid = pid_of(store, job_id)
         server = parent_of(pid)
         assert parent_of(server) == service.pid
     finally:
         service.kill()
         service.wait()
-    until(lambda: gone(pid), "the process of the job notices", 5)
-    until(lambda: gone(server), "the fork server notices", 5)
+    wait_for(lambda: gone(pid), "the process of the job notices")
+    wait_for(lambda: gone(server), "the fork server notices")
     left = job_of(store, job_id)
     told = len(steps_told(store, job_id))
     assert left.status == "running"
     assert told < LONG_STEPS
     runner = JobRunner(store, BASE)
     runner.start()
-    until(lambda: ended(store, job_id), "the job ends", PATIENCE)
+    wait_for(lambda: ended(store, job_id), "the job ends")
     runner.stop()
     assert job_of(store, job_id).status == "succeeded"
     assert steps_told(store, job_id) == steps_told(store, whole)  # each step once
@@ -160,8 +161,8 @@ def test_a_service_that_stops_leaves_no_process_and_no_second_one_starts_beside_
     runner.start()
     with pytest.raises(UsageError, match="Another service"):
         JobRunner(store, BASE).start()
-    job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=LONG)
-    until(lambda: training(store, job_id, 1), "the job trains", PATIENCE)
+    job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=ENDLESS)
+    wait_for(lambda: training(store, job_id, 1), "the job trains")
     pid = pid_of(store, job_id)
     runner.stop()
     assert gone(pid)
@@ -170,7 +171,7 @@ def test_a_service_that_stops_leaves_no_process_and_no_second_one_starts_beside_
     store.update_job(job_id, wanted="cancel")
     again = JobRunner(store, BASE)
     again.start()
-    until(lambda: ended(store, job_id), "the job is cancelled")
+    wait_for(lambda: ended(store, job_id), "the job is cancelled")
     again.stop()
     assert job_of(store, job_id).status == "cancelled"
 
@@ -180,7 +181,7 @@ def test_a_process_that_cannot_start_fails_its_job(store: SimulatorStore) -> Non
     runner = JobRunner(store, BASE)
     runner.start()
     job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=SHORT)
-    until(lambda: ended(store, job_id), "the job fails")
+    wait_for(lambda: ended(store, job_id), "the job fails")
     runner.stop()
     assert (job_of(store, job_id).error or {})["code"] == "server_error"
 
@@ -212,12 +213,12 @@ def test_a_job_that_was_to_be_cancelled_when_its_service_was_killed_is(
 def test_a_cancelled_jobs_checkpoints_stay_whatever_was_killed_first(
     store: SimulatorStore, runner: JobRunner
 ) -> None:
-    job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=LONG)
-    until(lambda: store.list_checkpoints(job_id), "an epoch is done", PATIENCE)
+    job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=ENDLESS)
+    wait_for(lambda: store.list_checkpoints(job_id), "an epoch is done")
     os.kill(pid_of(store, job_id), signal.SIGSTOP)  # it heeds nothing any more
     store.update_job(job_id, wanted="cancel")
     os.kill(pid_of(store, job_id), signal.SIGKILL)
-    until(lambda: ended(store, job_id), "the job is cancelled", PATIENCE)
+    wait_for(lambda: ended(store, job_id), "the job is cancelled")
     job = job_of(store, job_id)
     assert (job.status, job.error) == ("cancelled", None)
     assert [event.message for event in store.list_events(job_id)].count(CANCELLED) == 1
@@ -237,7 +238,7 @@ def test_a_scenarios_job_is_never_trained_not_even_after_a_kill(store: Simulator
     queued = add_job(store, file, hyperparameters=SHORT)
     runner = JobRunner(store, BASE)
     runner.start()
-    until(lambda: ended(store, queued), "the other job is taken")
+    wait_for(lambda: ended(store, queued), "the other job is taken")
     runner.stop()
     assert job_of(store, queued).status == "failed"
     assert [job_of(store, job).status for job in (staged, waiting)] == ["running", "queued"]

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from support.paths import TESTS
-from support.sim_apps import BASE, add_file, add_job, chat_lines, job_of, until
+from support.sim_apps import BASE, add_file, add_job, chat_lines, job_of
+from support.waiting import PATIENCE, wait_for
 
 from grader.openai_sim.jobs.training import train
 from grader.openai_sim.store.store import JobRow, SimulatorStore
@@ -102,25 +103,25 @@ def test_one_that_comes_meanwhile_waits_and_heeds_its_client(
         def __init__(self, *args: Any, **more: Any) -> None:
             runs.append(self)
             begun.set()
-            go_on.wait(20)
+            go_on.wait(PATIENCE)
             super().__init__(*args, **more)
 
     monkeypatch.setattr(training, "LoraRun", Slow)
     homes = [tmp_path / name for name in ("first", "second", "cancelled")]
     with ThreadPoolExecutor(len(homes)) as pool:
         first = pool.submit(trained, homes[0], tmp_path / "trainings")
-        assert begun.wait(60)
+        assert begun.wait(PATIENCE)
         second, cancelled = (
             pool.submit(trained, home, tmp_path / "trainings") for home in homes[1:]
         )
         store = SimulatorStore(homes[2])
-        until(lambda: store.list_jobs(status="running"), "it waits")
+        wait_for(lambda: store.list_jobs(status="running"), "it waits")
         store.update_job(store.list_jobs()[0].id, wanted="cancel")
-        assert cancelled.result(60)[1].status == "cancelled"
+        assert cancelled.result(PATIENCE)[1].status == "cancelled"
         assert not first.done()
         assert not second.done()
         go_on.set()
-        done = [future.result(60) for future in (first, second)]
+        done = [future.result(PATIENCE) for future in (first, second)]
     assert [job.status for _, job in done] == ["succeeded", "succeeded"]
     assert told(*done[0]) == told(*done[1])
     assert len(runs) == 1

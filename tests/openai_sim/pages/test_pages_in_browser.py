@@ -41,23 +41,22 @@ class Scene:
         return self.watched[-1].context.new_page()
 
     def _work(self) -> None:
-        """Create a job twice; the first is cancelled while the second waits, and is trained."""
+        """Create two jobs: the first is cancelled while the second waits, which is trained then."""
         file_id = upload(self.client, chat_file(12), name=_NAME)
         asked = {
             "model": MODEL,
             "training_file": file_id,
             "validation_file": file_id,
             "suffix": _EVIL,
-            "hyperparameters": {"n_epochs": 2, "batch_size": 1},
         }
         jobs = self.client.fine_tuning.jobs
-        first = jobs.create(**asked)
-        self.job = jobs.create(**asked).id
+        # Trained for so long that it is cancelled before it is done, and the other one waits.
+        first = jobs.create(**asked, hyperparameters={"n_epochs": 50, "batch_size": 1})
+        self.job = jobs.create(**asked, hyperparameters={"n_epochs": 2, "batch_size": 1}).id
         self.page.wait_for_selector(f"#{self.job} .chip.queued")
         jobs.cancel(first.id)
         self.page.wait_for_selector(f"#{first.id} .chip.cancelled")
-        self.page.wait_for_selector(f"#{self.job} .chip.running")
-        self.page.wait_for_selector(f"#{self.job} .chip.succeeded", timeout=120_000)
+        self.page.wait_for_selector(f"#{self.job} .chip.succeeded")
         self.model = jobs.retrieve(self.job).fine_tuned_model
 
 

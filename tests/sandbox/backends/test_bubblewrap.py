@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.sandbox_runs import MirrorService, run, said
 from support.sandboxes import need_backend
+from support.waiting import PATIENCE
 
 from grader.core.constants import SANDBOX_UID
 from grader.core.errors import GraderFault
@@ -124,7 +125,7 @@ def test_blocked_user_namespaces_are_named_with_the_way_out(walls: Sandbox, user
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert answer.returncode == 0, answer.stderr
     if user == "0":

@@ -18,8 +18,8 @@ from support.sandbox_runs import (
     processes_with,
     run,
     said,
-    until,
 )
+from support.waiting import wait_for
 
 from grader.sandbox.api import Sandbox
 
@@ -121,14 +121,14 @@ def test_a_grader_that_is_killed_leaves_nothing(sandbox: Sandbox, number: int):
     ) as grader:
         try:
             # three programs, each with a daemon, and what started them
-            assert until(lambda: len(processes_with(marker)) >= 3 * 2)
+            wait_for(lambda: len(processes_with(marker)) >= 3 * 2)
             os.killpg(grader.pid, number)  # as Ctrl-C does: all of its group
             grader.wait()
         finally:
             grader.kill()
         assert grader.stdout is not None
         assert grader.stdout.read() == b""  # no verdict about a program that was not to blame
-    assert until(lambda: processes_with(marker) == [])
-    assert until(lambda: not groups_of(grader.pid))
-    assert until(lambda: processes_with(f"finegrade-{grader.pid}-") == [])
+    wait_for(lambda: processes_with(marker) == [])
+    wait_for(lambda: not groups_of(grader.pid))
+    wait_for(lambda: processes_with(f"finegrade-{grader.pid}-") == [])
     assert mounts() == before

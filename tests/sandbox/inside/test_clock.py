@@ -7,6 +7,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+from support.waiting import PATIENCE
+
 from grader.sandbox.inside import clock
 
 INSTALL = f"""
@@ -22,7 +24,7 @@ def printed(program: str) -> str:
         [sys.executable, "-I", "-W", "error", "-c", INSTALL + textwrap.dedent(program)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
