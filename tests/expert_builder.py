@@ -12,7 +12,7 @@ from class_builder import Silent
 from grader.assignment.questions import make_hidden
 from grader.assignment.rubric import score
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, all_checks, in_order, run_check
+from grader.checks.api.registry import Context, check_of, in_order, run_check
 from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Submission
 from grader.evidence.kind import Candidate, Grading
 from grader.evidence.kinds import KINDS
@@ -63,7 +63,7 @@ def needed(assignment: Assignment, criteria: Iterable[str]) -> tuple[set[str], s
         if criterion.id in wanted
         for code in (criterion.source.split(".")[0], *criterion.requires)
     }
-    return codes, {role.id for code in codes for role in all_checks()[code].evidence}
+    return codes, {id for code in codes for id in check_of(code, assignment).evidence_ids}
 
 
 def judged(
@@ -76,7 +76,7 @@ def judged(
     context = Context(assignment, submission, run(submission, evidence))
     findings: dict[str, Finding] = {}
     for check in in_order(sorted(codes), assignment):
-        findings[check.code] = run_check(check, context, findings, {})
+        findings[check.ref] = run_check(check, context, findings, {})
     broken = {f.code: f.note for f in findings.values() if f.outcome is Outcome.ERROR}
     assert not broken
     lost = [f for f in findings.values() if f.outcome is Outcome.FAIL]

@@ -153,7 +153,7 @@ def _needed(assignment: Assignment, criteria: Mapping[str, Points]) -> set[str]:
         for code in (criterion.source.split(".")[0], *criterion.requires)
     }
     checks = in_order(codes, assignment)
-    return {role.id for check in checks for role in check.evidence}
+    return {id for check in checks for id in check.evidence_ids}
 
 
 def _handed_in(variant: str, questions: QuestionSet, folder: Path) -> Submission:
@@ -188,7 +188,7 @@ def test_the_grader_gives_what_an_expert_would(
     submission = _handed_in(variant, questions, tmp_path)
     context = Context(assignment, submission, run(submission, _needed(assignment, expected)))
     findings: dict[str, Finding] = {}
-    for check in in_order(assignment.checks, assignment):
+    for check in in_order(assignment.refs, assignment):
         findings[check.code] = run_check(check, context, findings, {})
     broken = {f.code: f.note for f in findings.values() if f.outcome is Outcome.ERROR}
     assert not broken
@@ -222,4 +222,4 @@ def test_every_check_of_the_part_decides_about_points(assignment: Assignment) ->
     read = {c.source.split(".")[0] for c in assignment.criteria}
     read |= {code for c in assignment.criteria for code in c.requires}
     mine = {code for code in all_checks() if "DSP" < code < "DSP030"}  # from there on: the bonus
-    assert mine == set(assignment.checks) == read - {"review"}
+    assert mine == set(assignment.refs) == read - {"review"}

@@ -22,6 +22,11 @@ def is_notebook(path: str) -> bool:
     return path.endswith(SUFFIX)
 
 
+def is_script(deliverable: Deliverable) -> bool:
+    """Whether a Python script is asked for."""
+    return any(path.endswith(".py") for path in deliverable.paths)
+
+
 def script_name(path: str) -> str:
     """Under which path its script lies when it is run or imported: `a/x.ipynb` is `a/x.py`."""
     return str(PurePosixPath(path).with_suffix(".py"))
@@ -64,7 +69,7 @@ def notebook_scripts(
     """The notebooks that were handed in as scripts, by `script_name`; without those refused."""
     found = {}
     for deliverable in deliverables:
-        if not any(path.endswith(".py") for path in deliverable.paths):
+        if not is_script(deliverable):
             continue
         try:
             path = locate(submission, deliverable)
