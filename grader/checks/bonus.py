@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from grader.checks.api.registry import Context, Verdict, check, failed, passed
-from grader.checks.views.domain_test import DISTILLATION, HYBRID, questions_of
+from grader.checks.views.domain_test import DISTILLATION, HYBRID, TEST_SET, questions_of
 from grader.checks.views.prompts import additions_in
 from grader.checks.views.reported_results import PartialCredit, never_met, verdict
 from grader.checks.views.test_set_answers import (
@@ -43,7 +43,13 @@ _HINT: Final = (
 )
 
 
-@check("DSP030", evidence=(HYBRID,), measures=("jobs", "share"), severity=Severity.WARNING)
+@check(
+    "DSP030",
+    deliverables=(TEST_SET,),
+    evidence=(HYBRID,),
+    measures=("jobs", "share"),
+    severity=Severity.WARNING,
+)
 def tuned_model_answers_through_dspy(context: Context) -> Verdict:
     """The tuned model answers the test set through a DSPy program
 
@@ -69,6 +75,7 @@ def tuned_model_answers_through_dspy(context: Context) -> Verdict:
 
 @check(
     "DSP031",
+    deliverables=(TEST_SET,),
     evidence=(HYBRID,),
     measures=("passages_share", "demos_share", "reasoning_share", "share"),
     severity=Severity.WARNING,
@@ -113,7 +120,13 @@ def dspy_adds_to_the_prompts(context: Context) -> Verdict:
     return failed(f"{seen} Expected: one of them for most questions.", hint, measures=measures)
 
 
-@check("DSP032", evidence=(HYBRID,), measures=("leaked",), severity=Severity.WARNING)
+@check(
+    "DSP032",
+    deliverables=(TEST_SET,),
+    evidence=(HYBRID,),
+    measures=("leaked",),
+    severity=Severity.WARNING,
+)
 def hybrid_trains_on_no_test_question(context: Context) -> Verdict:
     """The hybrid was not trained on its test questions
 
@@ -129,6 +142,7 @@ def hybrid_trains_on_no_test_question(context: Context) -> Verdict:
 
 @check(
     "DSP033",
+    deliverables=(TEST_SET,),
     needs=("DSP032",),
     evidence=(HYBRID,),
     measures=GAIN_MEASURES,
@@ -249,7 +263,13 @@ def student_is_smaller(context: Context) -> Verdict:
     return verdict(seen, claims, hint)
 
 
-@check("API032", evidence=(DISTILLATION,), measures=("leaked",), severity=Severity.WARNING)
+@check(
+    "API032",
+    deliverables=(TEST_SET,),
+    evidence=(DISTILLATION,),
+    measures=("leaked",),
+    severity=Severity.WARNING,
+)
 def distillation_trains_on_no_test_question(context: Context) -> Verdict:
     """Neither teacher nor student was trained on test questions
 
@@ -263,6 +283,7 @@ def distillation_trains_on_no_test_question(context: Context) -> Verdict:
 
 @check(
     "API033",
+    deliverables=(TEST_SET,),
     needs=("API032",),
     evidence=(DISTILLATION,),
     measures=GAIN_MEASURES,

@@ -13,7 +13,7 @@ from grader.core.metrics import bleu, mean, rouge_l, token_f1
 from grader.core.payloads import Prediction, Predictions
 from grader.core.statistics import chance_apart, paired_gain
 from grader.core.strict_json import StrictJsonError, loads
-from grader.intake.find import locate, read_file
+from grader.intake.find import read_file
 from grader.topics import get_topic
 
 BEFORE: Final = EvidenceRole("before", Predictions)
@@ -162,6 +162,7 @@ def speed_and_memory(ctx: Context) -> Verdict:
 
 @check(
     "EVL004",
+    deliverables=("metrics",),
     needs=("LAY030",),
     evidence=(BEFORE, AFTER),
     measures=("claimed_before", "claimed_after", "tolerance"),
@@ -181,7 +182,7 @@ def claims_agree(ctx: Context) -> Verdict:
         '"after": {"exact_match": 0.9}}.'
     )
     try:
-        path = locate(ctx.submission, ctx.assignment.deliverable("metrics"))
+        path = ctx.place("metrics")
     except FileRefused as error:
         return failed(error.message, error.hint)
     if path is None:

@@ -42,7 +42,7 @@ from grader.core.payloads import Answer, Answers, Predictions, ProgramRun
 from grader.core.statistics import chance_apart
 from grader.core.strict_json import StrictJsonError, loads
 from grader.core.text import counted
-from grader.intake.find import locate, read_file
+from grader.intake.find import read_file
 from grader.topics.topic import normalised
 
 BENCHMARK: Final = "benchmark"
@@ -80,7 +80,7 @@ class _Measured(NamedTuple):
     aside: str = ""
 
 
-@check("EVL010", measures=("questions", "share"), severity=_SEVERITY)
+@check("EVL010", deliverables=(BENCHMARK,), measures=("questions", "share"), severity=_SEVERITY)
 def benchmark_is_large_and_new(context: Context) -> Verdict:
     """The benchmark has at least 50 questions of its own
 
@@ -94,7 +94,7 @@ def benchmark_is_large_and_new(context: Context) -> Verdict:
     answers of a few words, no single one to half of the questions.
     """
     try:
-        found = read_benchmark(context.submission, context.assignment, BENCHMARK)
+        found = read_benchmark(context.submission, context.assignment, context.bound(BENCHMARK))
     except FileRefused as error:
         return failed(error.message, error.hint)
     if found is None:
@@ -146,7 +146,15 @@ def _left_out(found: Benchmark) -> str:
     return f"; left out: {', '.join(told)}" if told else ""
 
 
-@check("EVL011", needs=("EVL010",), severity=_SEVERITY)
+@check(
+    "EVL011",
+    deliverables=(
+        SCRIPT,
+        RESULTS,
+    ),
+    needs=("EVL010",),
+    severity=_SEVERITY,
+)
 def results_are_handed_in(context: Context) -> Verdict:
     """The extended evaluation's script and its results are handed in
 
@@ -156,8 +164,8 @@ def results_are_handed_in(context: Context) -> Verdict:
     Fix: Hand in extended_evaluation.py and the benchmark_results.json that it wrote.
     """
     try:
-        script = locate(context.submission, context.assignment.deliverable(SCRIPT))
-        results = locate(context.submission, context.assignment.deliverable(RESULTS))
+        script = context.place(SCRIPT)
+        results = context.place(RESULTS)
         if script is None or results is None:
             missing = "extended_evaluation.py" if script is None else "benchmark_results.json"
             return failed(f"There is no {missing}.", "Hand in both, the script and its results.")
@@ -180,7 +188,7 @@ def _claims(context: Context) -> Mapping[str, float]:
 
     Raises FileRefused and StrictJsonError.
     """
-    path = locate(context.submission, context.assignment.deliverable(RESULTS))
+    path = context.place(RESULTS)
     if path is None:
         return {}
     body = read_file(context.submission, path, METRICS_MAX_BYTES)
@@ -197,6 +205,7 @@ def _claims(context: Context) -> Mapping[str, float]:
 
 @check(
     "EVL012",
+    deliverables=(RESULTS,),
     needs=("EVL011", "LAY010"),
     evidence=(_DSPY,),
     measures=_MEASURES,
@@ -244,6 +253,10 @@ def _is_given_away(run: Answers, answer: Answer, topic: str) -> bool:
 
 @check(
     "EVL013",
+    deliverables=(
+        RESULTS,
+        BENCHMARK,
+    ),
     needs=("EVL011", "LAY022"),
     evidence=(_OPENAI,),
     measures=_MEASURES,
@@ -260,7 +273,7 @@ def tuned_model_answers_the_benchmark(context: Context) -> Verdict:
     asks the tuned model every question of benchmark.jsonl, one request a question, and reports
     its exact match under "openai".
     """
-    benchmark = read_benchmark(context.submission, context.assignment, BENCHMARK)
+    benchmark = read_benchmark(context.submission, context.assignment, context.bound(BENCHMARK))
     if benchmark is None:  # it was there when EVL010 passed
         raise ValueError("the benchmark is gone")
     questions = [
@@ -281,6 +294,7 @@ def tuned_model_answers_the_benchmark(context: Context) -> Verdict:
 
 @check(
     "EVL014",
+    deliverables=(RESULTS,),
     needs=("EVL011", "LAY030"),
     evidence=(_LORA,),
     measures=_MEASURES,

@@ -9,6 +9,7 @@ from functools import cache
 from hashlib import sha256
 
 from grader.assignment.benchmark import read_benchmark
+from grader.checks.adapter import ADAPTER
 from grader.checks.api.registry import (
     Classmate,
     Context,
@@ -22,7 +23,6 @@ from grader.checks.evaluation import BEFORE
 from grader.core.constants import COPY_COSINE, LEAK_MIN_QUESTIONS, LEAK_SHARE, NEAR_COPY_COSINE
 from grader.core.errors import FileRefused
 from grader.core.resources import resource
-from grader.intake.find import locate
 from grader.models.adapter_files import read_adapter, sketch
 from grader.topics.topic import normalised
 from grader.training_data.examples.overlap import leaks
@@ -31,7 +31,7 @@ _MAY_TRAIN = (".jsonl", ".json", ".csv", ".tsv", ".txt")
 _ORIGINAL = "No other adapter with the same effect was handed in before this one."
 
 
-@check("INT001", needs=("ADP010",))
+@check("INT001", deliverables=(ADAPTER,), needs=("ADP010",))
 def adapter_is_not_a_copy(context: Context) -> Verdict:
     """The adapter is not a copy of a classmate's
 
@@ -43,7 +43,7 @@ def adapter_is_not_a_copy(context: Context) -> Verdict:
     unchanged with the same seed, the results are equal without anyone copying: tell your
     instructor, choose your own seed, and train again.
     """
-    folder = locate(context.submission, context.assignment.deliverable("adapter"))
+    folder = context.place(ADAPTER)
     if folder is None:
         raise ValueError("ADP010 passed without an adapter folder")
     mine = sketch(read_adapter(context.submission, folder))

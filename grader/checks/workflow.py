@@ -10,7 +10,7 @@ from statistics import median
 from typing import Final
 
 from grader.checks.api.registry import Context, EvidenceRole, Verdict, check, failed, passed
-from grader.checks.views.domain_test import TestQuestion, questions_of
+from grader.checks.views.domain_test import TEST_SET, TestQuestion, questions_of
 from grader.checks.views.reported_results import (
     RESULTS,
     PartialCredit,
@@ -72,7 +72,7 @@ def workflow_runs_to_its_end(context: Context) -> Verdict:
     return verdict(f"With nothing going wrong, it {ending(run)}.", claims, hint)
 
 
-@check("API002", evidence=(_OK,), measures=("uploads", "share"))
+@check("API002", deliverables=(TEST_SET,), evidence=(_OK,), measures=("uploads", "share"))
 def training_file_is_uploaded(context: Context) -> Verdict:
     """The training file is uploaded for fine-tuning, and trained on
 
@@ -240,6 +240,7 @@ def returned_model_is_used(context: Context) -> Verdict:
 
 @check(
     "API008",
+    deliverables=(TEST_SET,),
     needs=("API020",),
     evidence=(_OK,),
     measures=("base_share", "tuned_share", "share"),
@@ -273,6 +274,7 @@ def both_models_are_evaluated(context: Context) -> Verdict:
 
 @check(
     "API009",
+    deliverables=(TEST_SET,),
     needs=("API020",),
     evidence=(_OK,),
     measures=("claimed_before", "claimed_after", "measured_before", "measured_after", "share"),

@@ -34,6 +34,7 @@ LEAK_SHARE: Final = 0.05  # of all hidden questions; honest data on the same top
 
 # --- names -------------------------------------------------------------------------------------
 COURSE_MODEL: Final = "course-model"  # the base that ships with the project
+SHIPPED_BASES: Final = (COURSE_MODEL, "course-model-reader")  # folders of starter/
 
 # --- the student's own numbers -----------------------------------------------------------------
 METRICS_MAX_BYTES: Final = 64 * 1024  # a metrics.json is under 2 kB
@@ -168,6 +169,4 @@ DOCUMENT_WALL_SECONDS: Final = 180  # a machine that is busier than this is at f
 DOCUMENT_MEMORY_BYTES: Final = 1024 * MIB  # a Word file of 30 MiB takes a fifth of it
 PDF_PAGE_MIN_LETTERS: Final = 20  # on average; page numbers on scanned pages stay below
 PDF_MAX_UNKNOWN_SHARE: Final = 0.3  # of all letters, where a font does not say what it shows
-ANALYSIS_WORDS: Final = (400, 2_400)  # two to three pages have 600 to 1,800
-REFLECTION_WORDS: Final = (150, 1_000)  # a page has 300 to 600
 TEXT_VERSION: Final = "2"  # part of every key; raise it when a document could read otherwise

@@ -63,7 +63,10 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact about one submission, stated by one check."""
+    """One fact about one submission, stated by one check.
+
+    `code` is "EVL001", or "EVL001@qlora" where the assignment uses the check under a name.
+    """
 
     code: str
     outcome: Outcome
@@ -76,6 +79,11 @@ class Finding:
     measures: Measures = field(default_factory=dict)
     note: str = ""
     """For the instructor alone: what a student may not read (another student's name, a trace)."""
+
+    @property
+    def check(self) -> str:
+        """The code of the check, without the name under which it is used."""
+        return self.code.partition("@")[0]
 
     @property
     def left_out(self) -> bool:
@@ -113,10 +121,20 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
+class Length:
+    """How long a document should be: as `text` ("about a page"), and the least and most words."""
+
+    text: str
+    words: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Deliverable:
     """What a student submits: a file (any of `paths`) or a folder (a path ending in "/").
 
-    An `optional` one is voluntary: it belongs to no part and is never missing.
+    An `optional` one is voluntary: it belongs to no part and is never missing. An adapter names the
+    `base` that it is trained on, unless that is the assignment's own. A document may have a
+    `length` that is asked for.
     """
 
     id: str
@@ -124,6 +142,8 @@ class Deliverable:
     paths: tuple[str, ...]
     part: str | None = None
     optional: bool = False
+    base: str | None = None
+    length: Length | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +198,26 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckInstance:
+    """One use of a check in an assignment: its plain code, or the code under a `name`.
+
+    `bindings` say which of the assignment's evidence, deliverables or parts the check looks at, by
+    the role that they have in it; a role without one is the id itself. `title` takes the place of
+    the check's own.
+    """
+
+    code: str
+    name: str | None = None
+    bindings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    title: str | None = None
+
+    @property
+    def ref(self) -> str:
+        """How the assignment and findings refer to it: "EVL001" or "EVL001@qlora"."""
+        return self.code if self.name is None else f"{self.code}@{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Band:
     """At `at_least` or more of the measure, the criterion earns `points`."""
 
@@ -189,8 +229,9 @@ class Band:
 class Criterion:
     """One line of a rubric.
 
-    `source` is "CODE" (all or nothing), "CODE.measure" (with `bands`), or "review" (a person).
-    A failed check in `requires` makes it worth 0; an unknown one makes it unknown.
+    `source` is "CODE" (all or nothing), "CODE.measure" (with `bands`), or "review" (a person);
+    CODE may be one under a name, such as "EVL001@qlora". A failed check in `requires` makes it
+    worth 0; an unknown one makes it unknown.
     """
 
     id: str
@@ -221,7 +262,7 @@ class Category:
 class BaseModel:
     """The model that adapters are trained on: "course-model" or a hub id.
 
-    `revision` pins it: a hub commit, or the sha256 of the course model's weights.
+    `revision` pins it: a hub commit, or the sha256 of the weights of a model that ships.
     """
 
     name: str
@@ -242,11 +283,22 @@ class Assignment:
     parts: tuple[Part, ...]
     deliverables: tuple[Deliverable, ...]
     evidence: tuple[EvidenceSpec, ...]
-    checks: tuple[str, ...]
+    checks: tuple[CheckInstance, ...]
     categories: tuple[Category, ...]
     criteria: tuple[Criterion, ...]
     digest: str
     data: DataSpec | None = None
+    bases: Mapping[str, BaseModel] = field(default_factory=dict)
+    """Bases besides the assignment's own `base`, by id."""
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """The references of its checks, in order."""
+        return tuple(instance.ref for instance in self.checks)
+
+    def base_of(self, id: str | None) -> BaseModel:
+        """The base of this id; the assignment's own for None."""
+        return self.base if id is None else self.bases[id]
 
     @property
     def max_points(self) -> float:

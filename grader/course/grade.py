@@ -18,13 +18,20 @@ from grader.assignment.load import load_assignment
 from grader.assignment.questions import QuestionSet
 from grader.assignment.rubric import score, status, total
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Classmate, Context, all_checks, in_order, run_check
+from grader.checks.api.registry import (
+    Classmate,
+    Context,
+    all_checks,
+    check_of,
+    in_order,
+    run_check,
+)
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION
 from grader.core.errors import AssignmentError, IntakeError
 from grader.core.nouns import Assignment, Finding, Outcome, Result, Score, Status, Submission
 from grader.evidence import predictions
 from grader.evidence.kind import AdapterRef, Candidate, Collected, Grading, Progress, versions
-from grader.evidence.kinds import collect, inconsistencies, specs
+from grader.evidence.kinds import KINDS, collect, inconsistencies, specs
 from grader.evidence.store import EvidenceStore, Recordings, open_store
 from grader.intake.find import FoundSubmission, find_submissions, locate, take_in
 from grader.models.adapter_files import read_adapter, sketch
@@ -43,18 +50,21 @@ def load(reference: str | Path) -> Assignment:
     """
     assignment = load_assignment(reference)
     checks = all_checks()
+    refs = assignment.refs
     problems = inconsistencies(assignment)
-    problems += [f"there is no check {code}" for code in assignment.checks if code not in checks]
-    for spec in assignment.evidence:
-        problems += [f"there is no check {code}" for code in spec.needs if code not in checks]
+    problems += [f"there is no check {c.code}" for c in assignment.checks if c.code not in checks]
     if not problems:
-        listed = {check.code for check in in_order(assignment.checks, assignment)}
-        unlisted = sorted(listed - set(assignment.checks))
-        problems += [f"its checks need {code}, which is not in checks" for code in unlisted]
+        payloads = {spec.id: KINDS[spec.kind].payload for spec in assignment.evidence}
+        used = in_order(refs, assignment)
+        problems += [
+            f"its checks need {c.ref}, which is not in checks" for c in used if c.ref not in refs
+        ]
+        problems += [what for check in used for what in check.problems(assignment, payloads)]
     if assignment.data is not None:
         problems += [f"there is no rule {c}" for c in assignment.data.errors if c not in RULES]
     for criterion in assignment.criteria:
-        code, _, measure = criterion.source.partition(".")
+        ref, _, measure = criterion.source.partition(".")
+        code = ref.partition("@")[0]
         if measure and code in checks and measure not in checks[code].measures:
             known = ", ".join(checks[code].measures) or "none"
             problems.append(
@@ -176,7 +186,7 @@ def _check_files(pupil: _Student, assignment: Assignment) -> None:
     gates = [code for spec in assignment.evidence for code in spec.needs]
     context = Context(assignment, pupil.submission, {})
     for check in in_order(gates, assignment):
-        pupil.findings[check.code] = run_check(check, context, pupil.findings, {})
+        pupil.findings[check.ref] = run_check(check, context, pupil.findings, {})
 
 
 def _register(pupil: _Student, assignment: Assignment, store: EvidenceStore) -> None:
@@ -228,10 +238,10 @@ def _result(
     }
     others = tuple(mate for mate in classmates if mate.student != pupil.student)
     context = Context(assignment, pupil.submission, evidence, others)
-    for check in in_order(assignment.checks, assignment):
-        if check.code not in pupil.findings:
-            pupil.findings[check.code] = run_check(check, context, pupil.findings, missing)
-    findings = tuple(pupil.findings[code] for code in assignment.checks)
+    for check in in_order(assignment.refs, assignment):
+        if check.ref not in pupil.findings:
+            pupil.findings[check.ref] = run_check(check, context, pupil.findings, missing)
+    findings = tuple(pupil.findings[ref] for ref in assignment.refs)
     keys = {i: e.key for i, e in evidence.items()}
     submission = pupil.submission
     scores = score(assignment, findings)
@@ -260,9 +270,9 @@ def _not_taken_in(
     points for one of the machine's or the instructor's."""
     behind = Outcome.SKIP if first.outcome is Outcome.FAIL else first.outcome
     rest = [
-        Finding(code, behind, all_checks()[code].title, "The submission was not taken in.")
-        for code in assignment.checks
-        if code != first.code
+        Finding(ref, behind, check_of(ref, assignment).title, "The submission was not taken in.")
+        for ref in assignment.refs
+        if ref != first.code
     ]
     findings = (first, *rest)
     scores = _all_alike(score(assignment, findings), first)
@@ -314,7 +324,7 @@ def rescored(result: Result, assignment: Assignment) -> Result:
     Raises AssignmentError when the rubric reads a check or a measure that this result lacks.
     """
     findings = {f.code: f for f in result.findings}
-    absent = sorted(set(assignment.checks) - set(findings))
+    absent = sorted(set(assignment.refs) - set(findings))
     if absent:
         raise AssignmentError(
             f"The stored results have no {', '.join(absent)}. Run `finegrade grade` again with "

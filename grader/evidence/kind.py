@@ -60,10 +60,15 @@ class KindSpec:
             text = str(error).partition(" ")[2]
             raise AssignmentError(f"evidence {spec.id!r} of kind {spec.kind}: {text}") from error
 
-    def deliverables(self) -> Mapping[str, str]:
-        """The ids of the deliverables that it names, by field."""
+    def problems(self, assignment: Assignment) -> list[str]:
+        """What it asks for and the assignment does not have, in words."""
+        known = {deliverable.id for deliverable in assignment.deliverables}
         named = {name: getattr(self, name) for name in self.DELIVERABLES}
-        return {name: id for name, id in named.items() if id is not None}
+        return [
+            f"evidence {self.id!r} names {name} {id!r}, which is not a deliverable"
+            for name, id in named.items()
+            if id is not None and id not in known
+        ]
 
 
 Spec = TypeVar("Spec", bound=KindSpec)

@@ -32,18 +32,11 @@ def specs(assignment: Assignment, kind: EvidenceKind[Spec, Any]) -> list[Spec]:
 def inconsistencies(assignment: Assignment) -> list[str]:
     """What the assignment asks for and no kind can give, in words."""
     problems = []
-    known = {deliverable.id for deliverable in assignment.deliverables}
     for spec in assignment.evidence:
         try:
-            named = KINDS[spec.kind].spec.of(spec).deliverables()
+            problems += KINDS[spec.kind].spec.of(spec).problems(assignment)
         except AssignmentError as error:
             problems.append(str(error))
-            continue
-        problems += [
-            f"evidence {spec.id!r} names {field} {id!r}, which is not a deliverable"
-            for field, id in named.items()
-            if id not in known
-        ]
     return problems
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from grader.assignment.questions import QuestionSet
 from grader.core.constants import ENGINE_VERSION, PREDICT_LENGTH_STEP_TOKENS, PREDICT_ROWS
 from grader.core.errors import UsageError
-from grader.core.nouns import Evidence
+from grader.core.nouns import Assignment, BaseModel, Evidence
 from grader.core.payloads import Prediction, Predictions
 from grader.evidence.kind import (
     AdapterRef,
@@ -33,7 +33,8 @@ NAME: Final = "predictions"
 
 @dataclass(frozen=True, slots=True)
 class PredictionsSpec(KindSpec):
-    """`adapter` is the deliverable to run, None for the bare base.
+    """`adapter` is the deliverable to run, on the base that this names; without one the bare base
+    of the assignment answers, or the one of the id `base`.
 
     The questions are the hidden ones, or those of the deliverable `questions_from` (see
     grader/assignment/benchmark.py).
@@ -42,13 +43,30 @@ class PredictionsSpec(KindSpec):
     DELIVERABLES: ClassVar = ("adapter", "questions_from")
 
     adapter: str | None = None
+    base: str | None = None
     questions_from: str | None = None
+
+    def problems(self, assignment: Assignment) -> list[str]:
+        """See KindSpec."""
+        found = super(PredictionsSpec, self).problems(assignment)  # slots make another class
+        if self.base is not None and self.adapter is not None:
+            found.append(f"evidence {self.id!r}: an adapter's base is named by its deliverable")
+        elif self.base is not None and self.base not in assignment.bases:
+            found.append(f"evidence {self.id!r} names base {self.base!r}, which is not in bases")
+        return found
+
+    def base_in(self, assignment: Assignment) -> BaseModel:
+        """The base that answers."""
+        if self.adapter is None:
+            return assignment.base_of(self.base)
+        return assignment.base_of(assignment.deliverable(self.adapter).base)
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionWork:
-    """What is asked, and of which adapter; None is the bare base."""
+    """What is asked, and of which adapter on which base; None is the bare base."""
 
+    base: BaseModel
     questions: QuestionSet
     adapter: AdapterRef | None
 
@@ -61,24 +79,25 @@ def _request(
     if questions is None or (adapter is None and spec.adapter is not None):
         return None
     assignment = grading.assignment
+    base = spec.base_in(assignment)
     key = hashed(
         {
             "kind": NAME,
             "engine": ENGINE_VERSION,
             "plan": [PREDICT_ROWS, PREDICT_LENGTH_STEP_TOKENS, assignment.max_new_tokens],
-            "base": base_digest(base_folder(assignment.base)),
+            "base": base_digest(base_folder(base)),
             "adapter": adapter.digest if adapter is not None else None,
             "questions": questions.digest,
             "device": grading.device,
             "versions": versions("torch", "transformers"),
         }
     )
-    work = PredictionWork(questions, adapter)
+    work = PredictionWork(base, questions, adapter)
     return EvidenceRequest(candidate.submission.student, spec.id, NAME, key, work)
 
 
 class PredictionsProducer:
-    """The producer: one loaded base for all requests, opened only when something is to run."""
+    """The producer: each base is loaded once for all its requests, one base after another."""
 
     def __init__(self, grading: Grading) -> None:
         self._grading = grading
@@ -91,19 +110,22 @@ class PredictionsProducer:
     ) -> dict[str, str]:
         """See Producer."""
         progress.start("Answering questions", len(new))
-        try:
-            engine = open_engine(self._grading)
-        except UsageError:
-            raise
-        except Exception as error:  # dear: what cannot be opened is not tried again for each
-            return dict.fromkeys(new, reason(error))
         failed: dict[str, str] = {}
-        for key, request in new.items():
+        for base in dict.fromkeys(request.work.base for request in new.values()):
+            mine = [request for request in new.values() if request.work.base == base]
             try:
-                put(self._predict(engine, request))
-            except Exception as error:  # whatever it is, it must not stop the batch
-                failed[key] = reason(error)
-            progress.step(request.student)
+                engine = open_engine(base, self._grading)
+            except UsageError:
+                raise
+            except Exception as error:  # dear: what cannot be opened is not tried again for each
+                failed |= dict.fromkeys((request.key for request in mine), reason(error))
+                continue
+            for request in mine:
+                try:
+                    put(self._predict(engine, request))
+                except Exception as error:  # whatever it is, it must not stop the batch
+                    failed[request.key] = reason(error)
+                progress.step(request.student)
         return failed
 
     def _predict(self, engine: Engine, request: EvidenceRequest[PredictionWork]) -> Evidence:
@@ -131,16 +153,15 @@ class PredictionsProducer:
         return Evidence(NAME, request.key, Predictions(answers).to_json(), cost)
 
 
-def open_engine(grading: Grading) -> Engine:
-    """The base, loaded, with the hidden questions. Raises UsageError on the base install."""
+def open_engine(base: BaseModel, grading: Grading) -> Engine:
+    """This base, loaded, with the hidden questions. Raises UsageError on the base install."""
     try:
         from grader.models.engine import Engine  # torch: only when there is something to run
     except ImportError as error:
         raise needs_models(error) from error
     assert grading.questions is not None  # no request is made without them
-    assignment = grading.assignment
-    base = load_base(assignment.base, grading.device)
-    return Engine(base, grading.questions, assignment.max_new_tokens)
+    loaded = load_base(base, grading.device)
+    return Engine(loaded, grading.questions, grading.assignment.max_new_tokens)
 
 
 KIND: Final = EvidenceKind(NAME, PredictionsSpec, Predictions, _request, PredictionsProducer)

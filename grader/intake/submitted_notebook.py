@@ -22,6 +22,11 @@ def is_notebook(path: str) -> bool:
     return path.endswith(SUFFIX)
 
 
+def is_script(deliverable: Deliverable) -> bool:
+    """Whether a Python script is asked for."""
+    return any(path.endswith(".py") for path in deliverable.paths)
+
+
 def script_name(path: str) -> str:
     """The path of a notebook's script in a run: `a/x.py` for `a/x.ipynb`."""
     return str(PurePosixPath(path).with_suffix(".py"))
@@ -64,7 +69,7 @@ def notebook_scripts(
     """The notebooks submitted as scripts, by `script_name`; without refused ones."""
     found = {}
     for deliverable in deliverables:
-        if not any(path.endswith(".py") for path in deliverable.paths):
+        if not is_script(deliverable):
             continue
         try:
             path = locate(submission, deliverable)

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grader.core.constants import COURSE_MODEL
+from grader.core.constants import SHIPPED_BASES
 from grader.core.errors import GraderFault, UsageError
 from grader.core.files import sha256_of
 from grader.core.nouns import BaseModel
@@ -47,12 +47,12 @@ class LoadedBase:
 def base_folder(base: BaseModel) -> Path:
     """The folder that holds the base's files.
 
-    Raises GraderFault when the course model's weights are not those that the assignment pins, and
-    when a hub model is not in the cache, with the command that fetches it; UsageError when the base
-    install cannot look there.
+    Raises GraderFault when the weights of one that ships are not those that the assignment pins,
+    and when a hub model is not in the cache, with the command that fetches it; UsageError when the
+    base install cannot look there.
     """
-    if base.name == COURSE_MODEL:
-        folder = resource("starter", COURSE_MODEL)
+    if base.name in SHIPPED_BASES:
+        folder = resource("starter", base.name)
         if _digest_of(folder / "model.safetensors") != base.revision:
             raise GraderFault(
                 f"{folder} does not hold the weights that the assignment pins. Install finegrade "
@@ -118,7 +118,7 @@ def load_base(base: BaseModel, device: str = "cpu") -> LoadedBase:
     _check_device(device)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    if base.name == COURSE_MODEL:
+    if base.name in SHIPPED_BASES:
         # At this size a second thread gains little and, on a busy machine, costs a lot; and one
         # thread always adds numbers up in the same order.
         torch.set_num_threads(1)

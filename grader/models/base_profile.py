@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from grader.core.constants import COURSE_MODEL
+from grader.core.constants import SHIPPED_BASES
 from grader.core.errors import GraderFault
 from grader.core.nouns import BaseModel
 from grader.core.resources import home, resource
@@ -39,8 +39,8 @@ def profile_for(base: BaseModel) -> BaseProfile:
     A hub model's is worked out once from its cached config and kept under `home()`. Raises
     GraderFault when the base is not on this machine, or torch is needed and not installed.
     """
-    if base.name == COURSE_MODEL:
-        return profile_from_folder(resource("starter", COURSE_MODEL))
+    if base.name in SHIPPED_BASES:
+        return profile_from_folder(resource("starter", base.name))
     kept = home() / "profiles" / f"{base.name.replace('/', '--')}@{base.revision}.json"
     if kept.is_file():
         return _read(kept, base.name)

@@ -13,7 +13,7 @@ from support.classes import TIMES, Silent, write_class, write_student
 from grader.assignment.questions import QuestionSet, make_hidden
 from grader.checks.api import registry
 from grader.core.errors import AssignmentError, GraderFault, UsageError
-from grader.core.nouns import Assignment, Outcome, Result, Status, Submission
+from grader.core.nouns import Assignment, CheckInstance, Outcome, Result, Status, Submission
 from grader.course import grade
 from grader.course.output import prepare, read_results
 from grader.course.output import write_student as write_result
@@ -305,7 +305,7 @@ def test_new_weights_rescore_without_evidence(
 def test_a_rubric_that_needs_what_was_never_found_is_refused(
     assignment: Assignment, graded: tuple[dict[str, Result], Path]
 ) -> None:
-    more = dataclasses.replace(assignment, checks=(*assignment.checks, "GRD001"))
+    more = dataclasses.replace(assignment, checks=(*assignment.checks, CheckInstance("GRD001")))
     with pytest.raises(AssignmentError, match="GRD001"):
         grade.rescored(graded[0]["good-1"], more)
 

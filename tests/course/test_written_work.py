@@ -27,7 +27,7 @@ def assignment() -> Assignment:
     return replace(
         whole,
         evidence=tuple(e for e in whole.evidence if e.kind == "text"),
-        checks=tuple(c for c in whole.checks if c.startswith(("LAY", "DOC"))),
+        checks=tuple(c for c in whole.checks if c.code.startswith(("LAY", "DOC"))),
         criteria=tuple(c for c in whole.criteria if c.id in WRITTEN),
     )
 
