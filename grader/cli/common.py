@@ -183,11 +183,11 @@ def print_findings(result: Result, format: Format) -> None:
 
 
 def open_sandbox(progress: RichProgress, name: str | None, *, reduced: bool) -> Sandbox:
-    """The sandbox that programs run in; the first time here, hostile programs try its walls."""
+    """The sandbox that programs run in; the first time here, hostile programs test it."""
     from grader.escapes.suite import trusted_sandbox
 
     def begin(total: int) -> Callable[[ProgramOutcome], None]:
-        progress.start("Trying the sandbox's walls, this once", total)
+        progress.start("Testing the sandbox, once on this machine", total)
         return lambda row: progress.step(row.name)
 
     return trusted_sandbox(name, reduced=reduced, begin=begin)
