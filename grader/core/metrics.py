@@ -36,11 +36,11 @@ def exact_match(answer: str, reference: str) -> float:
 
 def token_f1(answer: str, reference: str) -> float:
     """Harmonic mean of precision and recall over the shared words, 0 to 1."""
-    got, wanted = normalise(answer).split(), normalise(reference).split()
-    shared = sum((Counter(got) & Counter(wanted)).values())
-    if not got or not wanted:
+    got, expected = normalise(answer).split(), normalise(reference).split()
+    shared = sum((Counter(got) & Counter(expected)).values())
+    if not got or not expected:
         return exact_match(answer, reference)
-    return 2 * shared / (len(got) + len(wanted))
+    return 2 * shared / (len(got) + len(expected))
 
 
 def bleu(answer: str, reference: str) -> float:

@@ -125,11 +125,13 @@ def _faults(document: Any) -> Iterator[tuple[str, str]]:
     validator = Draft202012Validator(_schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
     errors = sorted(validator.iter_errors(document), key=lambda error: error.json_path)
     if errors:
-        told: dict[str, str] = {}
+        faults: dict[str, str] = {}
         for error in errors:
             place = pointer(*error.absolute_path)
-            told[place] = f"{told[place]}; {_words(error)}" if place in told else _words(error)
-        yield from told.items()
+            faults[place] = (
+                f"{faults[place]}; {_words(error)}" if place in faults else _words(error)
+            )
+        yield from faults.items()
         return
     for name in ("base", "tuned"):
         query = document["per_query"][name]
@@ -140,7 +142,7 @@ def _faults(document: Any) -> Iterator[tuple[str, str]]:
 
 
 def _words(error: ValidationError) -> str:
-    """One fault in words, made from the schema's own description of what stands there."""
+    """One fault in words, from the schema's own description of the place."""
     schema = error.schema if isinstance(error.schema, Mapping) else {}
     if error.validator == "required" and isinstance(error.instance, Mapping):
         missing = [key for key in schema["required"] if key not in error.instance]

@@ -109,7 +109,7 @@ class Arena:
         got: ExitReason | None = None
         try:
             seen = self._see(program)
-            got = seen.ended.verdict
+            got = seen.result.verdict
             why_not = faults(program, seen)
         except _BrokenError as broken:
             why_not = (str(broken),)
@@ -118,14 +118,14 @@ class Arena:
 
     def _see(self, program: HostileProgram) -> Observation:
         plants = self._plants(program.limits)
-        wanted = program.service is not ServiceUse.NONE
-        service = self._make_service() if self._make_service and wanted else None
+        needs_service = program.service is not ServiceUse.NONE
+        service = self._make_service() if self._make_service and needs_service else None
         try:
             for name in (f"{program.name}.py", *program.also):
                 (plants.submission / name).write_bytes(program.source)
             (plants.submission / "attack.py").write_bytes(judge.helper_source())
             before = _contents(plants.submission)
-            launch = RunSpec(
+            spec = RunSpec(
                 plants.submission,
                 f"{program.name}.py",
                 inputs={"targets.json": plants.targets_file()},
@@ -134,14 +134,14 @@ class Arena:
                 clock_rate=_CLOCK_RATE,
             )
             try:
-                ended = self._sandbox.run(launch, service.serve if service else None, self.stop)
+                result = self._sandbox.run(spec, service.serve if service else None, self.stop)
             except RunStopped:
                 raise
             except Exception as error:
                 what = f"the sandbox failed: {type(error).__name__}: {error}"
                 raise _BrokenError(what) from error
             return Observation(
-                ended=ended,
+                result=result,
                 canaries=tuple(plants.canaries),
                 heard=service.heard() if service else b"",
                 reached=tuple(plants.reached()),
@@ -159,24 +159,24 @@ class Arena:
             (plants.submission / "honest.py").write_bytes(judge.honest_source())
             (plants.submission / "notes.txt").write_text("what a student handed in\n")
             arguments = ("ask",) if service else ()
-            launch = RunSpec(
+            spec = RunSpec(
                 plants.submission, "honest.py", arguments, limits=LIMITS, clock_rate=_CLOCK_RATE
             )
-            ended = self._sandbox.run(launch, service.serve if service else None, self.stop)
+            result = self._sandbox.run(spec, service.serve if service else None, self.stop)
         finally:
             plants.close()
-        if ended.verdict is not ExitReason.OK:
-            words = (ended.stderr or ended.stdout)[-500:].decode(errors="replace")
+        if result.verdict is not ExitReason.OK:
+            words = (result.stderr or result.stdout)[-500:].decode(errors="replace")
             raise GraderFault(
-                f"an honest program ended with {ended.verdict} in the sandbox"
+                f"an honest program ended with {result.verdict} in the sandbox"
                 f" {self._sandbox.name}: {words}"
             )
         return {
-            "exit code": ended.exit_code,
-            "stdout": ended.stdout,
-            "stderr": ended.stderr,
-            "files": dict(ended.files),
-            "refused files": ended.refused,
+            "exit code": result.exit_code,
+            "stdout": result.stdout,
+            "stderr": result.stderr,
+            "files": dict(result.files),
+            "refused files": result.refused,
         }
 
     def _plants(self, limits: Limits) -> Plants:

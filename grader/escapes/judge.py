@@ -142,7 +142,7 @@ class Observation:
     came to, `changed` says whether the submitted folder has changed.
     """
 
-    ended: RunResult
+    result: RunResult
     canaries: tuple[str, ...]
     heard: bytes
     reached: tuple[str, ...]
@@ -152,9 +152,9 @@ class Observation:
 
 def faults(program: HostileProgram, seen: Observation) -> tuple[str, ...]:
     """Why this program was not contained; empty when it was."""
-    ended = seen.ended
-    found = [*_ending(program, ended), *_claims(ended), *_leaks(seen)]
-    found += [*_sizes(ended, program.limits)]
+    result = seen.result
+    found = [*_ending(program, result), *_claims(result), *_leaks(seen)]
+    found += [*_sizes(result, program.limits)]
     found += [f"something came to our {listener}" for listener in seen.reached]
     if program.service is ServiceUse.UNTOUCHED and seen.heard:
         found.append("the model service was asked")
@@ -165,29 +165,29 @@ def faults(program: HostileProgram, seen: Observation) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _ending(program: HostileProgram, ended: RunResult) -> Iterable[str]:
-    if ended.verdict not in program.expected:
+def _ending(program: HostileProgram, result: RunResult) -> Iterable[str]:
+    if result.verdict not in program.expected:
         expected = " or ".join(sorted(program.expected))
-        last = (ended.stderr or ended.stdout)[-300:].decode(errors="replace").strip()
-        yield f"it ended with {ended.verdict} and not with {expected}; last words: {last!r}"
-    if program.exit_code is not None and ended.exit_code != program.exit_code:
-        yield f"its exit code is {ended.exit_code} and not {program.exit_code}"
+        last = (result.stderr or result.stdout)[-300:].decode(errors="replace").strip()
+        yield f"it ended with {result.verdict} and not with {expected}; last words: {last!r}"
+    if program.exit_code is not None and result.exit_code != program.exit_code:
+        yield f"its exit code is {result.exit_code} and not {program.exit_code}"
 
 
-def _claims(ended: RunResult) -> Iterable[str]:
-    for line in (ended.stdout + b"\n" + ended.stderr).splitlines():
+def _claims(result: RunResult) -> Iterable[str]:
+    for line in (result.stdout + b"\n" + result.stderr).splitlines():
         if line.startswith(b"ESCAPED: "):
             yield line.decode(errors="replace")[:300]
 
 
 def _leaks(seen: Observation) -> Iterable[str]:
     places: Mapping[str, bytes] = {
-        "its stdout": seen.ended.stdout,
-        "its stderr": seen.ended.stderr,
+        "its stdout": seen.result.stdout,
+        "its stderr": seen.result.stderr,
         "the names of its files": "\n".join(
-            [*seen.ended.files, *(f"{one.path} {one.why}" for one in seen.ended.refused)]
+            [*seen.result.files, *(f"{one.path} {one.why}" for one in seen.result.refused)]
         ).encode(errors="surrogateescape"),
-        "a file of its": b"\n".join(seen.ended.files.values()),
+        "a file of its": b"\n".join(seen.result.files.values()),
         "its requests": seen.heard,
     }
     for place, content in places.items():
@@ -195,20 +195,20 @@ def _leaks(seen: Observation) -> Iterable[str]:
             yield f"a planted secret is in {place}"
 
 
-def _sizes(ended: RunResult, limits: Limits) -> Iterable[str]:
-    if max(len(ended.stdout), len(ended.stderr)) > limits.output_bytes:
+def _sizes(result: RunResult, limits: Limits) -> Iterable[str]:
+    if max(len(result.stdout), len(result.stderr)) > limits.output_bytes:
         yield "more output was kept than the limit says"
-    if len(ended.files) > limits.harvest_files:
-        yield f"{len(ended.files)} files were taken out, more than the limit"
-    if sum(map(len, ended.files.values())) > limits.harvest_bytes:
+    if len(result.files) > limits.harvest_files:
+        yield f"{len(result.files)} files were taken out, more than the limit"
+    if sum(map(len, result.files.values())) > limits.harvest_bytes:
         yield "more bytes were taken out than the limit says"
-    if ended.wall_seconds > limits.wall_seconds + _GRACE_SECONDS:
-        yield f"it ran for {ended.wall_seconds:.1f} s"
-    for name in ended.files:
+    if result.wall_seconds > limits.wall_seconds + _GRACE_SECONDS:
+        yield f"it ran for {result.wall_seconds:.1f} s"
+    for name in result.files:
         try:
             name.encode()
         except UnicodeEncodeError:
             yield f"a file was taken out whose name is no text: {name!a}"
-    for path in map(PurePosixPath, ended.files):
+    for path in map(PurePosixPath, result.files):
         if path.is_absolute() or ".." in path.parts:
             yield f"a file was taken out from elsewhere: {path}"

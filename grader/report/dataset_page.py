@@ -113,7 +113,7 @@ def _bars(lengths: Lengths) -> _Bars:
     return _Bars(shortest, width, tuple(heights), beyond)
 
 
-_FEW_LENGTHS: Final = 2  # no more different lengths than this are said in words, not drawn
+_FEW_LENGTHS: Final = 2  # up to so many different lengths are described in words, not drawn
 
 _SIGNS: Final = {
     Severity.ERROR: ("fail", "✗", "Error"),

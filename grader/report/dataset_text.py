@@ -74,7 +74,7 @@ def gather(
         spoken = [message.get("role") for message in example.messages]
         messages[len(spoken)] += 1
         roles.update(role if role in _ROLES else _OTHER_ROLE for role in spoken)
-        # Long answers that begin alike are told apart by a hash, without keeping them.
+        # A hash distinguishes long answers that begin alike, without keeping them.
         key = (answer[:_ANSWER_CHARACTERS], hash(answer))
         if key in texts or len(texts) < MAX_ANSWERS:
             texts[key] += 1
@@ -96,11 +96,11 @@ def gather(
 
 def percentile(lengths: Lengths, share: float) -> int:
     """The length that at least `share` (0 to 1) of the examples do not exceed; 0 of none."""
-    wanted = share * lengths.total()
+    enough = share * lengths.total()
     seen = 0
     for length in sorted(lengths):
         seen += lengths[length]
-        if seen >= wanted:
+        if seen >= enough:
             return length
     return 0
 

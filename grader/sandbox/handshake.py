@@ -104,16 +104,16 @@ class Handshake:
             return listener
         if listener:
             listener.close()
-        said = word.removeprefix(start.FAILED).decode("utf-8", "replace")
-        raise GraderFault(f"the sandbox did not start: {said or 'it ended at once'}")
+        message = word.removeprefix(start.FAILED).decode("utf-8", "replace")
+        raise GraderFault(f"the sandbox did not start: {message or 'it ended at once'}")
 
     def _last_words(self) -> str:
         """The start program's error message before it closed its end."""
         try:
-            said = self.control.recv(2000, socket.MSG_DONTWAIT)
+            message = self.control.recv(2000, socket.MSG_DONTWAIT)
         except OSError:
             return ""
-        return " (" + said.removeprefix(start.FAILED).decode("utf-8", "replace") + ")"
+        return " (" + message.removeprefix(start.FAILED).decode("utf-8", "replace") + ")"
 
     def go(self) -> None:
         """Start the script. Everything received after this may come from the program."""

@@ -150,8 +150,8 @@ class ProcessRun:
             listener = listener or self._process.listener
         except GraderFault as fault:
             self._end()
-            said = bytes(self._streams[1].kept).decode("utf-8", "replace").strip()
-            raise GraderFault(f"{fault}{': ' if said else ''}{said[-1000:]}") from fault
+            message = bytes(self._streams[1].kept).decode("utf-8", "replace").strip()
+            raise GraderFault(f"{fault}{': ' if message else ''}{message[-1000:]}") from fault
         if serve and listener:
             self._served = serve(listener)
 
@@ -303,8 +303,8 @@ class ProcessSandbox(ABC):
         result = self.run(RunSpec(None, "try.py", inputs={"try.py": b""}, limits=limits))
         if result.verdict == ExitReason.OK:
             return None
-        said = result.stderr.decode("utf-8", "replace").strip()
-        return f"an empty script ended with {result.verdict} in the sandbox: {said[-500:]}"
+        message = result.stderr.decode("utf-8", "replace").strip()
+        return f"an empty script ended with {result.verdict} in the sandbox: {message[-500:]}"
 
 
 def pipe(kept: ExitStack, given: ExitStack) -> tuple[int, int]:
@@ -359,10 +359,10 @@ def last_words(stderr: int) -> str:
     """What a launcher that did not come up has written, or "no answer"."""
     os.set_blocking(stderr, False)
     try:
-        said = os.read(stderr, 4096)
+        message = os.read(stderr, 4096)
     except BlockingIOError:
-        said = b""
-    return said.decode("utf-8", "replace").strip() or "no answer"
+        message = b""
+    return message.decode("utf-8", "replace").strip() or "no answer"
 
 
 def wait_gone(process: int) -> None:

@@ -61,9 +61,9 @@ def _lowest_free(lock: int) -> int:
     """Lock the first free byte, one for each uid; closing the descriptor frees it."""
     for at, uid in enumerate(SANDBOX_RUN_UIDS):
         # struct flock: type, from the file's start, place, length, no process
-        wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)
+        request = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)
         try:
-            fcntl.fcntl(lock, fcntl.F_OFD_SETLK, wanted)
+            fcntl.fcntl(lock, fcntl.F_OFD_SETLK, request)
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise GraderFault(f"the numbers of runs cannot be locked: {error}") from error

@@ -127,7 +127,7 @@ class Topic:
                     found.setdefault(normalised(example.question), example)
             stale_rounds = stale_rounds + 1 if len(found) == before else 0
         if len(found) < n:
-            raise ValueError(f"topic {self.name} has {len(found)} hidden questions, {n} wanted")
+            raise ValueError(f"topic {self.name} has {len(found)} hidden questions, {n} requested")
         examples = list(found.values())
         rng.shuffle(examples)
         return examples

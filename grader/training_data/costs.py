@@ -192,7 +192,7 @@ def _checked(path: Path) -> Any:
         raise UsageError(f"{path}: {lines}")
     names = Counter(row["model"] for row in document["models"])
     if twice := [name for name, count in names.items() if count > 1]:
-        raise UsageError(f"{path}: $.models: {twice[0]} stands there twice")
+        raise UsageError(f"{path}: $.models: {twice[0]} occurs twice")
     return document
 
 

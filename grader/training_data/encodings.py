@@ -106,7 +106,7 @@ def _source(name: str) -> _EncodingFile | None:
 
     tiktoken's constructors know the pattern, the address and the SHA-256 of the vocabulary, but
     download what they do not find. A copy runs that sees nothing of its module but texts and a
-    loader that only notes what it is asked for, so that nothing can reach the network.
+    loader that only records the request, so that nothing can reach the network.
     """
     requested: list[tuple[str, str]] = []
 

@@ -175,9 +175,9 @@ def _compact(value: Any) -> str:
 
 def _even_sample(examples: Iterable[Example], n_examples: int) -> Iterator[tuple[int, Example]]:
     """Up to TOKEN_EXACT_EXAMPLES examples at even distances, each with its place from 1 on."""
-    wanted = min(n_examples, TOKEN_EXACT_EXAMPLES)
+    sample = min(n_examples, TOKEN_EXACT_EXAMPLES)
     for place, example in enumerate(examples, 1):
-        if place * wanted // n_examples > (place - 1) * wanted // n_examples:
+        if place * sample // n_examples > (place - 1) * sample // n_examples:
             yield place, example
 
 

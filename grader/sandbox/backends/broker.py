@@ -177,12 +177,12 @@ class Broker:
         """Connect the program's descriptor; return the error number of a refusal."""
         try:
             with seeing_as(self._user):
-                wanted = _memory(pid, address, min(size, 128))
+                requested = _memory(pid, address, min(size, 128))
                 flags = _flags(pid, descriptor)
         except (OSError, ValueError, OverflowError):
             return errno.EACCES
-        if wanted[:2] == struct.pack("=H", socket.AF_INET) and wanted[4:8] == SERVICE:
-            if struct.unpack("!H", wanted[2:4])[0] != GATEWAY_PORT or self._service is None:
+        if requested[:2] == struct.pack("=H", socket.AF_INET) and requested[4:8] == SERVICE:
+            if struct.unpack("!H", requested[2:4])[0] != GATEWAY_PORT or self._service is None:
                 return errno.ECONNREFUSED
             return self._put_connected(call, descriptor, flags, self._service)
         return errno.ENETUNREACH

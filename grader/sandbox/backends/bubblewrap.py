@@ -116,13 +116,13 @@ def _enter(process: int) -> None:
     check(libc.unshare(CLONE_NEWNS), "making a mount namespace")
     mount("none", "/", None, MS_REC | MS_SLAVE, "")
     # opened first: they may lie below the folder that is hidden next
-    wanted = [
+    opened = [
         (os.open(path, os.O_PATH | os.O_CLOEXEC), path.is_dir())
         for path in interpreter().mounts.values()
     ]
     size = f"mode=0755,size={SANDBOX_ROOT_BYTES}"
     mount("finegrade", PUBLIC, "tmpfs", MS_NOSUID | MS_NODEV, size)
-    for target, (fd, is_folder) in zip(public_mounts().values(), wanted, strict=True):
+    for target, (fd, is_folder) in zip(public_mounts().values(), opened, strict=True):
         target.mkdir() if is_folder else target.touch()
         mount(f"/proc/self/fd/{fd}", target, None, MS_BIND | MS_REC, "")
         os.close(fd)
@@ -230,15 +230,15 @@ def _why_not(_user: int, _path: str) -> str | None:
 
 def _first_process(status: int) -> int | None:
     """The pid of the sandbox's process 1 on this machine; None when bwrap ended before."""
-    said = b""
+    report = b""
     until = time.monotonic() + SANDBOX_START_SECONDS
-    while b"\n" not in said and len(said) < SANDBOX_STATUS_MAX_BYTES:
+    while b"\n" not in report and len(report) < SANDBOX_STATUS_MAX_BYTES:
         ready = readable([status], until - time.monotonic())
         piece = os.read(status, 4096) if ready else b""
         if not piece:
             return None
-        said += piece
-    match = re.search(rb'"child-pid": *([0-9]+)', said)
+        report += piece
+    match = re.search(rb'"child-pid": *([0-9]+)', report)
     return int(match[1]) if match else None
 
 

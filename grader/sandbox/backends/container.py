@@ -184,11 +184,11 @@ def _refusals() -> list[str]:
 def refusal(engine: str) -> str | None:
     """Why this engine's client cannot run programs and what to do next; None where it can."""
     try:
-        asked = _ask(engine, "info", timeout=SANDBOX_START_SECONDS)
+        info = _ask(engine, "info", timeout=SANDBOX_START_SECONDS)
     except subprocess.TimeoutExpired:
         return f"`{engine} info` does not answer; restart the engine"
-    if asked.returncode != 0:
-        return _explained(engine, asked.stderr.decode("utf-8", "replace"))
+    if info.returncode != 0:
+        return _explained(engine, info.stderr.decode("utf-8", "replace"))
     try:
         _make_image(engine)
         return _Engine(engine).trial()
@@ -196,12 +196,12 @@ def refusal(engine: str) -> str | None:
         return str(fault)
 
 
-def _explained(engine: str, said: str) -> str:
+def _explained(engine: str, message: str) -> str:
     """Explain the client's error message, and name the next command."""
-    last = said.strip().splitlines()[-1] if said.strip() else "it says nothing"
-    if "permission denied" in said.lower():
+    last = message.strip().splitlines()[-1] if message.strip() else "it says nothing"
+    if "permission denied" in message.lower():
         return f"you may not use it ({last}); run: sudo usermod -aG docker $USER, and log in again"
-    if "connect to the docker daemon" in said.lower():
+    if "connect to the docker daemon" in message.lower():
         return f"its daemon does not run ({last}); run: sudo systemctl start docker"
     return f"`{os.path.basename(engine)} info` fails ({last})"
 
@@ -218,8 +218,8 @@ def _make_image(engine: str) -> None:
         return
     made = _ask(engine, "import", "-", image_name(), given=image())
     if made.returncode != 0:
-        said = made.stderr.decode("utf-8", "replace").strip()[-500:]
-        raise GraderFault(f"the image cannot be made ({said}); try: {engine} import -")
+        message = made.stderr.decode("utf-8", "replace").strip()[-500:]
+        raise GraderFault(f"the image cannot be made ({message}); try: {engine} import -")
 
 
 # --- one run -----------------------------------------------------------------------------------

@@ -263,8 +263,8 @@ def _calls(link: socket.socket, stderr: int) -> tuple[int, bool]:
         word, fds = b"", []
     if word and len(fds) == 1:
         return fds[0], word == restricted_init.LISTENING_WITH_OWN_MEMORY
-    said = last_words(stderr).rpartition("\n")[2]
-    raise GraderFault(f"the sandbox did not start: {said}")
+    message = last_words(stderr).rpartition("\n")[2]
+    raise GraderFault(f"the sandbox did not start: {message}")
 
 
 def _stop(link: socket.socket) -> None:

@@ -62,8 +62,8 @@ def restrict(granted: list[tuple[str, int]]) -> None:
     fields = struct.pack("=QQQ", rights, BIND_AND_CONNECT, scopes)
     ruleset = _call(CREATE_RULESET, fields, 24 if scopes else 16, 0)
     try:
-        for path, wanted in granted:
-            _grant(ruleset, path, wanted & rights)
+        for path, requested in granted:
+            _grant(ruleset, path, requested & rights)
         _call(RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)

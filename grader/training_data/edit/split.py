@@ -98,20 +98,20 @@ def split(path: Path, out: Path, shares: Sequence[float] = DEFAULT_SHARES, seed:
         survey = _survey(path)
         groups, parts = survey.parts(shares, seed)
         counts = Counter(parts)
-        wanted = [part for part, share in enumerate(shares) if share]
-        if any(not counts[part] for part in wanted):
+        used = [part for part, share in enumerate(shares) if share]
+        if any(not counts[part] for part in used):
             found = f"{counted(len(parts), 'example')} in {counted(len(groups), 'group')}"
             raise UsageError(
                 f"{path}: {found} to be kept together are too few for shares of "
                 f"{', '.join(map(str, shares))}. Write more examples, or choose other shares."
             )
         with open_jsonl(path) as text, ExitStack() as stack:
-            files = {p: stack.enter_context((folder / FILES[p]).open("xb")) for p in wanted}
+            files = {p: stack.enter_context((folder / FILES[p]).open("xb")) for p in used}
             examples = (line for line in whole_lines(text) if bare(line.raw).strip())
             for part, line in zip(parts, examples, strict=True):
                 files[part].write(without_marks(line.raw) + b"\n")
     return Split(
-        examples={FILES[part]: counts[part] for part in wanted},
+        examples={FILES[part]: counts[part] for part in used},
         groups=len(groups),
         largest_group=max(group.size for group in groups),
         classes=len({group.label for group in groups}) if survey.classes else 0,
@@ -187,7 +187,7 @@ class _Survey:
         self._copies = NearIndex()
         self._answers = array("b")  # the number of the answer, as long as there are classes
         self._leader = array("q")  # an example of the same group; its own index for the first
-        self._first: dict[bytes, int] = {}  # digest of what is asked -> the first to ask it
+        self._first: dict[bytes, int] = {}  # digest of the prompt -> index of the first
         self._seen: set[bytes] = set()  # digests of the examples on that shelf
 
     def add(self, fingerprint: Fingerprint) -> None:
@@ -197,7 +197,7 @@ class _Survey:
         same = _digest(f"{fingerprint.folded_prompt}\0{fingerprint.prompt_extras}".encode())
         copy = copy_digest(fingerprint)
         if not fingerprint.folded_prompt and not fingerprint.prompt_extras:
-            same = copy  # nothing is asked, which makes no two examples one
+            same = copy  # without a prompt only copies belong together
         first = self._first.setdefault(same, index)
         self._leader.append(first)
         if not fingerprint.prompt_extras and first == index and fingerprint.folded_prompt:

@@ -180,7 +180,7 @@ class Duplicates:
         self._raw.append(hash(fingerprint.example.raw))
         self._example_hashes.append(whole)
         if not fingerprint.folded_prompt:
-            self._prompt_hashes.append(whole)  # nothing is asked: nothing to have two answers
+            self._prompt_hashes.append(whole)  # without a prompt no two answers conflict
         elif fingerprint.example.kind is Kind.PREFERENCE:
             # Which of these two is better? Several pairs with one prompt are no conflict.
             self._prompt_hashes.append(

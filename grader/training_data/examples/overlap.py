@@ -73,14 +73,14 @@ def _prompt(fingerprint: Fingerprint) -> int:
 def _equal(found: array[int]) -> Iterator[Fault]:
     for line, other, same in zip(found[::3], found[1::3], found[2::3], strict=True):
         answer = "with the same answer" if same else "with another answer"
-        message = f"the prompt also stands in line {other} of the other file, {answer}"
+        message = f"the prompt also occurs in line {other} of the other file, {answer}"
         yield Fault("JSL605", message, line)
 
 
 def _nearly(ours: NearIndex, theirs: NearIndex) -> Iterator[Fault]:
     known = len(theirs.texts)
     for i, j in near_texts(theirs.texts + ours.texts, known):
-        message = f"nearly the same prompt stands in line {theirs.lines[j]} of the other file"
+        message = f"nearly the same prompt occurs in line {theirs.lines[j]} of the other file"
         yield Fault("JSL605", message, ours.lines[i - known])
 
 

@@ -24,7 +24,7 @@ _EXPECTED: Final = 'expected "https://..." or "data:image/png;base64,..." (also 
 
 
 def image_faults(part: Mapping[str, Any], at: str) -> Iterator[Fault]:
-    """The faults of one part of type image_url, which stands at the JSON pointer `at`."""
+    """The faults of one part of type image_url, at the JSON pointer `at`."""
     image = part.get("image_url")
     url = image.get("url") if isinstance(image, dict) else None
     if not isinstance(url, str):
@@ -136,7 +136,7 @@ def chat_faults(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def message_faults(messages: list[Any], at: str) -> Iterator[Fault]:
-    """The faults of each message of a conversation that stands at the JSON pointer `at`."""
+    """The faults of each message of a conversation at the JSON pointer `at`."""
     for i, message in enumerate(messages):
         here = f"{at}/{i}"
         if not isinstance(message, dict):

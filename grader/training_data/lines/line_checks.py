@@ -202,7 +202,7 @@ def _check_open(
     if expected is not None and kind is not None and kind is not expected:
         report(Fault("JSL014", f"the examples are of kind {kind}; {expected} is expected"))
     if expected is not None and kind is None:
-        kind, reason = expected, "it is asked for"
+        kind, reason = expected, "it was requested"
     work = _PassState(kind, reason, report)
     try:
         for block in chain([head], rest):
@@ -304,9 +304,7 @@ class _PassState:
             found = f"{self.with_images} examples hold images"
             self.report(Fault("JSL326", f"{found}; at most {DATA_MAX_IMAGE_EXAMPLES} are taken"))
         if self.with_images:
-            found = (
-                f"{counted(self.with_images, 'example')} with images, which nobody looked at here"
-            )
+            found = f"{counted(self.with_images, 'example')} with images, which were not checked"
             self.report(Fault("JSL327", found, self.first_image))
         if self.kind is Kind.COMPLETION and self.examples:
             self.report(Fault("JSL423", "the examples are prompts and completions"))

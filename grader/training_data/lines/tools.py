@@ -32,7 +32,7 @@ def makes_a_call(message: Mapping[str, Any]) -> bool:
 
 
 def call_faults(message: Mapping[str, Any], at: str) -> Iterator[Fault]:
-    """The faults of the calls in a message of the assistant, which stands at `at`."""
+    """The faults of the calls in a message of the assistant, at the JSON pointer `at`."""
     if message.get("function_call") is not None:  # null is how openai's client writes "no call"
         yield Fault("JSL307", "the message has a function_call", None, f"{at}/function_call")
         yield from _function(message["function_call"], f"{at}/function_call")
@@ -61,7 +61,7 @@ def call_faults(message: Mapping[str, Any], at: str) -> Iterator[Fault]:
 def conversation_faults(messages: list[Any], value: Mapping[str, Any], at: str) -> Iterator[Fault]:
     """Check that calls, their responses and the declarations in `value` agree."""
     declared = _declared(value)
-    waiting: dict[str, str] = {}  # id of a call without an answer yet -> where it stands
+    waiting: dict[str, str] = {}  # id of a pending call -> its JSON pointer
     waits_for_function: str | None = None
     for i, message in enumerate(messages):
         if not isinstance(message, dict):

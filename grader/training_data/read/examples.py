@@ -60,10 +60,10 @@ class Example:
             case Kind.PREFERENCE:
                 return _preference_input(self.value) + _output(self.value, "preferred_output")
             case Kind.COMPLETION | Kind.QA:
-                asked, answered = (self.value[key] for key in KEYS_OF_KIND[self.kind])
+                question, answer = (self.value[key] for key in KEYS_OF_KIND[self.kind])
                 return [
-                    {"role": "user", "content": asked},
-                    {"role": "assistant", "content": answered},
+                    {"role": "user", "content": question},
+                    {"role": "assistant", "content": answer},
                 ]
 
     @property
@@ -209,7 +209,7 @@ def watched(
     total: int,
     units: Callable[[Example], int] = lambda example: 1,
 ) -> Iterator[Example]:
-    """The same examples; `progress` hears how many of the stage's `total` units have passed."""
+    """The same examples; reports to `progress` how many of `total` units have passed."""
     if progress is None:
         yield from examples
         return

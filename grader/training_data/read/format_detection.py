@@ -282,7 +282,7 @@ def unchanged(path: Path) -> Iterator[None]:
 def _stamp(path: Path) -> tuple[int, ...]:
     try:
         status = path.stat()
-    except (OSError, ValueError):  # whoever opens it says more
+    except (OSError, ValueError):  # opening it reports more
         return ()
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 

@@ -40,7 +40,7 @@ class Line(NamedTuple):
     """A line: its 1-based number and its bytes without the line feed.
 
     Of a line that is longer than DATA_MAX_LINE_BYTES only the first DATA_MAX_LINE_BYTES + 1 bytes
-    are kept, so that it can be told from a whole one.
+    are kept, so that it differs from a whole one.
     """
 
     number: int
@@ -139,20 +139,23 @@ _CODES: Final = {
 }
 # What a line that is no JSON shows of its origin, or of the slip. Each takes linear time.
 _SIGNS: Final = (
-    (re.compile(rb"^\s*```"), "a fence of Markdown stands here: leave such lines out"),
+    (re.compile(rb"^\s*```"), "this is a Markdown fence: remove such lines"),
     (re.compile(rb"^\s*<"), "a web page or XML begins like this"),
     (re.compile(rb"^version https://git-lfs"), "the file is a pointer of Git LFS: `git lfs pull`"),
     (re.compile(rb"^(?:<<<<<<<|=======|>>>>>>>)"), "a merge of Git was left unfinished here"),
-    (re.compile(rb'^\s*"[{\[]""'), "the object stands in a cell of a table, its quotes doubled"),
+    (re.compile(rb'^\s*"[{\[]""'), "the object is a table cell with doubled quotes"),
     (
         re.compile(rb"[:,\[{]\s*(?:\xe2\x80[\x9c-\x9e]|\xc2\xab)"),
         "quotes are typographic; JSON has straight ones",
     ),
-    (re.compile(rb"""^\s*\{\s*'|[:,\[{]\s*'"""), "text stands in single quotes; JSON has double"),
+    (
+        re.compile(rb"""^\s*\{\s*'|[:,\[{]\s*'"""),
+        "text has single quotes; JSON needs double quotes",
+    ),
     (re.compile(rb"[:,\[]\s*(?:True|False|None)\b"), "True, False and None are true, false, null"),
     (re.compile(rb",\s*[\]}]"), "there is a comma before a closing bracket"),
     (re.compile(rb"^\s*(?://|#|/\*)"), "comments are no part of JSON"),
-    (re.compile(rb"[{,]\s*[A-Za-z_]\w*+\s*+:"), "a key stands without quotes"),
+    (re.compile(rb"[{,]\s*[A-Za-z_]\w*+\s*+:"), "a key has no quotes"),
 )
 
 

@@ -19,7 +19,7 @@ DATASET_RULES: Final = (
     ),
     Rule(
         "JSL602",
-        "No example stands there twice",
+        "No example occurs twice",
         "A copy is paid for twice, weighs twice, and leaks when the file is split.",
         "Run `finegrade data dedupe`.",
         OURS,
@@ -43,7 +43,7 @@ DATASET_RULES: Final = (
     ),
     Rule(
         "JSL605",
-        "No example also stands in the other file",
+        "No example also occurs in the other file",
         "What was trained on measures memory and not learning: the score says nothing.",
         "Take the examples out of one of the two files; `finegrade data split` never does this.",
         SPECIFICATION,

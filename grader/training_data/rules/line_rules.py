@@ -49,7 +49,7 @@ CHAT_RULES: Final = (
     ),
     Rule(
         "JSL206",
-        "A message has only the keys that its role knows",
+        "A message has only the keys of its role",
         "The service refuses messages with other keys.",
         "Keep role, content and name; weight, tool_calls, function_call and refusal in assistant "
         "messages; tool_call_id in tool messages.",

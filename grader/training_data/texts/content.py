@@ -58,7 +58,7 @@ def _whole_words() -> re.Pattern[str]:
 
 
 _AROUND_CHARACTERS: Final = 20  # shown on either side of the mojibake
-_TRIED: Final = 20  # places of a text where ftfy is asked for a repair
+_TRIED: Final = 20  # places of a text that ftfy tries to repair
 
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SPOILT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ud800-\udfff]")
