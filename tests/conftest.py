@@ -1,15 +1,13 @@
-"""Stands here so that builders beside it can be imported from tests in every folder."""
+"""How all tests run: in which order, on what machine, with which trainings."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from browser_builder import CHROMIUM, PENDING
-from client_builder import CLIENTS
 from hypothesis import HealthCheck, settings
-from sandbox_needed import NEED_IT, NO_SANDBOX
 
 # Programs that tests start keep what they compile, as they do for users: half a second each.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -32,16 +30,16 @@ LONGEST = (
     "test_part2_kit.py",
     "test_benchmark_experts.py",
     "test_recordings.py",
-    "test_sandbox_contract.py",
+    "test_contract.py",
     "test_clients.py",
     "test_restart.py",
     "test_runner.py",
-    "test_bubblewrap_escapes.py",
+    "test_programs.py",
     "test_transcripts.py",
     "test_part1_kit.py",
 )
 
-collect_ignore = list(NEED_IT) if NO_SANDBOX else []
+pytest.register_assert_rewrite("support")
 
 
 @pytest.hookimpl(trylast=True)
@@ -61,13 +59,8 @@ def trainings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what is pending; unlike the header, this is shown with -q too."""
-    for client in CLIENTS:
-        if not client.is_installed:
-            terminalreporter.write_line(
-                f"Pending: the story told by {client}, which is not installed. "
-                "Run scripts/setup.sh where the network can be reached."
-            )
-    if NO_SANDBOX:
-        terminalreporter.write_line(f"Pending: {', '.join(NEED_IT)}. {NO_SANDBOX}")
-    if not CHROMIUM:
-        terminalreporter.write_line(PENDING)
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
+    for reason, tests in sorted(reasons.items()):
+        if "pending: " in reason:
+            why = reason.partition("pending: ")[2]
+            terminalreporter.write_line(f"Pending: {tests} tests, for {why}")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from class_builder import Silent
+from support.classes import Silent
+from support.paths import ROOT
 
 from grader.assignment.load import assignment_ids, load_assignment
 from grader.assignment.questions import make_hidden
@@ -20,7 +21,6 @@ from grader.core.nouns import Assignment, Outcome, Result
 from grader.course import grade
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
-ROOT = Path(__file__).parents[1]
 WRITTEN = ("comparative_analysis.md", "reflection.md")
 
 

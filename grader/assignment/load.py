@@ -1,6 +1,6 @@
 """An assignment: one YAML, read once, checked against its schema and for consistency.
 
-That its codes and measures exist is checked where the registry is known (course.py).
+That its checks, measures and evidence exist is checked where these are known (course/grade.py).
 """
 
 from __future__ import annotations
@@ -95,10 +95,8 @@ def _assignment(document: Any, name: str) -> Assignment:
 
 
 def _evidence(e: dict[str, Any]) -> EvidenceSpec:
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in e.items()
-    }
-    return EvidenceSpec(**fields)
+    settings = {name: value for name, value in e.items() if name not in ("id", "kind", "needs")}
+    return EvidenceSpec(e["id"], e["kind"], tuple(e.get("needs", ())), settings)
 
 
 def _data(d: dict[str, Any] | None) -> DataSpec | None:
@@ -147,18 +145,6 @@ def _inconsistencies(a: Assignment) -> list[str]:
         f"deliverable {d.id!r} is optional, so it belongs to no part"
         for d in a.deliverables
         if d.optional and d.part is not None
-    ]
-    problems += [
-        f"evidence {e.id!r} names {what} {named!r}, which is not a deliverable"
-        for e in a.evidence
-        for what, named in (
-            ("adapter", e.adapter),
-            ("script", e.script),
-            ("document", e.document),
-            ("module", e.module),
-            ("questions_from", e.questions_from),
-        )
-        if named is not None and named not in deliverables
     ]
     if a.data is not None and a.data.deliverable not in deliverables:
         problems.append(f"data names {a.data.deliverable!r}, which is not a deliverable")

@@ -54,7 +54,7 @@ def tuned_model_answers_through_dspy(context: Context) -> Verdict:
     Fix: Create the job, wait for its end, and configure DSPy with job.fine_tuned_model. Ask the
     program each question of openai_test.jsonl.
     """
-    run, questions = transcript(context.evidence[HYBRID]), questions_of(context)
+    run, questions = transcript(context.seen(HYBRID)), questions_of(context)
     if not run.jobs:
         return never_met(run, "created a job", _HINT, {"jobs": 0})
     asked = _through_dspy(context)
@@ -124,7 +124,7 @@ def hybrid_trains_on_no_test_question(context: Context) -> Verdict:
     Fix: Make the training file from openai_train.jsonl or from other questions of your own, never
     from openai_test.jsonl.
     """
-    return keeps_apart(transcript(context.evidence[HYBRID]), questions_of(context))
+    return keeps_apart(transcript(context.seen(HYBRID)), questions_of(context))
 
 
 @check(
@@ -146,7 +146,7 @@ def hybrid_answers_better_than_the_base(context: Context) -> Verdict:
     Fix: Ask the base and the hybrid every question of openai_test.jsonl in the same run. Train in
     the form in which you ask: the same signature, the same fields, the shortest correct answer.
     """
-    run, questions = transcript(context.evidence[HYBRID]), questions_of(context)
+    run, questions = transcript(context.seen(HYBRID)), questions_of(context)
     asked = asked_of(run, questions, context.assignment.topic)
     base = [one for one in asked if any(one.chat.is_base_of(job) for job in run.jobs)]
     return gain(base, _through_dspy(context), questions, "the hybrid", _HINT)
@@ -154,7 +154,7 @@ def hybrid_answers_better_than_the_base(context: Context) -> Verdict:
 
 def _through_dspy(context: Context) -> list[TestSetAnswer]:
     """What tuned models were asked of the test set in the form of DSPy's adapters."""
-    run, questions = transcript(context.evidence[HYBRID]), questions_of(context)
+    run, questions = transcript(context.seen(HYBRID)), questions_of(context)
     asked = asked_of(run, questions, context.assignment.topic)
     return [one for one in asked if one.chat.tuned and one.prompt.outputs]
 
@@ -198,7 +198,7 @@ def student_learns_from_the_teacher(context: Context) -> Verdict:
     Fix: Ask the tuned teacher questions that are not in its own training file, and upload each
     question with the teacher's reply. Right answers from elsewhere are another dataset.
     """
-    run = transcript(context.evidence[DISTILLATION])
+    run = transcript(context.seen(DISTILLATION))
     lesson = _lesson(run)
     if lesson is None:
         return never_met(run, "created a job after the teacher's", _DISTILL_HINT)
@@ -225,7 +225,7 @@ def student_is_smaller(context: Context) -> Verdict:
     Fix: Train the student on a base that `finegrade cost` lists with a lower training price than
     the teacher's, gpt-4o-mini beside gpt-4.1-mini for one, and wait until its job has succeeded.
     """
-    run = transcript(context.evidence[DISTILLATION])
+    run = transcript(context.seen(DISTILLATION))
     lesson = _lesson(run)
     if lesson is None:
         return never_met(run, "created a job after the teacher's", _DISTILL_HINT)
@@ -258,7 +258,7 @@ def distillation_trains_on_no_test_question(context: Context) -> Verdict:
 
     Fix: Take the questions for the teacher from elsewhere, never from openai_test.jsonl.
     """
-    return keeps_apart(transcript(context.evidence[DISTILLATION]), questions_of(context))
+    return keeps_apart(transcript(context.seen(DISTILLATION)), questions_of(context))
 
 
 @check(
@@ -279,7 +279,7 @@ def student_answers_better_than_its_base(context: Context) -> Verdict:
     Fix: Ask the student's base and the student every question of openai_test.jsonl in the same
     run. If the student is worse than its teacher, let the teacher answer more questions.
     """
-    run, questions = transcript(context.evidence[DISTILLATION]), questions_of(context)
+    run, questions = transcript(context.seen(DISTILLATION)), questions_of(context)
     lesson = _lesson(run)
     if lesson is None:
         return failed("There is no second job, and so no student.", _DISTILL_HINT)

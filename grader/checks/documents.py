@@ -17,10 +17,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
-from grader.checks.api.registry import Context, Verdict, check, failed, passed, skipped
+from grader.checks.api.registry import (
+    Context,
+    EvidenceRole,
+    Verdict,
+    check,
+    failed,
+    passed,
+    skipped,
+)
 from grader.core.constants import (
     ANALYSIS_WORDS,
     NOTEBOOK_MAX_BYTES,
@@ -28,66 +35,26 @@ from grader.core.constants import (
     SOURCE_MAX_BYTES,
 )
 from grader.core.errors import FileRefused
-from grader.core.nouns import Evidence, Severity
+from grader.core.nouns import Severity
+from grader.core.payloads import WrittenWork, read
 from grader.core.text import counted
 from grader.intake.find import read_file
 from grader.intake.notebooks import read_cells
 from grader.intake.paths import shown
 from grader.intake.submitted_notebook import is_notebook
 
-ANALYSIS: Final = "analysis_text"
-REFLECTION: Final = "reflection_text"
-DSPY_REPORT: Final = "dspy_report_text"
-COST_ANALYSIS: Final = "cost_analysis_text"
-_WORD: Final = re.compile(r"\w[\w'\u2019-]*")
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentFault:
-    """Why a document cannot be read, by its writer's fault."""
-
-    code: str
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenWork:
-    """A document: its text, or what is wrong with it (`fault`; the text is then "").
-
-    `pages` is None where the format has none. `notes` are sentences for whoever judges it.
-    """
-
-    path: str
-    text: str
-    pages: int | None
-    notes: tuple[str, ...]
-    fault: DocumentFault | None
-
-    @property
-    def words(self) -> int:
-        """How many words and numbers it has; Markdown's own signs are none."""
-        return len(_WORD.findall(self.text))
-
-
-def written(evidence: Evidence) -> WrittenWork:
-    """The document of one piece of evidence of the kind `text`."""
-    payload = evidence.payload
-    fault = payload.get("fault")
-    return WrittenWork(
-        path=payload["path"],
-        text=payload.get("text", ""),
-        pages=payload.get("pages"),
-        notes=tuple(payload.get("notes", ())),
-        fault=DocumentFault(fault["code"], fault["message"], fault["hint"]) if fault else None,
-    )
+Document = EvidenceRole[WrittenWork]
+ANALYSIS: Final = EvidenceRole("analysis_text", WrittenWork)
+REFLECTION: Final = EvidenceRole("reflection_text", WrittenWork)
+DSPY_REPORT: Final = EvidenceRole("dspy_report_text", WrittenWork)
+COST_ANALYSIS: Final = EvidenceRole("cost_analysis_text", WrittenWork)
 
 
 def all_written(context: Context) -> Iterator[WrittenWork]:
     """Every document of the submission that was looked at, in the assignment's order."""
     for spec in context.assignment.evidence:
         if spec.kind == "text" and spec.id in context.evidence:
-            yield written(context.evidence[spec.id])
+            yield read(context.evidence[spec.id], WrittenWork)
 
 
 @check("DOC101")
@@ -240,8 +207,8 @@ def reflection_has_the_asked_length(context: Context) -> Verdict:
     return _length(context, REFLECTION, "about a page", REFLECTION_WORDS)
 
 
-def _readable(context: Context, id: str) -> Verdict:
-    document = written(context.evidence[id])
+def _readable(context: Context, role: Document) -> Verdict:
+    document = context.read(role)
     if document.fault is not None:
         return failed(
             f"{shown(document.path)!r} cannot be read, so nobody can judge what it says; "
@@ -257,8 +224,8 @@ def _readable(context: Context, id: str) -> Verdict:
     )
 
 
-def _length(context: Context, id: str, asked: str, words: tuple[int, int]) -> Verdict:
-    document = written(context.evidence[id])
+def _length(context: Context, role: Document, asked: str, words: tuple[int, int]) -> Verdict:
+    document = context.read(role)
     fewest, most = words
     found = f"{shown(document.path)!r} has {counted(document.words, 'word')}"
     if fewest <= document.words <= most:

@@ -11,9 +11,18 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from grader.assignment.benchmark import Benchmark, read_benchmark
-from grader.checks.api.registry import Context, Verdict, check, failed, passed, voluntary
-from grader.checks.dspy_program import correct, is_said, rows_of
+from grader.checks.api.registry import (
+    Context,
+    EvidenceRole,
+    Verdict,
+    check,
+    failed,
+    passed,
+    voluntary,
+)
+from grader.checks.dspy_program import is_said
 from grader.checks.views.domain_test import TestQuestion
+from grader.checks.views.gain import correct
 from grader.checks.views.prompts import prompts
 from grader.checks.views.reported_results import PartialCredit, verdict
 from grader.checks.views.test_set_answers import (
@@ -28,7 +37,8 @@ from grader.checks.views.transcript import transcript
 from grader.core.constants import BENCHMARK_MIN_QUESTIONS, CLAIM_TOLERANCE, METRICS_MAX_BYTES
 from grader.core.errors import FileRefused
 from grader.core.metrics import mean, normalise
-from grader.core.nouns import Evidence, Severity
+from grader.core.nouns import Severity
+from grader.core.payloads import Answer, Answers, Predictions, ProgramRun
 from grader.core.statistics import chance_apart
 from grader.core.strict_json import StrictJsonError, loads
 from grader.core.text import counted
@@ -39,7 +49,9 @@ BENCHMARK: Final = "benchmark"
 SCRIPT: Final = "extended_evaluation"
 RESULTS: Final = "benchmark_results"
 _SEVERITY: Final = Severity.WARNING  # extra work is nothing that must be mended
-_DSPY, _OPENAI, _LORA = "bench_dspy", "bench_openai", "bench_lora"
+_DSPY: Final = EvidenceRole("bench_dspy", Answers)
+_OPENAI: Final = EvidenceRole("bench_openai", ProgramRun)
+_LORA: Final = EvidenceRole("bench_lora", Predictions)
 _MEASURES: Final = ("answered_share", "right", "claimed", "share")
 
 _ENOUGH_ANSWERED: Final = 0.9  # of the questions; a run may lose a few
@@ -200,30 +212,30 @@ def dspy_answers_the_benchmark(context: Context) -> Verdict:
     Fix: Evaluate what `build_program()` of dspy_enhanced.py gives, on the benchmark as you hand it
     in, and report its exact match under "dspy".
     """
-    evidence = context.evidence[_DSPY]
-    rows = rows_of(evidence)
-    given_away = [_is_given_away(evidence, row, context.assignment.topic) for row in rows]
+    run = context.read(_DSPY)
+    answers = run.answers
+    given_away = [_is_given_away(run, one, context.assignment.topic) for one in answers]
     counts = [
-        row["error"] is None and row["calls"] > 0 and not given
-        for row, given in zip(rows, given_away, strict=True)
+        one.error is None and one.calls > 0 and not given
+        for one, given in zip(answers, given_away, strict=True)
     ]
     right = [
-        one if count and is_said(evidence, row) else 0.0
-        for one, count, row in zip(correct(evidence), counts, rows, strict=True)
+        score if count and is_said(run, one) else 0.0
+        for score, count, one in zip(correct(answers), counts, answers, strict=True)
     ]
     aside = not_counted(sum(given_away), "prompt")
-    unasked = sum(row["calls"] == 0 and row["error"] is None for row in rows)
+    unasked = sum(one.calls == 0 and one.error is None for one in answers)
     if unasked:
         aside += f" {counted(unasked, 'answer')} came without asking the model."
-    ran = _Measured(len(rows), mean([float(one) for one in counts]), mean(right), aside=aside)
+    ran = _Measured(len(answers), mean([float(one) for one in counts]), mean(right), aside=aside)
     return _judged(context, "dspy", ran)
 
 
-def _is_given_away(evidence: Evidence, row: Mapping[str, Any], topic: str) -> bool:
+def _is_given_away(run: Answers, answer: Answer, topic: str) -> bool:
     """Whether one of the prompts to this question held its answer, and no model had said it."""
-    question = TestQuestion(0, row["question"], row["reference"])
+    question = TestQuestion(0, answer.question, answer.reference)
     allowed = list(public_sentences(topic))
-    for prompt in prompts(evidence, row):
+    for prompt in prompts(run, answer):
         if gives_away(prompt, question, allowed):
             return True
         allowed += [normalised(prompt.reply), normalised(prompt.answer)]
@@ -257,7 +269,7 @@ def tuned_model_answers_the_benchmark(context: Context) -> Verdict:
             benchmark.asked.items(), benchmark.questions.questions, strict=True
         )
     ]
-    run = transcript(context.evidence[_OPENAI])
+    run = transcript(context.seen(_OPENAI))
     asked = [one for one in asked_of(run, questions, context.assignment.topic) if one.chat.tuned]
     right = shares(asked)
     n = len(questions)
@@ -283,10 +295,9 @@ def adapter_answers_the_benchmark(context: Context) -> Verdict:
     Fix: Evaluate the adapter that you hand in, with the chat template and greedy decoding, and
     report its exact match under "lora".
     """
-    evidence = context.evidence[_LORA]
-    rows = rows_of(evidence)
-    answered = mean([float(bool(row["text"].strip())) for row in rows])
-    return _judged(context, "lora", _Measured(len(rows), answered, mean(correct(evidence))))
+    answers = context.read(_LORA).answers
+    answered = mean([float(bool(one.text.strip())) for one in answers])
+    return _judged(context, "lora", _Measured(len(answers), answered, mean(correct(answers))))
 
 
 def _judged(context: Context, approach: str, ran: _Measured) -> Verdict:

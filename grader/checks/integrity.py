@@ -18,6 +18,7 @@ from grader.checks.api.registry import (
     needs_review,
     passed,
 )
+from grader.checks.evaluation import BEFORE
 from grader.core.constants import COPY_COSINE, LEAK_MIN_QUESTIONS, LEAK_SHARE, NEAR_COPY_COSINE
 from grader.core.errors import FileRefused
 from grader.core.resources import resource
@@ -58,7 +59,7 @@ def adapter_is_not_a_copy(context: Context) -> Verdict:
     return _of_equals(context.submission.submitted_at, near, same)
 
 
-@check("INT002", evidence=("before",), measures=("found", "share"))
+@check("INT002", evidence=(BEFORE,), measures=("found", "share"))
 def trained_on_no_hidden_question(context: Context) -> Verdict:
     """The training data holds no questions kept for grading
 
@@ -68,7 +69,7 @@ def trained_on_no_hidden_question(context: Context) -> Verdict:
     Fix: Train on the public data and on examples that you wrote yourself. Your instructor looks
     at where these came from; nothing is taken off before that.
     """
-    hidden = [row["question"] for row in context.evidence["before"].payload["answers"]]
+    hidden = [answer.question for answer in context.read(BEFORE).answers]
     found: dict[str, list[int]] = {}
     questions: set[int] = set()
     given = _kit_data(context.assignment.topic)
@@ -99,7 +100,7 @@ def _benchmark_questions(context: Context) -> Mapping[str, Mapping[int, str]]:
     No other text in such a file is let pass: its name alone says nothing.
     """
     found = {}
-    for id in {spec.questions_from for spec in context.assignment.evidence} - {None}:
+    for id in {s.settings.get("questions_from") for s in context.assignment.evidence} - {None}:
         with suppress(FileRefused):  # two of them, or too large: then nothing of it is asked
             benchmark = read_benchmark(context.submission, context.assignment, str(id))
             if benchmark is not None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """The output formats of results."""
+    """Output formats of commands that report findings."""
 
     TEXT = "text"
     JSON = "json"
@@ -32,26 +32,35 @@ class Format(StrEnum):
 
 
 class WorkFormat(StrEnum):
-    """The output formats of commands that change files."""
+    """Output formats of commands that write a file or a comparison."""
 
     TEXT = "text"
     JSON = "json"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print the results.")]
+AssignmentOption = Annotated[
+    str,
+    typer.Option(
+        "--assignment", "-a", metavar="ID", help="Id of the assignment, or path of its YAML file."
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Device that models run on: cpu or cuda.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="Output format.")]
 
 
-_PROGRESS_FROM_BYTES: Final = 4 * 1024 * 1024  # less is read before anyone looks for a bar
-_STAGE_CHARACTERS: Final = 60  # beside a bar
-_LINE_EVERY_SECONDS: Final = 10.0  # without a terminal
-_LINE_CHARACTERS: Final = 5_000  # of an error: a path of 4,096 and what is wrong with it
+_PROGRESS_FROM_BYTES: Final = 4 * 1024 * 1024  # smaller files are read before a bar is useful
+_STAGE_CHARACTERS: Final = 60  # longest name of a stage beside its bar
+_LINE_CHARACTERS: Final = 5_000  # longest line of an error: a path of 4,096 and its problem
+_LINE_EVERY_SECONDS: Final = 10.0  # between two lines of progress without a terminal
 
 
 def complain(text: str) -> None:
-    """Print an error on stderr, in which no file name or quoted text acts.
+    """Print an error on stderr with control characters of file names and quoted text replaced.
 
-    Lines after the first become a list: a line feed in a file's name would otherwise start a line
-    of its own, which a terminal or a CI runner may take for a command.
+    Lines after the first become a list. Otherwise a line feed in a file name would start a new
+    line, which a terminal or a CI runner may take for a command.
     """
     from grader.core.text import clean
 
@@ -103,7 +112,7 @@ class RichProgress:
         self._over = threading.Event()
 
     def start(self, stage: str, total: int) -> None:
-        """Begin a stage of `total` steps, bytes or whatever it counts."""
+        """Begin a stage of `total` units (steps or bytes)."""
         from grader.core.text import clean
 
         stage = clean(stage, _STAGE_CHARACTERS)
@@ -119,11 +128,11 @@ class RichProgress:
         self._bar.start()
 
     def step(self, label: str) -> None:
-        """Note that one step is done."""
+        """Record one finished step."""
         self.advance(1, label)
 
     def advance(self, done: int, label: str = "") -> None:
-        """Note that `done` more are done."""
+        """Record `done` more finished units."""
         from grader.core.text import clean
 
         self._done += done
@@ -133,7 +142,7 @@ class RichProgress:
             self.stop()
 
     def stop(self) -> None:
-        """End the stage, wherever it stands: the terminal's cursor comes back."""
+        """Remove the bar at any point and restore the terminal's cursor."""
         self._over.set()
         if self._console.is_terminal:
             self._bar.stop()
@@ -154,7 +163,7 @@ class RichProgress:
 
 
 def print_gradebook(results: Sequence[Result], format: Format) -> None:
-    """Print a class's results: a line a student, or all of them as a machine reads them."""
+    """Print a class's results: one table row per student, JSON, or GitHub annotations."""
     from grader.report.result_json import to_json
     from grader.report.terminal import gradebook_table
 
@@ -183,7 +192,7 @@ def print_findings(result: Result, format: Format) -> None:
 
 
 def open_sandbox(progress: RichProgress, name: str | None, *, reduced: bool) -> Sandbox:
-    """The sandbox that programs run in; the first time here, hostile programs test it."""
+    """The sandbox for submitted programs, tested with hostile programs once on each machine."""
     from grader.escapes.suite import trusted_sandbox
 
     def begin(total: int) -> Callable[[ProgramOutcome], None]:
@@ -195,7 +204,7 @@ def open_sandbox(progress: RichProgress, name: str | None, *, reduced: bool) -> 
 
 @contextmanager
 def file_progress(files: Sequence[Path]) -> Iterator[RichProgress | None]:
-    """A bar for work on files where someone watches, and only for what takes long enough."""
+    """A progress bar on a terminal for files that are large enough, else None."""
     size = sum(path.stat().st_size for path in files if path.is_file())
     if not sys.stderr.isatty() or size < _PROGRESS_FROM_BYTES:
         yield None

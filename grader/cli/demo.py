@@ -20,7 +20,7 @@ from grader.intake.find import safe_name
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from grader.evidence.store import Progress
+    from grader.evidence.kind import Progress
     from grader.sandbox.api import Sandbox
 
 _GAIN: Final = "EVL001"

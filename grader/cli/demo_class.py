@@ -26,7 +26,7 @@ from grader.models.base_model import base_folder
 from grader.topics import get_topic
 
 if TYPE_CHECKING:
-    from grader.evidence.store import Progress
+    from grader.evidence.kind import Progress
 
 ASSIGNMENT: Final = "llm-methods"
 SCRIPTS: Final = ("huggingface_custom_lora.py", "inference.py", "common.py")

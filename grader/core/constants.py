@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 MIB: Final = 1024 * 1024
+FORK_WITH_TORCH: Final = sys.platform == "linux"  # Apple's libraries do not survive a fork
 
 # --- question sets -----------------------------------------------------------------------------
 HIDDEN_QUESTIONS: Final = 150  # standard error of a score is then at most 4 points in a hundred

@@ -150,52 +150,25 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceSpec:
-    """Evidence that an assignment requests of each submission.
+    """Evidence that an assignment asks for of each submission.
 
-    Of `predictions`, `adapter` names the deliverable to run, or is None for the bare base. Of a
-    `transcript`, `script` names the deliverable to run, with `arguments`, against a model service
-    under `scenarios`; its sleeps pass `clock_rate` times as fast as real ones, and it may take
-    `wall_seconds` of real time. With `given`, that file of a starter kit and the topic's public
-    data lie beside it.
-
-    Of `answers` and `metric_scores`, `module` names the deliverable that is imported, with the
-    file `given` of a starter kit beside it; without `module` the given file itself is imported.
-    `program` is the name in it that makes a DSPy program, or that is a metric. It asks `model`.
-    With `perturb` the model's answers are replaced by others. At most `questions` are asked.
-
-    Of a `text`, `document` names the deliverable that is read.
-
-    `predictions` and `answers` are to the hidden questions, or to those of the deliverable
-    `questions_from` (see grader/assignment/benchmark.py).
-
-    Nothing is collected for a submission on which one of the checks in `needs` did not pass.
+    `settings` are the fields of its kind as the YAML has them; the kind reads them
+    (grader/evidence/kind.py). Nothing is collected for a submission on which one of the checks in
+    `needs` did not pass.
     """
 
     id: str
     kind: str
-    adapter: str | None = None
     needs: tuple[str, ...] = ()
-    script: str | None = None
-    arguments: tuple[str, ...] = ()
-    scenarios: tuple[str, ...] = ()
-    clock_rate: float = 60.0
-    wall_seconds: float = 300.0  # what counts is processor time: a busy machine is no fault
-    module: str | None = None
-    given: str | None = None
-    program: str | None = None
-    model: str | None = None
-    perturb: bool = False
-    questions: int | None = None
-    document: str | None = None
-    questions_from: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Collected evidence. `key` hashes everything that determines the payload.
 
-    `payload` is a JSON value. `cost` (seconds, bytes) is what it took; it varies between runs and
-    is not part of the key.
+    `payload` is a JSON value, which grader/core/payloads.py reads. `cost` (seconds, bytes) is what
+    it took; it varies between runs and is not part of the key.
     """
 
     kind: str

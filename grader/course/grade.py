@@ -22,10 +22,10 @@ from grader.checks.api.registry import Classmate, Context, all_checks, in_order,
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION
 from grader.core.errors import AssignmentError, IntakeError
 from grader.core.nouns import Assignment, Finding, Outcome, Result, Score, Status, Submission
-from grader.evidence.plan import EvidencePlan, read_here, readers
-from grader.evidence.predictions import AdapterRef, versions
-from grader.evidence.recordings import Recordings
-from grader.evidence.store import Collected, EvidenceStore, Progress, collect, open_store
+from grader.evidence import predictions
+from grader.evidence.kind import AdapterRef, Candidate, Collected, Grading, Progress, versions
+from grader.evidence.kinds import collect, inconsistencies, specs
+from grader.evidence.store import EvidenceStore, Recordings, open_store
 from grader.intake.find import FoundSubmission, find_submissions, locate, take_in
 from grader.models.adapter_files import read_adapter, sketch
 from grader.models.base_model import base_digest, base_folder
@@ -37,10 +37,14 @@ if TYPE_CHECKING:
 
 
 def load(reference: str | Path) -> Assignment:
-    """An assignment whose codes and measures all exist; AssignmentError names those that do not."""
+    """An assignment whose checks, measures and evidence exist.
+
+    Raises AssignmentError, which names those that do not.
+    """
     assignment = load_assignment(reference)
     checks = all_checks()
-    problems = [f"there is no check {code}" for code in assignment.checks if code not in checks]
+    problems = inconsistencies(assignment)
+    problems += [f"there is no check {code}" for code in assignment.checks if code not in checks]
     for spec in assignment.evidence:
         problems += [f"there is no check {code}" for code in spec.needs if code not in checks]
     if not problems:
@@ -75,7 +79,8 @@ class _Student:
     student: str
     submission: Submission
     findings: dict[str, Finding] = field(default_factory=dict)
-    adapter: AdapterRef | None = None
+    adapters: dict[str, AdapterRef] = field(default_factory=dict)
+    """By deliverable."""
     missing: dict[str, str] = field(default_factory=dict)
     """By evidence id, why its adapter could not be read although the checks could."""
 
@@ -117,34 +122,24 @@ def grade(
         for pupil in pupils:
             _check_files(pupil, assignment)
             _register(pupil, assignment, store)
-        if questions is None:
-            wants = [
-                want
-                for pupil in pupils
-                for want in read_here(pupil.submission, assignment, partial(_passed, pupil))
-            ]
-            collected = collect(wants, store, readers(), progress)
-        else:
-            wanted = EvidencePlan(
-                assignment,
-                questions,
-                device,
-                open_sandbox,
-                store_path.parent / TRAININGS_NAME,
-                endpoint,
-                recordings,
-            )
-            wants = [
-                want
-                for pupil in pupils
-                for want in wanted.of(pupil.submission, pupil.adapter, partial(_passed, pupil))
-            ]
-            producers = wanted.producers()
-            if recordings is None:
-                collected = collect(wants, store, producers, progress)
-            else:
-                collected = collect(wants, store, producers, progress, recordings.evidence)
-        classmates = [Classmate(*row) for row in store.registered()]
+        grading = Grading(
+            assignment,
+            questions,
+            device,
+            store_path.parent / TRAININGS_NAME,
+            open_sandbox,
+            endpoint,
+            recordings,
+        )
+        candidates = [
+            Candidate(pupil.submission, partial(_passed, pupil), pupil.adapters) for pupil in pupils
+        ]
+        collected = collect(grading, candidates, store, progress)
+        classmates = [
+            Classmate(student, submitted_at, one)
+            for student, submitted_at, sketches in store.registered()
+            for one in sketches
+        ]
         about = _provenance(assignment, questions, device, replayed=recordings is not None)
         results = [_result(p, assignment, collected, classmates, about) for p in pupils]
         results += [_not_taken_in(found, first, assignment, about) for found, first in refused]
@@ -185,31 +180,31 @@ def _check_files(pupil: _Student, assignment: Assignment) -> None:
 
 
 def _register(pupil: _Student, assignment: Assignment, store: EvidenceStore) -> None:
-    """Read the adapter that passed the gates and note it in the class register."""
-    for spec in assignment.evidence:
-        if spec.adapter is None or pupil.adapter is not None or not _passed(pupil, spec.needs):
+    """Read the adapters that passed their checks and note them in the class register."""
+    sketches = []
+    needs = {spec.id: spec.needs for spec in assignment.evidence}
+    for spec in specs(assignment, predictions.KIND):
+        id = spec.adapter
+        if id is None or id in pupil.adapters or not _passed(pupil, needs[spec.id]):
             continue
         try:
-            path = locate(pupil.submission, assignment.deliverable(spec.adapter))
+            path = locate(pupil.submission, assignment.deliverable(id))
             if path is not None:
                 read = partial(read_adapter, pupil.submission, path)
                 adapter = read()
-                pupil.adapter = AdapterRef(adapter.digest, read)
-                effect = sketch(adapter)
+                sketches.append(sketch(adapter))
+                pupil.adapters[id] = AdapterRef(adapter.digest, read)
         except Exception as error:  # a file that changed meanwhile must not stop the batch
             pupil.missing[spec.id] = f"{type(error).__name__}: {error}"
-    if pupil.adapter is None:
-        store.unregister(pupil.student)
-    else:
-        store.register(pupil.student, pupil.submission.submitted_at, effect)
+    store.register(pupil.student, pupil.submission.submitted_at, sketches)
 
 
 def _remember(recordings: Recordings, store: EvidenceStore) -> None:
     """Note the adapters of the earlier class that this one does not know: copies have originals."""
     known = {student for student, _, _ in store.registered()}
-    for student, submitted_at, sketch_ in recordings.registered:
+    for student, submitted_at, sketches in recordings.registered:
         if student not in known:
-            store.register(student, submitted_at, sketch_)
+            store.register(student, submitted_at, sketches)
 
 
 def _passed(pupil: _Student, codes: Sequence[str]) -> bool:

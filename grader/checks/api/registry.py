@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import cleandoc
-from typing import Final
+from typing import Any, Final, Generic
 
 from grader.core.errors import CodedError
 from grader.core.nouns import (
@@ -24,6 +24,7 @@ from grader.core.nouns import (
     Submission,
     Visibility,
 )
+from grader.core.payloads import P, read
 
 CODE_PATTERN = re.compile(r"^(LAY|JSL|TOK|ADP|EVL|DSP|API|SRC|DOC|INT|GRD)\d{3}$")
 
@@ -38,6 +39,14 @@ class Classmate:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceRole(Generic[P]):
+    """Evidence that a check reads: its id in the assignment, and its payload."""
+
+    id: str
+    payload: type[P]
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """Everything that a check may look at."""
 
@@ -45,6 +54,14 @@ class Context:
     submission: Submission
     evidence: Mapping[str, Evidence]
     classmates: tuple[Classmate, ...] = ()
+
+    def seen(self, role: EvidenceRole[Any]) -> Evidence:
+        """The evidence in this role; it is there when a check that names the role runs."""
+        return self.evidence[role.id]
+
+    def read(self, role: EvidenceRole[P]) -> P:
+        """What the evidence in this role says."""
+        return read(self.seen(role), role.payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +135,7 @@ class Check:
     fix: str
     function: CheckFunction
     needs: tuple[str, ...]
-    evidence: tuple[str, ...]
+    evidence: tuple[EvidenceRole[Any], ...]
     measures: tuple[str, ...]
     severity: Severity
     visibility: Visibility
@@ -156,12 +173,12 @@ def check(
     code: str,
     *,
     needs: tuple[str, ...] = (),
-    evidence: tuple[str, ...] = (),
+    evidence: tuple[EvidenceRole[Any], ...] = (),
     measures: tuple[str, ...] = (),
     severity: Severity = Severity.ERROR,
     visibility: Visibility = Visibility.STUDENT,
 ) -> Callable[[CheckFunction], CheckFunction]:
-    """Register a check. `needs`: codes that must pass first; `evidence`: ids it reads."""
+    """Register a check. `needs`: codes that must pass first; `evidence`: what it reads."""
 
     def register(function: CheckFunction) -> CheckFunction:
         title, why, fix = _page(code, function)
@@ -196,7 +213,8 @@ def all_checks() -> Mapping[str, Check]:
 
 def all_needs(check: Check, assignment: Assignment) -> tuple[str, ...]:
     """The codes that must pass first: the check's own and those of the evidence that it reads."""
-    behind = [spec.needs for spec in assignment.evidence if spec.id in check.evidence]
+    ids = {role.id for role in check.evidence}
+    behind = [spec.needs for spec in assignment.evidence if spec.id in ids]
     return tuple(dict.fromkeys(sum(behind, check.needs)))
 
 
@@ -242,12 +260,12 @@ def run_check(
         text = f"Not known yet, because {needed} ({before.title}) is not known."
         return check.finding(Verdict(before.outcome, text))
     kinds = {spec.id: spec.kind for spec in context.assignment.evidence}
-    for id in check.evidence:
-        if id in missing:
+    for role in check.evidence:
+        if role.id in missing:
             text = "The grader could not run this; your instructor has been told. No marks lost."
-            return check.finding(Verdict(Outcome.ERROR, text, note=missing[id]))
-        if id not in context.evidence:
-            text = _LATER.get(kinds.get(id, ""), "Hidden tests run at grading.")
+            return check.finding(Verdict(Outcome.ERROR, text, note=missing[role.id]))
+        if role.id not in context.evidence:
+            text = _LATER.get(kinds.get(role.id, ""), "Hidden tests run at grading.")
             return check.finding(Verdict(Outcome.REVIEW, text))
     try:
         return check.finding(check.function(context))

@@ -12,6 +12,7 @@ from typing import Final
 
 from grader.checks.api.registry import (
     Context,
+    EvidenceRole,
     Verdict,
     check,
     failed,
@@ -22,6 +23,7 @@ from grader.checks.api.registry import (
 from grader.core.constants import HIDDEN_MIN_QUESTIONS
 from grader.core.errors import FileRefused, GraderFault
 from grader.core.nouns import Outcome, Severity
+from grader.core.payloads import ProgramRun
 from grader.core.resources import resource
 from grader.core.text import counted
 from grader.intake.find import locate
@@ -184,10 +186,11 @@ def _words(text: str) -> set[str]:
     return set(_WORD.findall(folded(text))) - _EVERYWHERE
 
 
-HYBRID, DISTILLATION = "hybrid_ok", "distill_ok"
-"""Ids of evidence: a run of the script, with nothing going wrong."""
+HYBRID: Final = EvidenceRole("hybrid_ok", ProgramRun)
+DISTILLATION: Final = EvidenceRole("distill_ok", ProgramRun)
+"""Runs of the script, with nothing going wrong."""
 
-_SCRIPTS: Final = {HYBRID: "dspy_hybrid", DISTILLATION: "distill"}
+_SCRIPTS: Final = {HYBRID.id: "dspy_hybrid", DISTILLATION.id: "distill"}
 
 
 @check("LAY050", severity=Severity.WARNING)
@@ -200,7 +203,7 @@ def hybrid_can_be_run(context: Context) -> Verdict:
     Fix: Hand in dspy_hybrid.py, and openai_test.jsonl with at least 10 different questions, each
     with its answer.
     """
-    return _ready(context, HYBRID)
+    return _ready(context, HYBRID.id)
 
 
 @check("LAY051", severity=Severity.WARNING)
@@ -213,7 +216,7 @@ def distillation_can_be_run(context: Context) -> Verdict:
     Fix: Hand in distill.py, and openai_test.jsonl with at least 10 different questions, each with
     its answer.
     """
-    return _ready(context, DISTILLATION)
+    return _ready(context, DISTILLATION.id)
 
 
 def _ready(context: Context, evidence: str) -> Verdict:
@@ -233,7 +236,8 @@ def _ready(context: Context, evidence: str) -> Verdict:
 
 def _is_untouched(context: Context, evidence: str, path: str) -> bool:
     """Whether this is the kit's own file, white space aside."""
-    given = [spec.given for spec in context.assignment.evidence if spec.id == evidence]
+    specs = context.assignment.evidence
+    given = [spec.settings.get("given") for spec in specs if spec.id == evidence]
     with suppress(GraderFault):  # no such kit: then it is the student's
         if given and given[0] is not None:
             ours = resource("starter", given[0].partition("/")[0], path.rsplit("/", 1)[-1])
