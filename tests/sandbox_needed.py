@@ -28,5 +28,6 @@ NEED_IT: Final = (
     "sandbox/test_seccomp_filter.py",
     "test_part1_experts.py",
     "test_part2_experts.py",
+    "test_several.py",
 )
 """Test files that run programs, by their paths below tests."""

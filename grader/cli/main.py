@@ -286,7 +286,7 @@ def explain(
     from grader.checks.api.registry import all_checks
     from grader.training_data.rules import RULES
 
-    checks, wanted = all_checks(), code.upper()
+    checks, wanted = all_checks(), code.partition("@")[0].upper()
     found = RULES.get(wanted) or checks.get(wanted)
     if found is None:
         families = ", ".join(sorted({c[:3] for c in (*checks, *RULES)}))
