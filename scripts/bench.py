@@ -19,7 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from adapter_builder import config, pair, safetensors, write_adapter
+from support.adapters import config, pair, safetensors, write_adapter
 
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import chat, make_hidden

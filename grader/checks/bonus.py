@@ -30,10 +30,10 @@ from grader.checks.views.transcript import TrainedJob, Transcript, transcript
 from grader.core.constants import ADDITION_SHARE_AT_LEAST
 from grader.core.metrics import mean
 from grader.core.nouns import Severity
+from grader.core.text import counted
 from grader.topics import get_topic
 from grader.training_data.costs import load_prices, price_of
 from grader.training_data.read.examples import Example, text_of
-from grader.training_data.read.faults import counted
 from grader.training_data.read.fingerprint import folded
 
 _NEARLY_ALL: Final = 0.9  # of the test questions

@@ -24,6 +24,7 @@ from grader.checks.views.cost_recount import (
     recount,
 )
 from grader.core.errors import FileRefused
+from grader.core.text import counted
 from grader.costs.break_even import (
     Alternative,
     BreakEven,
@@ -34,7 +35,7 @@ from grader.costs.break_even import (
 )
 from grader.costs.claims import ClaimsError, CostClaims, Volume
 from grader.training_data.costs import Price, Rates, automatic_epochs
-from grader.training_data.read.faults import counted, quoted
+from grader.training_data.read.faults import quoted
 
 _check = partial(check, deliverables=(NUMBERS,))
 _ENOUGH_OF_PROMPTS: Final = 0.9  # means over examples and the words around them differ a little

@@ -36,11 +36,11 @@ from grader.core.constants import (
 from grader.core.errors import FileRefused
 from grader.core.nouns import Severity
 from grader.core.payloads import WrittenWork, read
+from grader.core.text import counted
 from grader.intake.find import read_file
 from grader.intake.notebooks import read_cells
 from grader.intake.paths import shown
 from grader.intake.submitted_notebook import is_notebook
-from grader.training_data.read.faults import counted
 
 TEXT: Final = EvidenceRole("text", WrittenWork)
 DOCUMENT: Final = "document"

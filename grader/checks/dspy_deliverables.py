@@ -20,10 +20,10 @@ from grader.core.nouns import Submission
 from grader.core.payloads import AddedPair
 from grader.core.statistics import chance_apart
 from grader.core.strict_json import StrictJsonError, loads
+from grader.core.text import counted
 from grader.intake.find import read_file
 from grader.topics import get_topic
 from grader.topics.topic import Split, Topic, normalised
-from grader.training_data.read.faults import counted
 
 RESULTS: Final = "dspy_results.json"
 _ORIGINAL, _ENHANCED = "original", "enhanced"

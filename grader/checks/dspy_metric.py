@@ -20,7 +20,8 @@ from grader.core.constants import (
 )
 from grader.core.payloads import MetricScores, ScoredCase
 from grader.core.statistics import rank_correlation
-from grader.training_data.read.faults import counted, quoted
+from grader.core.text import counted
+from grader.training_data.read.faults import quoted
 
 METRIC: Final = EvidenceRole("dspy_metric", MetricScores)
 METRIC_ORIGINAL: Final = EvidenceRole("dspy_metric_original", MetricScores)

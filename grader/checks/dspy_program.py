@@ -17,9 +17,10 @@ from grader.core.constants import (
 )
 from grader.core.metrics import exact_match, mean, normalise
 from grader.core.payloads import Answer, Answers
+from grader.core.text import counted
 from grader.topics import get_topic
 from grader.topics.topic import Split
-from grader.training_data.read.faults import counted, quoted
+from grader.training_data.read.faults import quoted
 
 ORIGINAL: Final = EvidenceRole("dspy_original", Answers)
 ENHANCED: Final = EvidenceRole("dspy_enhanced", Answers)

@@ -41,9 +41,9 @@ from grader.core.nouns import Severity
 from grader.core.payloads import Answer, Answers, Predictions, ProgramRun
 from grader.core.statistics import chance_apart
 from grader.core.strict_json import StrictJsonError, loads
+from grader.core.text import counted
 from grader.intake.find import read_file
 from grader.topics.topic import normalised
-from grader.training_data.read.faults import counted
 
 BENCHMARK: Final = "benchmark"
 SCRIPT: Final = "extended_evaluation"

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from grader.checks.api.registry import Context, Verdict, check, failed, passed
 from grader.core.errors import FileRefused
 from grader.core.nouns import Deliverable, Severity
+from grader.core.text import counted
 from grader.intake.find import locate
-from grader.intake.notebooks import LeftOut, Notebook
+from grader.intake.notebooks import Notebook, Omission
 from grader.intake.paths import shown
 from grader.intake.submitted_notebook import is_notebook, is_script, submitted_notebook
-from grader.training_data.read.faults import counted
 
 _LISTED = 5  # places in one message
 
@@ -97,7 +97,7 @@ def notebooks_do_without_commands(context: Context) -> Verdict:
     return passed("Nothing had to be left out.")
 
 
-def _told(path: str, left: LeftOut) -> str:
+def _told(path: str, left: Omission) -> str:
     return f"{shown(path)} cell {left.cell}, line {left.line} ({left.text})"
 
 

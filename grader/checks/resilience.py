@@ -21,7 +21,7 @@ from grader.checks.views.reported_results import (
 from grader.checks.views.transcript import JobPoll, ServiceCall, TrainedJob, Transcript, transcript
 from grader.checks.workflow import LOOKS_AFTER_END, followed_job, saw_end
 from grader.core.payloads import ProgramRun
-from grader.training_data.read.faults import counted
+from grader.core.text import counted
 from grader.training_data.read.fingerprint import folded
 
 _SOON: Final = 0.9  # of the time asked for; sleeps may end a little early

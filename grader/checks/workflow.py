@@ -26,7 +26,7 @@ from grader.checks.views.transcript import TrainedJob, Transcript, transcript
 from grader.core.constants import CLAIM_TOLERANCE
 from grader.core.metrics import exact_match, mean
 from grader.core.payloads import ProgramRun
-from grader.training_data.read.faults import counted
+from grader.core.text import counted
 from grader.training_data.read.fingerprint import folded
 
 _OK: Final = EvidenceRole("openai_ok", ProgramRun)

@@ -1,8 +1,6 @@
 """The nouns of finegrade: frozen values without I/O, each writable as JSON and read back.
 
 Vocabulary follows SARIF (finding, outcome, location) and LTI AGS (grading status).
-
-What one step of a training tells.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ Measures = Mapping[str, float | int | str | None]
 
 
 class Outcome(StrEnum):
-    """What a check found. Only `fail`, and a `skip` behind it, can cost points."""
+    """The outcome of a check. Only `fail`, and a `skip` behind it, can cost points."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -94,7 +92,7 @@ class Finding:
 
     @property
     def left_out(self) -> bool:
-        """Whether there was nothing to look at, and nothing has to be fixed for it."""
+        """Whether there was nothing to check, and nothing needs a fix."""
         return self.outcome is Outcome.SKIP and not self.hint
 
 
@@ -155,7 +153,7 @@ class Deliverable:
 
 @dataclass(frozen=True, slots=True)
 class DataSpec:
-    """What an assignment asks of a deliverable that is training data.
+    """The requirements of an assignment on a deliverable that is training data.
 
     `kind` is as in `finegrade data check --kind`. `errors` are codes of warnings that this
     assignment treats as errors.
@@ -192,7 +190,7 @@ class EvidenceSpec:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a producer found. `key` hashes all that determines the payload.
+    """Collected evidence. `key` hashes everything that determines the payload.
 
     `payload` is a JSON value, which grader/core/payloads.py reads. `cost` (seconds, bytes) is what
     it took; it varies between runs and is not part of the key.
@@ -309,7 +307,7 @@ class Assignment:
 
     @property
     def max_points(self) -> float:
-        """What full marks are; extra points come on top."""
+        """Full marks; extra points come on top."""
         return sum(category.points for category in self.categories if not category.extra)
 
     def deliverable(self, id: str) -> Deliverable:
@@ -322,7 +320,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What one criterion earned. `points` None means not known yet; 0 means zero."""
+    """The points of one criterion. `points` None means not known yet; 0 means zero."""
 
     id: str
     title: str
@@ -351,7 +349,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All that is known of one submission after grading."""
+    """The result of grading one submission."""
 
     assignment_id: str
     assignment_version: str
@@ -367,7 +365,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """One step that was done: its number from 1 on, and what was measured before the update."""
+    """One finished step: its number from 1 on, and the measures before the update."""
 
     number: int
     loss: float

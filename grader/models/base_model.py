@@ -1,4 +1,4 @@
-"""The base model of an assignment: where it lies, what it is, and how it is loaded.
+"""The base model of an assignment: its folder, its digest, and how it is loaded.
 
 Nothing is fetched: a hub model must lie in the local cache at the pinned revision.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LoadedBase:
-    """A base ready to run: the model in evaluation mode, its tokenizer, its device name."""
+    """A loaded base: the model in evaluation mode, its tokenizer and its device."""
 
     model: Any
     tokenizer: Any
@@ -33,7 +33,7 @@ class LoadedBase:
     def forward(
         self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any, keep: int
     ) -> Any:
-        """One pass over ids [rows, n] after what the cache holds; logits of the last `keep`."""
+        """A forward pass over ids [rows, n] behind the cache; logits of the last `keep` tokens."""
         return self.model(
             input_ids=ids,
             attention_mask=mask,
@@ -74,7 +74,7 @@ def base_folder(base: BaseModel) -> Path:
 
 
 def needs_models(error: ImportError) -> UsageError:
-    """What to say where this import needs more than the base install."""
+    """The error for an import that needs more than the base install."""
     return UsageError(
         f"Running models needs more than the base install ({error}). "
         'Install it: pip install "finegrade[models]"'
@@ -83,7 +83,7 @@ def needs_models(error: ImportError) -> UsageError:
 
 _digest_of = cache(sha256_of)
 
-_ANSWERING = (
+_DETERMINING = (
     "config",
     "generation_config",
     "tokenizer",
@@ -98,10 +98,10 @@ _ANSWERING = (
 
 @cache
 def base_digest(folder: Path) -> str:
-    """sha256 over the names and contents of the files that decide what the base answers."""
+    """sha256 over the names and contents of the files that determine the base's answers."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(_ANSWERING):  # not its card, nor what was measured of it
+        if path.name.startswith(_DETERMINING):  # not its card, nor what was measured of it
             digest.update(path.name.encode() + b"\0")
             digest.update(bytes.fromhex(_digest_of(path)))
     return digest.hexdigest()
@@ -126,7 +126,7 @@ def load_base(base: BaseModel, device: str = "cpu") -> LoadedBase:
 
 
 def load_folder(folder: Path, device: str) -> LoadedBase:
-    """Load the model in `folder`; the caller has seen to the device and to the pinned weights."""
+    """Load the model in `folder`; the caller has checked the device and the pinned weights."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

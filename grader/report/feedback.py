@@ -75,12 +75,12 @@ class _Section:
 
     @property
     def parts_decided(self) -> bool:
-        """Whether only some parts count and it is known which."""
+        """Whether only some parts count and these are known."""
         return self.category.best_parts is not None and self.lower == self.upper
 
     @property
     def attempted(self) -> bool:
-        """Whether there is anything in it to judge."""
+        """Whether the student submitted anything for it."""
         return any(c.attempted for group in self.groups for c in group.criteria)
 
 
@@ -103,7 +103,7 @@ class BeforeAfter:
 
     @property
     def reference(self) -> float:
-        """What the gain is counted from."""
+        """The reference of the gain."""
         return max(self.before, self.chance)
 
     @property
@@ -197,7 +197,7 @@ def _sections(
 
 
 def _step(criterion: Criterion | None, score: Score, findings: Sequence[Finding]) -> str:
-    """Why a measured gain earned what it did: otherwise a tick beside half the points puzzles."""
+    """Explain the points of a measured gain: a tick beside half the points would puzzle."""
     mine = [f for f in findings if f.check == _GAIN and score.because == (f.code,)]
     if criterion is None or [criterion.source] != [f"{f.code}.{_GAIN_MEASURE}" for f in mine]:
         return ""
@@ -212,7 +212,7 @@ def _step(criterion: Criterion | None, score: Score, findings: Sequence[Finding]
 
 
 def _to_fix(scores: Sequence[Score], findings: Sequence[Finding]) -> tuple[FindingView, ...]:
-    """The findings that failed, those that cost most first."""
+    """The failed findings, the most expensive first."""
     lost: dict[str, float] = {}
     for score in scores:
         for code in score.because:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.paths import SOLUTION
 
 from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
@@ -13,7 +14,6 @@ from grader.core.nouns import Finding, Outcome
 from grader.intake.find import FoundSubmission, take_in
 
 ASSIGNMENT = load_assignment("llm-methods")
-SOLUTION = Path(__file__).parents[2] / "solutions" / "llm-methods"
 
 
 def judged(folder: Path) -> dict[str, Finding]:

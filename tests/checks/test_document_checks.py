@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from written_builder import text, unread
+from support.written_work import text, unread
 
 from grader.assignment.load import load_assignment
 from grader.assignment.rubric import score

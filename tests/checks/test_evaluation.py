@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from evidence_builder import N, evidence
+from support.predictions import N, evidence
 
 from grader.checks.api.registry import Context
 from grader.checks.evaluation import (

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmark_builder import BENCHMARK, PAIRS, TRUE, answered, exchange, results, tuned
-from transcript_builder import BASE, TUNED, chat_line, followed
+from support.benchmarks import BENCHMARK, PAIRS, TRUE, answered, exchange, results, tuned
+from support.transcripts import BASE, TUNED, chat_line, followed
 
 from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)

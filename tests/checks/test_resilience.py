@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from part2_builder import finding, share
-from transcript_builder import (
+from support.part2 import finding, share
+from support.transcripts import (
     BASE,
     CLOSED_SAID,
     FAULT_SAID,

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from transcript_builder import (
+from support.transcripts import (
     ANSWERS,
     FILE,
     JOBS,

@@ -25,9 +25,10 @@ from grader.core.errors import FileRefused, GraderFault
 from grader.core.nouns import Outcome, Severity
 from grader.core.payloads import ProgramRun
 from grader.core.resources import resource
+from grader.core.text import counted
 from grader.training_data.examples.overlap import overlap
 from grader.training_data.read.examples import Example, read_examples
-from grader.training_data.read.faults import counted, quoted
+from grader.training_data.read.faults import quoted
 from grader.training_data.read.fingerprint import folded
 from grader.training_data.read.lines import lines
 
