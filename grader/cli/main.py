@@ -163,7 +163,7 @@ def explain(
     from grader.checks.api.registry import all_checks
     from grader.training_data.rules import RULES
 
-    checks, code = all_checks(), code.upper()
+    checks, code = all_checks(), code.partition("@")[0].upper()
     found = RULES.get(code) or checks.get(code)
     if found is None:
         families = ", ".join(sorted({c[:3] for c in (*checks, *RULES)}))

@@ -86,6 +86,11 @@ class Finding:
         return self.code.partition("@")[0]
 
     @property
+    def name(self) -> str:
+        """The name under which the check is used, "" for a plain code."""
+        return self.code.partition("@")[2]
+
+    @property
     def left_out(self) -> bool:
         """Whether there was nothing to check, and nothing needs a fix."""
         return self.outcome is Outcome.SKIP and not self.hint
