@@ -1,4 +1,4 @@
-"""What a run finds in its working folder: the submission's files, with the grader's laid over them.
+"""The files of a run's working folder: the submission's, with the grader's laid over them.
 
 Files reach the sandbox as open descriptors, so that its user needs no right to the student's
 folder and learns no path of the machine. Files too large to copy are mounted.
@@ -24,13 +24,13 @@ NEVER_SHOWN: Final = frozenset({".git", "__pycache__", ".venv", "node_modules"})
 
 
 class StagedFiles:
-    """The files of one launch, open. Close it after the sandbox has them.
+    """The files of one run, open. Close it after the sandbox has received them.
 
     `files` are (path, mode, descriptor); `large` maps paths to files of the machine that are to be
     shown below /submission; `folders` come before what they hold.
     """
 
-    def __init__(self, launch: RunSpec, public: bool) -> None:
+    def __init__(self, spec: RunSpec, public: bool) -> None:
         """Open everything; with `public`, large files are readable for every user.
 
         Raises GraderFault for a folder that no intake lets through: a link, a device, too much.
@@ -42,7 +42,7 @@ class StagedFiles:
         self._public = public
         self.copied_bytes = 0
         try:
-            self._stage(launch)
+            self._stage(spec)
         except OSError as error:
             self.close()
             raise GraderFault(f"the submission cannot be read: {error}") from error
@@ -57,10 +57,10 @@ class StagedFiles:
     def close(self) -> None:
         self._open.close()
 
-    def _stage(self, launch: RunSpec) -> None:
-        inputs = {_checked(path): data for path, data in launch.inputs.items()}
-        if launch.submission is not None:
-            for path, file in _regular_files(launch.submission):
+    def _stage(self, spec: RunSpec) -> None:
+        inputs = {_checked(path): data for path, data in spec.inputs.items()}
+        if spec.submission is not None:
+            for path, file in _regular_files(spec.submission):
                 if path not in inputs:
                     self._add(path, file)
         for path, data in inputs.items():
@@ -80,7 +80,7 @@ class StagedFiles:
             self.large[path] = self._public_copy(file, fd) if self._public else file
 
     def _public_copy(self, file: Path, fd: int) -> Path:
-        """A file that every user can read: this one, or a copy that lives as long as the launch."""
+        """A file that every user can read: this one, or a copy that lives as long as the run."""
         if _everyone_reads(file):
             return file
         folder = Path(

@@ -108,7 +108,7 @@ def test_a_file_nobody_marked_is_not_handed_out(
 ) -> None:
     folder = tmp_path / "solutions" / "a"
     folder.mkdir(parents=True)
-    monkeypatch.setattr(kit, "__file__", str(tmp_path / "grader" / "kit.py"))
+    monkeypatch.setattr(kit, "__file__", str(tmp_path / "grader" / "assignment" / "kit.py"))
     (folder / "given.txt").write_text("readme.md\n")
     (folder / "readme.md").write_text("Read me.\n")
     (folder / "mine.jsonl").write_text("{}\n")

@@ -125,12 +125,12 @@ def test_the_true_best_parts_always_lie_within_the_range(
     assert low <= exact <= high
 
 
-ALL_PASSED = [finding(code, Outcome.PASS) for code in ASSIGNMENT.checks]
+ALL_PASSED = [finding(code, Outcome.PASS) for code in ASSIGNMENT.refs]
 
 
 def test_full_marks_add_up_to_one_hundred_and_nothing_to_zero() -> None:
     for outcome, points in ((Outcome.PASS, 100.0), (Outcome.FAIL, 0.0)):
-        findings = [finding(code, outcome, delta_low95=0.9) for code in ASSIGNMENT.checks]
+        findings = [finding(code, outcome, delta_low95=0.9) for code in ASSIGNMENT.refs]
         scores = tuple(
             replace(s, points=s.max_points) if s.points is None else s
             for s in score(ASSIGNMENT, findings)

@@ -68,7 +68,7 @@ def cost_points(home: Path, work: Path) -> dict[str, float | None]:
     assignment = grade.load("llm-methods")
     context = Context(assignment, take_in(FoundSubmission("s01", home), work), {})
     found: dict[str, Finding] = {}
-    for check in in_order(assignment.checks, assignment):
+    for check in in_order(assignment.refs, assignment):
         found[check.code] = run_check(check, context, found, {})
     scores = score(assignment, list(found.values()))
     return {s.id: s.points for s in scores if s.id.startswith("cost_")}

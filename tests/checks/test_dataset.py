@@ -20,7 +20,7 @@ def judged(folder: Path) -> dict[str, Finding]:
     """What all checks say that need no evidence."""
     context = Context(ASSIGNMENT, take_in(FoundSubmission("s1", folder), folder), {})
     findings: dict[str, Finding] = {}
-    for check in in_order(ASSIGNMENT.checks, ASSIGNMENT):
+    for check in in_order(ASSIGNMENT.refs, ASSIGNMENT):
         findings[check.code] = run_check(check, context, findings, {})
     return findings
 

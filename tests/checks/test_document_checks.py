@@ -31,7 +31,7 @@ def judged(folder: Path, evidence: dict[str, Evidence], **missing: str) -> dict[
     """All findings on an analysis and a reflection, of which this was read."""
     context = _context(folder, evidence)
     findings: dict[str, Finding] = {}
-    for check in in_order(context.assignment.checks, context.assignment):
+    for check in in_order(context.assignment.refs, context.assignment):
         findings[check.code] = run_check(check, context, findings, missing)
     return findings
 

@@ -15,7 +15,15 @@ from support.paths import CORPUS, ROOT
 
 from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Check, Classmate, Context, all_checks, all_needs, run_check
+from grader.checks.api.registry import (
+    Check,
+    Classmate,
+    Context,
+    all_checks,
+    all_needs,
+    check_of,
+    run_check,
+)
 from grader.core.errors import FileRefused, IntakeError
 from grader.core.nouns import Assignment, Finding, Outcome, Submission
 from grader.intake.find import find_submissions, locate, take_in
@@ -69,10 +77,10 @@ def _with_its_needs(check: Check, context: Context) -> dict[str, Finding]:
     findings: dict[str, Finding] = {}
 
     def run(code: str) -> None:
-        for needed in all_needs(all_checks()[code], context.assignment):
+        for needed in all_needs(check_of(code, context.assignment), context.assignment):
             run(needed)
         if code not in findings:
-            findings[code] = run_check(all_checks()[code], context, findings, {})
+            findings[code] = run_check(check_of(code, context.assignment), context, findings, {})
 
     run(check.code)
     return findings
@@ -97,7 +105,7 @@ def test_the_example_shows_what_it_says(
     seen = []
     for submission in taken:
         context = Context(assignment, submission, evidence, mates)
-        findings = _with_its_needs(all_checks()[code], context)
+        findings = _with_its_needs(check_of(code, assignment), context)
         seen.append(findings[code].outcome)
         before = [f for f in findings.values() if f.code != code]
         assert all(f.outcome is Outcome.PASS for f in before), "only this code may fail"

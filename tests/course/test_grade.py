@@ -13,11 +13,11 @@ from support.classes import TIMES, Silent, write_class, write_student
 from grader.assignment.questions import QuestionSet, make_hidden
 from grader.checks.api import registry
 from grader.core.errors import AssignmentError, GraderFault, UsageError
-from grader.core.nouns import Assignment, Outcome, Result, Status, Submission
+from grader.core.nouns import Assignment, CheckInstance, Outcome, Result, Status, Submission
 from grader.course import grade
 from grader.course.output import prepare, read_results
 from grader.course.output import write_student as write_result
-from grader.evidence import plan
+from grader.evidence import predictions
 from grader.intake.find import FoundSubmission, take_in
 from grader.models.adapter_files import read_adapter
 from grader.report.result_json import to_json
@@ -235,7 +235,7 @@ def test_a_base_that_cannot_be_opened_is_tried_once_and_costs_nobody_a_mark(
         tried.append(1)
         raise ValueError("the tokenizer has no chat template")
 
-    monkeypatch.setattr(plan, "load_base", fails)
+    monkeypatch.setattr(predictions, "load_base", fails)
     done = grade.grade([folder], assignment, questions, tmp_path / "e.sqlite", Silent())
     assert len(tried) == 1
     assert done.collected == 1  # the analysis, which needs no base
@@ -305,7 +305,7 @@ def test_new_weights_rescore_without_evidence(
 def test_a_rubric_that_needs_what_was_never_found_is_refused(
     assignment: Assignment, graded: tuple[dict[str, Result], Path]
 ) -> None:
-    more = dataclasses.replace(assignment, checks=(*assignment.checks, "GRD001"))
+    more = dataclasses.replace(assignment, checks=(*assignment.checks, CheckInstance("GRD001")))
     with pytest.raises(AssignmentError, match="GRD001"):
         grade.rescored(graded[0]["good-1"], more)
 

@@ -34,7 +34,7 @@ def judged(
     program: HostileProgram = PROGRAM, seen: dict[str, Any] | None = None, **ended: Any
 ) -> str:
     outside: dict[str, Any] = {
-        "ended": dataclasses.replace(CALM, **ended),
+        "result": dataclasses.replace(CALM, **ended),
         "canaries": (CANARY,),
         "heard": b"",
         "reached": (),

@@ -23,12 +23,14 @@ from grader.assignment.load import load_assignment
 from grader.assignment.questions import make_hidden
 from grader.core.constants import ANSWER_MAX_CHARACTERS
 from grader.core.errors import AssignmentError
-from grader.core.nouns import Assignment, Evidence, EvidenceSpec, Submission
-from grader.evidence.answers import AnswersProducer, answers_want
-from grader.evidence.metric_scores import MetricScoresProducer, metric_cases, scores_want
-from grader.evidence.module_run import ModuleRun
-from grader.evidence.store import EvidenceRequest
-from grader.evidence.transcripts import TranscriptRunner
+from grader.core.nouns import Assignment, Evidence, Submission, SubmittedFile
+from grader.core.payloads import ProgramRun
+from grader.course import grade
+from grader.evidence.kind import Candidate, EvidenceRequest, Grading
+from grader.evidence.kinds import KINDS
+from grader.evidence.metric_scores import metric_cases
+from grader.evidence.module_run import ModuleRun, ModuleRunner
+from grader.evidence.program_runs import ProgramRunner
 from grader.intake.find import find_submissions, take_in
 from grader.intake.notebooks import read_notebook
 from grader.model_service.simulated import Simulator
@@ -43,63 +45,78 @@ def assignment() -> Assignment:
     return load_assignment(EXPERTS / "part1.yaml")
 
 
+Request = EvidenceRequest[ModuleRun]
+
+
+def request_of(id: str, submission: Submission, grading: Grading, **changes: Any) -> Request:
+    """The request for the evidence of this id, with other fields in its spec."""
+    (spec,) = (spec for spec in grading.assignment.evidence if spec.id == id)
+    kind = KINDS[spec.kind]
+    candidate = Candidate(submission, lambda codes: True)
+    request = kind.request(replace(kind.spec.of(spec), **changes), candidate, grading)
+    assert request is not None
+    return request
+
+
 @pytest.fixture(scope="module")
-def want(assignment: Assignment) -> Callable[..., EvidenceRequest]:
-    """The want of one evidence id, for a student of this name."""
-    sandbox = need_sandbox()
-    specs = {spec.id: spec for spec in assignment.evidence}
+def grading(assignment: Assignment) -> Grading:
+    return Grading(assignment, QUESTIONS, "cpu", Path("/nowhere"), need_sandbox)
+
+
+@pytest.fixture(scope="module")
+def want(grading: Grading) -> Callable[..., Request]:
+    """The request for one evidence id, for a student of this name."""
 
     @cache
-    def wanted(id: str, student: str = "s1", **changes: Any) -> EvidenceRequest:
-        spec: EvidenceSpec = replace(specs[id], **changes)
-        submission = Submission(student, Path("/nowhere"), f"digest of {student}", ())
-        module = "dspy_enhanced.py" if spec.module is not None else None
-        if spec.kind == "answers":
-            return answers_want(submission, spec, module, assignment, QUESTIONS, sandbox)
-        return scores_want(submission, spec, module, assignment, sandbox)
+    def wanted(id: str, student: str = "s1", **changes: Any) -> Request:
+        files = (SubmittedFile("dspy_enhanced.py", 1, "0" * 64),)
+        submission = Submission(student, Path("/nowhere"), f"digest of {student}", files)
+        return request_of(id, submission, grading, **changes)
 
     return wanted
 
 
-def _completed(want: EvidenceRequest, lines: list[Any], **payload: Any) -> dict[str, Any]:
+def _completed(want: Request, lines: list[Any], **payload: Any) -> dict[str, Any]:
     """The evidence of a run that left these lines, JSON values or raw bytes."""
     body = b"\n".join(x if isinstance(x, bytes) else json.dumps(x).encode() for x in lines)
-    told = {
+    fields: dict[str, Any] = {
+        "script": "s",
+        "clock_rate": 60.0,
         "verdict": "ok",
         "exit_code": 0,
-        "script": "s",
+        "signal": None,
+        "wall_seconds": 1.0,
+        "stdout": "",
+        "stderr": "",
         "exchanges": [],
         "files": {OUT: base64.b64encode(body).decode()},
-        **payload,
     }
+    run = ProgramRun(**{**fields, **payload})
     kept: list[Evidence] = []
 
     class Ran:
         def produce(self, new: Any, put: Any, progress: Any) -> dict[str, str]:
-            put(Evidence(want.kind, want.key, told, {}))
+            put(Evidence(want.kind, want.key, run.to_json(), {}))
             return {}
 
-    producer = {"answers": AnswersProducer, "metric_scores": MetricScoresProducer}[want.kind]
-    producer(Ran()).produce({want.key: want}, kept.append, None)  # type: ignore[arg-type]
+    ModuleRunner(Ran()).produce({want.key: want}, kept.append, Silent())
     return dict(kept[0].payload)
 
 
 @pytest.mark.parametrize("id", ["dspy_original", "dspy_metric_original"])
-def test_the_kits_own_module_runs_once_for_a_class(
-    want: Callable[..., EvidenceRequest], id: str
-) -> None:
+def test_the_kits_own_module_runs_once_for_a_class(want: Callable[..., Request], id: str) -> None:
     one, other = want(id, "s1"), want(id, "s2")
     assert one.key == other.key
-    assert one.work.run.launch.submission is None
+    assert one.work.run.spec.submission is None
 
 
 @pytest.mark.parametrize("id", ["dspy_enhanced", "dspy_metric"])
-def test_each_student_has_a_run(want: Callable[..., EvidenceRequest], id: str) -> None:
+def test_each_student_has_a_run(want: Callable[..., Request], id: str) -> None:
     assert want(id, "s1").key != want(id, "s2").key
 
 
 def test_a_perturbed_run_and_another_number_of_questions_are_other_runs(
-    want: Callable[..., EvidenceRequest],
+    want: Callable[..., Request],
 ) -> None:
     wants = [
         want("dspy_enhanced"),
@@ -110,8 +127,8 @@ def test_a_perturbed_run_and_another_number_of_questions_are_other_runs(
     assert len({one.key for one in wants}) == 4
 
 
-def test_questions_go_in_and_no_label_does(want: Callable[..., EvidenceRequest]) -> None:
-    launch = want("dspy_enhanced").work.run.launch
+def test_questions_go_in_and_no_label_does(want: Callable[..., Request]) -> None:
+    launch = want("dspy_enhanced").work.run.spec
     task = json.loads(launch.inputs["finegrade_task.json"])
     asked = QUESTIONS.questions[:20]
     assert task["questions"] == {q.id: q.messages[-1][1] for q in asked}
@@ -120,8 +137,8 @@ def test_questions_go_in_and_no_label_does(want: Callable[..., EvidenceRequest])
     assert not any(f'"{QUESTIONS.answers[q.id]}"'.encode() in ours for q in asked)
 
 
-def test_no_judgement_goes_in(want: Callable[..., EvidenceRequest]) -> None:
-    launch = want("dspy_metric").work.run.launch
+def test_no_judgement_goes_in(want: Callable[..., Request]) -> None:
+    launch = want("dspy_metric").work.run.spec
     cases = json.loads(launch.inputs["finegrade_task.json"])["cases"]
     assert len(cases) == len(metric_cases("educational-qa"))
     assert all(set(case) == {"question", "reference", "given"} for case in cases.values())
@@ -129,7 +146,7 @@ def test_no_judgement_goes_in(want: Callable[..., EvidenceRequest]) -> None:
     assert ids != [case.given for case in metric_cases("educational-qa")]  # the order tells nothing
 
 
-def test_the_first_answer_to_a_question_counts(want: Callable[..., EvidenceRequest]) -> None:
+def test_the_first_answer_to_a_question_counts(want: Callable[..., Request]) -> None:
     lines = [
         {"kind": "answer", "id": "q01", "answer": "Lima"},
         {"kind": "answer", "id": "q01", "answer": "Quito"},
@@ -151,7 +168,7 @@ def test_the_first_answer_to_a_question_counts(want: Callable[..., EvidenceReque
     ],
 )
 def test_why_nothing_was_asked_is_told(
-    want: Callable[..., EvidenceRequest],
+    want: Callable[..., Request],
     lines: list[Any],
     payload: dict[str, Any],
     fault: str | None,
@@ -159,7 +176,7 @@ def test_why_nothing_was_asked_is_told(
     assert _completed(want("dspy_enhanced"), lines, **payload)["fault"] == fault
 
 
-def test_errors_of_a_notebook_are_told_in_cells(want: Callable[..., EvidenceRequest]) -> None:
+def test_errors_of_a_notebook_are_told_in_cells(want: Callable[..., Request]) -> None:
     plain = want("dspy_enhanced")
     book = read_notebook(notebook("x = 1", "y = 2\nls -la"), "dspy_enhanced.ipynb")
     run = replace(plain.work.run, notebooks={"dspy_enhanced.py": book})
@@ -179,12 +196,12 @@ def test_a_module_may_import_what_was_handed_in_as_a_notebook(
     submission = take_in(find_submissions([home])[0], tmp_path / "work")
     (deliverable,) = (d for d in load_assignment("llm-methods").deliverables if d.id == SCRIPT)
     both = replace(assignment, deliverables=(*assignment.deliverables, deliverable))
-    spec = next(spec for spec in assignment.evidence if spec.id == "dspy_enhanced")
-    one = answers_want(submission, spec, "dspy_enhanced.py", both, QUESTIONS, need_sandbox())
-    assert b"x = 1" in one.work.run.launch.inputs["openai_domain_finetune.py"]
+    grading = Grading(both, QUESTIONS, "cpu", tmp_path, need_sandbox)
+    one = request_of("dspy_enhanced", submission, grading)
+    assert b"x = 1" in one.work.run.spec.inputs["openai_domain_finetune.py"]
 
 
-def test_junk_is_counted_and_long_answers_are_cut(want: Callable[..., EvidenceRequest]) -> None:
+def test_junk_is_counted_and_long_answers_are_cut(want: Callable[..., Request]) -> None:
     lines = [
         b"\xff\xfe",
         b'{"kind": "answer", "id": "q01", "answer": NaN}',
@@ -218,7 +235,7 @@ _LINE = st.fixed_dictionaries(
 
 @given(st.lists(_LINE, max_size=6), st.sampled_from(["dspy_enhanced", "dspy_metric"]))
 def test_whatever_a_run_says_its_evidence_has_one_form(
-    want: Callable[..., EvidenceRequest], lines: list[Any], id: str
+    want: Callable[..., Request], lines: list[Any], id: str
 ) -> None:
     payload = _completed(want(id), lines)
     json.dumps(payload, allow_nan=False)
@@ -230,17 +247,10 @@ def test_whatever_a_run_says_its_evidence_has_one_form(
         assert all(len(row["scores"]) == 2 for row in payload["cases"])
 
 
-def test_a_kit_that_does_not_run_is_our_fault(want: Callable[..., EvidenceRequest]) -> None:
+def test_a_kit_that_does_not_run_is_our_fault(want: Callable[..., Request]) -> None:
     """Nobody loses a point for it: there is no evidence."""
     with pytest.raises(Exception, match="the kit's own s failed: it ended the run itself"):
         _completed(want("dspy_original"), [])
-
-
-def test_evidence_without_a_program_is_a_mistake_in_the_assignment(
-    want: Callable[..., EvidenceRequest],
-) -> None:
-    with pytest.raises(AssignmentError, match="needs given, program and model"):
-        want("dspy_enhanced", program=None)
 
 
 HOSTILE = """
@@ -266,15 +276,14 @@ def build_program():
 def test_a_hostile_module_hurts_only_itself(assignment: Assignment, tmp_path: Path) -> None:
     """For real, in the sandbox: its forged lines are its own answers, its junk is not read."""
     (tmp_path / "dspy_enhanced.py").write_text(HOSTILE)
-    submission = Submission("s1", tmp_path, "d", ())
-    sandbox = need_sandbox()
-    spec = next(spec for spec in assignment.evidence if spec.id == "dspy_enhanced")
-    one = answers_want(submission, spec, "dspy_enhanced.py", assignment, QUESTIONS, sandbox)
-    assert isinstance(one.work, ModuleRun)
+    size = (tmp_path / "dspy_enhanced.py").stat().st_size
+    files = (SubmittedFile("dspy_enhanced.py", size, "0" * 64),)
+    grading = Grading(assignment, QUESTIONS, "cpu", tmp_path / "trainings", need_sandbox)
+    one = request_of("dspy_enhanced", Submission("s1", tmp_path, "d", files), grading)
     kept: list[Evidence] = []
     simulator = Simulator(assignment.base, tmp_path / "trainings", seed=1)
 
-    answers = AnswersProducer(TranscriptRunner(sandbox, simulator))
+    answers = ModuleRunner(ProgramRunner(grading.sandbox, simulator))
     assert answers.produce({one.key: one}, kept.append, Silent()) == {}
     payload = kept[0].payload
     assert payload["unread"] > 0
@@ -305,4 +314,4 @@ def test_an_assignment_that_asks_for_what_cannot_be_is_refused(
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(document | {"evidence": [evidence]}))
     with pytest.raises(AssignmentError, match=says):
-        load_assignment(path)
+        grade.load(path)

@@ -20,9 +20,9 @@ from grader.core.errors import GraderFault, UsageError
 from grader.core.nouns import Assignment, Evidence, Outcome, Result
 from grader.course import grade
 from grader.course.output import prepare, recordings, write_student
-from grader.evidence import plan
-from grader.evidence.recordings import Recordings
-from grader.evidence.store import open_store
+from grader.evidence import answers, predictions
+from grader.evidence.kind import Candidate, Grading
+from grader.evidence.store import Recordings, open_store
 from grader.intake.find import FoundSubmission, take_in
 from grader.model_service import simulated
 from grader.model_service.record import CLIENT_LEFT, Exchange
@@ -65,7 +65,11 @@ def assignment() -> Assignment:
     """The whole assignment, with few runs and few questions."""
     whole = grade.load("llm-methods")
     few = [
-        replace(spec, questions=ANSWERED.get(spec.id)) for spec in whole.evidence if spec.id in KEPT
+        replace(spec, settings={**spec.settings, "questions": ANSWERED[spec.id]})
+        if spec.id in ANSWERED
+        else spec
+        for spec in whole.evidence
+        if spec.id in KEPT
     ]
     return replace(whole, evidence=tuple(few))
 
@@ -115,7 +119,7 @@ def no_model() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulated.Simulator, "__init__", refuse)
-        patch.setattr(plan, "_open_engine", refuse)
+        patch.setattr(predictions, "open_engine", refuse)
         yield
 
 
@@ -229,23 +233,24 @@ def test_a_model_whose_answers_are_recorded_need_not_be_here(
     tmp_path: Path, assignment: Assignment
 ) -> None:
     specs = tuple(
-        replace(spec, model="school-llm", needs=())
+        replace(spec, settings={**spec.settings, "model": "school-llm"}, needs=())
         for spec in assignment.evidence
         if spec.id in ANSWERED
     )
     (tmp_path / "s1").mkdir()
     shutil.copyfile(SOLUTION / "dspy_enhanced.py", tmp_path / "s1" / "dspy_enhanced.py")
-    asked = plan.EvidencePlan(
+    grading = Grading(
         replace(assignment, evidence=specs),
         make_hidden("educational-qa", 3, 30),
         "cpu",
-        need_sandbox,
         tmp_path,
+        need_sandbox,
         recordings=recorded(tmp_path, "ok", EXCHANGE),
     )
     submission = take_in(FoundSubmission("s1", tmp_path / "s1"), tmp_path)
-    wants = list(asked.of(submission, None, lambda codes: True))
-    assert {want.id for want in wants} == set(ANSWERED)
+    candidate = Candidate(submission, lambda codes: True)
+    requests = answers.KIND.plan(grading, [candidate]).requests
+    assert {request.id for request in requests} == set(ANSWERED)
 
 
 @pytest.mark.parametrize(("verdict", "known"), [("timeout", 1), ("memory", 1), ("exit", 2)])

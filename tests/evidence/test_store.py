@@ -34,14 +34,23 @@ def test_the_first_evidence_of_a_key_stays(tmp_path: Path) -> None:
         assert store.get("k") == evidence("k", "first")
 
 
-def test_the_register_keeps_each_students_last_adapter(tmp_path: Path) -> None:
+def test_the_register_keeps_the_adapters_of_each_students_last_submission(tmp_path: Path) -> None:
     with open_store(tmp_path / "e.sqlite") as store:
-        store.register("b", None, (1.0,))
-        store.register("a", "2026-03-01", (0.5,))
-        store.register("b", "2026-03-02", (0.25,))
-        assert store.registered() == [("a", "2026-03-01", (0.5,)), ("b", "2026-03-02", (0.25,))]
-        store.unregister("a")
+        store.register("b", None, [(1.0,)])
+        store.register("a", "2026-03-01", [(0.5,), (0.75,)])
+        store.register("b", "2026-03-02", [(0.25,)])
+        assert store.registered() == [
+            ("a", "2026-03-01", ((0.5,), (0.75,))),
+            ("b", "2026-03-02", ((0.25,),)),
+        ]
+        store.register("a", None, [])
         assert [row[0] for row in store.registered()] == ["b"]
+
+
+def test_a_store_of_when_a_submission_had_one_adapter_is_read(tmp_path: Path) -> None:
+    with open_store(tmp_path / "e.sqlite") as store:
+        store._write("INSERT INTO register VALUES (?, ?, ?)", ("a", None, "[0.5, 0.25]"))
+        assert store.registered() == [("a", None, ((0.5, 0.25),))]
 
 
 def test_reading_leaves_a_store_as_it_is(tmp_path: Path) -> None:

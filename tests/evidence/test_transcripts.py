@@ -6,6 +6,7 @@ import base64
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,21 @@ from support.notebooks import notebook
 from support.sandboxes import need_sandbox
 
 from grader.assignment.load import load_assignment
-from grader.core.errors import FileRefused
-from grader.core.nouns import EvidenceSpec, Submission
-from grader.evidence.store import Collected, EvidenceRequest, collect, open_store
-from grader.evidence.transcripts import KIND, TranscriptRunner, transcript_want
+from grader.assignment.questions import make_hidden
+from grader.core.nouns import Deliverable, Submission, SubmittedFile
+from grader.evidence.kind import Batch, Candidate, Collected, EvidenceRequest, Grading
+from grader.evidence.program_runs import ProgramRunner, ServedRun
+from grader.evidence.store import open_store
+from grader.evidence.transcript import KIND, TranscriptSpec
 from grader.intake.find import find_submissions, take_in
 from grader.model_service.forward import Endpoint
 from grader.model_service.simulated import Simulator
 from grader.sandbox.api import Sandbox
 from grader.sandbox.unsandboxed import Unsandboxed
 
-ASSIGNMENT = load_assignment("llm-methods")
+WHOLE = load_assignment("llm-methods")
+SCRIPT = Deliverable("script", "Script", ("main.py", "main.ipynb"))
+ASSIGNMENT = replace(WHOLE, deliverables=(*WHOLE.deliverables, SCRIPT))
 BASE = ASSIGNMENT.base
 
 POLLS = """
@@ -61,20 +66,48 @@ except Exception as error:
 """
 
 
-def want(folder: Path, student: str, code: str, *scenarios: str, **more: Any) -> EvidenceRequest:
-    """A run of this code, handed in by this student."""
+Request = EvidenceRequest[ServedRun]
+
+
+def grading_of(folder: Path, sandbox: Sandbox) -> Grading:
+    return Grading(ASSIGNMENT, make_hidden(WHOLE.topic, 3, 10), "cpu", folder, lambda: sandbox)
+
+
+def request_of(
+    submission: Submission, sandbox: Sandbox, scenarios: tuple[str, ...] = ("ok",), **more: Any
+) -> Request | None:
+    """The request to run this submission's script."""
+    spec = TranscriptSpec("run", script="script", scenarios=scenarios, **more)
+    candidate = Candidate(submission, lambda codes: True)
+    return KIND.request(spec, candidate, grading_of(Path("/nowhere"), sandbox))
+
+
+def want(folder: Path, student: str, code: str, *scenarios: str, **more: Any) -> Request:
+    """A run of this code, submitted by this student."""
     home = folder / student
     home.mkdir(parents=True)
     (home / "main.py").write_text(code)
-    spec = EvidenceSpec("run", KIND, script="script", scenarios=scenarios or ("ok",), **more)
-    submission = Submission(student, home, f"digest of {student}", ())
-    return transcript_want(submission, spec, "main.py", ASSIGNMENT, need_sandbox())
+    files = (SubmittedFile("main.py", len(code), "0" * 64),)
+    submission = Submission(student, home, f"digest of {student}", files)
+    request = request_of(submission, need_sandbox(), scenarios or ("ok",), **more)
+    assert request is not None
+    return request
 
 
-def collected(folder: Path, trainings: Path, *wants: EvidenceRequest) -> Collected:
-    producer = TranscriptRunner(need_sandbox(), Simulator(BASE, trainings, seed=1))
+def collected(
+    folder: Path,
+    trainings: Path,
+    *requests: Request,
+    sandbox: Sandbox | None = None,
+    endpoint: Endpoint | None = None,
+) -> Collected:
+    sandbox = sandbox or need_sandbox()
+    runner = ProgramRunner(sandbox, endpoint or Simulator(BASE, trainings, seed=1))
+    kind = replace(KIND, producer=lambda grading: runner)
+    found = Collected()
     with open_store(folder / "evidence.sqlite") as store:
-        return collect(wants, store, {KIND: producer}, Silent())
+        Batch(kind, grading_of(folder, sandbox), list(requests)).collect(store, Silent(), found)
+    return found
 
 
 def payload(found: Collected, student: str) -> Mapping[str, Any]:
@@ -152,20 +185,17 @@ def test_many_runs_leave_nothing_open(tmp_path: Path, trainings: Path) -> None:
 def test_an_instructors_endpoint_that_is_away_is_nobodys_evidence(tmp_path: Path) -> None:
     code = FAILS.replace("models.list()", "chat.completions.create(model='m', messages=[])")
     wanted = want(tmp_path, "asks", code)
-    producer = TranscriptRunner(need_sandbox(), Endpoint("http://127.0.0.1:9/v1", "sk-instructor"))
-    with open_store(tmp_path / "evidence.sqlite") as store:
-        found = collect([wanted], store, {KIND: producer}, Silent())
+    away = Endpoint("http://127.0.0.1:9/v1", "sk-instructor")
+    found = collected(tmp_path, tmp_path, wanted, endpoint=away)
     assert "the endpoint did not answer" in found.missing["asks", "run"]
 
 
-def notebook_want(folder: Path, sandbox: Sandbox, *cells: str, **more: Any) -> EvidenceRequest:
+def notebook_request(folder: Path, sandbox: Sandbox, *cells: str, **more: Any) -> Request | None:
     """A run of a notebook of these cells."""
     home = folder / "book"
     home.mkdir()
     (home / "main.ipynb").write_bytes(notebook("md:Words.", "%pip install x", *cells))
-    submission = take_in(find_submissions([home])[0], folder / "work")
-    spec = EvidenceSpec("run", KIND, script="script", scenarios=("ok",), **more)
-    return transcript_want(submission, spec, "main.ipynb", ASSIGNMENT, sandbox)
+    return request_of(take_in(find_submissions([home])[0], folder / "work"), sandbox, **more)
 
 
 @pytest.mark.parametrize("open_sandbox", [need_sandbox, Unsandboxed], ids=["sandbox", "own code"])
@@ -174,10 +204,9 @@ def test_a_notebook_is_run_as_a_script_and_its_errors_are_told_in_cells(
 ) -> None:
     sandbox = open_sandbox()
     cells = ("import os\nprint(sorted(os.listdir()))", "def f(x):\n    return 1 / x", "\nf(0)")
-    wanted = notebook_want(tmp_path, sandbox, *cells)
-    producer = TranscriptRunner(sandbox, Simulator(BASE, trainings, seed=1))
-    with open_store(tmp_path / "evidence.sqlite") as store:
-        found = collect([wanted], store, {KIND: producer}, Silent())
+    wanted = notebook_request(tmp_path, sandbox, *cells)
+    assert wanted is not None
+    found = collected(tmp_path, trainings, wanted, sandbox=sandbox)
     run = found.evidence["book", "run"].payload
     assert (run["verdict"], run["exit_code"]) == ("exit", 1)
     assert "'main.ipynb', 'main.py'" in run["stdout"]
@@ -199,8 +228,8 @@ def test_a_script_may_import_what_was_handed_in_as_a_notebook(
     (home / "openai_domain_finetune.ipynb").write_bytes(book)
     (home / "inference.ipynb").write_text("{")  # refused: it is nobody else's fault
     submission = take_in(find_submissions([home])[0], tmp_path / "work")
-    spec = EvidenceSpec("run", KIND, script="script", scenarios=("ok",))
-    wanted = transcript_want(submission, spec, "main.py", ASSIGNMENT, need_sandbox())
+    wanted = request_of(submission, need_sandbox())
+    assert wanted is not None
     run = payload(collected(tmp_path, trainings, wanted), "s1")
     assert "cell 2, line 2, in half" in run["stderr"]
     assert "ZeroDivisionError" in run["stderr"]
@@ -209,7 +238,8 @@ def test_a_script_may_import_what_was_handed_in_as_a_notebook(
 
 def test_a_notebook_without_end_is_stopped(tmp_path: Path, trainings: Path) -> None:
     cells = ("n = 0", "while True:\n    n += 1")
-    wanted = notebook_want(tmp_path, need_sandbox(), *cells, wall_seconds=2.0)
+    wanted = notebook_request(tmp_path, need_sandbox(), *cells, wall_seconds=2.0)
+    assert wanted is not None
     run = collected(tmp_path, trainings, wanted).evidence["book", "run"].payload
     assert run["verdict"] == "timeout"
 
@@ -218,11 +248,12 @@ def test_another_cell_is_another_run_and_a_broken_notebook_none(tmp_path: Path) 
     keys = set()
     for code in ("x = 1", "x = 2"):
         (tmp_path / code).mkdir()
-        keys.add(notebook_want(tmp_path / code, need_sandbox(), code).key)
+        request = notebook_request(tmp_path / code, need_sandbox(), code)
+        assert request is not None
+        keys.add(request.key)
     assert len(keys) == 2
     (tmp_path / "await").mkdir()
-    with pytest.raises(FileRefused, match="waits for something"):
-        notebook_want(tmp_path / "await", need_sandbox(), "await f()")
+    assert notebook_request(tmp_path / "await", need_sandbox(), "await f()") is None
 
 
 def test_a_fault_of_the_service_is_nobodys_evidence(

@@ -20,7 +20,7 @@ from support.waiting import PATIENCE
 
 from grader.core.constants import NOTEBOOK_MAX_BYTES, NOTEBOOK_MAX_TOKENS, SOURCE_MAX_BYTES
 from grader.core.errors import FileRefused
-from grader.intake.notebooks import LeftOut, Notebook, in_cells, read_cells, read_notebook
+from grader.intake.notebooks import Notebook, Omission, in_cells, read_cells, read_notebook
 
 NAME = "dspy_pipeline.ipynb"
 
@@ -66,9 +66,9 @@ def test_runs_the_code_cells_in_order(tmp_path: Path) -> None:
     ended = run(book, tmp_path)
     assert (ended.stdout, ended.stderr) == ("answer 22\n", "")
     assert book.left_out == (
-        LeftOut(1, 1, "%matplotlib inline", True),
-        LeftOut(2, 3, "!echo 'no", False),
-        LeftOut(3, 1, "%%time", True),
+        Omission(1, 1, "%matplotlib inline", True),
+        Omission(2, 3, "!echo 'no", False),
+        Omission(3, 1, "%%time", True),
     )
 
 

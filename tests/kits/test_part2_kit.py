@@ -21,8 +21,7 @@ from support.sim_services import MODEL, Service, service
 from support.waiting import PATIENCE
 
 from grader.assignment.kit import write_kit
-from grader.openai_sim.decoding.model_names import NamedServer
-from grader.openai_sim.decoding.serving import open_bases
+from grader.openai_sim.decoding.serving import NamedServer, open_bases
 from grader.openai_sim.jobs.runner import JobRunner
 from grader.openai_sim.store.store import SimulatorStore
 

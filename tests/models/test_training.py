@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 from support.paths import STARTER
-from transformers import AutoTokenizer
 
-from grader.models.training import Trainable, encode, train_lora
+from grader.models.training import ChatExample, train_lora
 from grader.topics import get_topic
 
 BASE = STARTER / "course-model"
@@ -19,13 +18,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 
 @pytest.fixture(scope="module")
-def examples() -> list[Trainable]:
+def examples() -> list[ChatExample]:
     train = get_topic("educational-qa").public("train")[:16]
     return [([{"role": "user", "content": e.question}], e.answer) for e in train]
 
 
 def test_training_lowers_the_loss_and_writes_a_peft_adapter(
-    examples: list[Trainable], tmp_path: Path
+    examples: list[ChatExample], tmp_path: Path
 ) -> None:
     seen: list[tuple[int, int]] = []
     log = train_lora(
@@ -38,7 +37,7 @@ def test_training_lowers_the_loss_and_writes_a_peft_adapter(
     assert (tmp_path / "adapter_model.safetensors").stat().st_size > 10_000
 
 
-def test_the_same_seed_gives_the_same_adapter(examples: list[Trainable], tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_adapter(examples: list[ChatExample], tmp_path: Path) -> None:
     weights = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         train_lora(BASE, examples, tmp_path / name, epochs=1, seed=seed, threads=1)
@@ -46,16 +45,8 @@ def test_the_same_seed_gives_the_same_adapter(examples: list[Trainable], tmp_pat
     assert weights[0] == weights[1] != weights[2]
 
 
-def test_only_the_answer_and_the_end_of_its_turn_are_learned() -> None:
-    tokenizer = AutoTokenizer.from_pretrained(BASE)
-    prompt = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Who?"}]
-    ids, length = encode(tokenizer, prompt, "nobody")
-    assert tokenizer.decode(ids[length:]) == " nobody<|end|>"
-    assert tokenizer.decode(ids[:length]).endswith("Who?<|assistant|>")
-
-
 @pytest.mark.parametrize("fault", ["no examples", "empty answer", "no epochs"])
-def test_nonsense_is_refused(fault: str, examples: list[Trainable], tmp_path: Path) -> None:
+def test_nonsense_is_refused(fault: str, examples: list[ChatExample], tmp_path: Path) -> None:
     given = {"no examples": [], "empty answer": [(examples[0][0], " ")]}.get(fault, examples)
     with pytest.raises(ValueError, match=r"needs examples|empty answer"):
         train_lora(BASE, given, tmp_path, epochs=0 if fault == "no epochs" else 1)

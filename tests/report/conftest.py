@@ -147,7 +147,7 @@ def sample_result(
     if delta <= 0.08:
         outcomes.setdefault("EVL001", Outcome.FAIL)
     findings = []
-    for code in assignment.checks:
+    for code in assignment.refs:
         outcome = outcomes.get(code, Outcome.PASS)
         title = _TITLES.get(code, f"The claim of {code} holds")
         known = outcome in (Outcome.PASS, Outcome.FAIL)

@@ -8,7 +8,7 @@ from typing import Final
 
 from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, all_checks, all_needs, run_check
+from grader.checks.api.registry import Context, all_needs, check_of, run_check
 from grader.core.nouns import Evidence, Finding, Outcome
 from grader.intake.find import find_submissions, take_in
 from support.transcripts import BASE, TUNED, Run, chat_line
@@ -128,9 +128,9 @@ def found(code: str, handed_in: Context, **ran: Evidence) -> Finding:
     earlier: dict[str, Finding] = {}
 
     def run(one: str) -> None:
-        for before in all_needs(all_checks()[one], context.assignment):
+        for before in all_needs(check_of(one, context.assignment), context.assignment):
             run(before)
-        earlier[one] = run_check(all_checks()[one], context, earlier, {})
+        earlier[one] = run_check(check_of(one, context.assignment), context, earlier, {})
 
     run(code)
     assert earlier[code].outcome is not Outcome.ERROR, earlier[code].note

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grader.evidence.store import Progress
+from grader.evidence.kind import Progress
 from support.adapters import config, pair, safetensors, write_adapter
 
 LAYER = "model.layers.0.self_attn.v_proj"

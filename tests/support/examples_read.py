@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from grader.training_data.examples.dataset_checks import DataSet
+from grader.training_data.check import DataSet
 from grader.training_data.read.examples import Example, examples_of
 from grader.training_data.read.faults import Fault
 from grader.training_data.read.lines import Line

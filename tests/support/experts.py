@@ -20,9 +20,10 @@ def narrowed(assignment: Assignment, criteria: Iterable[str]) -> Assignment:
     mine = tuple(c for c in assignment.criteria if c.id in wanted)
     codes = {code for c in mine for code in (c.source.split(".")[0], *c.requires)}
     checks = in_order(sorted(codes), assignment)
-    read = {id for check in checks for id in check.evidence}
+    read = {id for check in checks for id in check.evidence_ids}
     evidence = tuple(spec for spec in assignment.evidence if spec.id in read)
-    in_turn = tuple(check.code for check in checks)
+    by_ref = {instance.ref: instance for instance in assignment.checks}
+    in_turn = tuple(by_ref[check.ref] for check in checks)
     return replace(assignment, criteria=mine, evidence=evidence, checks=in_turn)
 
 

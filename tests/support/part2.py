@@ -6,7 +6,7 @@ from pathlib import Path
 
 from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, all_checks, run_check
+from grader.checks.api.registry import Context, check_of, run_check
 from grader.core.nouns import Evidence, Finding, Outcome
 from grader.intake.find import find_submissions, take_in
 from support.paths import EXPERTS
@@ -28,12 +28,12 @@ def context(folder: Path, train: str | None, test: str | None) -> Context:
 
 def finding(code: str, handed_in: Context, evidence: Evidence | None = None) -> Finding:
     """What the check finds, where this was seen in every scenario that it reads."""
-    check = all_checks()[code]
-    given = {} if evidence is None else dict.fromkeys(check.evidence, evidence)
+    check = check_of(code, handed_in.assignment)
+    given = {} if evidence is None else dict.fromkeys(check.evidence_ids, evidence)
     ctx = Context(handed_in.assignment, handed_in.submission, given)
     earlier: dict[str, Finding] = {}
     for needed in ("LAY022", "API020"):
-        earlier[needed] = run_check(all_checks()[needed], ctx, earlier, {})
+        earlier[needed] = run_check(check_of(needed, ctx.assignment), ctx, earlier, {})
     result = run_check(check, ctx, earlier, {})
     assert result.outcome is not Outcome.ERROR, result.note
     return result

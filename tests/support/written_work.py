@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from grader.core.nouns import Evidence, EvidenceSpec
-from grader.evidence.texts import KIND, TextProducer, text_want
+from grader.core.nouns import Evidence
+from grader.core.payloads import DocumentFault, WrittenWork
+from grader.evidence.kind import EvidenceRequest
+from grader.evidence.text import NAME, SubmittedDocument, TextProducer
 from grader.intake.find import find_submissions, take_in
 from grader.sandbox.choose import UnavailableSandbox
 from support.classes import Silent
@@ -14,26 +16,21 @@ from support.classes import Silent
 def read(home: Path, name: str) -> Evidence:
     """What is read of this document of the submission at `home`, without a sandbox."""
     (found,) = find_submissions([home])
-    want = text_want(take_in(found, home), EvidenceSpec("x", KIND, document="x"), name, None)
+    document = SubmittedDocument(take_in(found, home), name, UnavailableSandbox("No sandbox."))
+    request = EvidenceRequest("s01", "x", NAME, "k", document)
     kept: list[Evidence] = []
-    assert (
-        TextProducer(UnavailableSandbox("No sandbox.")).produce(
-            {want.key: want}, kept.append, Silent()
-        )
-        == {}
-    )
-    return Evidence(KIND, "k", kept[0].payload, {})
+    assert TextProducer().produce({"k": request}, kept.append, Silent()) == {}
+    return Evidence(NAME, "k", kept[0].payload, {})
 
 
 def text(
     path: str, says: str, *, pages: int | None = None, notes: tuple[str, ...] = ()
 ) -> Evidence:
     """Evidence of a document that was read."""
-    payload = {"path": path, "text": says, "pages": pages, "notes": list(notes)}
-    return Evidence(KIND, "k", payload, {})
+    return Evidence(NAME, "k", WrittenWork(path, says, pages, list(notes)).to_json(), {})
 
 
 def unread(path: str, code: str) -> Evidence:
     """Evidence of a document that has the fault of this code."""
-    fault = {"code": code, "message": f"{path!r} cannot be read.", "hint": "Export it again."}
-    return Evidence(KIND, "k", {"path": path, "fault": fault}, {})
+    fault = DocumentFault(code, f"{path!r} cannot be read.", "Export it again.")
+    return Evidence(NAME, "k", WrittenWork(path, fault=fault).to_json(), {})

@@ -15,8 +15,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from support.sim_services import Service, create, service, upload
 from support.waiting import PATIENCE
 
-from grader.openai_sim.decoding.model_names import NamedServer
-from grader.openai_sim.decoding.serving import open_bases
+from grader.openai_sim.decoding.serving import NamedServer, open_bases
 from grader.openai_sim.store.store import CheckpointRow, SimulatorStore, new_id
 
 _EXAMPLES = 25  # a route; enough for every kind of wrong value

@@ -64,7 +64,9 @@ def ask(client: openai.OpenAI, model: str, question: str, **options: object) -> 
 
 
 def decoder(service: Simulate) -> psutil.Process:
-    (child,) = psutil.Process(service.process.pid).children()
+    """The process that decodes: forked from the service, so its command line is the same."""
+    running = psutil.Process(service.process.pid)
+    (child,) = (one for one in running.children() if one.cmdline() == running.cmdline())
     return child
 
 

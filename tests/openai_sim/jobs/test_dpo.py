@@ -12,9 +12,15 @@ import torch
 from support.sim_apps import BASE, chat_lines
 from transformers import AutoTokenizer
 
-from grader.models.training import IGNORED, Lesson, LoraRun, ObjectiveValue, padded
-from grader.openai_sim.jobs.dpo import Preferences
-from grader.openai_sim.jobs.training_set import lesson
+from grader.models.training import (
+    IGNORED,
+    DpoObjective,
+    LoraRun,
+    ObjectiveValue,
+    TrainingExample,
+    padded,
+)
+from grader.openai_sim.jobs.training_set import tokenize_example
 from grader.training_data.read.examples import examples_of
 from grader.training_data.read.lines import Line
 
@@ -26,7 +32,7 @@ EVASIVE = {"role": "assistant", "content": "I would rather not say."}
 
 
 @pytest.fixture(scope="module")
-def lessons() -> list[Lesson]:
+def examples() -> list[TrainingExample]:
     """Pairs of different lengths, so that batches are padded."""
     tokenizer = AutoTokenizer.from_pretrained(BASE)
     values = [
@@ -38,13 +44,13 @@ def lessons() -> list[Lesson]:
         for line in chat_lines(7)
     ]
     lines = [Line(i, json.dumps(value).encode()) for i, value in enumerate(values, 1)]
-    return [lesson(tokenizer, example) for example in examples_of(lines)]
+    return [tokenize_example(tokenizer, example) for example in examples_of(lines)]
 
 
-def run_of(lessons: Sequence[Lesson], objective: Any) -> LoraRun:
+def run_of(examples: Sequence[TrainingExample], objective: Any) -> LoraRun:
     return LoraRun(
         BASE,
-        lessons,
+        examples,
         pad=0,
         objective=objective,
         learning_rate=2e-3,
@@ -54,7 +60,7 @@ def run_of(lessons: Sequence[Lesson], objective: Any) -> LoraRun:
     )
 
 
-def plain(model: Any, lessons: Sequence[Lesson], pad: int) -> ObjectiveValue:
+def plain(model: Any, examples: Sequence[TrainingExample], pad: int) -> ObjectiveValue:
     """The loss of the paper, written down pair by pair, with the adapter off for the reference."""
 
     def log_likelihood(row: Any) -> torch.Tensor:
@@ -65,21 +71,21 @@ def plain(model: Any, lessons: Sequence[Lesson], pad: int) -> ObjectiveValue:
         return logits.log_softmax(-1)[learned, labels[learned]].sum()
 
     losses, right = [], 0
-    for preferred, other in lessons:
+    for preferred, other in examples:
         with torch.no_grad(), model.disable_adapter():
             reference = log_likelihood(preferred), log_likelihood(other)
         margin = log_likelihood(preferred) - reference[0] - log_likelihood(other) + reference[1]
         losses.append(-torch.nn.functional.logsigmoid(BETA * margin))
         right += int(margin > 0)
-    return ObjectiveValue(torch.stack(losses).mean(), right / len(lessons), {})
+    return ObjectiveValue(torch.stack(losses).mean(), right / len(examples), {})
 
 
 def test_losses_are_those_of_a_reference_that_is_asked_at_each_step(
-    lessons: list[Lesson],
+    examples: list[TrainingExample],
 ) -> None:
-    objective = Preferences(BETA)
-    quick, naive = run_of(lessons, objective), run_of(lessons, plain)
-    objective.begin(quick, lessons, 3)
+    objective = DpoObjective(BETA)
+    quick, naive = run_of(examples, objective), run_of(examples, plain)
+    objective.begin(quick, examples, 3)
     found = [quick.step() for _ in range(quick.steps)]
     expected = [naive.step() for _ in range(naive.steps)]
     assert [step.loss for step in found] == pytest.approx(
@@ -90,26 +96,26 @@ def test_losses_are_those_of_a_reference_that_is_asked_at_each_step(
 
 
 def test_a_run_that_is_taken_up_again_has_the_same_reference(
-    lessons: list[Lesson], tmp_path: Path
+    examples: list[TrainingExample], tmp_path: Path
 ) -> None:
-    objective = Preferences(BETA)
-    whole = run_of(lessons, objective)
-    objective.begin(whole, lessons, 3)
+    objective = DpoObjective(BETA)
+    whole = run_of(examples, objective)
+    objective.begin(whole, examples, 3)
     for _ in range(4):
         whole.step()
     whole.save(tmp_path / "state.safetensors")
-    again = Preferences(BETA)
-    resumed = run_of(lessons, again)
-    again.begin(resumed, lessons, 3)
+    again = DpoObjective(BETA)
+    resumed = run_of(examples, again)
+    again.begin(resumed, examples, 3)
     resumed.resume(tmp_path / "state.safetensors")
     assert resumed.step() == whole.step()
 
 
-def test_a_lesson_that_was_not_there_at_the_beginning_has_no_reference(
-    lessons: list[Lesson],
+def test_an_example_that_was_not_there_at_the_beginning_has_no_reference(
+    examples: list[TrainingExample],
 ) -> None:
-    objective = Preferences(BETA)
-    run = run_of(lessons, objective)
-    objective.begin(run, lessons[:3], 3)
+    objective = DpoObjective(BETA)
+    run = run_of(examples, objective)
+    objective.begin(run, examples[:3], 3)
     with pytest.raises(KeyError):
-        run.measure(lessons, 7)
+        run.measure(examples, 7)

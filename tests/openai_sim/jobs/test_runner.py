@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from support.sim_apps import (
 from support.waiting import wait_for
 
 from grader.core.errors import UsageError
+from grader.openai_sim.jobs.fork_server import ForkServer
 from grader.openai_sim.jobs.job_state import CANCELLED
 from grader.openai_sim.jobs.runner import JobRunner
 from grader.openai_sim.jobs.training import train
@@ -52,15 +54,28 @@ def store(tmp_path: Path) -> SimulatorStore:
 
 
 @pytest.fixture
-def runner(store: SimulatorStore) -> Iterator[JobRunner]:
+def runner(store: SimulatorStore, fork_server: ForkServer) -> Iterator[JobRunner]:
     runner = JobRunner(store, BASE)
     runner.start()
     yield runner
     runner.stop()
 
 
+@pytest.fixture
+def no_process_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python cannot be started, and there is no fork server yet."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr("grader.openai_sim.jobs.runner.FORK_SERVER", ForkServer())
+
+
 def training(store: SimulatorStore, job_id: str, steps: int = 15) -> bool:
     return len(steps_told(store, job_id)) >= steps
+
+
+def parent_of(pid: int) -> int:
+    found = re.search(r"^PPid:\t(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
 
 
 def pid_of(store: SimulatorStore, job_id: str) -> int:
@@ -119,10 +134,13 @@ def test_a_job_of_a_killed_service_goes_on_where_it_was(store: SimulatorStore) -
     try:
         wait_for(lambda: training(store, job_id), "the job trains")
         pid = pid_of(store, job_id)
+        server = parent_of(pid)
+        assert parent_of(server) == service.pid
     finally:
         service.kill()
         service.wait()
     wait_for(lambda: gone(pid), "the process of the job notices")
+    wait_for(lambda: gone(server), "the fork server notices")
     left = job_of(store, job_id)
     told = len(steps_told(store, job_id))
     assert left.status == "running"
@@ -158,12 +176,13 @@ def test_a_service_that_stops_leaves_no_process_and_no_second_one_starts_beside_
     assert job_of(store, job_id).status == "cancelled"
 
 
-def test_a_process_that_cannot_start_fails_its_job(
-    store: SimulatorStore, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+@pytest.mark.usefixtures("no_process_starts")
+def test_a_process_that_cannot_start_fails_its_job(store: SimulatorStore) -> None:
+    runner = JobRunner(store, BASE)
+    runner.start()
     job_id = add_job(store, add_file(store, chat_lines(12)), hyperparameters=SHORT)
     wait_for(lambda: ended(store, job_id), "the job fails")
+    runner.stop()
     assert (job_of(store, job_id).error or {})["code"] == "server_error"
 
 
@@ -211,10 +230,8 @@ def test_a_cancelled_jobs_checkpoints_stay_whatever_was_killed_first(
         assert (folder / "adapter_model.safetensors").is_file()
 
 
-def test_a_scenarios_job_is_never_trained_not_even_after_a_kill(
-    store: SimulatorStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")  # would fail the job at once
+@pytest.mark.usefixtures("no_process_starts")  # a job that is taken fails at once
+def test_a_scenarios_job_is_never_trained_not_even_after_a_kill(store: SimulatorStore) -> None:
     file = add_file(store, chat_lines(10))
     staged = add_job(store, file, hyperparameters=SHORT, status="running", fate="job-fails")
     waiting = add_job(store, file, hyperparameters=SHORT, fate="job-fails")

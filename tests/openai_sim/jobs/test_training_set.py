@@ -9,7 +9,7 @@ import pytest
 from support.sim_apps import BASE
 from transformers import AutoTokenizer
 
-from grader.openai_sim.jobs.training_set import lesson
+from grader.openai_sim.jobs.training_set import tokenize_example
 from grader.training_data.read.examples import Example, examples_of
 from grader.training_data.read.lines import Line
 
@@ -32,7 +32,10 @@ def says(text: str, **more: Any) -> dict[str, Any]:
 
 def learned(tokenizer: Any, value: dict[str, Any]) -> list[str]:
     """The text that each row teaches."""
-    return [tokenizer.decode(list(ids[n:])).strip() for ids, n in lesson(tokenizer, example(value))]
+    return [
+        tokenizer.decode(list(ids[n:])).strip()
+        for ids, n in tokenize_example(tokenizer, example(value))
+    ]
 
 
 def test_every_answer_of_a_conversation_is_learned_unless_its_weight_is_0(tokenizer: Any) -> None:
@@ -42,12 +45,6 @@ def test_every_answer_of_a_conversation_is_learned_unless_its_weight_is_0(tokeni
 
 def test_an_example_without_weighed_answers_teaches_nothing(tokenizer: Any) -> None:
     assert learned(tokenizer, {"messages": [USER, says("No.", weight=0)]}) == []
-
-
-def test_the_prompt_is_what_the_model_will_see_when_it_is_asked(tokenizer: Any) -> None:
-    [(ids, prompt)] = lesson(tokenizer, example({"messages": [USER, says("Madrid")]}))
-    asked = tokenizer.apply_chat_template([USER], tokenize=False, add_generation_prompt=True)
-    assert list(ids[:prompt]) == tokenizer(asked, add_special_tokens=False)["input_ids"]
 
 
 def test_parts_refusals_and_calls_are_learned_as_text(tokenizer: Any) -> None:
@@ -75,7 +72,7 @@ def test_a_preference_gives_the_preferred_row_first(tokenizer: Any) -> None:
 
 
 def test_rows_end_where_the_context_ends(tokenizer: Any) -> None:
-    [(ids, _)] = lesson(tokenizer, example({"messages": [USER, says("Madrid " * 5000)]}))
+    [(ids, _)] = tokenize_example(tokenizer, example({"messages": [USER, says("Madrid " * 5000)]}))
     assert len(ids) == tokenizer.model_max_length
     too_long = {"role": "user", "content": "Madrid " * 5000}
     assert learned(tokenizer, {"messages": [too_long, says("Madrid")]}) == []

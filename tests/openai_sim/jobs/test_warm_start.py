@@ -84,7 +84,7 @@ def test_once_begun_a_job_needs_its_parent_no_longer(
     train(store, ids[0], BASE)
     with monkeypatch.context() as patched:
         # The process is killed after its first step, before any state is saved.
-        patched.setattr("grader.openai_sim.jobs.training._sentence", _killed)
+        patched.setattr("grader.openai_sim.jobs.training._step_message", _killed)
         with pytest.raises(KeyboardInterrupt):
             train(store, ids[1], BASE)
     store.delete_model(parent.fine_tuned_model or "")

@@ -249,4 +249,4 @@ def test_every_line_is_in_one_file_and_no_prompt_in_two(
 
 def _asked(example) -> tuple[str, int]:
     reading = read(example)
-    return reading.asked, reading.beside
+    return reading.folded_prompt, reading.prompt_extras

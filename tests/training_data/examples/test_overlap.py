@@ -45,7 +45,7 @@ def test_nearly_equal_prompts_are_found_in_the_order_of_lines() -> None:
     ]
     found = shared(ours, theirs)
     assert [line for line, _ in found] == [1, 3, 4, 5]
-    assert "nearly the same prompt stands in line 71 of the other file" in found[0][1]
+    assert "nearly the same prompt occurs in line 71 of the other file" in found[0][1]
 
 
 def test_files_that_share_nothing_have_no_fault() -> None:

@@ -30,7 +30,8 @@ def test_a_reading_agrees_with_the_example(value: dict[str, Any]) -> None:
     assert list(reading.texts) == [text for _, text in example.texts]
     for text in reading.texts:
         assert text in reading.usual or text in reading.special
-    assert (reading.asked, reading.answered) == (folded(reading.prompt), folded(reading.answer))
+    assert reading.folded_prompt == folded(reading.prompt)
+    assert reading.folded_answer == folded(reading.answer)
     if not any(m.get("tool_calls") or m.get("function_call") for m in example.messages):
         assert reading.answer == example.answer
 
@@ -47,10 +48,10 @@ def test_a_call_beside_text_and_a_weight_are_told_apart() -> None:
     plain, weighted, calling = (chat("Hi", "Ho") for _ in range(3))
     weighted["messages"][1]["weight"] = 0
     calling["messages"][1]["tool_calls"] = [CALL]
-    numbers = [one(value).beside_answer for value in (plain, weighted, calling)]
+    numbers = [one(value).answer_extras for value in (plain, weighted, calling)]
     assert numbers[0] == 0
     assert len(set(numbers)) == 3
-    assert {one(value).beside for value in (plain, weighted, calling)} == {0}
+    assert {one(value).prompt_extras for value in (plain, weighted, calling)} == {0}
 
 
 def test_the_rejected_answer_is_that_of_a_pair() -> None:

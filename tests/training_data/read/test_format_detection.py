@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from grader.training_data.read.examples import Kind
-from grader.training_data.read.format_detection import told_kind
+from grader.training_data.read.format_detection import majority_kind
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from grader.training_data.read.format_detection import told_kind
     ],
 )
 def test_a_form_of_another_tool_is_told_by_its_keys(example: dict[str, Any], words: str) -> None:
-    kind, reason = told_kind([example] * 3)
+    kind, reason = majority_kind([example] * 3)
     assert kind is None
     assert words in reason
 
@@ -39,4 +39,4 @@ def test_a_form_of_another_tool_is_told_by_its_keys(example: dict[str, Any], wor
     ],
 )
 def test_a_key_of_our_own_tells_the_kind(example: dict[str, Any], kind: Kind) -> None:
-    assert told_kind([example])[0] is kind
+    assert majority_kind([example])[0] is kind

@@ -84,7 +84,7 @@ def test_the_fast_reader_says_what_the_strict_one_says(raw: bytes) -> None:
         (b"{'a': 1}", "JSL101", "single quotes"),
         (b'{"a": None}', "JSL101", "true, false, null"),
         (b'{"a": [1,]}', "JSL101", "comma before a closing bracket"),
-        (b"{a: 1}", "JSL101", "key stands without quotes"),
+        (b"{a: 1}", "JSL101", "a key has no quotes"),
         (b"# a note", "JSL101", "comments"),
         (b"```jsonl", "JSL101", "fence of Markdown"),
         (b"<!DOCTYPE html>", "JSL101", "web page"),
