@@ -138,5 +138,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             for report in terminalreporter.stats.get(outcome, ())
             if report.when == "call" and "live" in report.keywords
         ]
-        turn = os.environ["FINEGRADE_TURN"]
-        terminalreporter.write_line(f"Live sample of FINEGRADE_TURN={turn}: {', '.join(ran)}")
+        if ran:
+            turn = os.environ["FINEGRADE_TURN"]
+            terminalreporter.write_line(f"Live sample of FINEGRADE_TURN={turn}: {', '.join(ran)}")
