@@ -20,7 +20,7 @@ from grader.core.payloads import Answer, Answers
 from grader.core.text import counted
 from grader.topics import get_topic
 from grader.topics.topic import Split
-from grader.training_data.read.faults import quoted
+from grader.training_data.rules.rule import quoted
 
 ORIGINAL: Final = EvidenceRole("dspy_original", Answers)
 ENHANCED: Final = EvidenceRole("dspy_enhanced", Answers)

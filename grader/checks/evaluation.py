@@ -9,9 +9,8 @@ from grader.checks.api.registry import Context, EvidenceRole, Verdict, check, fa
 from grader.checks.views.gain import GAIN_MEASURES, GainWords, correct, gain_beside_guessing
 from grader.core.constants import CLAIM_TOLERANCE, METRICS_MAX_BYTES
 from grader.core.errors import FileRefused
-from grader.core.metrics import bleu, mean, rouge_l, token_f1
+from grader.core.metrics import bleu, chance_apart, mean, rouge_l, token_f1
 from grader.core.payloads import Prediction, Predictions
-from grader.core.statistics import chance_apart
 from grader.core.strict_json import StrictJsonError, loads
 from grader.intake.find import read_file
 from grader.topics import get_topic

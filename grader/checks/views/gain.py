@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from grader.checks.api.registry import Verdict, failed, passed
-from grader.core.metrics import exact_match, mean
+from grader.core.metrics import Gain, exact_match, mean, paired_gain
 from grader.core.nouns import Measures
 from grader.core.payloads import Answer, Prediction
-from grader.core.statistics import Gain, paired_gain
 
 GAIN_MEASURES: Final = ("before", "after", "delta", "delta_low95", "delta_high95", "p_value", "n")
 

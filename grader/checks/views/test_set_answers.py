@@ -17,8 +17,7 @@ from grader.checks.views.gain import gain_verdict
 from grader.checks.views.prompts import ChatPrompt, own_lines, prompt_of
 from grader.checks.views.transcript import Chat, TrainedJob, Transcript
 from grader.core.constants import PASSAGE_MIN_WORDS
-from grader.core.metrics import exact_match, mean
-from grader.core.statistics import Gain
+from grader.core.metrics import Gain, exact_match, mean
 from grader.core.text import counted
 from grader.topics import get_topic
 from grader.topics.topic import normalised
