@@ -190,7 +190,7 @@ def demo(
         typer.Option("--full", help="Grade 23 students instead of 8: more trainings, more errors."),
     ] = False,
 ) -> None:
-    """Train, submit and grade a sample class, in about two minutes on two cores."""
+    """Train and grade a sample class in about two minutes."""
     from grader.cli.demo import run_demo, summary
     from grader.cli.demo_class import FULL, SMALL
 
