@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +27,25 @@ from grader.checks.api.registry import (
     in_order,
     run_check,
 )
+from grader.checks.integrity import answer_traits
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION
 from grader.core.errors import AssignmentError, IntakeError
-from grader.core.nouns import Assignment, Finding, Outcome, Result, Score, Status, Submission
+from grader.core.nouns import (
+    Assignment,
+    Evidence,
+    Finding,
+    Outcome,
+    Result,
+    Score,
+    Status,
+    Submission,
+)
 from grader.evidence import predictions
 from grader.evidence.kind import AdapterRef, Candidate, Collected, Grading, Progress, versions
 from grader.evidence.kinds import KINDS, collect, inconsistencies, specs
 from grader.evidence.store import EvidenceStore, Recordings, open_store
 from grader.intake.find import FoundSubmission, find_submissions, take_in
-from grader.models.adapter_files import read_adapter, sketch
+from grader.models.adapter_files import read_adapter, row_space, sketch
 from grader.models.base_model import base_digest, base_folder
 from grader.training_data.rules import RULES
 
@@ -91,6 +102,8 @@ class _Student:
     findings: dict[str, Finding] = field(default_factory=dict)
     adapters: dict[str, AdapterRef] = field(default_factory=dict)
     """By deliverable."""
+    registered: dict[str, Classmate] = field(default_factory=dict)
+    """By deliverable, the same as the class register is to know them."""
     missing: dict[str, str] = field(default_factory=dict)
     """By evidence id, why its adapter could not be read although the checks could."""
 
@@ -131,7 +144,7 @@ def grade(
             _remember(recordings, store)
         for pupil in pupils:
             _check_files(pupil, assignment)
-            _register(pupil, assignment, store)
+            _read_adapters(pupil, assignment)
         grading = Grading(
             assignment,
             questions,
@@ -145,11 +158,9 @@ def grade(
             Candidate(pupil.submission, partial(_passed, pupil), pupil.adapters) for pupil in pupils
         ]
         collected = collect(grading, candidates, store, progress)
-        classmates = [
-            Classmate(student, submitted_at, one)
-            for student, submitted_at, sketches in store.registered()
-            for one in sketches
-        ]
+        for pupil in pupils:
+            _register(pupil, assignment, collected, store)
+        classmates = store.registered()
         about = _provenance(assignment, questions, device, replayed=recordings is not None)
         results = [_result(p, assignment, collected, classmates, about) for p in pupils]
         results += [_not_taken_in(found, first, assignment, about) for found, first in refused]
@@ -189,9 +200,8 @@ def _check_files(pupil: _Student, assignment: Assignment) -> None:
         pupil.findings[check.ref] = run_check(check, context, pupil.findings, {})
 
 
-def _register(pupil: _Student, assignment: Assignment, store: EvidenceStore) -> None:
-    """Read the adapters that passed their checks and note them in the class register."""
-    sketches = []
+def _read_adapters(pupil: _Student, assignment: Assignment) -> None:
+    """Read the adapters that passed their checks, for what they do by their weights."""
     needs = {spec.id: spec.needs for spec in assignment.evidence}
     for spec in specs(assignment, predictions.KIND):
         id = spec.adapter
@@ -202,19 +212,35 @@ def _register(pupil: _Student, assignment: Assignment, store: EvidenceStore) -> 
             if path is not None:
                 read = partial(read_adapter, pupil.submission, path)
                 adapter = read()
-                sketches.append(sketch(adapter))
+                student, at = pupil.student, pupil.submission.submitted_at
+                space = row_space(adapter).tobytes()
+                pupil.registered[id] = Classmate(student, at, sketch(adapter), space)
                 pupil.adapters[id] = AdapterRef(adapter.digest, read)
         except Exception as error:  # a file that changed meanwhile must not stop the batch
             pupil.missing[spec.id] = f"{type(error).__name__}: {error}"
-    store.register(pupil.student, pupil.submission.submitted_at, sketches)
+
+
+def _register(
+    pupil: _Student, assignment: Assignment, collected: Collected, store: EvidenceStore
+) -> None:
+    """Note the student's adapters in the class register, with what they answered."""
+    traits = answer_traits(assignment, _evidence(pupil, assignment, collected))
+    adapters = [replace(one, traits=traits.get(id)) for id, one in pupil.registered.items()]
+    store.register(pupil.student, adapters)
 
 
 def _remember(recordings: Recordings, store: EvidenceStore) -> None:
     """Note the adapters of the earlier class that this one does not know: copies have originals."""
-    known = {student for student, _, _ in store.registered()}
-    for student, submitted_at, sketches in recordings.registered:
+    known = {mate.student for mate in store.registered()}
+    for student, adapters in groupby(recordings.registered, lambda mate: mate.student):
         if student not in known:
-            store.register(student, submitted_at, sketches)
+            store.register(student, list(adapters))
+
+
+def _evidence(pupil: _Student, assignment: Assignment, collected: Collected) -> dict[str, Evidence]:
+    """The student's evidence that was collected, by id."""
+    mine = {s.id: collected.evidence.get((pupil.student, s.id)) for s in assignment.evidence}
+    return {id: evidence for id, evidence in mine.items() if evidence is not None}
 
 
 def _passed(pupil: _Student, codes: Sequence[str]) -> bool:
@@ -228,13 +254,11 @@ def _result(
     classmates: Sequence[Classmate],
     about: Mapping[str, Any],
 ) -> Result:
-    ids = [spec.id for spec in assignment.evidence]
-    mine = {i: collected.evidence.get((pupil.student, i)) for i in ids}
-    evidence = {i: e for i, e in mine.items() if e is not None}
+    evidence = _evidence(pupil, assignment, collected)
     missing = pupil.missing | {
-        i: collected.missing[pupil.student, i]
-        for i in ids
-        if (pupil.student, i) in collected.missing
+        spec.id: collected.missing[pupil.student, spec.id]
+        for spec in assignment.evidence
+        if (pupil.student, spec.id) in collected.missing
     }
     others = tuple(mate for mate in classmates if mate.student != pupil.student)
     context = Context(assignment, pupil.submission, evidence, others)

@@ -11,16 +11,18 @@ service can answer from the recording and needs no model.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from grader.checks.api.registry import AnswerTraits, Classmate
 from grader.core.errors import GraderFault, UsageError
 from grader.core.nouns import Evidence
 from grader.model_service.record import CLIENT_LEFT, Exchange
@@ -38,12 +40,8 @@ CREATE TABLE IF NOT EXISTS register (
 """
 
 
-Sketch = tuple[float, ...]
-"""What an adapter does to its base, as grader.models.adapter_files.sketch gives it."""
-
-
 class EvidenceStore:
-    """Evidence by key, and the class register of adapter sketches."""
+    """Evidence by key, and the class register of adapters."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -67,19 +65,24 @@ class EvidenceStore:
             ),
         )
 
-    def register(self, student: str, submitted_at: str | None, sketches: Sequence[Sketch]) -> None:
+    def register(self, student: str, adapters: Sequence[Classmate]) -> None:
         """Note the adapters that this student submitted last; without any, forget the student."""
         self._write("DELETE FROM register WHERE student = ?", (student,))
-        if sketches:
+        if adapters:
+            stored = json.dumps([_stored(adapter) for adapter in adapters])
             self._write(
                 "INSERT INTO register VALUES (?, ?, ?)",
-                (student, submitted_at, json.dumps(list(sketches))),
+                (student, adapters[0].submitted_at, stored),
             )
 
-    def registered(self) -> list[tuple[str, str | None, tuple[Sketch, ...]]]:
-        """(student, submitted_at, sketches) of the whole class, by student."""
+    def registered(self) -> list[Classmate]:
+        """The adapters of the whole class, by student."""
         rows = self._connection.execute("SELECT * FROM register ORDER BY student")
-        return [(student, at, _sketches(json.loads(text))) for student, at, text in rows]
+        return [
+            _classmate(student, at, one)
+            for student, at, text in rows
+            for one in _several(json.loads(text))
+        ]
 
     def damage(self) -> str | None:
         """What is wrong with the file, None where nothing is. Raises sqlite3.Error for no store."""
@@ -95,10 +98,34 @@ class EvidenceStore:
             raise GraderFault(f"the evidence store cannot be written: {error}") from error
 
 
-def _sketches(stored: list[Any]) -> tuple[Sketch, ...]:
+def _stored(adapter: Classmate) -> dict[str, Any]:
+    """An adapter of the register as JSON."""
+    value: dict[str, Any] = {"sketch": adapter.sketch}
+    if adapter.row_space is not None:
+        value["row_space"] = base64.b64encode(adapter.row_space).decode()
+    if adapter.traits is not None:
+        value["asked"] = adapter.traits.asked
+        value["wrong"] = base64.b64encode(adapter.traits.wrong).decode()
+        value["logliks"] = base64.b64encode(adapter.traits.logliks).decode()
+    return value
+
+
+def _several(stored: list[Any]) -> list[Any]:
     """Stores of before a submission could hold several adapters have one sketch, not a list."""
-    several = stored if isinstance(stored[0], list) else [stored]
-    return tuple(tuple(one) for one in several)
+    return stored if isinstance(stored[0], list | dict) else [stored]
+
+
+def _classmate(student: str, submitted_at: str | None, stored: Any) -> Classmate:
+    """The reverse of `_stored`; earlier stores have the sketch alone."""
+    if isinstance(stored, list):
+        return Classmate(student, submitted_at, tuple(stored))
+    known = Classmate(student, submitted_at, tuple(stored["sketch"]))
+    if "row_space" in stored:
+        known = replace(known, row_space=base64.b64decode(stored["row_space"]))
+    if "asked" in stored:
+        wrong, logliks = (base64.b64decode(stored[name]) for name in ("wrong", "logliks"))
+        known = replace(known, traits=AnswerTraits(stored["asked"], wrong, logliks))
+    return known
 
 
 @contextmanager
@@ -162,8 +189,8 @@ class Recordings:
         Raises UsageError when the store is not there, or is damaged.
         """
         self.store, self._keys = store, keys
-        self.registered: list[tuple[str, str | None, tuple[Sketch, ...]]] = []
-        """As in Store: the adapters of the earlier class."""
+        self.registered: list[Classmate] = []
+        """The adapters of the earlier class."""
         try:
             with read_store(store) as opened:
                 damage = opened.damage()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NoReturn
+from typing import Any, Final, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from grader.core.constants import (
     ADAPTER_MAX_BYTES,
     ADAPTER_MIN_EFFECT,
     MIB,
+    ROW_SPACE_SIZE,
     SKETCH_SIZE,
 )
 from grader.core.errors import FileRefused
@@ -39,6 +40,8 @@ _LORA_NAME = re.compile(
     r"\.lora_(?P<side>[AB])(?:\.default)?\.weight"
 )
 _SAVE = "Save the adapter with model.save_pretrained(folder); its default is safetensors."
+
+_LEAST_DIRECTION: Final = 1e-3  # of the largest: what B A reads less of is not counted as read
 
 Array = npt.NDArray[np.float32]
 
@@ -299,20 +302,62 @@ def sketch(adapter: AdapterFiles) -> tuple[float, ...]:
     """
     total = np.zeros(SKETCH_SIZE)
     for module, pair in adapter.modules.items():
-        left = np.fft.rfft(_counts("out", pair.b.shape[0]) @ pair.b.astype(np.float64), axis=0)
-        right = np.fft.rfft(_counts("in", pair.a.shape[1]) @ pair.a.T.astype(np.float64), axis=0)
-        own = np.fft.irfft((left * right).sum(axis=1), n=SKETCH_SIZE)
-        total += _signs(_hashed(module, SKETCH_SIZE)) * pair.scale * own
-    norm = float(np.linalg.norm(total))
-    return tuple(round(float(x), 6) for x in (total / norm if norm else total))
+        total += pair.scale * _tensor_sketch(module, pair.b, pair.a, SKETCH_SIZE)
+    return tuple(round(float(x), 6) for x in _unit(total))
 
 
-@lru_cache(maxsize=16)
-def _counts(side: str, columns: int) -> csr_array:
-    """The count sketch [SKETCH_SIZE, columns] of one side: one ±1 in every column."""
+def row_space(adapter: AdapterFiles) -> npt.NDArray[np.float16]:
+    """ROW_SPACE_SIZE numbers whose products say how far two adapters read the same directions.
+
+    LoRA's A starts at random and moves little, so the row spaces of two trainings with seeds of
+    their own are about as far apart as random ones, also on equal data, while noise on a copy
+    leaves much of its row space (see Zhu et al. 2025, arXiv:2502.12292, on the independence of
+    models by their first weights). With P the projector onto the row space of B A of a layer,
+    rank r, d inputs: the tensor sketch of P - r/d I, summed over the layers as in `sketch`, as a
+    unit vector. Two random row spaces have the product 0, equal ones 1, whatever B is.
+    """
+    total = np.zeros(ROW_SPACE_SIZE)
+    for module, pair in adapter.modules.items():
+        mixed = np.linalg.qr(pair.b.astype(np.float64), mode="r") @ pair.a.astype(np.float64)
+        _, sizes, rows = np.linalg.svd(mixed, full_matrices=False)
+        rows = rows[sizes > _LEAST_DIRECTION * sizes.max(initial=0.0)]
+        own = _tensor_sketch(module, rows.T, rows, ROW_SPACE_SIZE)
+        width = rows.shape[1]
+        chance = len(rows) / width * _identity_sketch(module, width, ROW_SPACE_SIZE)
+        total += own - chance
+    return _unit(total).astype(np.float16)
+
+
+def _unit(vector: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    norm = float(np.linalg.norm(vector))
+    return vector / norm if norm else vector
+
+
+def _tensor_sketch(
+    module: str, b: npt.NDArray[Any], a: npt.NDArray[Any], size: int
+) -> npt.NDArray[np.float64]:
+    """The tensor sketch of B A, [size], for B [out, r] and A [r, in], with the layer's signs."""
+    left = np.fft.rfft(_counts("out", b.shape[0], size) @ b.astype(np.float64), axis=0)
+    right = np.fft.rfft(_counts("in", a.shape[1], size) @ a.T.astype(np.float64), axis=0)
+    own = np.fft.irfft((left * right).sum(axis=1), n=size)
+    return _signs(_hashed(module, size)) * own
+
+
+@lru_cache(maxsize=64)
+def _identity_sketch(module: str, width: int, size: int) -> npt.NDArray[np.float64]:
+    """What `_tensor_sketch` gives for the identity, [width, width]."""
+    out, into = _hashed(f"out {width}", width), _hashed(f"in {width}", width)
+    places = (out % size + into % size) % size
+    own = np.bincount(places, _signs(out) * _signs(into), minlength=size)
+    return _signs(_hashed(module, size)) * own
+
+
+@lru_cache(maxsize=32)
+def _counts(side: str, columns: int, size: int) -> csr_array:
+    """The count sketch [size, columns] of one side: one ±1 in every column."""
     numbers = _hashed(f"{side} {columns}", columns)
-    places = (numbers % SKETCH_SIZE, np.arange(columns))
-    return csr_array((_signs(numbers), places), shape=(SKETCH_SIZE, columns))
+    places = (numbers % size, np.arange(columns))
+    return csr_array((_signs(numbers), places), shape=(size, columns))
 
 
 def _signs(numbers: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:

@@ -27,6 +27,7 @@ from grader.course import grade
 from grader.course.output import prepare, read_results
 from grader.course.output import write_student as write_result
 from grader.evidence import predictions
+from grader.evidence.store import read_store
 from grader.intake.find import FoundSubmission, take_in
 from grader.models.adapter_files import read_adapter
 from grader.report.result_json import to_json
@@ -116,6 +117,18 @@ def test_graded_alone_and_in_the_class_the_result_is_the_same(
         [folder / student], assignment, questions, tmp_path / "e.sqlite", Silent()
     ).results[0]
     assert timeless(alone) == timeless(graded[0][student])
+
+
+def test_the_register_knows_what_each_adapter_answered(
+    graded: tuple[dict[str, Result], Path], questions: QuestionSet
+) -> None:
+    with read_store(graded[1]) as store:
+        mates = {mate.student: mate for mate in store.registered()}
+    assert set(mates) == {"good-1", "good-2", "copy"}
+    assert mates["copy"].traits == mates["good-1"].traits != mates["good-2"].traits
+    for mate in mates.values():
+        assert mate.traits is not None
+        assert len(mate.traits.logliks) == len(mate.traits.wrong) == 4 * len(questions.questions)
 
 
 def test_graded_again_nothing_is_collected_and_results_are_identical(
@@ -337,10 +350,11 @@ def test_zip_and_folder_of_the_same_work_grade_alike(
     assert json.dumps(timeless(as_folder)) == json.dumps(timeless(as_zip))
 
 
+@pytest.mark.parametrize("size", [0.02, 1.0])
 def test_a_copy_with_noise_waits_for_a_person(
-    assignment: Assignment, questions: QuestionSet, tmp_path: Path
+    size: float, assignment: Assignment, tmp_path: Path
 ) -> None:
-    """Two percent of noise on every weight: not the same adapter, and no other training either."""
+    """Noise on every weight, of a share of it: not the same adapter, and no other training."""
     import numpy as np
     from support.adapters import config, pair, safetensors, write_adapter
     from support.classes import LAYER
@@ -351,7 +365,7 @@ def test_a_copy_with_noise_waits_for_a_person(
     rng = np.random.default_rng(1)
     a, b = (rng.normal(0, 0.3, shape).astype(np.float32) for shape in ((2, 128), (128, 2)))
     noise = np.random.default_rng(9)
-    a, b = ((m * (1 + noise.normal(0, 0.02, m.shape))).astype(np.float32) for m in (a, b))
+    a, b = ((m * (1 + noise.normal(0, size, m.shape))).astype(np.float32) for m in (a, b))
     weights = safetensors(pair(a, b, LAYER), {"format": "pt"})
     write_adapter(
         folder / "noisy" / "adapter", weights=weights, settings=config(target_modules=[LAYER])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.waiting import PATIENCE
 
+from grader.checks.api.registry import AnswerTraits, Classmate
 from grader.core.errors import GraderFault
 from grader.core.nouns import Evidence
 from grader.evidence.store import open_store, read_store
@@ -35,22 +36,29 @@ def test_the_first_evidence_of_a_key_stays(tmp_path: Path) -> None:
 
 
 def test_the_register_keeps_the_adapters_of_each_students_last_submission(tmp_path: Path) -> None:
+    traits = AnswerTraits("digest", b"\0\1\2\3", b"\4\5\6\7")
+    two = [
+        Classmate("a", "2026-03-01", (0.5,), b"\0\xff", traits),
+        Classmate("a", "2026-03-01", (0.75,)),
+    ]
     with open_store(tmp_path / "e.sqlite") as store:
-        store.register("b", None, [(1.0,)])
-        store.register("a", "2026-03-01", [(0.5,), (0.75,)])
-        store.register("b", "2026-03-02", [(0.25,)])
-        assert store.registered() == [
-            ("a", "2026-03-01", ((0.5,), (0.75,))),
-            ("b", "2026-03-02", ((0.25,),)),
-        ]
-        store.register("a", None, [])
-        assert [row[0] for row in store.registered()] == ["b"]
+        store.register("b", [Classmate("b", None, (1.0,))])
+        store.register("a", two)
+        store.register("b", [Classmate("b", "2026-03-02", (0.25,))])
+        assert store.registered() == [*two, Classmate("b", "2026-03-02", (0.25,))]
+        store.register("a", [])
+        assert [mate.student for mate in store.registered()] == ["b"]
 
 
-def test_a_store_of_when_a_submission_had_one_adapter_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("stored", "sketches"), [("[0.5, 0.25]", [(0.5, 0.25)]), ("[[0.5], [0.25]]", [(0.5,), (0.25,)])]
+)
+def test_a_register_of_before_is_read(
+    stored: str, sketches: list[tuple[float, ...]], tmp_path: Path
+) -> None:
     with open_store(tmp_path / "e.sqlite") as store:
-        store._write("INSERT INTO register VALUES (?, ?, ?)", ("a", None, "[0.5, 0.25]"))
-        assert store.registered() == [("a", None, ((0.5, 0.25),))]
+        store._write("INSERT INTO register VALUES (?, ?, ?)", ("a", None, stored))
+        assert store.registered() == [Classmate("a", None, one) for one in sketches]
 
 
 def test_reading_leaves_a_store_as_it_is(tmp_path: Path) -> None:

@@ -28,13 +28,13 @@ from support.adapters import (
 )
 
 from grader.assignment.load import load_assignment
-from grader.core.constants import SKETCH_SIZE
+from grader.core.constants import ROW_SPACE_SIZE, SKETCH_SIZE
 from grader.core.errors import FileRefused
 from grader.core.nouns import BaseModel, Submission
 from grader.intake.find import FoundSubmission, take_in
 from grader.models import adapter_files
 from grader.models.adapter_config import check_base, read_config
-from grader.models.adapter_files import AdapterFiles, read_adapter, sketch
+from grader.models.adapter_files import AdapterFiles, read_adapter, row_space, sketch
 from grader.models.base_profile import BaseProfile
 
 PROFILE = BaseProfile("course-model", {LAYER: (WIDTH, WIDTH)}, "")
@@ -432,3 +432,62 @@ def test_cosines_of_sketches_follow_those_of_the_effects(tmp_path: Path) -> None
 def test_without_effect_a_sketch_is_zero(tmp_path: Path) -> None:
     weights = safetensors(pair(A, np.zeros_like(B)))
     assert not sketch_of(tmp_path / "s01", weights).any()
+
+
+# --- row spaces --------------------------------------------------------------------------------
+
+
+def row_space_of(folder: Path, *pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Of an adapter with such pairs on the first layer, on the second, ..."""
+    tensors = [t for p, layer in zip(pairs, (LAYER, OTHER), strict=False) for t in pair(*p, layer)]
+    settings = config(r=len(pairs[0][0]))
+    write_adapter(folder / "adapter", weights=safetensors(tensors), settings=settings)
+    return row_space(read_adapter(submission(folder), "adapter")).astype(np.float64)
+
+
+def test_a_row_space_is_what_an_adapter_reads_whatever_it_makes_of_it(tmp_path: Path) -> None:
+    other = random_pair(4)
+    plain = row_space_of(tmp_path / "plain", (A, B), other)
+    assert plain.shape == (ROW_SPACE_SIZE,)
+    assert plain @ plain == pytest.approx(1, abs=1e-2)
+    mixed = np.array([[2, 1], [0.5, -1]], np.float32)
+    same = {
+        "rescaled": (A * 4, B / 4),
+        "ranks mixed": (mixed @ A, B @ np.linalg.inv(mixed)),
+        "other outputs": (A, random_pair(5)[1]),
+    }
+    for name, first in same.items():
+        assert row_space_of(tmp_path / name, first, other) @ plain > 0.98, name
+
+
+@pytest.mark.parametrize(("rank", "other"), [(2, 2), (8, 8), (8, 64), (64, 64)])
+def test_row_spaces_of_other_seeds_have_nothing_in_common_whatever_their_ranks(
+    rank: int, other: int, tmp_path: Path
+) -> None:
+    one = row_space_of(tmp_path / "one", random_pair(1, rank))
+    two = row_space_of(tmp_path / "two", random_pair(2, other))
+    assert abs(one @ two) < 0.06
+
+
+@pytest.mark.parametrize("noise", [0.5, 1.0, 2.0])
+def test_products_of_row_spaces_follow_what_they_have_in_common(
+    noise: float, tmp_path: Path
+) -> None:
+    a, b = random_pair(1, 8)
+    near = a + np.float32(noise * a.std()) * np.random.default_rng(2).normal(0, 1, a.shape)
+    one, two = (
+        row_space_of(tmp_path / str(i), (rows.astype(np.float32), b))
+        for i, rows in enumerate((a, near))
+    )
+    bases = [np.linalg.qr(rows.T.astype(np.float64))[0] for rows in (a, near)]
+    chance = 8 * 8 / WIDTH
+    exact = (np.sum((bases[0].T @ bases[1]) ** 2) - chance) / (8 - chance)
+    assert one @ two == pytest.approx(exact, abs=0.05)
+
+
+def test_ranks_that_change_nothing_do_not_hide_a_row_space(tmp_path: Path) -> None:
+    a, b = random_pair(1, 8)
+    more, none = random_pair(2, 8)[0], np.zeros((WIDTH, 8), np.float32)
+    padded = (np.concatenate([a, more]), np.concatenate([b, none], axis=1))
+    one, two = row_space_of(tmp_path / "one", (a, b)), row_space_of(tmp_path / "two", padded)
+    assert one @ two > 0.98

@@ -36,12 +36,32 @@ CODE_PATTERN = re.compile(r"^(LAY|JSL|TOK|ADP|EVL|DSP|API|SRC|DOC|INT|GRD)\d{3}$
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerTraits:
+    """What tells an adapter by its answers to the n hidden questions.
+
+    `asked` is a digest of the questions. `wrong` is uint32 [n], a digest of each answer that its
+    own mistakes made, 0 elsewhere. `logliks` is float32 [n], a unit vector of mean 0: the reference
+    answers' log-likelihoods, on a scale where all questions count, without what the base explains.
+    """
+
+    asked: str
+    wrong: bytes
+    logliks: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Classmate:
-    """Another submission's adapter as the class register knows it (see grader.course.grade)."""
+    """Another submission's adapter as the class register knows it (see grader.course.grade).
+
+    `sketch` and `row_space` (float16) are those of grader.models.adapter_files; registers of before
+    have no row spaces. `traits` is None where no hidden question was asked.
+    """
 
     student: str
     submitted_at: str | None
     sketch: tuple[float, ...]
+    row_space: bytes | None = None
+    traits: AnswerTraits | None = None
 
 
 @dataclass(frozen=True, slots=True)
