@@ -110,6 +110,8 @@ OTHER = (
     Recipe("gentle", 3, epochs=1, learning_rate=1e-3),
     Recipe("overfit", 3, examples=100, first=True, epochs=10, learning_rate=1e-2, rank=16),
     Recipe("dozen", 2, epochs=12),
+    Recipe("faint", 3, epochs=1, learning_rate=4e-4),
+    Recipe("one-slow-epoch", 3, epochs=1, learning_rate=2e-3),
 )
 """More: on the same few examples, hardly moved from the base, trained for long."""
 

@@ -31,9 +31,9 @@ NEAR_COPY_COSINE: Final = 0.95  # a copy with noise; honest trainings on the sam
 # Each lies above all honest pairs and below noised copies (python scripts/measure_copies.py).
 ROW_SPACE_SIZE: Final = 8192  # numbers kept: products of row spaces are then right to 0.01
 COPY_ROW_SPACES: Final = 0.15  # of what adapters read in common; seeds of their own reach 0.10
-COPY_LOGLIKS: Final = 0.95  # least correlation of log-likelihoods without what the base explains
-COPY_WRONG_P: Final = 1e-6  # of so many wrong answers in common: 200 students have 19,900 pairs
-COPY_WRONG_SHARE: Final = 0.65  # of wrong answers in common; trainings on the same data reach 0.6
+COPY_LOGLIKS: Final = 0.97  # least correlation of log-likelihoods; hardly trained ones reach 0.95
+COPY_WRONG_SHARE: Final = 0.9  # of wrong answers that hardly trained adapters have in common
+COPY_WRONG_P: Final = 1e-4  # of so many in common even so
 COPY_MIN_WRONG: Final = 5  # others who must be wrong too before their answers count
 LEAK_MIN_QUESTIONS: Final = 3  # one or two hidden questions in own data are met by chance
 LEAK_MAX_BYTES: Final = 64 * MIB  # of each text file that is searched for hidden questions

@@ -13,12 +13,16 @@ from support.adapters import config, pair, random_pair, safetensors, write_adapt
 from support.predictions import N, evidence
 
 from grader.assignment.load import load_assignment
+from grader.assignment.questions import chat
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Classmate, Context, all_checks
 from grader.checks.integrity import answer_traits, in_common
 from grader.core.nouns import Evidence, Finding, Outcome
 from grader.intake.find import FoundSubmission, take_in
 from grader.models.adapter_files import read_adapter, row_space, sketch
+from grader.models.base_model import base_folder
+from grader.models.training import train_lora
+from grader.topics import get_topic
 
 ASSIGNMENT = load_assignment("llm-methods")
 EARLY, LATE = "2026-03-01T10:00:00+00:00", "2026-03-02T10:00:00+00:00"
@@ -29,8 +33,11 @@ BARE = np.random.default_rng(1).normal(-12, 2, N)
 def answers(logliks: Sequence[float], texts: Sequence[str] = ()) -> Evidence:
     """Answers with these log-likelihoods; all right, or these texts."""
     plain = evidence(N)
-    rows = [row | {"loglik": float(l)} for row, l in zip(plain.payload["answers"], logliks)]  # noqa: E741
-    rows = [row | {"text": text} for row, text in zip(rows, texts or [r["text"] for r in rows])]
+    said = texts or [row["text"] for row in plain.payload["answers"]]
+    rows = [
+        row | {"loglik": float(loglik), "text": text}
+        for row, loglik, text in zip(plain.payload["answers"], logliks, said, strict=True)
+    ]
     return replace(plain, payload={"answers": rows})
 
 
@@ -63,7 +70,7 @@ def wrong(number: int, start: int = 0, by: str = "") -> list[str]:
 def test_log_likelihoods_of_a_noised_copy_are_told_from_those_of_other_trainings() -> None:
     first = mate("first", trained(1))
     others = [mate(f"other-{seed}", trained(seed)) for seed in range(2, 30)]
-    copy = mate("copy", noised(trained(1), 0.15))
+    copy = mate("copy", noised(trained(1), 0.1))
     assert [in_common(first, other, others).beyond_chance for other in others] == [[]] * 28
     (found,) = in_common(first, copy, others).beyond_chance
     assert found.startswith("log-likelihoods")
@@ -93,7 +100,7 @@ def test_few_questions_prove_less() -> None:
 
 
 def test_answers_to_other_questions_are_not_compared() -> None:
-    first, copy = mate("first", trained(1), wrong(60)), mate("copy", trained(1), wrong(60))
+    first, copy = mate("first", trained(1), wrong(99)), mate("copy", trained(1), wrong(99))
     assert copy.traits is not None
     elsewhere = replace(copy, traits=replace(copy.traits, asked="other questions"))
     assert len(in_common(first, copy, ()).beyond_chance) == 2
@@ -101,16 +108,16 @@ def test_answers_to_other_questions_are_not_compared() -> None:
 
 
 def test_wrong_answers_that_only_two_give_are_beyond_chance() -> None:
-    first, copy = mate("first", texts=wrong(60)), mate("copy", texts=wrong(57))
-    honest = [mate(f"honest-{i}", texts=wrong(60, by=f" of {i}")) for i in range(10)]
-    assert in_common(first, copy, honest).beyond_chance == ["57 of 57 wrong answers"]
-    assert in_common(first, copy, ()).beyond_chance == ["57 of 57 wrong answers"]
+    first, copy = mate("first", texts=wrong(100)), mate("copy", texts=wrong(97))
+    honest = [mate(f"honest-{i}", texts=wrong(100, by=f" of {i}")) for i in range(10)]
+    assert in_common(first, copy, honest).beyond_chance == ["97 of 97 wrong answers"]
+    assert in_common(first, copy, ()).beyond_chance == ["97 of 97 wrong answers"]
     assert in_common(first, honest[0], honest).beyond_chance == []
 
 
 def test_wrong_answers_that_the_class_gives_are_no_copy() -> None:
     """Hard questions, whose wrong answer everybody gives."""
-    students = [mate(f"s{i}", texts=wrong(60)) for i in range(8)]
+    students = [mate(f"s{i}", texts=wrong(100)) for i in range(8)]
     assert in_common(students[0], students[1], students).beyond_chance == []
 
 
@@ -124,6 +131,37 @@ def test_answers_that_need_no_training_are_no_copy(texts: list[str]) -> None:
     one, two = (mate(student, texts=texts) for student in ("one", "two"))
     found = in_common(one, two, ())
     assert (found.wrong, found.beyond_chance) == (0, [])
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_two_trainings_on_the_same_data_are_no_copies_and_noise_hides_none(tmp_path: Path) -> None:
+    topic = get_topic(ASSIGNMENT.topic)
+    data = [
+        (list(chat((("system", topic.system), ("user", e.question)))), e.answer)
+        for e in topic.public("train")[:160]
+    ]
+    for seed in (1, 2):
+        folder = tmp_path / f"s{seed}" / "adapter"
+        train_lora(base_folder(ASSIGNMENT.base), data, folder, epochs=1, seed=seed, threads=1)
+        (folder.parent / "readme.md").write_text("An adapter.\n")
+    one, other = (registered(tmp_path / f"s{seed}", f"s{seed}", None) for seed in (1, 2))
+    assert in_common(one, other, ()).beyond_chance == []
+    adapter = read_adapter(take_in(FoundSubmission("s1", tmp_path / "s1"), tmp_path), "adapter")
+    rng = np.random.default_rng(1)
+    noisy = {
+        module: replace(layer, a=layer.a + _noise(layer.a, rng), b=layer.b + _noise(layer.b, rng))
+        for module, layer in adapter.modules.items()
+    }
+    space = row_space(replace(adapter, modules=noisy)).tobytes()
+    copy = Classmate("s3", None, sketch(replace(adapter, modules=noisy)), space)
+    found = in_common(one, copy, ())
+    assert found.weights < 0.75
+    assert found.beyond_chance == [f"row spaces {found.row_spaces:.2f}"]
+
+
+def _noise(like: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As large as these weights."""
+    return rng.normal(0, float(np.std(like)), like.shape).astype(np.float32)
 
 
 # --- what it means for the students ------------------------------------------------------------
