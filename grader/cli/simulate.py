@@ -66,12 +66,12 @@ def simulate(
     from grader.openai_sim.decoding.model_names import NamedServer
     from grader.openai_sim.decoding.serving import open_bases
     from grader.openai_sim.jobs.runner import JobRunner
+    from grader.openai_sim.store.clock import MachineClock
     from grader.openai_sim.store.scenarios import FaultInjector
     from grader.openai_sim.store.store import SimulatorStore
 
-    FaultInjector(
-        scenario or (), seed, time_scale
-    )  # a wrong name is told before the model is loaded
+    FaultInjector(scenario or (), seed)  # a wrong name is told before the model is loaded
+    clock = MachineClock(time_scale)
     if key is None and not _is_loopback(host):
         key = f"sk-{secrets.token_urlsafe(24)}"
     chosen = _base(base)
@@ -89,7 +89,7 @@ def simulate(
             scenarios=scenario or (),
             key=key,
             seed=seed,
-            time_scale=time_scale,
+            clock=clock,
         )
         environment = {
             "OPENAI_BASE_URL": f"{_url(listener)}/v1",

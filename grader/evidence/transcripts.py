@@ -28,6 +28,7 @@ from grader.model_service.record import ServiceRecord
 from grader.model_service.replay import Replay
 from grader.model_service.simulated import Simulator
 from grader.models.base_model import base_digest, base_folder
+from grader.openai_sim.store.clock import ProgramClock
 from grader.sandbox.api import Limits, RunResult, RunSpec, Sandbox
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "transcript"
 _AT_ONCE: Final = 2  # runs for each processor: half of their time they wait for the service
+_TIME_SHARE: Final = 1 / 3  # of the limit's real seconds, which the program may sleep away
 _LIBRARIES: Final = ("openai", "dspy", "torch", "transformers", "numpy")
 
 
@@ -171,8 +173,10 @@ class TranscriptRunner:
 
     def _run(self, gateway: Gateway, want: EvidenceRequest) -> Evidence:
         run: TranscriptSpec = want.work
-        record = ServiceRecord()
-        with self._model_service(run) as app:
+        # The run ends by the program's own time, long before a busy machine needs the real one.
+        program_seconds = run.launch.limits.wall_seconds * run.launch.clock_rate * _TIME_SHARE
+        record = ServiceRecord(ProgramClock(run.launch.clock_rate, program_seconds))
+        with self._model_service(run, record.clock) as app:
             ended = self._sandbox.run(
                 run.launch,
                 lambda listener: gateway.serve(app, record, run.gateway, listener),
@@ -187,19 +191,21 @@ class TranscriptRunner:
         if faults:  # ours: what the program did after it tells nothing about the program
             raise GraderFault(f"the model service failed: {faults[0]}")
         payload = _payload(run, ended, record)
-        cost = {"wall_seconds": ended.wall_seconds, "cpu_seconds": ended.cpu_seconds}
+        cost = {
+            "wall_seconds": ended.wall_seconds,
+            "cpu_seconds": ended.cpu_seconds,
+            "peak_memory_bytes": ended.peak_memory_bytes,
+        }
         return Evidence(want.kind, want.key, payload, cost)
 
     @contextmanager
-    def _model_service(self, run: TranscriptSpec) -> Iterator[ASGIApp]:
+    def _model_service(self, run: TranscriptSpec, clock: ProgramClock) -> Iterator[ASGIApp]:
         """What answers to this run."""
         if run.recording is not None:
             yield Replay(run.recording.exchanges())
             return
         assert self._services is not None  # only recorded runs do without
-        # Waiting times of the service pass as fast as the program's own sleeps.
-        scale = 1 / run.launch.clock_rate
-        with self._services.service(run.scenarios, time_scale=scale) as app:
+        with self._services.service(run.scenarios, clock) as app:
             yield Perturbed(app) if run.perturb else app
 
 
@@ -226,9 +232,6 @@ def _payload(run: TranscriptSpec, ended: RunResult, record: ServiceRecord) -> di
         "verdict": ended.verdict,
         "exit_code": ended.exit_code,
         "signal": ended.signal,
-        "wall_seconds": round(ended.wall_seconds, 3),
-        "cpu_seconds": round(ended.cpu_seconds, 3),
-        "peak_memory_bytes": ended.peak_memory_bytes,
         "stdout": run.told(ended.stdout.decode(errors="replace")),
         "stderr": run.told(ended.stderr.decode(errors="replace")),
         "stdout_bytes": ended.stdout_bytes,

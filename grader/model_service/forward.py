@@ -23,6 +23,8 @@ from grader.openai_sim.store.journal import NOTES
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from grader.openai_sim.store.clock import ProgramClock
+
 _PASSED_ON: Final = {
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/completions"),
@@ -43,8 +45,8 @@ class Endpoint:
     key: str = field(repr=False)
 
     @contextmanager
-    def service(self, scenarios: Sequence[str], *, time_scale: float = 1.0) -> Iterator[ASGIApp]:
-        """The service of one run; it has no scenarios and no delays of its own."""
+    def service(self, scenarios: Sequence[str], clock: ProgramClock) -> Iterator[ASGIApp]:
+        """The service of one run; it has neither scenarios nor jobs."""
         yield Forwarder(self.url, self.key)
 
     def __enter__(self) -> Endpoint:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import uvicorn
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from uvicorn.server import ServerState
 
 from grader.core.constants import GATEWAY_CLOSE_SECONDS, MIB
@@ -36,7 +37,8 @@ from grader.model_service.record import (
 )
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.errors import ApiError
-from grader.openai_sim.store.journal import NOTES
+from grader.openai_sim.store.journal import JOBS, NOTES
+from grader.sandbox.inside.clock import SLEEP_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
 
 _MAX_TEXT: Final = 300  # characters kept of a path, a query or a name of a program
 _ENVELOPE_TYPE: Final = "rate_limit_error"
+_LONGEST_SLEEP: Final = 1e9  # seconds
+_CLIENT_WAITS: Final = "x-stainless-read-timeout"  # seconds, as OpenAI's clients send it
+_PATIENCE_SECONDS: Final = 300.0  # with other clients; a busy machine may train for so long
 
 
 class RunMeter:
@@ -57,7 +62,33 @@ class RunMeter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return  # no web socket and no lifespan comes from a program
-        at = self._record.now()
+        with self._record.clock.request():
+            if (scope["method"], scope["path"]) == ("POST", SLEEP_PATH):
+                await self._sleep(scope, receive, send)
+            else:
+                await self._request(scope, receive, send)
+
+    async def _sleep(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer when the program may wake. Sleeps are neither recorded nor limited in number."""
+        try:
+            seconds = float(scope["query_string"])
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < _LONGEST_SLEEP:
+            await errors.response(ApiError(400, "Expected seconds."))(scope, receive, send)
+            return
+        asleep = asyncio.ensure_future(self._record.clock.sleep(seconds))
+        left = asyncio.ensure_future(_until_left(receive))
+        try:
+            await asyncio.wait((asleep, left), return_when=asyncio.FIRST_COMPLETED)
+            if asleep.done():
+                await Response(status_code=204)(scope, receive, send)
+        finally:
+            asleep.cancel()
+            left.cancel()
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        at = self._record.clock.seconds()
         refused, body = "", b""
 
         def write() -> None:
@@ -71,7 +102,10 @@ class RunMeter:
         self._at_once += 1
         try:
             self._count()
-            body = await self._read(Headers(scope=scope), receive)
+            headers = Headers(scope=scope)
+            body = await self._read(headers, receive)
+            if scope["method"] == "GET" and scope["path"].startswith(JOBS):
+                await self._record.clock.poll(_patience(headers))
             await self._app(scope, _given(body, receive), reply)
         except _LimitReached as limit:
             refused = limit.what
@@ -129,7 +163,7 @@ class RunMeter:
         self._record.exchanges.append(
             Exchange(
                 at=round(at, 4),
-                seconds=round(self._record.now() - at, 4),
+                seconds=round(self._record.clock.seconds() - at, 4),
                 method=method[:_MAX_TEXT],
                 path=path[:_MAX_TEXT],
                 query=query[:_MAX_TEXT],
@@ -144,6 +178,19 @@ class RunMeter:
                 notes=dict(scope.get(NOTES, {})),
             )
         )
+
+
+def _patience(headers: Headers) -> float:
+    """For how many seconds a response may be held back: half of what its client waits for it."""
+    try:
+        return min(_PATIENCE_SECONDS, float(headers.get(_CLIENT_WAITS, "")) / 2)
+    except ValueError:
+        return _PATIENCE_SECONDS
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class _ClientLeft(Exception):
@@ -310,14 +357,22 @@ class Gateway:
             sock=listener,
             backlog=_BACKLOG,
         )
-        return RunService(self, server, state)
+        return RunService(self, server, state, record)
 
 
 class RunService:
     """One run's service."""
 
-    def __init__(self, gateway: Gateway, server: asyncio.Server, state: ServerState) -> None:
+    def __init__(
+        self, gateway: Gateway, server: asyncio.Server, state: ServerState, record: ServiceRecord
+    ) -> None:
         self._gateway, self._server, self._state = gateway, server, state
+        self._record = record
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the program has slept for longer than it may."""
+        return self._record.clock.time_is_up
 
     def close(self) -> None:
         """Answer no more. What is under way is broken off."""

@@ -11,13 +11,13 @@ import hashlib
 import json
 import re
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from grader.core.constants import RECORD_MAX_BODY_BYTES, RECORD_MAX_BYTES
+from grader.openai_sim.store.clock import ProgramClock
 
 CLIENT_LEFT: Final = 499
 """The status of an exchange whose client went before it was answered."""
@@ -31,7 +31,7 @@ _WIRE_HEADERS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and its answer. `at` is in seconds of real time since the run's service began.
+    """One request and its response. `at` and `seconds` are on the program's own clock.
 
     `request` and `reply` are base64, "" where there was no body and None where it was not kept
     (the run's record was full, or the body too long). `digest` tells equal requests from others.
@@ -66,19 +66,15 @@ class Exchange:
 
 @dataclass(slots=True)
 class ServiceRecord:
-    """The exchanges of one run, in the order in which they ended."""
+    """The exchanges of one run, in the order in which they ended, and the run's clock."""
 
+    clock: ProgramClock = field(default_factory=ProgramClock)
     exchanges: list[Exchange] = field(default_factory=list)
     refused_requests: int = 0
     """Beyond the limit on requests; not among the exchanges."""
     refused_connections: int = 0
     _kept: int = 0
-    _began: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def now(self) -> float:
-        """Seconds of real time since the run's service began."""
-        return time.monotonic() - self._began
 
     def keep(self, body: bytes) -> str | None:
         """A body as it is stored, None where it is not."""

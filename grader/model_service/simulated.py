@@ -19,6 +19,7 @@ from grader.models.base_model import base_folder
 from grader.openai_sim.api.app import create_app
 from grader.openai_sim.decoding.model_names import NamedServer
 from grader.openai_sim.decoding.serving import open_bases
+from grader.openai_sim.jobs.job_state import settled
 from grader.openai_sim.jobs.runner import JobRunner
 from grader.openai_sim.store.store import SimulatorStore
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from grader.core.nouns import BaseModel
+    from grader.openai_sim.store.clock import ProgramClock
 
 
 class Simulator:
@@ -38,15 +40,15 @@ class Simulator:
         self._lock = threading.Lock()
 
     @contextmanager
-    def service(self, scenarios: Sequence[str], *, time_scale: float = 1.0) -> Iterator[ASGIApp]:
-        """The service of one run, under these scenarios.
+    def service(self, scenarios: Sequence[str], clock: ProgramClock) -> Iterator[ASGIApp]:
+        """The service of one run, under these scenarios; its jobs live by the program's clock.
 
         Raises UsageError for a scenario that is none, and as loading a base does.
         """
         home = Path(tempfile.mkdtemp(prefix="finegrade-service-"))
         try:
             store = SimulatorStore.open(home)
-            runner = JobRunner(store, base_folder(self._base), self._trainings)
+            runner = JobRunner(store, base_folder(self._base), self._trainings, clock)
             app = create_app(
                 home,
                 runner=runner,
@@ -54,12 +56,15 @@ class Simulator:
                 scenarios=scenarios,
                 seed=self._seed,
                 job_seed=self._seed,
-                time_scale=time_scale,
+                clock=clock,
             )
             app.state.admission.start()
             runner.start()
             try:
-                yield app
+                with clock.governing(
+                    home, app.state.admission.wake, lambda: settled(store, clock.now())
+                ):
+                    yield app
             finally:
                 app.state.admission.stop()
                 runner.stop()

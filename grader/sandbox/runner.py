@@ -142,7 +142,13 @@ class ProcessRun:
     def _prepare(self, staged: StagedFiles, serve: Serve | None) -> None:
         try:
             inside = serve is not None and self._child.listener is None
-            listener = self._talk.prepare(self._launch, staged, inside, self._child.scratch)
+            listener = self._talk.prepare(
+                self._launch,
+                staged,
+                served=serve is not None,
+                listens=inside,
+                scratch=self._child.scratch,
+            )
             listener = listener or self._child.listener
         except GraderFault as fault:
             self._end()
@@ -191,11 +197,14 @@ class ProcessRun:
                 if stop is not None and stop.is_set():
                     raise RunStopped
                 if passed is None:
-                    passed = watchdog.look()
+                    passed = ExitReason.TIMEOUT if self._time_is_up() else watchdog.look()
                     if passed is not None:
                         self._child.kill()
                 if time.monotonic() > give_up_at:
                     raise GraderFault("a program in the sandbox was killed and has not ended")
+
+    def _time_is_up(self) -> bool:
+        return self._served is not None and self._served.time_is_up
 
     def _end(self) -> tuple[int, resource.struct_rusage]:
         """End whatever still runs and reap it; then take the rest of what it wrote."""

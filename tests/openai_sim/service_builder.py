@@ -14,6 +14,7 @@ import openai
 import uvicorn
 
 from grader.openai_sim.api.app import create_app
+from grader.openai_sim.store.clock import MachineClock
 from grader.openai_sim.store.store import SimulatorStore
 
 
@@ -37,8 +38,7 @@ class Service:
 @contextmanager
 def service(home: Path, **options: Any) -> Iterator[Service]:
     """The service on a free port of this machine, without delays unless asked for."""
-    options.setdefault("time_scale", 0.0)
-    app = create_app(home, **options)
+    app = create_app(home, clock=MachineClock(options.pop("time_scale", 0.0)), **options)
     config = uvicorn.Config(
         app, port=0, log_level="critical", timeout_graceful_shutdown=1, lifespan="on"
     )

@@ -30,7 +30,7 @@ _PART_NAME: Final = re.compile(rb'(?i)content-disposition:[^\r\n]*[;\s]name="([^
 
 @dataclass(frozen=True, slots=True)
 class ServiceCall:
-    """One request and its answer. `start` and `end` are real seconds since the service began.
+    """One request and its response. `start` and `end` are seconds on the program's own clock.
 
     `asked` and `told` are the JSON values of both bodies, None where there is none that is strict
     JSON. `notes` are the service's own.
@@ -53,6 +53,10 @@ class ServiceCall:
     def answered(self) -> bool:
         """Whether the service did what was asked and said so."""
         return self.status == 200
+
+    def waited_since(self, earlier: ServiceCall) -> float:
+        """For how many seconds the program waited between two calls."""
+        return max(0.0, self.start - earlier.end)
 
     @property
     def error(self) -> Mapping[str, Any]:
@@ -125,8 +129,6 @@ class Transcript:
     calls: tuple[ServiceCall, ...]
     verdict: str
     exit_code: int | None
-    wall_seconds: float
-    clock_rate: float
     stdout: str
     stderr: str
     files: Mapping[str, bytes]
@@ -140,10 +142,6 @@ class Transcript:
     def ended_itself(self) -> bool:
         """Whether it came to an end before its time or its memory did."""
         return self.verdict in ("ok", "exit")
-
-    def program_seconds(self, earlier: ServiceCall, later: ServiceCall) -> float:
-        """About how long the program waited between two calls, on its own clock."""
-        return max(0.0, later.start - earlier.end) * self.clock_rate
 
     @property
     def uploads(self) -> list[Upload]:
@@ -243,8 +241,6 @@ def _views(_key: str, held: _EvidenceKey) -> Transcript:
             calls=tuple(calls),
             verdict=str(payload["verdict"]),
             exit_code=payload["exit_code"],
-            wall_seconds=float(payload["wall_seconds"]),
-            clock_rate=float(payload["clock_rate"]),
             stdout=str(payload["stdout"]),
             stderr=str(payload["stderr"]),
             files={path: base64.b64decode(body) for path, body in payload["files"].items()},

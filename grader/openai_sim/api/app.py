@@ -20,6 +20,7 @@ from grader.openai_sim.api.middleware import ServiceMiddleware
 from grader.openai_sim.jobs.job_validation import Admission
 from grader.openai_sim.pages import pages
 from grader.openai_sim.store import errors
+from grader.openai_sim.store.clock import Clock, MachineClock
 from grader.openai_sim.store.journal import Journal
 from grader.openai_sim.store.scenarios import FaultInjector
 from grader.openai_sim.store.store import SimulatorStore
@@ -80,19 +81,20 @@ def create_app(
     key: str | None = None,
     seed: int = 0,
     job_seed: int | None = None,
-    time_scale: float = 1.0,
+    clock: Clock | None = None,
 ) -> SimulatorApp:
     """The service whose state lies in `home`.
 
     Without a `runner` jobs wait in the queue for ever; without a `server` no model answers. A
-    `key` is asked of every client, None takes any. Delays are multiplied by `time_scale`. Jobs that
-    name no seed have `job_seed`, or one drawn at random.
+    `key` is asked of every client, None takes any. Jobs live by the `clock`, which is the machine's
+    unless another is given. Those that name no seed have `job_seed`, or one drawn at random.
     Raises UsageError for a scenario that is none and a store of another version.
     """
     store = SimulatorStore.open(home)
     models.add_bases(store, () if server is None else server.bases)
-    faults = FaultInjector(scenarios, seed, time_scale)
-    admission = Admission(store, faults)
+    faults = FaultInjector(scenarios, seed)
+    clock = clock or MachineClock()
+    admission = Admission(store, faults, clock)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -117,6 +119,7 @@ def create_app(
     app.state.store = store
     app.state.job_seed = partial(_job_seed, job_seed)
     app.state.faults = faults
+    app.state.clock = clock
     app.state.admission = admission
     app.state.journal = Journal(home / "journal.jsonl")
     errors.install(app)
@@ -126,7 +129,9 @@ def create_app(
     for router in (files.router, jobs.router, models.router):
         app.include_router(router, prefix="/v1")
     app.include_router(pages.router)
-    app.add_middleware(ServiceMiddleware, lines=app.state.journal, faults=faults, key=key)
+    app.add_middleware(
+        ServiceMiddleware, lines=app.state.journal, faults=faults, clock=clock, key=key
+    )
     return app
 
 

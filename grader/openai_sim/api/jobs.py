@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
+from anyio import from_thread
 from fastapi import APIRouter, Depends, Query, Request
 from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from openai.types.fine_tuning.fine_tuning_job import Error
@@ -20,7 +21,9 @@ from grader.openai_sim.api.job_request import (
 )
 from grader.openai_sim.decoding.model_names import ORGANIZATION, snapshot
 from grader.openai_sim.jobs.job_state import CANCELLED
+from grader.openai_sim.jobs.job_validation import VALIDATING_SECONDS
 from grader.openai_sim.store import errors
+from grader.openai_sim.store.clock import Clock
 from grader.openai_sim.store.journal import note
 from grader.openai_sim.store.parameters import NamedPage, Page, json_object
 from grader.openai_sim.store.scenarios import EMPTY_ERROR, FaultInjector
@@ -132,6 +135,7 @@ def create_job(
     asked = job_request(body)
     store: SimulatorStore = request.app.state.store
     faults: FaultInjector = request.app.state.faults
+    clock: Clock = request.app.state.clock
     model = snapshot(asked.model)
     _check(store, asked, model)
     row = JobRow(
@@ -145,6 +149,7 @@ def create_job(
         method=asked.method,
         hyperparameters=asked.hyperparameters,
         metadata=asked.metadata,
+        not_before=clock.now() + clock.lasting(VALIDATING_SECONDS),
         fate=faults.fate_of_job(),
     )
     validating = f"Validating training file: {row.training_file}"
@@ -198,6 +203,7 @@ def cancel_job(request: Request, job_id: str) -> JobObject:
     """Stop a job for good. One that runs stops within a step."""
     job = _found(request, job_id)
     store: SimulatorStore = request.app.state.store
+    clock: Clock = request.app.state.clock
     if job.status in DONE:
         raise _wrong_state(job, "cancelled")
     waiting = ("validating_files", "queued", "paused")
@@ -208,9 +214,12 @@ def cancel_job(request: Request, job_id: str) -> JobObject:
         status="cancelled",
         wanted="cancel",
         finished_at=now(),
+        not_before=clock.now(),
     )
     if not at_once:
-        store.update_job(job_id, if_status=("running", "pausing"), wanted="cancel")
+        running = ("running", "pausing")
+        store.update_job(job_id, if_status=running, wanted="cancel", not_before=clock.now())
+        from_thread.run(clock.caught_up)
     return _object(request, _found(request, job_id))
 
 
@@ -219,11 +228,15 @@ def pause_job(request: Request, job_id: str) -> JobObject:
     """Stop a job for now. One that runs stops within a step and keeps its place."""
     job = _found(request, job_id)
     store: SimulatorStore = request.app.state.store
+    clock: Clock = request.app.state.clock
     done = store.update_job(
         job_id, if_status="queued", event="The job was paused", status="paused", wanted="pause"
-    ) or store.update_job(job_id, if_status="running", status="pausing", wanted="pause")
+    ) or store.update_job(
+        job_id, if_status="running", status="pausing", wanted="pause", not_before=clock.now()
+    )
     if not done and job.status not in ("pausing", "paused"):
         raise _wrong_state(job, "paused")
+    from_thread.run(clock.caught_up)
     return _object(request, _found(request, job_id))
 
 
@@ -232,11 +245,18 @@ def resume_job(request: Request, job_id: str) -> JobObject:
     """Let a paused job go on: it goes back into the queue."""
     job = _found(request, job_id)
     store: SimulatorStore = request.app.state.store
+    clock: Clock = request.app.state.clock
     done = store.update_job(
-        job_id, if_status="paused", event="The job was resumed", status="queued", wanted="run"
+        job_id,
+        if_status="paused",
+        event="The job was resumed",
+        status="queued",
+        wanted="run",
+        not_before=max(job.not_before, clock.now()),
     )
     if not done:
         raise _wrong_state(job, "resumed")
+    from_thread.run(clock.caught_up)
     return _object(request, _found(request, job_id))
 
 

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from grader.openai_sim.store.clock import Clock
     from grader.openai_sim.store.journal import Journal
 
 _MOST_AT_ONCE: Final = 256  # requests; 64 chats at once are a whole class
 _UPLOAD_MAX_BYTES: Final = DATA_MAX_FILE_BYTES + MIB  # and what multipart writes around the file
-_LOST_SECONDS: Final = 600.0  # that an answer stays away, the client's own patience: at scale 1
-_LOST_LEAST_SECONDS: Final = 10.0  # whatever the scale: a client has real time-outs
+_LOST_SECONDS: Final = 600.0  # that a response stays away: the client's own patience
+# On any clock, since a client's time-outs are real. No round number: ten seconds is one of theirs.
+_LOST_LEAST_SECONDS: Final = 12.5
 _OPEN: Final = ("/health",)
 _API: Final = "/v1/"
 _STREAM: Final = b"text/event-stream"
@@ -49,11 +51,11 @@ class ServiceMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, lines: Journal, faults: FaultInjector, key: str | None
+        self, app: ASGIApp, lines: Journal, faults: FaultInjector, clock: Clock, key: str | None
     ) -> None:
         self._app = app
         self._journal = lines
-        self._faults = faults
+        self._faults, self._clock = faults, clock
         self._key = key
         self._at_once = 0
 
@@ -140,7 +142,7 @@ class ServiceMiddleware:
                 lost = _ResponseStart(_nowhere)
                 await self._app(scope, receive, lost)
                 answer.lost = True
-                patience = max(_LOST_LEAST_SECONDS, _LOST_SECONDS * self._faults.time_scale)
+                patience = max(_LOST_LEAST_SECONDS, self._clock.real(_LOST_SECONDS))
                 try:
                     async with asyncio.timeout(patience):
                         while (await receive())["type"] != "http.disconnect":

@@ -16,6 +16,7 @@ from typing import IO, Final
 
 from grader.core.errors import UsageError
 from grader.openai_sim.jobs.job_state import BUSY, cancel, crashed, job_folder, locked
+from grader.openai_sim.store.clock import Clock, MachineClock
 from grader.openai_sim.store.store import JobRow, SimulatorStore
 
 _LOOK_SECONDS: Final = 0.1  # between two looks at the queue and the process
@@ -30,13 +31,21 @@ class JobRunner:
     Jobs that an earlier service left half way go first, on from their last saved state.
     """
 
-    def __init__(self, store: SimulatorStore, base: Path, trainings: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: SimulatorStore,
+        base: Path,
+        trainings: Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         """`base` is the folder of the model that all jobs train.
 
         With a folder of `trainings` a job that equals an earlier one goes through its steps again
-        instead of training.
+        instead of training. Jobs start when it is time on the `clock`, which is the machine's
+        unless another is given.
         """
         self._store, self._base, self._trainings = store, base, trainings
+        self._clock = clock or MachineClock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._lock: IO[bytes] | None = None
@@ -69,7 +78,7 @@ class JobRunner:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                job = self._left.pop(0) if self._left else self._store.next_queued()
+                job = self._left.pop(0) if self._left else self._next_queued()
                 if job is not None:
                     self._train(job)
                     continue
@@ -77,6 +86,9 @@ class JobRunner:
                 _log.exception("the queue of jobs stumbled")
             self._stopping.wait(_LOOK_SECONDS)
         self._store.close()
+
+    def _next_queued(self) -> JobRow | None:
+        return self._store.next_queued(self._clock.now())
 
     def _left_half_way(self) -> list[JobRow]:
         """Jobs that were under way when an earlier service ended, oldest first.

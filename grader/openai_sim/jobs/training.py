@@ -31,7 +31,8 @@ from grader.openai_sim.jobs.training_cache import (
     recorded_at,
 )
 from grader.openai_sim.jobs.training_set import JobRefused, TrainingSet, read_material
-from grader.openai_sim.store.store import JobRow, SimulatorStore, now
+from grader.openai_sim.store.clock import JobPace, program_time
+from grader.openai_sim.store.store import DONE, JobRow, SimulatorStore, now
 
 if TYPE_CHECKING:
     from grader.models.training import Lesson, LoraRun
@@ -49,6 +50,9 @@ _NICENESS: Final = 5  # chat answers come first
 _DIGITS: Final = 5  # of the numbers told
 _LOCK_SECONDS: Final = 10.0  # a process whose service was killed is gone by then
 
+_PACE_SECONDS: Final = 0.005  # between two looks whether a step may be done
+
+TRAINING_SECONDS: Final = 120.0  # of a job that goes at its program's pace, on that one's clock
 STARTED: Final = "Fine-tuning job started"
 
 
@@ -174,49 +178,71 @@ class _TrainingJob:
     def _train(self, job: JobRow) -> None:
         numbers = job.resolved or {}
         run, material = self._begun(job, numbers)
-        batch, every = int(numbers["batch_size"]), run.steps_an_epoch
-        right = "mean_token_accuracy" if job.method != "dpo" else "reward_accuracy"
+        pace = self._pace(job, run)
         saved = started = time.monotonic()
         begun_at = run.done
         while run.done < run.steps:
-            self._heed(run)
-            step = run.step()
-            ends_epoch = step.number % every == 0
-            data: dict[str, int | float] = {
-                "step": step.number,
-                "train_loss": round(step.loss, _DIGITS),
-                "total_steps": run.steps,
-                f"train_{right}": round(step.accuracy, _DIGITS),
-                **{name: round(value, _DIGITS) for name, value in step.others.items()},
-            }
-            data |= _validation(run, material.validation, batch, right, ends_epoch)
-            if not all(map(math.isfinite, data.values())):
-                raise JobRefused(
-                    "training_diverged",
-                    f"The loss is no longer a number at step {step.number}. Create a job "
-                    "with a smaller learning_rate_multiplier.",
-                    "learning_rate_multiplier",
-                )
-            if step.number > self._told:
+            self._await(pace, run)
+            data, ends_epoch = _next_step(run, material, job)
+            if run.done > self._told:
                 self._store.add_event(self._id, _sentence(data), type="metrics", data=data)
-            if ends_epoch and step.number < run.steps:
+            if ends_epoch and run.done < run.steps:
                 keep_checkpoint(self._store, job, run, data)
             if ends_epoch or time.monotonic() - saved > _SAVE_SECONDS:
                 run.save(self._state)
                 saved = time.monotonic()
-                pace = (saved - started) / (run.done - begun_at)
-                left = math.ceil(pace * (run.steps - run.done))
+                seconds = (saved - started) / (run.done - begun_at)
+                left = math.ceil(seconds * (run.steps - run.done))
                 self._store.update_job(self._id, if_status="running", estimated_finish=now() + left)
         self._heed(run)
         finish(self._store, job, run, material.billed * int(numbers["n_epochs"]))
-        if isinstance(run, TrainingRecording):
-            run.keep(material.billed, len(material.validation))
         self._forget()
 
-    def _begun(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[TrainingRun, TrainingSet]:
-        """The training that this job needs: one that was done before, where there is one.
+    def _pace(self, job: JobRow, run: TrainingRun) -> JobPace | None:
+        """At which pace the job goes on, where that is its program's; it began when it could.
 
-        One that another process is at now is waited for.
+        That is when it came to the head of the queue and when the job before it had ended.
+        """
+        if program_time(self._store.home) is None:
+            return None
+        before = [other.not_before for other in self._store.list_jobs() if other.status in DONE]
+        began = max([job.not_before, *before])
+        step_seconds = TRAINING_SECONDS / run.steps
+        left = run.steps - self._told
+        self._store.update_job(self._id, not_before=began + left * step_seconds)
+        return JobPace(self._store.home, self._folder, began, step_seconds)
+
+    def _await(self, pace: JobPace | None, run: TrainingRun) -> None:
+        """Heed the client, and wait until the next step may be done."""
+        self._heed(run)
+        while pace is not None and not pace.allows(run.done + 1 - self._told):
+            time.sleep(_PACE_SECONDS)
+            self._heed(run)
+
+    def _record(self, job: JobRow, numbers: Mapping[str, Any], place: Path) -> Recorded:
+        """Train as fast as can be, and write it down; what is told of it comes afterwards.
+
+        Nobody who waits for this training must wait for the program that was the first.
+        """
+        run, material = self._prepared(job, numbers)
+        recording = TrainingRecording(run, place)
+        try:
+            while recording.done < recording.steps:
+                self._heed(None)
+                if self._stopping.is_set():
+                    raise Stop(None)
+                _, ends_epoch = _next_step(recording, material, job)
+                if ends_epoch:
+                    recording.keep_adapter()
+            recording.keep(material.billed, len(material.validation))
+        finally:
+            recording.discard()
+        return Recorded(place)
+
+    def _begun(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[TrainingRun, TrainingSet]:
+        """The training that this job needs: a recorded one where trainings are recorded.
+
+        One that another process records now is waited for.
         """
         place = None
         if self._trainings is not None:
@@ -227,8 +253,7 @@ class _TrainingJob:
         try:
             recorded = Recorded(place)
         except FileNotFoundError:
-            run, material = self._prepared(job, numbers)
-            return TrainingRecording(run, place), material
+            recorded = self._record(job, numbers, place)
         self._turn.close()
         return recorded, TrainingSet([], [()] * recorded.validation, recorded.billed)
 
@@ -295,6 +320,32 @@ class _TrainingJob:
             if run is not None:
                 run.save(self._state)
             raise Stop("paused" if paused else None)
+
+
+def _next_step(
+    run: TrainingRun | TrainingRecording, material: TrainingSet, job: JobRow
+) -> tuple[dict[str, int | float], bool]:
+    """Do a step: what is told of it, and whether it ends an epoch. Raises JobRefused."""
+    right = "mean_token_accuracy" if job.method != "dpo" else "reward_accuracy"
+    step = run.step()
+    ends_epoch = step.number % run.steps_an_epoch == 0
+    data: dict[str, int | float] = {
+        "step": step.number,
+        "train_loss": round(step.loss, _DIGITS),
+        "total_steps": run.steps,
+        f"train_{right}": round(step.accuracy, _DIGITS),
+        **{name: round(value, _DIGITS) for name, value in step.others.items()},
+    }
+    batch = int((job.resolved or {})["batch_size"])
+    data |= _validation(run, material.validation, batch, right, ends_epoch)
+    if not all(map(math.isfinite, data.values())):
+        raise JobRefused(
+            "training_diverged",
+            f"The loss is no longer a number at step {step.number}. Create a job "
+            "with a smaller learning_rate_multiplier.",
+            "learning_rate_multiplier",
+        )
+    return data, ends_epoch
 
 
 def _validation(

@@ -1,9 +1,9 @@
 """A training that was done before, step by step again: the same losses, the same adapters.
 
 A training depends on nothing but its files, numbers, seed and base. Where many programs are tried
-with the same file, the first one's job trains and the others' jobs go through its steps in a few
-seconds: long enough to see how a program follows its job, whichever of them it is. It is asked for
-by naming a folder of trainings; a service without one always trains.
+with the same file, the first one's job trains, and then each of them goes through the recorded
+steps at its own program's pace. It is asked for by naming a folder of trainings; a service without
+one always trains.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 _FORMAT: Final = 1  # raised when equal inputs may train otherwise
 _WHAT: Final = "run.json"
-LASTING_SECONDS: Final = 3.0  # of a training that is gone through again: minutes on a fast clock
 
 
 class TrainingRun(Protocol):
@@ -88,12 +86,11 @@ class TrainingRecording:
         self._measures: list[tuple[float, float]] = []
         place.parent.mkdir(parents=True, exist_ok=True)
         self._draft = Path(tempfile.mkdtemp(prefix="draft-", dir=place.parent))
-        self._from = run.done
         self.steps, self.steps_an_epoch = run.steps, run.steps_an_epoch
 
     @property
     def done(self) -> int:
-        """See Run; so are the others."""
+        """See TrainingRun; so are the others."""
         return self._run.done
 
     def step(self) -> TrainingStep:
@@ -111,21 +108,26 @@ class TrainingRecording:
 
     def save_adapter(self, folder: Path) -> None:
         self._run.save_adapter(folder)
-        shutil.copytree(folder, self._draft / str(self.done), dirs_exist_ok=True)
+
+    def keep_adapter(self) -> None:
+        """Write down the adapter as it is now."""
+        self._run.save_adapter(self._draft / str(self.done))
 
     def keep(self, billed: int, validation: int) -> None:
         """Make it known: all of it was done here, from the first step to the last."""
-        if self._from == 0 and self.done == self.steps:
-            what = {
-                "steps_an_epoch": self.steps_an_epoch,
-                "steps": self._steps,
-                "measures": self._measures,
-                "billed": billed,
-                "validation": validation,
-            }
-            (self._draft / _WHAT).write_text(json.dumps(what))
-            with suppress(OSError):  # somebody else was faster
-                os.rename(self._draft, self._place)
+        what = {
+            "steps_an_epoch": self.steps_an_epoch,
+            "steps": self._steps,
+            "measures": self._measures,
+            "billed": billed,
+            "validation": validation,
+        }
+        (self._draft / _WHAT).write_text(json.dumps(what))
+        with suppress(OSError):  # somebody else was faster
+            os.rename(self._draft, self._place)
+
+    def discard(self) -> None:
+        """Remove what was not kept."""
         shutil.rmtree(self._draft, ignore_errors=True)
 
 
@@ -143,7 +145,6 @@ class Recorded:
 
     def step(self) -> TrainingStep:
         """The next step, as it was."""
-        time.sleep(LASTING_SECONDS / self.steps)
         self.done += 1
         return TrainingStep(**self._steps[self.done - 1])
 

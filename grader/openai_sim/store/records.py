@@ -38,9 +38,9 @@ class JobRow:
 
     `hyperparameters` are as asked (numbers or "auto"), `resolved` the numbers that are used, known
     once the files are valid. `wanted` is what the client asked of the running process: "run",
-    "pause" or "cancel". `pid` is that process, None without. `not_before` is the Unix time before
-    which it stays in the queue. `fate` is what a scenario does with it, "" for nothing: a job with
-    a fate is never trained.
+    "pause" or "cancel". `pid` is that process, None without. `not_before` is the time on the
+    service's clock before which nothing more becomes of the job by itself. `fate` is what a
+    scenario does with it, "" for nothing: a job with a fate is never trained.
     """
 
     id: str

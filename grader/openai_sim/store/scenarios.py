@@ -22,8 +22,8 @@ PLAIN_RESULTS: Final = "plain-results"
 """Scenarios that are no faults: the real service was seen to answer in both ways."""
 
 _ONE_IN: Final = 3  # calls that a fault hits: fewer than the three tries of the client library
-_RETRY_SECONDS: Final = 1.0  # to wait after a rate limit, at a time scale of 1
-_QUEUE_SECONDS: Final = 120.0  # in a slow queue, at a time scale of 1
+_RETRY_SECONDS: Final = 1.0  # to wait after a rate limit
+_QUEUE_SECONDS: Final = 120.0  # in a slow queue
 _FLAGGED: Final = 3  # lines that moderation names
 _FEWEST_LINES: Final = 10  # of a file that comes this far
 
@@ -163,14 +163,13 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
 class FaultInjector:
     """The scenarios of one running service. Of several that hit one call the first one acts."""
 
-    def __init__(self, names: Sequence[str], seed: int, time_scale: float) -> None:
+    def __init__(self, names: Sequence[str], seed: int) -> None:
         """Raises UsageError for a name that is none, with those that there are."""
         unknown = [name for name in names if name not in SCENARIOS]
         if unknown:
             known = ", ".join(SCENARIOS)
             raise UsageError(f"There is no scenario {unknown[0]}. Scenarios: {known}.")
         self.scenarios = tuple(SCENARIOS[name] for name in dict.fromkeys(names))
-        self.time_scale = time_scale
         self._seed = seed
         self._calls: Counter[str] = Counter()
         self._met: set[tuple[str, str]] = set()
@@ -194,9 +193,9 @@ class FaultInjector:
 
     @property
     def queue_seconds(self) -> float:
-        """How long a job waits in the queue before it may start."""
+        """How long a job of the real service would wait in the queue before it may start."""
         slow = any(scenario.fate == "slow" for scenario in self.scenarios)
-        return _QUEUE_SECONDS * self.time_scale if slow else 0.0
+        return _QUEUE_SECONDS if slow else 0.0
 
     def flagged_lines(self, n_examples: int) -> list[int]:
         """The lines of a file of so many examples that moderation names."""

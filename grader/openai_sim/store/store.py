@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -128,11 +127,25 @@ class SimulatorStore:
         where = {} if status is None else {"status": status}
         return self._list(JobRow, after, limit, where, newest_first)
 
-    def next_queued(self) -> JobRow | None:
-        """The oldest job that waits to be trained and may start now."""
+    def next_queued(self, now: float) -> JobRow | None:
+        """The oldest job that waits to be trained and may start by then."""
         waiting = self.list_jobs(status="queued", newest_first=False)
-        may_start = (j for j in waiting if not j.fate and j.not_before <= time.time())
+        may_start = (j for j in waiting if not j.fate and j.not_before <= now)
         return next(may_start, None)
+
+    def due_jobs(self, now: float) -> list[JobRow]:
+        """Jobs that are trained, or of which something is to become by then: the first few.
+
+        Those that wait for another to be trained come last.
+        """
+        sql = """
+            SELECT * FROM jobs
+            WHERE status IN ('validating_files', 'queued') AND not_before <= ?
+            OR status IN ('running', 'pausing')
+            AND (not_before <= ? OR fate = '' OR wanted <> 'run')
+            ORDER BY status = 'queued', fate = '' LIMIT 8
+        """
+        return [_row(JobRow, found) for found in self._db().execute(sql, (now, now))]
 
     def update_job(
         self,
