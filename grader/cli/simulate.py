@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from grader.core.errors import UsageError
+from grader.core.openai_wire import ANY_KEY, KEY_VARIABLE, URL_VARIABLE
 from grader.core.resources import home as cache
 
 if TYPE_CHECKING:
     from grader.core.nouns import BaseModel
+    from grader.openai_sim.store.journal import Journal
 
 _PORT: Final = 8400
 _START_SECONDS: Final = 30.0  # until the service listens; loading the model comes before
-_LOCAL_KEY: Final = "sk-finegrade-local"  # on loopback any key will do
 
 Command = Annotated[
     list[str] | None,
@@ -67,6 +68,7 @@ def simulate(
     from grader.openai_sim.decoding.serving import open_bases
     from grader.openai_sim.jobs.runner import JobRunner
     from grader.openai_sim.store.clock import MachineClock
+    from grader.openai_sim.store.journal import Journal
     from grader.openai_sim.store.scenarios import FaultInjector
     from grader.openai_sim.store.store import SimulatorStore
 
@@ -82,6 +84,7 @@ def simulate(
         server = NamedServer(open_bases(chosen), store)
         if chosen is None:  # a large model leaves the interpreter's lock alone for long enough
             server.decode_apart()
+        journal = Journal(store.home)
         app = create_app(
             store.home,
             runner=runner,
@@ -90,10 +93,11 @@ def simulate(
             key=key,
             seed=seed,
             clock=clock,
+            journal=journal,
         )
         environment = {
-            "OPENAI_BASE_URL": f"{_url(listener)}/v1",
-            "OPENAI_API_KEY": key or _LOCAL_KEY,
+            URL_VARIABLE: f"{_url(listener)}/v1",
+            KEY_VARIABLE: key or ANY_KEY,
         }
         service = needed.Server(
             needed.Config(
@@ -102,7 +106,7 @@ def simulate(
         )
         try:
             if command:
-                raise typer.Exit(_run(command, environment, service, listener, app))
+                raise typer.Exit(_run(command, environment, service, listener, journal))
             for name, value in environment.items():
                 typer.echo(f"export {name}={shlex.quote(value)}")
             typer.echo(f"Open {_url(listener)}/ in a browser. Ctrl-C stops the service.", err=True)
@@ -116,12 +120,11 @@ def _run(
     environment: dict[str, str],
     service: Any,
     listener: socket.socket,
-    app: Any,
+    journal: Journal,
 ) -> int:
     """Run the command against the service, and say what it did; its exit code."""
     from grader.openai_sim.store.journal import summary, summary_text
 
-    journal = app.state.journal
     since = journal.size()
     thread = threading.Thread(target=service.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

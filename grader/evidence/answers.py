@@ -22,6 +22,7 @@ from typing import Any, Final
 from grader.assignment.questions import QuestionSet
 from grader.core.constants import ANSWER_MAX_CHARACTERS, ANSWER_MAX_EXTRA, RECORD_MAX_BODY_BYTES
 from grader.core.nouns import Assignment, EvidenceSpec, Submission
+from grader.core.openai_wire import GENERATION
 from grader.core.strict_json import StrictJsonError, loads
 from grader.evidence.module_run import (
     ModuleRun,
@@ -35,8 +36,6 @@ from grader.evidence.module_run import (
 from grader.evidence.store import EvidenceRequest
 from grader.evidence.transcripts import run_want
 from grader.sandbox.api import Sandbox
-
-_MODEL_PATHS: Final = frozenset({"/v1/chat/completions", "/v1/responses", "/v1/completions"})
 
 _FORMAT: Final = "All interactions will be structured"
 """DSPy 3.4.1 says next how fields are written, each adapter in its own way."""
@@ -63,7 +62,7 @@ def model_calls(exchanges: Sequence[Mapping[str, Any]]) -> Iterator[ModelCall]:
     """The answered requests to a model, in the order in which they began."""
     ordered = sorted(enumerate(exchanges), key=lambda pair: pair[1]["at"])
     for place, exchange in ordered:
-        if exchange["path"] in _MODEL_PATHS and exchange["status"] == 200:
+        if exchange["path"] in GENERATION and exchange["status"] == 200:
             asked, told = _json(exchange["request"]), _json(exchange["reply"])
             usage = told.get("usage")
             usage = usage if isinstance(usage, dict) else {}

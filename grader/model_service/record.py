@@ -1,7 +1,6 @@
-"""What a run asked of its model service and what it was told, as the grader saw it.
+"""The record of a run's model service: every request and its response, as the grader saw them.
 
-The bytes come from a program that nobody trusts: bodies are read with the strict reader and kept
-as JSON where they are JSON, and otherwise as their length and hash.
+The bytes come from an untrusted program; they are kept as they came, up to a limit.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from grader.core.constants import RECORD_MAX_BODY_BYTES, RECORD_MAX_BYTES
 from grader.openai_sim.store.clock import ProgramClock
 
 CLIENT_LEFT: Final = 499
-"""The status of an exchange whose client went before it was answered."""
+"""The status of an exchange whose client disconnected before its response."""
 
 _BOUNDARY: Final = re.compile(rb'boundary="?([^";,\s]{1,70})')
 _WIRE_HEADERS: Final = frozenset(
     {b"connection", b"content-length", b"date", b"server", b"transfer-encoding"}
 )
-"""How one answer went over the wire: whoever gives it again says so anew."""
+"""Headers of one transfer, which a replay does not repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,8 @@ class Exchange:
     """One request and its response. `at` and `seconds` are on the program's own clock.
 
     `request` and `reply` are base64, "" where there was no body and None where it was not kept
-    (the run's record was full, or the body too long). `digest` tells equal requests from others.
-    `status` is CLIENT_LEFT where the client left first. `notes` are what the service did with it.
+    (the run's record was full, or the body too long). Equal requests have equal `digest`s.
+    `status` is CLIENT_LEFT where the client left first. `notes` say what the service did with it.
     """
 
     at: float
@@ -77,7 +76,7 @@ class ServiceRecord:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def keep(self, body: bytes) -> str | None:
-        """A body as it is stored, None where it is not."""
+        """A body in base64, None where it is not kept."""
         if len(body) > RECORD_MAX_BODY_BYTES:
             return None
         with self._lock:
@@ -100,7 +99,7 @@ def request_digest(method: str, path: str, query: str, content_type: bytes, body
 
 
 def kept_headers(raw: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
-    """The headers of a reply that a replay gives again."""
+    """The headers of a response that a replay repeats."""
     return tuple(
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in raw

@@ -1,8 +1,8 @@
-"""The simulator as the model service of sandboxed runs: for each run a service of its own.
+"""The simulator as the model service of sandboxed runs: each run has a service of its own.
 
-Files, jobs and tuned models of one run are nobody else's, and are gone when it ends. What all runs
-share shows in no answer: the base in memory, whose answers are written one at a time, so that none
-depends on what others ask; and trainings that were done before, which are repeated from record.
+Files, jobs and tuned models belong to one run and are removed when it ends. Two things are shared,
+and no response depends on them: the base in memory, which generates one answer at a time, so that
+none depends on other requests; and recorded trainings, which are repeated step by step.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 
 class Simulator:
-    """Opens services. The base is loaded for the first of them; close it when none is left."""
+    """Opens services. The first one loads the base; close this when none is left."""
 
     def __init__(self, base: BaseModel, trainings: Path, *, seed: int) -> None:
-        """Trainings are kept in this folder. `seed` is that of scenarios, and of jobs without."""
+        """Trainings are recorded in this folder; scenarios and jobs without a seed have `seed`."""
         self._base, self._trainings, self._seed = base, trainings, seed
         self._shared: tuple[NamedServer, SimulatorStore, Path] | None = None
         self._lock = threading.Lock()
@@ -58,23 +58,23 @@ class Simulator:
                 job_seed=self._seed,
                 clock=clock,
             )
-            app.state.admission.start()
+            app.services.admission.start()
             runner.start()
             try:
                 with clock.governing(
-                    home, app.state.admission.wake, lambda: settled(store, clock.now())
+                    home, app.services.admission.wake, lambda: settled(store, clock.now())
                 ):
                     yield app
             finally:
-                app.state.admission.stop()
+                app.services.admission.stop()
                 runner.stop()
                 store.end()
-                app.state.store.end()
+                app.services.store.end()
         finally:
             shutil.rmtree(home, ignore_errors=True)
 
     def close(self) -> None:
-        """Let the base go."""
+        """Unload the base."""
         if self._shared is not None:
             server, store, folder = self._shared
             server.close()
@@ -88,7 +88,7 @@ class Simulator:
         self.close()
 
     def _server(self) -> NamedServer:
-        """The server whose bases all runs share; it has no tuned models of its own."""
+        """The server of the base that all runs share; it has no tuned models of its own."""
         with self._lock:
             if self._shared is None:
                 folder = Path(tempfile.mkdtemp(prefix="finegrade-service-"))

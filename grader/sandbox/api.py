@@ -114,6 +114,13 @@ class SocketService(Protocol):
     def time_is_up(self) -> bool:
         """Whether the program has slept for longer than it may: the run is to be ended."""
 
+    @property
+    def held_seconds(self) -> float:
+        """Real seconds in which the program waited for the service's own work so far.
+
+        They do not count towards the limit of wall time.
+        """
+
     def close(self) -> None:
         """Answer no more; returns when nothing of it runs any longer."""
 

@@ -164,6 +164,7 @@ class ProcessRun:
             self._child.members,
             lambda: self._child.usage(self._talk.scratch),
             self._child.group,
+            self._held,
         )
         began = time.monotonic()
         self._talk.go()
@@ -200,11 +201,14 @@ class ProcessRun:
                     passed = ExitReason.TIMEOUT if self._time_is_up() else watchdog.look()
                     if passed is not None:
                         self._child.kill()
-                if time.monotonic() > give_up_at:
+                if time.monotonic() > give_up_at + self._held():
                     raise GraderFault("a program in the sandbox was killed and has not ended")
 
     def _time_is_up(self) -> bool:
         return self._served is not None and self._served.time_is_up
+
+    def _held(self) -> float:
+        return 0.0 if self._served is None else self._served.held_seconds
 
     def _end(self) -> tuple[int, resource.struct_rusage]:
         """End whatever still runs and reap it; then take the rest of what it wrote."""

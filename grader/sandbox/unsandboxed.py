@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from grader.core.constants import SANDBOX_TICK_SECONDS
+from grader.core.openai_wire import KEY_VARIABLE, URL_VARIABLE
 from grader.sandbox.api import (
     ExitReason,
     Isolation,
@@ -64,8 +65,8 @@ class Unsandboxed:
             served, port = None, None
             if serve is not None:
                 port = listener.getsockname()[1]
-                environment["OPENAI_BASE_URL"] = f"http://127.0.0.1:{port}/v1"
-                environment["OPENAI_API_KEY"] = "own-code"
+                environment[URL_VARIABLE] = f"http://127.0.0.1:{port}/v1"
+                environment[KEY_VARIABLE] = "own-code"
                 served = serve(listener)
             try:
                 return _run(launch, box, Path(work), environment, port, served, stop)
@@ -147,8 +148,9 @@ def _wait(
 ) -> bool:
     """Wait for the program; True when it took too long. Its whole group is ended with it."""
     try:
-        while process.poll() is None and time.monotonic() < end:
-            if served is not None and served.time_is_up:
+        while process.poll() is None:
+            held = 0.0 if served is None else served.held_seconds
+            if time.monotonic() > end + held or (served is not None and served.time_is_up):
                 break
             if stop is not None and stop.is_set():
                 raise RunStopped

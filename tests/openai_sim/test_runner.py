@@ -22,10 +22,11 @@ from sim_builder import (
 )
 
 from grader.core.errors import UsageError
+from grader.core.openai_wire import ENDED
 from grader.openai_sim.jobs.job_state import CANCELLED
 from grader.openai_sim.jobs.runner import JobRunner
 from grader.openai_sim.jobs.training import train
-from grader.openai_sim.store.store import DONE, SimulatorStore
+from grader.openai_sim.store.store import SimulatorStore
 
 # peft and transformers warn about each other's names; nothing here depends on them.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -84,7 +85,7 @@ def adapter(store: SimulatorStore, job_id: str) -> bytes:
 
 
 def ended(store: SimulatorStore, job_id: str) -> bool:
-    return job_of(store, job_id).status in DONE
+    return job_of(store, job_id).status in ENDED
 
 
 def test_a_killed_process_fails_its_job_and_the_next_job_is_trained(

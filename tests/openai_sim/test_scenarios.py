@@ -15,10 +15,10 @@ import pytest
 from service_builder import MODEL, chat_file, create, ended, service, upload, wait_for
 
 from grader.core.errors import UsageError
+from grader.core.openai_wire import RESULTS_PURPOSE
+from grader.openai_sim.api.app import create_app
 from grader.openai_sim.api.middleware import ServiceMiddleware
-from grader.openai_sim.store.clock import MachineClock
-from grader.openai_sim.store.journal import Journal
-from grader.openai_sim.store.records import RESULTS, FileRow
+from grader.openai_sim.store.records import FileRow
 from grader.openai_sim.store.scenarios import SCENARIOS, FaultInjector, ScenarioCall
 
 CHAT = "/v1/chat/completions"
@@ -190,9 +190,8 @@ def test_a_truncated_stream_ends_in_the_middle_of_its_text(tmp_path: Path) -> No
     async def send(message: dict[str, Any]) -> None:
         sent.append(message.get("body", b""))
 
-    gate = ServiceMiddleware(
-        streams, Journal(tmp_path / "j"), FaultInjector(["truncated"], 0), MachineClock(), None
-    )
+    used = create_app(tmp_path, scenarios=["truncated"]).services
+    gate = ServiceMiddleware(streams, used, None)
     headers = [(b"host", b"localhost"), (b"authorization", b"Bearer x")]
     scope = {"type": "http", "method": "POST", "path": CHAT, "headers": headers}
     cut = []
@@ -240,7 +239,7 @@ def test_result_files_may_be_plain(tmp_path: Path) -> None:
         with service(tmp_path / name, scenarios=[name]) as started, started.client() as client:
             kept = base64.b64encode(table)
             started.store.file_path("file-a").write_bytes(kept)
-            started.store.add_file(FileRow("file-a", len(kept), 0, "a.csv", RESULTS))
+            started.store.add_file(FileRow("file-a", len(kept), 0, "a.csv", RESULTS_PURPOSE))
             told = client.files.content("file-a").read()
             assert told == (kept if name == "ok" else table)
             assert client.files.content(upload(client)).read() == chat_file()

@@ -15,15 +15,11 @@ from typing import Any, Final
 
 from grader.core.constants import RECORD_MAX_BODY_BYTES
 from grader.core.nouns import Evidence
+from grader.core.openai_wire import ENDED, FILES, GENERATION, JOBS
 from grader.core.strict_json import StrictJsonError, loads
 from grader.training_data.read.examples import Example, examples_of
 from grader.training_data.read.lines import Line
 
-ENDED: Final = ("succeeded", "failed", "cancelled")
-"""States that a job never leaves."""
-
-_JOBS: Final = "/v1/fine_tuning/jobs"
-_CHAT: Final = frozenset({"/v1/chat/completions", "/v1/responses", "/v1/completions"})
 _DATE: Final = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # of a snapshot, at the end of its name
 _PART_NAME: Final = re.compile(rb'(?i)content-disposition:[^\r\n]*[;\s]name="([^"\r\n]{1,40})"')
 
@@ -147,7 +143,7 @@ class Transcript:
     def uploads(self) -> list[Upload]:
         """The files that the service took."""
         found = []
-        for call in self._posts("/v1/files"):
+        for call in self._posts(FILES):
             if isinstance(call.told, dict) and call.answered and call.notes.get("file_uploaded"):
                 purpose = str(call.told.get("purpose", ""))
                 found.append(Upload(str(call.told.get("id", "")), purpose, _part(call.body)))
@@ -156,7 +152,7 @@ class Transcript:
     @property
     def creates(self) -> list[ServiceCall]:
         """The requests for a new job, whatever became of them."""
-        return self._posts(_JOBS)
+        return self._posts(JOBS)
 
     @property
     def jobs(self) -> list[TrainedJob]:
@@ -180,16 +176,16 @@ class Transcript:
         """
         after = [c for c in self.calls if c.start >= job.made.end and c.answered and _first(c)]
         kinds: Sequence[Callable[[ServiceCall], bool]] = (
-            lambda c: c.path == f"{_JOBS}/{job.id}",
-            lambda c: c.path == _JOBS,
-            lambda c: c.path == f"{_JOBS}/{job.id}/events",
+            lambda c: c.path == f"{JOBS}/{job.id}",
+            lambda c: c.path == JOBS,
+            lambda c: c.path == f"{JOBS}/{job.id}/events",
         )
         found = [[c for c in after if c.method == "GET" and kind(c)] for kind in kinds]
         return next((calls for calls in found if len(calls) > 1), max(found, key=len))
 
     def event_reads(self, job: TrainedJob) -> list[ServiceCall]:
         """The answered requests for the job's events."""
-        path = f"{_JOBS}/{job.id}/events"
+        path = f"{JOBS}/{job.id}/events"
         return [c for c in self.calls if c.method == "GET" and c.path == path and c.answered]
 
     @property
@@ -204,7 +200,7 @@ class Transcript:
     @property
     def model_calls(self) -> list[ServiceCall]:
         """All requests to a model, whatever became of them."""
-        return [call for call in self.calls if call.method == "POST" and call.path in _CHAT]
+        return [call for call in self.calls if call.method == "POST" and call.path in GENERATION]
 
     def _posts(self, path: str) -> list[ServiceCall]:
         return [call for call in self.calls if call.method == "POST" and call.path == path]
@@ -297,8 +293,8 @@ def _shown(call: ServiceCall, job_id: str) -> Iterator[Mapping[str, Any]]:
     """The job, where an answer to a look at it or at the list of jobs shows it."""
     if call.method != "GET" or not call.answered or not isinstance(call.told, dict):
         return
-    listed = call.told.get("data") if call.path == _JOBS else [call.told]
-    if call.path in (_JOBS, f"{_JOBS}/{job_id}") and isinstance(listed, list):
+    listed = call.told.get("data") if call.path == JOBS else [call.told]
+    if call.path in (JOBS, f"{JOBS}/{job_id}") and isinstance(listed, list):
         yield from (j for j in listed if isinstance(j, dict) and j.get("id") == job_id)
 
 

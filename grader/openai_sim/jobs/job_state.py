@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
+from grader.core.openai_wire import UNDER_WAY
 from grader.openai_sim.store.clock import reached
 from grader.openai_sim.store.store import SimulatorStore, now
 
 BUSY: Final = 75  # exit code of a process whose job has one already (EX_TEMPFAIL of sysexits.h)
-UNDER_WAY: Final = ("validating_files", "queued", "running", "pausing", "paused")
-"""States that a job may still leave."""
-
 CANCELLED: Final = "Fine-tuning job cancelled"
 """The event of a job that is cancelled, whoever carries it out."""
 

@@ -21,6 +21,7 @@ from grader.openai_sim.store.store import JobRow, SimulatorStore, now
 from grader.training_data.costs import automatic_epochs
 
 if TYPE_CHECKING:
+    from grader.core.openai_wire import JobStatus
     from grader.openai_sim.store.clock import Clock
     from grader.openai_sim.store.scenarios import FaultInjector
 
@@ -119,7 +120,7 @@ class Admission:
                 self._end(job, "failed", said, {"code": "internal_error", "message": said})
         return waiting
 
-    def _doomed(self, status: str) -> list[JobRow]:
+    def _doomed(self, status: JobStatus) -> list[JobRow]:
         return [job for job in self._store.list_jobs(status=status) if job.fate]
 
     def _settle(self, job: JobRow) -> None:

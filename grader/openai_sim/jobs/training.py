@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from grader.core.constants import COURSE_MODEL
+from grader.core.openai_wire import ENDED
 from grader.core.resources import resource
 from grader.openai_sim.jobs.checkpoints import finish, keep_checkpoint, write_start
 from grader.openai_sim.jobs.job_state import BUSY, cancel, crashed, fail, job_folder, locked
@@ -32,7 +33,7 @@ from grader.openai_sim.jobs.training_cache import (
 )
 from grader.openai_sim.jobs.training_set import JobRefused, TrainingSet, read_material
 from grader.openai_sim.store.clock import JobPace, program_time
-from grader.openai_sim.store.store import DONE, JobRow, SimulatorStore, now
+from grader.openai_sim.store.store import JobRow, SimulatorStore, now
 
 if TYPE_CHECKING:
     from grader.models.training import Lesson, LoraRun
@@ -205,7 +206,7 @@ class _TrainingJob:
         """
         if program_time(self._store.home) is None:
             return None
-        before = [other.not_before for other in self._store.list_jobs() if other.status in DONE]
+        before = [other.not_before for other in self._store.list_jobs() if other.status in ENDED]
         began = max([job.not_before, *before])
         step_seconds = TRAINING_SECONDS / run.steps
         left = run.steps - self._told

@@ -22,6 +22,7 @@ _POLL_SECONDS: Final = 1.0  # that a look at a job takes at least: one without s
 _REQUEST_SECONDS: Final = 0.001  # so that no two requests begin at the same time
 _OTHER_WAIT_SECONDS: Final = 2.0  # of real time without a request or a sleep: less is work
 _SHORTEST_HOLD: Final = 0.002  # real seconds that a sleep takes at least
+_HELD_MOST_SECONDS: Final = 600.0  # real ones; else a job could hold the grader for hours
 _LOOK_SECONDS: Final = 0.01  # between two looks whether jobs are where they should be
 
 
@@ -80,6 +81,8 @@ class ProgramClock:
         self._settled: Callable[[], bool] | None = None
         self.time_is_up = False
         """Whether a sleep has gone beyond the limit."""
+        self.held_seconds = 0.0
+        """Real seconds in which a job had to catch up: the run's wall time stands still then."""
 
     def now(self) -> float:
         """The time that jobs live by: what the program waited, and a second for each poll."""
@@ -160,9 +163,13 @@ class ProgramClock:
         await self._caught_up(patience)
 
     async def _caught_up(self, patience: float) -> None:
-        end = time.monotonic() + patience
-        while self._settled is not None and not self._settled() and time.monotonic() < end:
+        began = looked = time.monotonic()
+        while self._settled is not None and not self._settled() and looked < began + patience:
             await asyncio.sleep(_LOOK_SECONDS)
+            before, looked = looked, time.monotonic()
+            # Where several wait at once, each counts its part.
+            held = self.held_seconds + (looked - before) / self._under_way
+            self.held_seconds = min(_HELD_MOST_SECONDS, held)
 
     def _write(self) -> None:
         if self._file is not None:
