@@ -148,9 +148,7 @@ SANDBOX_DISK_SLACK_BYTES: Final = (
 )  # a folder is larger than its limit, so that passing shows
 SANDBOX_COPY_MAX_BYTES: Final = 8 * MIB  # larger files of a submission are mounted, not copied
 SANDBOX_START_SECONDS: Final = 30.0  # to make ready; it takes 0.05, on a machine that swaps more
-SANDBOX_TICK_SECONDS: Final = (
-    0.05  # between two checks: enough for 20 forks of 300 MiB
-)
+SANDBOX_TICK_SECONDS: Final = 0.05  # between two checks: enough for 20 forks of 300 MiB
 SANDBOX_END_SECONDS: Final = 10.0  # for the kernel to tear down what was killed
 SANDBOX_READ_BYTES: Final = 64 * 1024  # of output at once: a pipe holds no more
 SANDBOX_CPU_SLACK_SECONDS: Final = 2  # the kernel's own limit comes after the watchdog's
