@@ -13,6 +13,7 @@ from grader.core.metrics import bleu, mean, rouge_l, token_f1
 from grader.core.payloads import Prediction, Predictions
 from grader.core.statistics import chance_apart, paired_gain
 from grader.core.strict_json import StrictJsonError, loads
+from grader.core.text import about
 from grader.intake.find import read_file
 from grader.topics import get_topic
 
@@ -56,14 +57,19 @@ def improves_on_hidden_questions(ctx: Context) -> Verdict:
     }
     reference = "guessing the most frequent answer" if guessing else "the bare base"
     found = (
-        f"Exact match on {gain.n} held-out questions: {mean(after):.0%} with the adapter, "
+        f"Of {gain.n} hidden questions {about(mean(after))} are right with the adapter, "
+        f"{about(mean(before))} without it, {about(mean(guess))} by guessing. The gain over "
+        f"{reference} is {'' if gain.low95 > 0 else 'no '}more than chance explains."
+    )
+    exact = (
+        f"Exact match on {gain.n} questions: {mean(after):.0%} with the adapter, "
         f"{mean(before):.0%} without it, {mean(guess):.0%} by guessing. "
         f"Gain over {reference}: {gain.delta:+.0%} (95 % interval {gain.low95:+.0%} to "
         f"{gain.high95:+.0%}, exact McNemar p = {gain.p_value:.2g})."
     )
     if gain.low95 > 0:
-        return passed(found, measures=measures)
-    return failed(found, _advice(answers), measures=measures)
+        return passed(found, exact=exact, measures=measures)
+    return failed(found, _advice(answers), exact=exact, measures=measures)
 
 
 def _advice(answers: Sequence[Prediction]) -> str:
@@ -120,7 +126,7 @@ def text_measures(ctx: Context) -> Verdict:
             values = [function(answer.text, answer.reference) for answer in answers]
             measures[f"{name}_{when}"] = mean(values)
         measures[f"loglik_{when}"] = mean([answer.loglik for answer in answers])
-    text = (
+    exact = (
         f"Token F1 {measures['token_f1_before']:.2f} to {measures['token_f1_after']:.2f}, "
         f"BLEU {measures['bleu_before']:.2f} to {measures['bleu_after']:.2f}, "
         f"ROUGE-L {measures['rouge_l_before']:.2f} to {measures['rouge_l_after']:.2f}, "
@@ -128,9 +134,11 @@ def text_measures(ctx: Context) -> Verdict:
         "a token."
     )
     if measures["loglik_after"] > measures["loglik_before"]:
-        return passed(text, measures=measures)
+        text = "The right answers are more likely with the adapter."
+        return passed(text, exact=exact, measures=measures)
+    text = "The right answers are no more likely with the adapter."
     hint = "Check the learning rate, and that prompts in training use the base's chat template."
-    return failed(text, hint, measures=measures)
+    return failed(text, hint, exact=exact, measures=measures)
 
 
 @check(
@@ -201,18 +209,19 @@ def claims_agree(ctx: Context) -> Verdict:
     measures: dict[str, float] = {f"claimed_{when}": claims[when] for when in claims}
     measures["tolerance"] = CLAIM_TOLERANCE
     public = len(get_topic(ctx.assignment.topic).public("test"))
-    off = []
+    off = {}
     for when, role in (("before", BEFORE), ("after", AFTER)):
         claim, right = claims[when], correct(ctx.read(role).answers)
         ours = mean(right)
         if abs(claim - ours) > CLAIM_TOLERANCE + chance_apart(claim, public, ours, len(right)):
-            off.append(f"{when}: {claim:.0%} reported, {ours:.0%} measured")
+            off[when] = f"{when}: {claim:.0%} reported, {ours:.0%} measured"
     if off:
-        text = f"Exact match {'; '.join(off)}; more apart than chance allows."
         return failed(
-            text,
+            f"The reported exact match {' and '.join(off)} training is further from the measured "
+            "one than chance allows.",
             "Evaluate the saved adapter again and report that in metrics.json.",
             path=path,
             measures=measures,
+            exact=f"Exact match {'; '.join(off.values())}; more apart than chance allows.",
         )
     return passed("The reported exact match agrees with the measured one.", measures=measures)
