@@ -27,7 +27,7 @@ class ClassReport:
     `folders` maps a student to the name of their folders under `students/` and `staff/`.
     `question_shares` maps a hidden question's id to the share of adapters (0 to 1) that answered it
     right, and `question_texts` to its text; both are empty when nothing was run. `written` maps a
-    student to (file name in the folder under `staff/`, title) of each written work that could be read.
+    student to (file name in the folder under `staff/`, title) of each written work that was read.
     """
 
     assignment: Assignment

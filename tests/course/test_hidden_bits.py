@@ -6,6 +6,7 @@ page is one of a few: what differs between them are outcomes, points and shares 
 
 from __future__ import annotations
 
+import builtins
 import math
 import random
 from collections import defaultdict
@@ -54,8 +55,12 @@ def _edited(evidence: Evidence, rows: str, **fields: object) -> Evidence:
     return replace(evidence, payload={**evidence.payload, rows: changed})
 
 
+_ERRORS = [name for name in dir(builtins) if name.endswith("Error")]
+
+
 def _error(secret: Secret) -> str:
-    return f"Secret{secret}Error: {question(secret)} {reference(secret)}"
+    name = _ERRORS[secret % len(_ERRORS)]
+    return f"{name}: Secret{secret} {question(secret)} {reference(secret)}"
 
 
 def _kinds(secret: Secret) -> Mapping[str, Evidence]:
@@ -79,7 +84,7 @@ CHANNELS: dict[str, Channel] = {
     },
     "how many answers are right": lambda s: {"dspy_enhanced": enhanced(right=s % 21)},
     "lengths of answers": lambda s: {"dspy_enhanced": enhanced(text="x" * (s + 1))},
-    "counts of requests": lambda s: {"dspy_enhanced": enhanced(calls=lambda n: n % 3 + s)},
+    "counts of requests": lambda s: {"dspy_enhanced": enhanced(calls=lambda n: n % 3 + s % 8)},
     "replies that cannot be read": lambda s: {
         "dspy_enhanced": enhanced(failures=lambda n: _bit(s, n), calls=2)
     },
@@ -98,11 +103,12 @@ CHANNELS: dict[str, Channel] = {
     "changed answers": lambda s: {"dspy_perturbed": perturbed(s % 11)},
     "added pairs": lambda s: {
         "dspy_enhanced": enhanced(
-            pairs=[(f"What is {s} of {n}?", _error(s)) if _bit(s, n) else PAIRS[n]
-                   for n in range(5)],
+            pairs=[
+                (f"What is {s} of {n}?", _error(s)) if _bit(s, n) else PAIRS[n] for n in range(5)
+            ],
             right_pairs=s % 6,
         )
-    },  # fmt: skip
+    },
     "the number of added pairs": lambda s: {"dspy_enhanced": enhanced(pairs=PAIRS[: s % 6])},
     "a fault": lambda s: {
         "dspy_enhanced": replace(e := enhanced(), payload={**e.payload, "fault": _error(s)})
@@ -204,7 +210,7 @@ def test_a_secret_reaches_the_page_with_a_few_bits_at_most(grader: Grader, chann
     pages = {grader.page(e) for e in evidence.values()}
     assert math.log2(len(pages)) <= 4
     for page in pages:
-        assert "Secret" not in page.replace("SecretsManager", "")
+        assert "Secret" not in page
         assert reference(7) not in page
 
 
@@ -248,7 +254,7 @@ def test_staff_and_self_checks_see_all_of_it(grader: Grader) -> None:
         "It answered none of the questions; at others it ended in an error or gave no text."
     )
     assert "20 times it ended in" in graded.note
-    assert "Secret33Error" in graded.note
+    assert "Secret33" in graded.note
     own = check.judge(replace(context, hidden=False))
     assert own.message == graded.note
     assert own.note == ""
