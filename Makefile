@@ -31,9 +31,9 @@ test-live: setup
 record: setup
 	@$(PYTEST) $(WORKERS) --suite live --record tests/experts tests/test_assignments.py
 
-# make check FILE=path: lint, types and tests of one file of grader/, scripts/ or tests/.
+# make check F=path: lint, types and tests of one file of grader/, scripts/ or tests/.
 check: setup
-	@$(BIN)/python scripts/check_file.py $(FILE)
+	@$(BIN)/python scripts/check_file.py $(F)
 
 # make lint: ruff, mypy --strict and the layers of imports.
 lint: setup

@@ -19,7 +19,7 @@ _BIN: Final = Path(sys.executable).parent
 def main() -> int:
     """Run all four, and return 1 when one of them failed."""
     if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
-        print("Name one file: make check FILE=grader/core/text.py", file=sys.stderr)
+        print("Name one file: make check F=grader/core/text.py", file=sys.stderr)
         return 2
     path = Path(sys.argv[1]).resolve().relative_to(ROOT)
     commands = [["ruff", "check", str(path)], ["ruff", "format", "--check", str(path)]]

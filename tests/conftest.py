@@ -85,12 +85,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _sample(items: list[pytest.Item]) -> set[pytest.Item]:
-    """Of the live tests of each function the share that it names; each day the next ones."""
-    families: defaultdict[tuple[Path, str], list[pytest.Item]] = defaultdict(list)
+    """Of the live tests of each family so many as it says; each day the next ones."""
+    families: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         marker = item.get_closest_marker("live")
         if marker is not None and "sample" in marker.kwargs:
-            families[item.path, item.nodeid.partition("[")[0]].append(item)
+            families[marker.kwargs.get("of", item.nodeid.partition("[")[0])].append(item)
     turn, sample = int(os.environ["FINEGRADE_TURN"]), set()
     for family in families.values():
         number = family[0].get_closest_marker("live").kwargs["sample"]  # type: ignore[union-attr]
@@ -138,5 +138,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             for report in terminalreporter.stats.get(outcome, ())
             if report.when == "call" and "live" in report.keywords
         ]
-        turn = os.environ["FINEGRADE_TURN"]
-        terminalreporter.write_line(f"Live sample of FINEGRADE_TURN={turn}: {', '.join(ran)}")
+        if ran:
+            turn = os.environ["FINEGRADE_TURN"]
+            terminalreporter.write_line(f"Live sample of FINEGRADE_TURN={turn}: {', '.join(ran)}")

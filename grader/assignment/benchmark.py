@@ -24,7 +24,7 @@ from grader.core.constants import (
 from grader.core.errors import FileRefused
 from grader.core.metrics import normalise
 from grader.core.nouns import Assignment, Submission
-from grader.intake.find import locate, open_file, read_file
+from grader.intake.find import open_file, read_file
 from grader.topics import get_topic
 from grader.topics.topic import Split, normalised
 from grader.training_data.examples.duplicates import NearIndex, NearText, near_texts
@@ -78,7 +78,7 @@ def read_benchmark(
 
     Raises FileRefused when two files could be it, and for one of more than BENCHMARK_MAX_BYTES.
     """
-    path = locate(submission, assignment.deliverable(deliverable))
+    path = submission.place(deliverable)
     if path is None:
         return None
     training = _training_path(submission, assignment)
@@ -120,7 +120,7 @@ def _training_path(submission: Submission, assignment: Assignment) -> str | None
     if assignment.data is None:
         return None
     try:
-        return locate(submission, assignment.deliverable(assignment.data.deliverable))
+        return submission.place(assignment.data.deliverable)
     except FileRefused:
         return None
 

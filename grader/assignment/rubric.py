@@ -26,20 +26,20 @@ _OPEN = (Outcome.ERROR, Outcome.REVIEW)
 
 def score(assignment: Assignment, findings: Sequence[Finding]) -> tuple[Score, ...]:
     """One Score for each criterion of the assignment, in its order."""
-    by_code = {finding.code: finding for finding in findings}
-    return tuple(_score(criterion, by_code) for criterion in assignment.criteria)
+    by_ref = {finding.code: finding for finding in findings}
+    return tuple(_score(criterion, by_ref) for criterion in assignment.criteria)
 
 
 def _score(criterion: Criterion, findings: Mapping[str, Finding]) -> Score:
     lost = [c for c in criterion.requires if findings[c].outcome in _LOST]
     unknown = [c for c in criterion.requires if findings[c].outcome in _OPEN]
-    code, _, measure = criterion.source.partition(".")
+    ref, _, measure = criterion.source.partition(".")
     points: float | None
     because: Sequence[str]
     if criterion.source == "review":
         points, because = None, ()
     else:
-        points, because = _earned(criterion, findings[code], measure), (code,)
+        points, because = _earned(criterion, findings[ref], measure), (ref,)
     if lost:
         points, because = 0.0, lost
     elif unknown and points != 0:  # what earns nothing anyway is not kept open
@@ -83,7 +83,8 @@ def total(assignment: Assignment, scores: Sequence[Score]) -> Total:
         if category.best_parts is None:
             ranges[category.id] = (_sum(mine, upper=False), _sum(mine, upper=True))
         else:
-            ranges[category.id], counted = best_parts(category, mine)
+            ranges[category.id], best = best_parts(category, mine)
+            counted += best
     # Rounded: sums of fractions in another order may differ in the last bit, and equal bounds
     # must be seen as equal.
     lower = round(sum(low for low, _ in ranges.values()), RESULT_DECIMALS)
@@ -94,7 +95,7 @@ def total(assignment: Assignment, scores: Sequence[Score]) -> Total:
         lower=lower,
         upper=upper,
         categories=ranges,
-        counted_parts=tuple(counted),
+        counted_parts=tuple(dict.fromkeys(counted)),
     )
 
 

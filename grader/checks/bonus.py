@@ -13,10 +13,10 @@ from typing import Final
 
 from grader.checks.api.registry import Context, Verdict, check, failed, passed
 from grader.checks.views.domain_test import DISTILLATION, HYBRID, TEST_SET, questions_of
+from grader.checks.views.gain import GAIN_MEASURES
 from grader.checks.views.prompts import additions_in
 from grader.checks.views.reported_results import PartialCredit, never_met, verdict
 from grader.checks.views.test_set_answers import (
-    GAIN_MEASURES,
     TestSetAnswer,
     asked_of,
     different,

@@ -35,7 +35,7 @@ from grader.costs.break_even import (
 )
 from grader.costs.claims import ClaimsError, CostClaims, Volume
 from grader.training_data.costs import Price, Rates, automatic_epochs
-from grader.training_data.read.faults import quoted
+from grader.training_data.rules.rule import quoted
 
 _check = partial(check, deliverables=(NUMBERS,))
 _ENOUGH_OF_PROMPTS: Final = 0.9  # means over examples and the words around them differ a little

@@ -15,10 +15,9 @@ from grader.checks.dspy_program import ENHANCED, ORIGINAL
 from grader.checks.views.gain import correct
 from grader.core.constants import CLAIM_TOLERANCE, EXTRA_PAIRS_AT_LEAST, MIB, PAIR_MAX_ANSWER_WORDS
 from grader.core.errors import FileRefused
-from grader.core.metrics import exact_match, mean, normalise
+from grader.core.metrics import chance_apart, exact_match, mean, normalise
 from grader.core.nouns import Submission
 from grader.core.payloads import AddedPair
-from grader.core.statistics import chance_apart
 from grader.core.strict_json import StrictJsonError, loads
 from grader.core.text import counted
 from grader.intake.find import read_file

@@ -18,10 +18,10 @@ from grader.core.constants import (
     METRIC_SAME,
     METRIC_SHARE_AT_LEAST,
 )
+from grader.core.metrics import rank_correlation
 from grader.core.payloads import MetricScores, ScoredCase
-from grader.core.statistics import rank_correlation
 from grader.core.text import counted
-from grader.training_data.read.faults import quoted
+from grader.training_data.rules.rule import quoted
 
 METRIC: Final = EvidenceRole("dspy_metric", MetricScores)
 METRIC_ORIGINAL: Final = EvidenceRole("dspy_metric_original", MetricScores)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from grader.checks.api.registry import Context, EvidenceRole, Verdict, check, failed, passed
-from grader.checks.views.gain import correct, guessed
+from grader.checks.views.gain import GAIN_MEASURES, GainWords, gain_beside_guessing
 from grader.checks.views.prompts import additions, prompts
 from grader.core.constants import (
     ADDITION_SHARE_AT_LEAST,
@@ -16,11 +16,10 @@ from grader.core.constants import (
 )
 from grader.core.metrics import exact_match, mean, normalise
 from grader.core.payloads import Answer, Answers
-from grader.core.statistics import paired_gain
-from grader.core.text import about, counted
+from grader.core.text import counted
 from grader.topics import get_topic
 from grader.topics.topic import Split
-from grader.training_data.read.faults import quoted
+from grader.training_data.rules.rule import quoted
 
 ORIGINAL: Final = EvidenceRole("dspy_original", Answers)
 ENHANCED: Final = EvidenceRole("dspy_enhanced", Answers)
@@ -67,7 +66,7 @@ def answers_every_question(ctx: Context) -> Verdict:
 @check(
     "DSP002",
     evidence=(ORIGINAL, ENHANCED),
-    measures=("before", "after", "chance", "delta", "delta_low95", "delta_high95", "p_value", "n"),
+    measures=("chance", *GAIN_MEASURES),
 )
 def improves_on_the_original(ctx: Context) -> Verdict:
     """The program answers more hidden questions than the original
@@ -81,40 +80,13 @@ def improves_on_the_original(ctx: Context) -> Verdict:
     Fix: Look at wrong answers on data/test.jsonl one by one: was the right passage in the prompt,
     did the model use it, and was its reply read as it was meant?
     """
-    original = ctx.read(ORIGINAL).answers
-    before, after = correct(original), correct(ctx.read(ENHANCED).answers)
-    guess = guessed(original)
-    guessing = mean(guess) > mean(before)
-    gain = paired_gain(guess if guessing else before, after)
-    measures = {
-        "before": mean(before),
-        "after": mean(after),
-        "chance": mean(guess),
-        "delta": gain.delta,
-        "delta_low95": gain.low95,
-        "delta_high95": gain.high95,
-        "p_value": gain.p_value,
-        "n": gain.n,
-    }
-    reference = "guessing the most frequent answer" if guessing else "the original"
-    found = (
-        f"Of the hidden questions {about(mean(after))} are right with your program, "
-        f"{about(mean(before))} with the original, {about(mean(guess))} by guessing. The gain over "
-        f"{reference} is {'' if gain.low95 > 0 else 'no '}more than chance explains."
-    )
-    exact = (
-        f"Exact match on {gain.n} questions: {mean(after):.0%} with your program, "
-        f"{mean(before):.0%} with the original, {mean(guess):.0%} by guessing. "
-        f"Gain over {reference}: {gain.delta:+.0%} (95 % interval {gain.low95:+.0%} to "
-        f"{gain.high95:+.0%}, exact McNemar p = {gain.p_value:.2g})."
-    )
-    if gain.low95 > 0:
-        return passed(found, exact=exact, measures=measures)
     hint = (
         "Passages help most here: look the subject of the question up in data/passages.jsonl and "
         "give the model the best passage. Give the shortest correct answer, as the data does."
     )
-    return failed(found, hint, exact=exact, measures=measures)
+    words = GainWords("with your program", "with the original", "the original")
+    before, after = ctx.read(ORIGINAL).answers, ctx.read(ENHANCED).answers
+    return gain_beside_guessing(before, after, words, hint)
 
 
 @check(

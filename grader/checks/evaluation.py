@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from grader.checks.api.registry import Context, EvidenceRole, Verdict, check, failed, passed
-from grader.checks.views.gain import correct, guessed
+from grader.checks.views.gain import GAIN_MEASURES, GainWords, correct, gain_beside_guessing
 from grader.core.constants import CLAIM_TOLERANCE, METRICS_MAX_BYTES
 from grader.core.errors import FileRefused
-from grader.core.metrics import bleu, mean, rouge_l, token_f1
+from grader.core.metrics import bleu, chance_apart, mean, rouge_l, token_f1
 from grader.core.payloads import Prediction, Predictions
-from grader.core.statistics import chance_apart, paired_gain
 from grader.core.strict_json import StrictJsonError, loads
-from grader.core.text import about
 from grader.intake.find import read_file
 from grader.topics import get_topic
 
@@ -24,7 +22,7 @@ AFTER: Final = EvidenceRole("after", Predictions)
 @check(
     "EVL001",
     evidence=(BEFORE, AFTER),
-    measures=("before", "after", "chance", "delta", "delta_low95", "delta_high95", "p_value", "n"),
+    measures=("chance", *GAIN_MEASURES),
 )
 def improves_on_hidden_questions(ctx: Context) -> Verdict:
     """The adapter answers more hidden questions than the base and than guessing.
@@ -40,36 +38,9 @@ def improves_on_hidden_questions(ctx: Context) -> Verdict:
     If the answers have the right form and the wrong content, check that questions and answers in
     your data belong together.
     """
-    answers = ctx.read(AFTER).answers
-    before, after = correct(ctx.read(BEFORE).answers), correct(answers)
-    guess = guessed(ctx.read(BEFORE).answers)
-    guessing = mean(guess) > mean(before)
-    gain = paired_gain(guess if guessing else before, after)
-    measures = {
-        "before": mean(before),
-        "after": mean(after),
-        "chance": mean(guess),
-        "delta": gain.delta,
-        "delta_low95": gain.low95,
-        "delta_high95": gain.high95,
-        "p_value": gain.p_value,
-        "n": gain.n,
-    }
-    reference = "guessing the most frequent answer" if guessing else "the bare base"
-    found = (
-        f"Of {gain.n} hidden questions {about(mean(after))} are right with the adapter, "
-        f"{about(mean(before))} without it, {about(mean(guess))} by guessing. The gain over "
-        f"{reference} is {'' if gain.low95 > 0 else 'no '}more than chance explains."
-    )
-    exact = (
-        f"Exact match on {gain.n} questions: {mean(after):.0%} with the adapter, "
-        f"{mean(before):.0%} without it, {mean(guess):.0%} by guessing. "
-        f"Gain over {reference}: {gain.delta:+.0%} (95 % interval {gain.low95:+.0%} to "
-        f"{gain.high95:+.0%}, exact McNemar p = {gain.p_value:.2g})."
-    )
-    if gain.low95 > 0:
-        return passed(found, exact=exact, measures=measures)
-    return failed(found, _advice(answers), exact=exact, measures=measures)
+    before, after = ctx.read(BEFORE).answers, ctx.read(AFTER).answers
+    words = GainWords("with the adapter", "without it", "the bare base")
+    return gain_beside_guessing(before, after, words, _advice(after))
 
 
 def _advice(answers: Sequence[Prediction]) -> str:

@@ -36,10 +36,9 @@ from grader.checks.views.test_set_answers import (
 from grader.checks.views.transcript import transcript
 from grader.core.constants import BENCHMARK_MIN_QUESTIONS, CLAIM_TOLERANCE, METRICS_MAX_BYTES
 from grader.core.errors import FileRefused
-from grader.core.metrics import mean, normalise
+from grader.core.metrics import chance_apart, mean, normalise
 from grader.core.nouns import Severity
 from grader.core.payloads import Answer, Answers, Predictions, ProgramRun
-from grader.core.statistics import chance_apart
 from grader.core.strict_json import StrictJsonError, loads
 from grader.core.text import counted
 from grader.intake.find import read_file

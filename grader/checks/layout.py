@@ -15,7 +15,6 @@ from typing import Final
 from grader.checks.api.registry import Check, Context, Verdict, add, check, failed, passed, skipped
 from grader.core.errors import FileRefused
 from grader.core.nouns import Assignment, Deliverable, Submission
-from grader.intake.find import locate
 from grader.intake.paths import shown
 
 
@@ -54,7 +53,7 @@ def no_deliverable_is_ambiguous(context: Context) -> Verdict:
     """
     for deliverable in context.assignment.deliverables:
         try:
-            locate(context.submission, deliverable)
+            context.submission.place(deliverable.id)
         except FileRefused as error:
             return failed(error.message, error.hint)
     return passed("Every deliverable that was found is there once.")
@@ -176,10 +175,7 @@ for _code, _title, _why in _THERE:
 
 def _is_there(submission: Submission, deliverable: Deliverable) -> bool:
     """Found, even if more than once (LAY002 judges that)."""
-    try:
-        return locate(submission, deliverable) is not None
-    except FileRefused:
-        return True
+    return deliverable.id in submission.places
 
 
 def _search_report(submission: Submission, deliverable: Deliverable) -> str:

@@ -12,7 +12,6 @@ from grader.checks.api.registry import Context, Verdict, check, failed, passed
 from grader.core.errors import FileRefused
 from grader.core.nouns import Deliverable, Severity
 from grader.core.text import counted
-from grader.intake.find import locate
 from grader.intake.notebooks import Notebook, Omission
 from grader.intake.paths import shown
 from grader.intake.submitted_notebook import is_notebook, is_script, submitted_notebook
@@ -136,7 +135,7 @@ def _notebooks(
         if not is_script(deliverable):
             continue
         try:
-            path = locate(context.submission, deliverable)
+            path = context.submission.place(deliverable.id)
         except FileRefused:  # LAY002 says so
             continue
         if path is None or not is_notebook(path):

@@ -192,7 +192,7 @@ def print_findings(result: Result, format: Format) -> None:
 
 
 def open_sandbox(progress: RichProgress, name: str | None, *, reduced: bool) -> Sandbox:
-    """The sandbox that programs run in; the first time here, hostile programs test it."""
+    """The sandbox for submitted programs, tested with hostile programs once on each machine."""
     from grader.escapes.suite import trusted_sandbox
 
     def begin(total: int) -> Callable[[ProgramOutcome], None]:

@@ -324,9 +324,9 @@ def _shares(text: str) -> tuple[float, ...]:
 
 def _print_reports(reports: Sequence[FileReport], format: Format, all: bool) -> None:
     if format is Format.JSON:
-        from grader.report.dataset_json import to_json
+        from grader.report.result_json import findings_json
 
-        _print_json(to_json(reports))
+        _print_json(findings_json(reports))
     elif format is Format.GITHUB:
         from grader.report.exports.github import annotations
 

@@ -163,7 +163,7 @@ def explain(
     from grader.checks.api.registry import all_checks
     from grader.training_data.rules import RULES
 
-    checks, code = all_checks(), code.upper()
+    checks, code = all_checks(), code.partition("@")[0].upper()
     found = RULES.get(code) or checks.get(code)
     if found is None:
         families = ", ".join(sorted({c[:3] for c in (*checks, *RULES)}))
@@ -190,7 +190,7 @@ def demo(
         typer.Option("--full", help="Grade 23 students instead of 8: more trainings, more errors."),
     ] = False,
 ) -> None:
-    """Train, submit and grade a sample class, in about two minutes on two cores."""
+    """Train and grade a sample class in about two minutes."""
     from grader.cli.demo import run_demo, summary
     from grader.cli.demo_class import FULL, SMALL
 

@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from grader.core.errors import FileRefused
+
 Measures = Mapping[str, float | int | str | None]
 
 
@@ -86,6 +88,11 @@ class Finding:
         return self.code.partition("@")[0]
 
     @property
+    def name(self) -> str:
+        """The name under which the check is used, "" for a plain code."""
+        return self.code.partition("@")[2]
+
+    @property
     def left_out(self) -> bool:
         """Whether there was nothing to check, and nothing needs a fix."""
         return self.outcome is Outcome.SKIP and not self.hint
@@ -101,12 +108,21 @@ class SubmittedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """Several files or folders could be one deliverable: what was found, and what to do."""
+
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """One student's work on disk, read-only.
 
     `student` comes from the folder or archive name, never from inside the work. `digest` is over
-    the paths and contents of all files. `submitted_at` is an ISO 8601 time from the instructor's
-    own record (`submissions.csv`), or None when nobody recorded it.
+    the paths and contents of all files. `places` says where each deliverable lies, by its id, as
+    intake found it; those that are not there are left out. `submitted_at` is an ISO 8601 time from
+    the instructor's own record (`submissions.csv`), or None when nobody recorded it.
     """
 
     student: str
@@ -114,6 +130,17 @@ class Submission:
     digest: str
     files: tuple[SubmittedFile, ...]
     submitted_at: str | None = None
+    places: Mapping[str, str | Ambiguous] = field(default_factory=dict, compare=False)
+
+    def place(self, deliverable: str) -> str | None:
+        """Where it lies: a path relative to the root, a folder without a slash; None if nowhere.
+
+        Raises FileRefused LAY002 where several could be it.
+        """
+        place = self.places.get(deliverable)
+        if isinstance(place, Ambiguous):
+            raise FileRefused("LAY002", place.message, place.hint)
+        return place
 
     def file(self, path: str) -> SubmittedFile | None:
         """The file at this exact relative path, or None."""

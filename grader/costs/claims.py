@@ -17,7 +17,7 @@ from grader.core.errors import FinegradeError
 from grader.core.strict_json import StrictJsonError, loads
 from grader.costs.break_even import QueryTokenUsage
 from grader.training_data.costs import Rates
-from grader.training_data.read.faults import pointer, quoted
+from grader.training_data.rules.rule import pointer, quoted
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError

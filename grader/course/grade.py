@@ -33,7 +33,7 @@ from grader.evidence import predictions
 from grader.evidence.kind import AdapterRef, Candidate, Collected, Grading, Progress, versions
 from grader.evidence.kinds import KINDS, collect, inconsistencies, specs
 from grader.evidence.store import EvidenceStore, Recordings, open_store
-from grader.intake.find import FoundSubmission, find_submissions, locate, take_in
+from grader.intake.find import FoundSubmission, find_submissions, take_in
 from grader.models.adapter_files import read_adapter, sketch
 from grader.models.base_model import base_digest, base_folder
 from grader.training_data.rules import RULES
@@ -165,7 +165,7 @@ def _take_in_all(
     progress.start("Taking in submissions", len(entries))
     for number, entry in enumerate(entries):
         try:
-            submission = take_in(entry, work / str(number))
+            submission = take_in(entry, work / str(number), assignment.deliverables)
             pupils.append(_Student(submission.student, submission))
         except IntakeError as error:
             title = all_checks()[error.code].title
@@ -199,7 +199,7 @@ def _register(pupil: _Student, assignment: Assignment, store: EvidenceStore) -> 
         if id is None or id in pupil.adapters or not _passed(pupil, needs[spec.id]):
             continue
         try:
-            path = locate(pupil.submission, assignment.deliverable(id))
+            path = pupil.submission.place(id)
             if path is not None:
                 read = partial(read_adapter, pupil.submission, path)
                 adapter = read()

@@ -25,7 +25,6 @@ from grader.core.errors import AssignmentError, FileRefused, UsageError
 from grader.core.nouns import Assignment, Evidence, EvidenceSpec, Submission
 from grader.core.payloads import Payload, schema_of
 from grader.evidence.store import EvidenceStore, Recordings
-from grader.intake.find import locate
 from grader.intake.submitted_notebook import program_source
 from grader.models.adapter_files import AdapterFiles
 from grader.sandbox.api import Sandbox
@@ -141,7 +140,7 @@ class Grading:
     def place(self, submission: Submission, deliverable: str) -> str | None:
         """Where the file lies; None where there is none, or two: other checks say so."""
         try:
-            return locate(submission, self.assignment.deliverable(deliverable))
+            return submission.place(deliverable)
         except FileRefused:
             return None
 

@@ -17,7 +17,7 @@ import shutil
 import stat
 import tempfile
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -25,7 +25,7 @@ from typing import BinaryIO
 from grader.core.constants import INTAKE_MAX_FILES, INTAKE_MAX_STUDENT_CHARS, INTAKE_READ_BYTES, MIB
 from grader.core.errors import FileRefused, GraderFault, IntakeError, UsageError
 from grader.core.files import NotRegular, open_regular
-from grader.core.nouns import Deliverable, Submission, SubmittedFile
+from grader.core.nouns import Ambiguous, Deliverable, Submission, SubmittedFile
 from grader.intake.archive import extract_zip
 from grader.intake.paths import (
     JUNK,
@@ -180,8 +180,12 @@ def safe_name(student: str) -> str:
     return f"{readable or 'student'}-{hashlib.sha256(student.encode()).hexdigest()[:10]}"
 
 
-def take_in(found: FoundSubmission, workdir: Path) -> Submission:
-    """The submission, checked and hashed; an archive is unpacked into a new folder in `workdir`.
+def take_in(
+    found: FoundSubmission, workdir: Path, deliverables: Iterable[Deliverable] = ()
+) -> Submission:
+    """The submission, checked and hashed, with the places of these deliverables in it.
+
+    An archive is unpacked into a new folder in `workdir`.
 
     When all lies in one top-level folder, that folder is the root, so a folder and the zip of it
     give the same digest; a folder that is an adapter stays one. Raises IntakeError with the code of
@@ -190,12 +194,12 @@ def take_in(found: FoundSubmission, workdir: Path) -> Submission:
     if found.refusal is not None:
         raise found.refusal
     if _is_folder(found.path):
-        return _submission(found, found.path)
+        return _submission(found, found.path, deliverables)
     workdir.mkdir(parents=True, exist_ok=True)
     own = Path(tempfile.mkdtemp(prefix=f"{safe_name(found.student)}-", dir=workdir))
     try:
         extract_zip(found.path, own / "files")
-        return _submission(found, own / "files")
+        return _submission(found, own / "files", deliverables)
     except NotRegular:
         raise not_regular(found.path.name, "not a regular file") from None
     except BaseException:
@@ -203,7 +207,9 @@ def take_in(found: FoundSubmission, workdir: Path) -> Submission:
         raise
 
 
-def _submission(found: FoundSubmission, root: Path) -> Submission:
+def _submission(
+    found: FoundSubmission, root: Path, deliverables: Iterable[Deliverable]
+) -> Submission:
     sizes = _walk(root)
     if not sizes:
         raise IntakeError(
@@ -220,7 +226,8 @@ def _submission(found: FoundSubmission, root: Path) -> Submission:
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.path}\0{file.sha256}\n".encode())
-    return Submission(found.student, root, digest.hexdigest(), files, found.submitted_at)
+    places = _places(files, deliverables)
+    return Submission(found.student, root, digest.hexdigest(), files, found.submitted_at, places)
 
 
 def _walk(root: Path) -> dict[str, int]:
@@ -314,27 +321,33 @@ def read_file(submission: Submission, path: str, max_bytes: int) -> bytes:
     return data
 
 
-def locate(submission: Submission, deliverable: Deliverable) -> str | None:
-    """The deliverable's path relative to the root; a folder without a slash.
+def _places(
+    files: Sequence[SubmittedFile], deliverables: Iterable[Deliverable]
+) -> dict[str, str | Ambiguous]:
+    """Where each of the deliverables lies, by id."""
+    paths = dict.fromkeys(file.path for file in files)
+    folders = dict.fromkeys(
+        path.rsplit("/", cut)[0] for path in paths for cut in range(1, path.count("/") + 1)
+    )
+    found = {d.id: _place(d, paths, folders) for d in deliverables}
+    return {id: place for id, place in found.items() if place is not None}
 
-    The first of its `paths` that exists as given; else the only file (or folder) of that name at
-    any depth; else None. Raises FileRefused LAY002 when several have the name.
-    """
-    files = {file.path: None for file in submission.files}
-    folders = {
-        path.rsplit("/", cut)[0]: None for path in files for cut in range(1, path.count("/") + 1)
-    }
+
+def _place(
+    deliverable: Deliverable, files: Mapping[str, None], folders: Mapping[str, None]
+) -> str | Ambiguous | None:
+    """The first of its `paths` that exists as given; else the only file (or folder) of that name
+    at any depth."""
     for expected in deliverable.paths:
         if expected.rstrip("/") in (folders if expected.endswith("/") else files):
             return expected.rstrip("/")
     for expected in deliverable.paths:
-        places: Mapping[str, None] = folders if expected.endswith("/") else files
+        places = folders if expected.endswith("/") else files
         name = expected.rstrip("/").rsplit("/", 1)[-1]
         matches = [path for path in places if path.rsplit("/", 1)[-1] == name]
         if len(matches) > 1:
             listed = ", ".join(repr(shown(path)) for path in sorted(matches)[:3])
-            raise FileRefused(
-                "LAY002",
+            return Ambiguous(
                 f"{deliverable.title}: {len(matches)} places could be {expected!r}: {listed}.",
                 f"Keep one copy, best as {expected!r} at the top of the submission.",
             )

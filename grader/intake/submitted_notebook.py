@@ -11,7 +11,7 @@ from typing import Final
 from grader.core.constants import NOTEBOOK_MAX_BYTES
 from grader.core.errors import FileRefused
 from grader.core.nouns import Deliverable, Submission
-from grader.intake.find import locate, open_file
+from grader.intake.find import open_file
 from grader.intake.notebooks import Notebook, read_notebook
 
 SUFFIX: Final = ".ipynb"
@@ -72,7 +72,7 @@ def notebook_scripts(
         if not is_script(deliverable):
             continue
         try:
-            path = locate(submission, deliverable)
+            path = submission.place(deliverable.id)
             if path is not None and is_notebook(path):
                 found[script_name(path)] = submitted_notebook(submission, path)
         except FileRefused:  # a check says so

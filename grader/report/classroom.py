@@ -188,7 +188,7 @@ def _kind(result: Result, finding: Finding) -> str | None:
             return "copy"
         case Outcome.REVIEW:
             return "review"
-        case Outcome.FAIL if finding.code == "EVL001":
+        case Outcome.FAIL if finding.check == "EVL001":
             return "no gain"
         case _:
             return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from grader.training_data.edit.fix import Fixed
     from grader.training_data.edit.split import Split
     from grader.training_data.read.examples import Example
-    from grader.training_data.read.faults import Occurrences
+    from grader.training_data.rules.rule import Occurrences
     from grader.training_data.tokens import TokenCounts
 
 MAX_ANSWERS: Final = 100_000  # different ones that are counted: at most some 50 MB

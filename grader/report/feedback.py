@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from grader.assignment.rubric import best_parts
 from grader.core.constants import REPORT_MAX_FILES_LISTED
 from grader.core.nouns import (
     Assignment,
@@ -35,7 +36,7 @@ from grader.report.pages import (
     value,
 )
 
-_GAIN: Final = "EVL001.delta_low95"
+_GAIN, _GAIN_MEASURE = "EVL001", "delta_low95"
 _GAIN_MEASURES: Final = (
     "before", "after", "chance", "delta", "delta_low95", "delta_high95", "n"
 )  # fmt: skip
@@ -145,9 +146,9 @@ def feedback_html(assignment: Assignment, result: Result) -> str:
 
 
 def before_after(findings: Sequence[Finding]) -> BeforeAfter | None:
-    """The comparison that EVL001 measured, or None when it was not measured."""
+    """The first comparison that EVL001 measured, or None when it was not measured."""
     for finding in findings:
-        if finding.code == "EVL001":
+        if finding.check == _GAIN:
             known = {name: value(finding.measures, name) for name in _GAIN_MEASURES}
             numbers = {name: number for name, number in known.items() if number is not None}
             if len(numbers) == len(known):
@@ -193,6 +194,7 @@ def _sections(
         lower, upper = result.total.categories.get(category.id, (0.0, 0.0))
         titles = {part.id: part.title for part in assignment.parts}
         parts = dict.fromkeys(score.part for score in mine)
+        best = parts if category.best_parts is None else best_parts(category, mine)[1]
         groups = []
         for part in parts:
             criteria = []
@@ -208,17 +210,18 @@ def _sections(
                     )
                 )
                 used.update(because)
-            counted = category.best_parts is None or part in result.total.counted_parts
-            groups.append(_CriterionGroup(titles.get(part or "", ""), counted, tuple(criteria)))
+            title = titles.get(part or "", "")
+            groups.append(_CriterionGroup(title, part in best, tuple(criteria)))
         sections.append(_Section(category, lower, upper, tuple(groups)))
     return tuple(sections)
 
 
 def _step(criterion: Criterion | None, score: Score, findings: Sequence[Finding]) -> str:
     """Explain the points of a measured gain: a tick beside half the points would puzzle."""
-    if criterion is None or criterion.source != _GAIN or score.because != ("EVL001",):
+    mine = [f for f in findings if f.check == _GAIN and score.because == (f.code,)]
+    if criterion is None or [criterion.source] != [f"{f.code}.{_GAIN_MEASURE}" for f in mine]:
         return ""
-    comparison = before_after(findings)
+    comparison = before_after(mine)
     if comparison is None or score.points is None:
         return ""
     above = [band for band in criterion.bands if band.at_least > comparison.low]

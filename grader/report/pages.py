@@ -176,11 +176,13 @@ _ALLOWED: Final[tuple[tuple[str, str, str, str, Callable[[float, float], str]], 
 
 def measured(findings: Sequence[Finding]) -> tuple[MeasureLine, ...]:
     """The allowed measures of these findings, each of the adapter beside the base model's."""
-    by_code = {finding.code: finding.measures for finding in findings}
     lines = []
-    for code, title, before, after, tell in _ALLOWED:
-        measures = by_code.get(code, {})
-        low, high = value(measures, before), value(measures, after)
-        if low is not None and high is not None:
-            lines.append(MeasureLine(title, tell(low, high)))
+    for name in dict.fromkeys(finding.name for finding in findings):
+        by_code = {f.check: f.measures for f in findings if f.name == name}
+        for code, title, before, after, tell in _ALLOWED:
+            measures = by_code.get(code, {})
+            low, high = value(measures, before), value(measures, after)
+            if low is not None and high is not None:
+                shown_title = f"{title} ({name})" if name else title
+                lines.append(MeasureLine(shown_title, tell(low, high)))
     return tuple(lines)

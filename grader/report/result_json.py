@@ -1,16 +1,17 @@
-"""A Result as JSON and back: the contract `finegrade/result/v1`.
+"""Results and reports on training files as JSON: `finegrade/result/v1` and `finegrade/findings/v1`.
 
-The file is the instructor's: it holds notes and findings that a student may not read.
+A result's file is the instructor's: it holds notes and findings that a student may not read.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator
 
@@ -27,6 +28,10 @@ from grader.core.nouns import (
     Total,
     Visibility,
 )
+
+if TYPE_CHECKING:
+    from grader.core.nouns import Finding
+    from grader.training_data.check import FileReport
 
 SCHEMA_ID: Final = "finegrade/result/v1"
 _SCHEMA = Path(__file__).parents[1] / "schemas" / "result.v1.json"
@@ -187,3 +192,44 @@ def _value(value: Any) -> Any:
 
 def _rounded(value: float) -> float:
     return round(value, RESULT_DECIMALS) + 0.0  # the sum turns -0.0 into 0.0
+
+
+FINDINGS_SCHEMA_ID: Final = "finegrade/findings/v1"
+
+
+def findings_json(reports: Sequence[FileReport]) -> dict[str, Any]:
+    """All files as a JSON value; the same reports always give the same value."""
+    return {"schema": FINDINGS_SCHEMA_ID, "files": [_file(report) for report in reports]}
+
+
+def _file(report: FileReport) -> dict[str, Any]:
+    return {
+        "path": _readable(report.path),
+        "kind": None if report.kind is None else report.kind.value,
+        "kind_reason": report.kind_reason,
+        "examples": report.examples,
+        "tokens": None if report.tokens is None else _with_rounded(asdict(report.tokens)),
+        "cost": None if report.cost is None else _with_rounded(asdict(report.cost)),
+        "counts": dict(sorted(report.counts.items())),
+        "notes": list(report.notes),
+        "findings": [_data_finding(finding) for finding in report.findings],
+    }
+
+
+def _data_finding(finding: Finding) -> dict[str, Any]:
+    """As in a result, without the instructor's note: anybody may read this document."""
+    value = finding_to_json(finding)
+    del value["note"]
+    path = value["location"]["path"]
+    value["location"]["path"] = None if path is None else _readable(path)
+    return value
+
+
+def _with_rounded(value: dict[str, Any]) -> dict[str, Any]:
+    """The value rounded to significant digits."""
+    return {k: round(v, RESULT_DECIMALS) if isinstance(v, float) else v for k, v in value.items()}
+
+
+def _readable(path: str) -> str:
+    """A path that every JSON reader accepts: bytes that are not UTF-8 become "?"."""
+    return path.encode("utf-8", "replace").decode()

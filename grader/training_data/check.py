@@ -29,13 +29,12 @@ from grader.training_data.read.examples import (
     differences,
     read_examples,
 )
-from grader.training_data.read.faults import Fault, quoted
 from grader.training_data.read.fingerprint import read
 from grader.training_data.read.format_detection import decoded_head, majority_kind
 from grader.training_data.read.lines import blocks, open_data
 from grader.training_data.rules import RULES
-from grader.training_data.texts.content import content_faults
-from grader.training_data.texts.writing_systems import WritingSystems
+from grader.training_data.rules.rule import Fault, quoted
+from grader.training_data.texts.content import WritingSystems, content_faults
 from grader.training_data.tokens import TokenCounts, count_tokens
 
 DEFAULT_MODEL: Final = "gpt-4.1-mini-2025-04-14"

@@ -15,7 +15,7 @@ from grader.core.constants import MIB
 from grader.core.errors import UsageError
 from grader.core.strict_json import StrictJsonError, loads
 from grader.training_data.encodings import base_of
-from grader.training_data.read.faults import Fault
+from grader.training_data.rules.rule import Fault
 from grader.training_data.tokens import DEFAULT_CONTEXT_TOKENS, TokenCounts
 
 PRICES_MAX_BYTES: Final = MIB  # a thousand models take a third of it

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from grader.training_data.encodings import SMALL_TEXT_BYTES, TextCounter, text_counter
 from grader.training_data.read.examples import Example, Kind, Message
-from grader.training_data.read.faults import Fault
+from grader.training_data.rules.rule import Fault
 
 TOKEN_EXACT_EXAMPLES: Final = 50_000  # in 3 s (a tokenizer.json: 13 s); of more, a sample
 DEFAULT_CONTEXT_TOKENS: Final = 4096  # OpenAI's cookbook; for models with no context of their own

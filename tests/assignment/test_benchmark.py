@@ -35,7 +35,8 @@ def read(home: Path, body: bytes, train: str | None = None) -> Benchmark | None:
     if train is not None:
         (home / "openai_train.jsonl").write_text(train)
     (found,) = find_submissions([home])
-    return read_benchmark(take_in(found, home.parent / "work"), ASSIGNMENT, "benchmark")
+    submission = take_in(found, home.parent / "work", ASSIGNMENT.deliverables)
+    return read_benchmark(submission, ASSIGNMENT, "benchmark")
 
 
 def questions(benchmark: Benchmark | None) -> list[str]:
@@ -73,7 +74,7 @@ def test_nothing_handed_in_is_nothing(tmp_path: Path) -> None:
     (tmp_path / "s01").mkdir()
     (tmp_path / "s01" / "notes.md").write_text("n\n")
     (found,) = find_submissions([tmp_path / "s01"])
-    submission = take_in(found, tmp_path / "work")
+    submission = take_in(found, tmp_path / "work", ASSIGNMENT.deliverables)
     assert read_benchmark(submission, ASSIGNMENT, "benchmark") is None
 
 

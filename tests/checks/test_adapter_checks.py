@@ -28,7 +28,11 @@ EARLY, LATE = "2026-03-01T10:00:00+00:00", "2026-03-01T10:30:00+00:00"
 
 def submission(folder: Path, student: str = "s01", at: str | None = None) -> Submission:
     (folder / "readme.md").write_text("An adapter.\n")
-    return take_in(FoundSubmission(student, folder, at), folder.parent)
+    return take_in(
+        FoundSubmission(student, folder, at),
+        folder.parent,
+        load_assignment("llm-methods").deliverables,
+    )
 
 
 def in_order() -> Iterator[str]:

@@ -52,7 +52,9 @@ def judge(tmp_path: Path) -> Judge:
 
 def findings(home: Path, work: Path) -> Findings:
     assignment = load_assignment("llm-methods")
-    context = Context(assignment, take_in(FoundSubmission("s01", home), work), {})
+    context = Context(
+        assignment, take_in(FoundSubmission("s01", home), work, assignment.deliverables), {}
+    )
     found: dict[str, Finding] = {}
     for check in in_order(CODES, assignment):
         found[check.code] = run_check(check, context, found, {})
@@ -66,7 +68,9 @@ def failed(found: Findings) -> list[str]:
 def cost_points(home: Path, work: Path) -> dict[str, float | None]:
     """What each criterion on costs earns."""
     assignment = grade.load("llm-methods")
-    context = Context(assignment, take_in(FoundSubmission("s01", home), work), {})
+    context = Context(
+        assignment, take_in(FoundSubmission("s01", home), work, assignment.deliverables), {}
+    )
     found: dict[str, Finding] = {}
     for check in in_order(assignment.refs, assignment):
         found[check.code] = run_check(check, context, found, {})

@@ -18,7 +18,9 @@ ASSIGNMENT = load_assignment("llm-methods")
 
 def judged(folder: Path) -> dict[str, Finding]:
     """What all checks say that need no evidence."""
-    context = Context(ASSIGNMENT, take_in(FoundSubmission("s1", folder), folder), {})
+    context = Context(
+        ASSIGNMENT, take_in(FoundSubmission("s1", folder), folder, ASSIGNMENT.deliverables), {}
+    )
     findings: dict[str, Finding] = {}
     for check in in_order(ASSIGNMENT.refs, ASSIGNMENT):
         findings[check.code] = run_check(check, context, findings, {})

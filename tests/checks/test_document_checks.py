@@ -24,7 +24,8 @@ def _context(folder: Path, evidence: dict[str, Evidence]) -> Context:
     for name in ("comparative_analysis.pdf", "reflection.md"):
         (folder / "s01" / name).write_text("Not read here.\n")
     (found,) = find_submissions([folder / "s01"])
-    return Context(load_assignment("llm-methods"), take_in(found, folder), evidence)
+    assignment = load_assignment("llm-methods")
+    return Context(assignment, take_in(found, folder, assignment.deliverables), evidence)
 
 
 def judged(folder: Path, evidence: dict[str, Evidence], **missing: str) -> dict[str, Finding]:

@@ -50,7 +50,9 @@ def find(assignment: Assignment, tmp_path: Path) -> Any:
         for name, text in {"dspy_enhanced.py": "", **(files or {})}.items():
             (home / name).write_text(text)
         (entry,) = find_submissions([home])
-        context = Context(assignment, take_in(entry, tmp_path / "work"), runs)
+        context = Context(
+            assignment, take_in(entry, tmp_path / "work", assignment.deliverables), runs
+        )
         earlier: dict[str, Finding] = {}
         for check in in_order([code], assignment):
             earlier[check.code] = run_check(check, context, earlier, {})

@@ -24,8 +24,8 @@ def context(tmp_path: Path, before: Evidence, after: Evidence) -> Context:
     (tmp_path / "student").mkdir(exist_ok=True)
     (tmp_path / "student" / "notes.txt").touch()
     (found,) = find_submissions([tmp_path / "student"])
-    submission = take_in(found, tmp_path / "work")
     assignment = grade.load("llm-methods")
+    submission = take_in(found, tmp_path / "work", assignment.deliverables)
     return Context(assignment, submission, {"before": before, "after": after})
 
 

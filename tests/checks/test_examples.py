@@ -26,7 +26,7 @@ from grader.checks.api.registry import (
 )
 from grader.core.errors import FileRefused, IntakeError
 from grader.core.nouns import Assignment, Finding, Outcome, Submission
-from grader.intake.find import find_submissions, locate, take_in
+from grader.intake.find import find_submissions, take_in
 from grader.models.adapter_files import read_adapter, sketch
 from grader.training_data.rules import RULES
 
@@ -49,21 +49,23 @@ def assignment() -> Assignment:
     return load_assignment("llm-methods")
 
 
-def _submissions(folder: Path, work: Path) -> tuple[list[Submission], list[IntakeError]]:
+def _submissions(
+    folder: Path, work: Path, assignment: Assignment
+) -> tuple[list[Submission], list[IntakeError]]:
     taken, refused = [], []
     for found in find_submissions([folder]):
         try:
-            taken.append(take_in(found, work))
+            taken.append(take_in(found, work, assignment.deliverables))
         except IntakeError as error:
             refused.append(error)
     return taken, refused
 
 
-def _classmates(submissions: list[Submission], assignment: Assignment) -> tuple[Classmate, ...]:
+def _classmates(submissions: list[Submission]) -> tuple[Classmate, ...]:
     mates = []
     for one in submissions:
         try:
-            folder = locate(one, assignment.deliverable("adapter"))
+            folder = one.place("adapter")
             if folder is not None:
                 adapter = read_adapter(one, folder)
                 mates.append(Classmate(one.student, one.submitted_at, sketch(adapter)))
@@ -100,8 +102,8 @@ def test_the_example_shows_what_it_says(
     folder = tmp_path / "class"
     folder.mkdir()
     evidence = write(folder)
-    taken, refused = _submissions(folder, tmp_path / "work")
-    mates = _classmates(taken, assignment)
+    taken, refused = _submissions(folder, tmp_path / "work", assignment)
+    mates = _classmates(taken)
     seen = []
     for submission in taken:
         context = Context(assignment, submission, evidence, mates)
@@ -126,7 +128,7 @@ def _handed_in(data: Path, work: Path, assignment: Assignment) -> Submission:
     home.mkdir(parents=True)
     shutil.copyfile(data, home / deliverable.paths[0])
     (found,) = find_submissions([home])
-    return take_in(found, work / "work")
+    return take_in(found, work / "work", assignment.deliverables)
 
 
 @pytest.mark.parametrize("code", DATA_CODES)

@@ -34,7 +34,7 @@ def find(tmp_path: Path) -> Find:
             (home / name).write_text(text)
         (one,) = find_submissions([home])
         given = {} if evidence is None else {SEEN[code]: evidence}
-        ctx = Context(ASSIGNMENT, take_in(one, tmp_path / "work"), given)
+        ctx = Context(ASSIGNMENT, take_in(one, tmp_path / "work", ASSIGNMENT.deliverables), given)
         passing = {c: Finding(c, Outcome.PASS, "", "") for c in ASSIGNMENT.refs if c[:3] != "EVL"}
         for needed in ("EVL010", "EVL011"):
             passing[needed] = run_check(check_of(needed, ASSIGNMENT), ctx, passing, {})

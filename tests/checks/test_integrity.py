@@ -37,13 +37,14 @@ def _finding(
     if extra is not None:
         (home / extra[0]).write_text(extra[1])
     (found,) = find_submissions([home])
-    submission = take_in(found, tmp_path / "work")
+    assignment = load_assignment("llm-methods")
+    submission = take_in(found, tmp_path / "work", assignment.deliverables)
     before = evidence(0)
     asked = [
         row | {"question": q} for row, q in zip(before.payload["answers"], hidden, strict=False)
     ]
     known = replace(before, payload={"answers": asked})
-    context = Context(load_assignment("llm-methods"), submission, {"before": known})
+    context = Context(assignment, submission, {"before": known})
     return run_check(all_checks()["INT002"], context, {}, {})
 
 

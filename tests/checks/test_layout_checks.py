@@ -21,9 +21,10 @@ def judge(code: str, tmp_path: Path, *names: str, assignment: Assignment | None 
         path = tmp_path / "s01" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("n\n")
-    submission = take_in(FoundSubmission("s01", tmp_path / "s01"), tmp_path)
-    context = Context(assignment or load_assignment("llm-methods"), submission, {})
-    return check_of(code, context.assignment).judge(context)
+    assignment = assignment or load_assignment("llm-methods")
+    found = FoundSubmission("s01", tmp_path / "s01")
+    submission = take_in(found, tmp_path, assignment.deliverables)
+    return check_of(code, assignment).judge(Context(assignment, submission, {}))
 
 
 def test_a_missing_file_is_named_with_what_came_close(tmp_path: Path) -> None:

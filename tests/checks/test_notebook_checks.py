@@ -35,7 +35,9 @@ def judge(tmp_path: Path) -> Judge:
             (home / f"{name}.py").unlink()
             (home / f"{name}.ipynb").write_bytes(data)
         (found,) = find_submissions([home])
-        context = Context(load_assignment("llm-methods"), take_in(found, tmp_path), {})
+        assignment = load_assignment("llm-methods")
+        submission = take_in(found, tmp_path, assignment.deliverables)
+        context = Context(assignment, submission, {})
         findings: dict[str, Finding] = {}
         codes = [code for code in all_checks() if code.startswith(("SRC", "LAY0"))]
         for check in in_order(codes, context.assignment):

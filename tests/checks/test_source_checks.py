@@ -71,9 +71,10 @@ def judged(
 
 
 def judged_folder(code: str, folder: Path, tmp_path: Path) -> Finding:
-    submission = take_in(FoundSubmission("s01", folder), tmp_path / "work")
-    check = all_checks()[code]
-    return check.finding(check.function(Context(load_assignment("llm-methods"), submission, {})))
+    assignment = load_assignment("llm-methods")
+    found = FoundSubmission("s01", folder)
+    submission = take_in(found, tmp_path / "work", assignment.deliverables)
+    return all_checks()[code].judge(Context(assignment, submission, {}))
 
 
 def changed(script: str, *edits: tuple[str, str]) -> str:

@@ -15,6 +15,7 @@ from grader.core.nouns import Finding, Outcome, Result, Score, Status
 from grader.course import grade
 
 pytestmark = [
+    pytest.mark.live,
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from grader.core.statistics import mcnemar_exact, paired_gain
+from grader.core.metrics import mcnemar_exact, paired_gain
 
 
 def test_mcnemar_agrees_with_the_binomial_tail() -> None:

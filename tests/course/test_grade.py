@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ from support.classes import TIMES, Silent, write_class, write_student
 from grader.assignment.questions import QuestionSet, make_hidden
 from grader.checks.api import registry
 from grader.core.errors import AssignmentError, GraderFault, UsageError
-from grader.core.nouns import Assignment, CheckInstance, Outcome, Result, Status, Submission
+from grader.core.nouns import (
+    Assignment,
+    CheckInstance,
+    Deliverable,
+    Outcome,
+    Result,
+    Status,
+    Submission,
+)
 from grader.course import grade
 from grader.course.output import prepare, read_results
 from grader.course.output import write_student as write_result
@@ -208,10 +217,12 @@ def test_an_adapter_that_changes_while_it_is_graded_troubles_nobody_else(
 def test_a_fault_of_intakes_own_is_an_error_for_that_student_alone(
     folder: Path, assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(found: FoundSubmission, work: Path) -> Submission:
+    def fails(
+        found: FoundSubmission, work: Path, deliverables: Sequence[Deliverable]
+    ) -> Submission:
         if found.student == "good-1":
             raise ValueError("a fault in the reader")
-        return take_in(found, work)
+        return take_in(found, work, deliverables)
 
     monkeypatch.setattr(grade, "take_in", fails)
     students = [folder / "good-1", folder / "good-2"]

@@ -150,7 +150,7 @@ class Grader:
         (home / "dspy_report.md").write_text("Filler.")
         (home / "dspy_results.json").write_text(results())
         (found,) = find_submissions([home])
-        self.submission = take_in(found, work / "taken")
+        self.submission = take_in(found, work / "taken", self.assignment.deliverables)
         hidden = {
             spec.id
             for spec in self.assignment.evidence

@@ -8,6 +8,8 @@ from support.sandboxes import need_backend
 from grader.escapes.suite import try_walls
 from grader.sandbox.choose import BACKENDS
 
+pytestmark = pytest.mark.live
+
 
 @pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "bubblewrap"])
 def test_every_hostile_program_is_contained(backend: str) -> None:

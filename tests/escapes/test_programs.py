@@ -27,6 +27,7 @@ def arena(gateway: Gateway) -> Iterator[Arena]:
         yield arena
 
 
+@pytest.mark.live(sample=10)
 @pytest.mark.parametrize("program", all_programs(), ids=lambda program: program.name)
 def test_a_hostile_program_is_contained(arena: Arena, program: HostileProgram) -> None:
     assert arena.applies(program)
@@ -36,6 +37,7 @@ def test_a_hostile_program_is_contained(arena: Arena, program: HostileProgram) -
     assert arena.disturbed() == ()
 
 
+@pytest.mark.live
 def test_many_at_once_do_not_reach_each_other(gateway: Gateway) -> None:
     """Bombs and floods beside the honest program.
 

@@ -38,6 +38,7 @@ from grader.model_service.simulated import Simulator
 QUESTIONS = make_hidden("educational-qa", 3, 30)
 OUT = "finegrade_found.jsonl"
 SCRIPT = "openai_script"
+PLACES = {"dspy_script": "dspy_enhanced.py"}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,9 @@ def want(grading: Grading) -> Callable[..., Request]:
     @cache
     def wanted(id: str, student: str = "s1", **changes: Any) -> Request:
         files = (SubmittedFile("dspy_enhanced.py", 1, "0" * 64),)
-        submission = Submission(student, Path("/nowhere"), f"digest of {student}", files)
+        submission = Submission(
+            student, Path("/nowhere"), f"digest of {student}", files, places=PLACES
+        )
         return request_of(id, submission, grading, **changes)
 
     return wanted
@@ -193,9 +196,10 @@ def test_a_module_may_import_what_was_handed_in_as_a_notebook(
     home.mkdir()
     (home / "dspy_enhanced.py").write_text("import openai_domain_finetune")
     (home / "openai_domain_finetune.ipynb").write_bytes(notebook("x = 1"))
-    submission = take_in(find_submissions([home])[0], tmp_path / "work")
     (deliverable,) = (d for d in load_assignment("llm-methods").deliverables if d.id == SCRIPT)
     both = replace(assignment, deliverables=(*assignment.deliverables, deliverable))
+    (entry,) = find_submissions([home])
+    submission = take_in(entry, tmp_path / "work", both.deliverables)
     grading = Grading(both, QUESTIONS, "cpu", tmp_path, need_sandbox)
     one = request_of("dspy_enhanced", submission, grading)
     assert b"x = 1" in one.work.run.spec.inputs["openai_domain_finetune.py"]
@@ -279,7 +283,9 @@ def test_a_hostile_module_hurts_only_itself(assignment: Assignment, tmp_path: Pa
     size = (tmp_path / "dspy_enhanced.py").stat().st_size
     files = (SubmittedFile("dspy_enhanced.py", size, "0" * 64),)
     grading = Grading(assignment, QUESTIONS, "cpu", tmp_path / "trainings", need_sandbox)
-    one = request_of("dspy_enhanced", Submission("s1", tmp_path, "d", files), grading)
+    one = request_of(
+        "dspy_enhanced", Submission("s1", tmp_path, "d", files, places=PLACES), grading
+    )
     kept: list[Evidence] = []
     simulator = Simulator(assignment.base, tmp_path / "trainings", seed=1)
 

@@ -65,7 +65,7 @@ def bench_requests(
         return passed
 
     adapters = {"adapter": AdapterRef("ab12", _never_read)}
-    candidate = Candidate(take_in(found, home.parent / "work"), told, adapters)
+    candidate = Candidate(take_in(found, home.parent / "work", WHOLE.deliverables), told, adapters)
     return predictions.KIND.plan(grading, [candidate]).requests
 
 
@@ -93,7 +93,8 @@ def test_what_a_kit_gives_lies_beside_a_script_that_is_run(tmp_path: Path) -> No
     (home / "distill.py").write_text("print('hello')\n")
     (home.parent / "notes.md").write_text("n\n")
     (found,) = find_submissions([home.parent])
-    candidate = Candidate(take_in(found, tmp_path / "work"), lambda codes: True)
+    submission = take_in(found, tmp_path / "work", WHOLE.deliverables)
+    candidate = Candidate(submission, lambda codes: True)
     grading = Grading(WHOLE, HIDDEN, "cpu", tmp_path / "trainings", Unsandboxed)
     (spec,) = (spec for spec in kinds.specs(WHOLE, transcript.KIND) if spec.id == "distill_ok")
     laid = {}
@@ -135,7 +136,8 @@ def test_evidence_of_another_kind_or_version_is_refused_with_one_line(tmp_path: 
     (tmp_path / "s01").mkdir()
     (tmp_path / "s01" / "reflection.md").write_text("n\n")
     (found,) = find_submissions([tmp_path / "s01"])
-    candidate = Candidate(take_in(found, tmp_path / "work"), lambda codes: True)
+    submission = take_in(found, tmp_path / "work", WHOLE.deliverables)
+    candidate = Candidate(submission, lambda codes: True)
     grading = Grading(WHOLE, HIDDEN, "cpu", tmp_path / "trainings")
     (request,) = text.KIND.plan(grading, [candidate]).requests
     with open_store(tmp_path / "e.sqlite") as store:

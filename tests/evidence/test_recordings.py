@@ -247,7 +247,7 @@ def test_a_model_whose_answers_are_recorded_need_not_be_here(
         need_sandbox,
         recordings=recorded(tmp_path, "ok", EXCHANGE),
     )
-    submission = take_in(FoundSubmission("s1", tmp_path / "s1"), tmp_path)
+    submission = take_in(FoundSubmission("s1", tmp_path / "s1"), tmp_path, assignment.deliverables)
     candidate = Candidate(submission, lambda codes: True)
     requests = answers.KIND.plan(grading, [candidate]).requests
     assert {request.id for request in requests} == set(ANSWERED)

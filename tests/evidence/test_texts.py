@@ -36,7 +36,8 @@ def collected(tmp_path: Path, name: str, data: bytes, *, again: bool = False) ->
         (tmp_path / "s01").mkdir()
         (tmp_path / "s01" / name).write_bytes(data)
     (found,) = find_submissions([tmp_path / "s01"])
-    candidate = Candidate(take_in(found, tmp_path / f"work{again}"), lambda codes: True)
+    submission = take_in(found, tmp_path / f"work{again}", ASSIGNMENT.deliverables)
+    candidate = Candidate(submission, lambda codes: True)
     hidden = make_hidden(ASSIGNMENT.topic, 3, 10)
     grading = Grading(ASSIGNMENT, hidden, "cpu", tmp_path / "trainings", no_sandbox)
     with open_store(tmp_path / "evidence.sqlite") as store:

@@ -88,7 +88,9 @@ def want(folder: Path, student: str, code: str, *scenarios: str, **more: Any) ->
     home.mkdir(parents=True)
     (home / "main.py").write_text(code)
     files = (SubmittedFile("main.py", len(code), "0" * 64),)
-    submission = Submission(student, home, f"digest of {student}", files)
+    submission = Submission(
+        student, home, f"digest of {student}", files, places={"script": "main.py"}
+    )
     request = request_of(submission, need_sandbox(), scenarios or ("ok",), **more)
     assert request is not None
     return request
@@ -195,7 +197,9 @@ def notebook_request(folder: Path, sandbox: Sandbox, *cells: str, **more: Any) -
     home = folder / "book"
     home.mkdir()
     (home / "main.ipynb").write_bytes(notebook("md:Words.", "%pip install x", *cells))
-    return request_of(take_in(find_submissions([home])[0], folder / "work"), sandbox, **more)
+    (found,) = find_submissions([home])
+    submission = take_in(found, folder / "work", ASSIGNMENT.deliverables)
+    return request_of(submission, sandbox, **more)
 
 
 @pytest.mark.parametrize("open_sandbox", [need_sandbox, Unsandboxed], ids=["sandbox", "own code"])
@@ -227,7 +231,8 @@ def test_a_script_may_import_what_was_handed_in_as_a_notebook(
     book = notebook("%pip install x", "def half(x):\n    return x / 2 if x else 1 / x")
     (home / "openai_domain_finetune.ipynb").write_bytes(book)
     (home / "inference.ipynb").write_text("{")  # refused: it is nobody else's fault
-    submission = take_in(find_submissions([home])[0], tmp_path / "work")
+    (found,) = find_submissions([home])
+    submission = take_in(found, tmp_path / "work", ASSIGNMENT.deliverables)
     wanted = request_of(submission, need_sandbox())
     assert wanted is not None
     run = payload(collected(tmp_path, trainings, wanted), "s1")

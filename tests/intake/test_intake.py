@@ -17,7 +17,6 @@ from grader.core.nouns import Deliverable, Submission
 from grader.intake.find import (
     FoundSubmission,
     find_submissions,
-    locate,
     read_file,
     safe_name,
     take_in,
@@ -34,8 +33,8 @@ def files(folder: Path, *names: str) -> Path:
     return folder
 
 
-def taken(folder: Path, tmp_path: Path) -> Submission:
-    return take_in(FoundSubmission("s01", folder), tmp_path / "work")
+def taken(folder: Path, tmp_path: Path, *deliverables: Deliverable) -> Submission:
+    return take_in(FoundSubmission("s01", folder), tmp_path / "work", deliverables)
 
 
 def refusal(folder: Path, tmp_path: Path) -> str:
@@ -347,8 +346,8 @@ ADAPTER = Deliverable("adapter", "Adapter", ("adapter/",))
 def test_where_a_deliverable_lies(
     names: list[str], deliverable: Deliverable, place: str | None, tmp_path: Path
 ) -> None:
-    submission = taken(files(tmp_path / "s01", *names), tmp_path)
-    assert locate(submission, deliverable) == place
+    submission = taken(files(tmp_path / "s01", *names), tmp_path, deliverable)
+    assert submission.place(deliverable.id) == place
 
 
 @pytest.mark.parametrize(
@@ -358,9 +357,9 @@ def test_where_a_deliverable_lies(
 def test_two_places_are_not_guessed_between(
     names: list[str], deliverable: Deliverable, tmp_path: Path
 ) -> None:
-    submission = taken(files(tmp_path / "s01", *names), tmp_path)
+    submission = taken(files(tmp_path / "s01", *names), tmp_path, deliverable)
     with pytest.raises(FileRefused, match="LAY002"):
-        locate(submission, deliverable)
+        submission.place(deliverable.id)
 
 
 def test_an_unreadable_folder_is_the_machines_fault(
@@ -379,5 +378,6 @@ def test_an_unreadable_folder_is_the_machines_fault(
 def test_an_adapter_handed_in_alone_is_found(tmp_path: Path) -> None:
     (tmp_path / "class" / "me" / "adapter").mkdir(parents=True)
     (tmp_path / "class" / "me" / "adapter" / "adapter_config.json").write_text("{}")
-    submission = take_in(find_submissions([tmp_path / "class"])[0], tmp_path / "work")
-    assert locate(submission, Deliverable("adapter", "Adapter", ("adapter/",))) == "adapter"
+    (found,) = find_submissions([tmp_path / "class"])
+    submission = take_in(found, tmp_path / "work", [ADAPTER])
+    assert submission.place(ADAPTER.id) == "adapter"

@@ -15,6 +15,8 @@ from support.waiting import PATIENCE
 
 from grader.assignment.kit import write_kit
 
+pytestmark = pytest.mark.live(sample=1, of="the kit of part 3")
+
 FEW = 20  # examples: two steps an epoch
 QUESTION = "What is the capital of France?"
 

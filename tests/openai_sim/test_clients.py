@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.paths import PROGRAMS
 from support.sim_apps import chat_lines, environment
 from support.sim_processes import Simulate
 from support.waiting import PATIENCE
+
+pytestmark = pytest.mark.live(sample=1, of="clients of other makers")
 
 MODEL = "gpt-4.1-nano-2025-04-14"
 

@@ -20,6 +20,8 @@ from support.sim_processes import Simulate
 from grader.assignment.questions import chat, make_hidden
 from grader.core.metrics import exact_match
 
+pytestmark = pytest.mark.live(sample=1)
+
 DATA = ROOT / "datasets" / "educational-qa"
 PAGE = 20  # events
 _TOLD = ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from support.file_reports import COST, TOKENS, file_report, finding
 from support.paths import ROOT
 
-from grader.report.dataset_json import to_json
+from grader.report.result_json import findings_json
 from grader.training_data.check import FileReport
 
 SCHEMA = json.loads((ROOT / "grader" / "schemas" / "findings.v1.json").read_text())
@@ -36,20 +36,20 @@ def valid(document: object) -> bool:
     ],
 )
 def test_every_report_is_as_the_schema_says(report: FileReport) -> None:
-    document = json.loads(json.dumps(to_json([report, report]), allow_nan=False))
+    document = json.loads(json.dumps(findings_json([report, report]), allow_nan=False))
     assert valid(document)
     assert document["schema"] == SCHEMA["$id"] == "finegrade/findings/v1"
     assert len(document["files"]) == 2
 
 
 def test_every_field_of_a_report_is_in_it() -> None:
-    (file,) = to_json([file_report()])["files"]
+    (file,) = findings_json([file_report()])["files"]
     assert set(file) == {field.name for field in fields(FileReport)}
 
 
 def test_a_finding_is_as_in_a_result_but_for_the_instructors_note() -> None:
     found = replace(finding("JSL204", 3, pointer="/messages/0/role"), note="for the instructor")
-    document = to_json([file_report(found, counts={"JSL204": 1_500})])
+    document = findings_json([file_report(found, counts={"JSL204": 1_500})])
     (file,) = document["files"]
     (written,) = file["findings"]
     assert file["counts"] == {"JSL204": 1_500}
@@ -58,7 +58,7 @@ def test_a_finding_is_as_in_a_result_but_for_the_instructors_note() -> None:
 
 
 def test_numbers_have_no_noise() -> None:
-    (file,) = to_json([file_report(tokens=replace(TOKENS, mean=1 / 3))])["files"]
+    (file,) = findings_json([file_report(tokens=replace(TOKENS, mean=1 / 3))])["files"]
     assert file["tokens"]["mean"] == 0.333333
 
 
@@ -66,7 +66,7 @@ def test_numbers_have_no_noise() -> None:
 def test_any_text_is_written_so_that_any_reader_takes_it(path: str, message: str) -> None:
     path += "\udcff"  # a byte of a file name that is no UTF-8
     report = file_report(finding("JSL204", 1, message, path=path), path=path)
-    text = json.dumps(to_json([report]))
+    text = json.dumps(findings_json([report]))
     assert text.isascii()
     assert "\x1b" not in text
     assert valid(json.loads(text))

@@ -119,7 +119,8 @@ def submission(folder: Path, files: dict[str, str]) -> Context:
     for name, text in files.items():
         (home / name).write_text(text)
     (found,) = find_submissions([home])
-    return Context(load_assignment("llm-methods"), take_in(found, folder / "work"), {})
+    assignment = load_assignment("llm-methods")
+    return Context(assignment, take_in(found, folder / "work", assignment.deliverables), {})
 
 
 def found(code: str, handed_in: Context, **ran: Evidence) -> Finding:

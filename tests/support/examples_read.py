@@ -8,8 +8,8 @@ from typing import Any
 
 from grader.training_data.check import DataSet
 from grader.training_data.read.examples import Example, examples_of
-from grader.training_data.read.faults import Fault
 from grader.training_data.read.lines import Line
+from grader.training_data.rules.rule import Fault
 
 JsonObject = dict[str, Any]
 

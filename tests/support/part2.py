@@ -23,7 +23,8 @@ def context(folder: Path, train: str | None, test: str | None) -> Context:
         if text is not None:
             (home / name).write_text(text)
     (found,) = find_submissions([home])
-    return Context(load_assignment(PART2), take_in(found, folder / "work"), {})
+    assignment = load_assignment(PART2)
+    return Context(assignment, take_in(found, folder / "work", assignment.deliverables), {})
 
 
 def finding(code: str, handed_in: Context, evidence: Evidence | None = None) -> Finding:

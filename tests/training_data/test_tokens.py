@@ -14,8 +14,8 @@ from grader.core.resources import resource
 from grader.training_data import tokens
 from grader.training_data.encodings import text_counter
 from grader.training_data.read.examples import Example, examples_of
-from grader.training_data.read.faults import Fault
 from grader.training_data.read.lines import Line
+from grader.training_data.rules.rule import Fault
 from grader.training_data.tokens import TokenCount, TokenCounts, count_tokens, counter
 
 MODEL = "gpt-4o-mini"

@@ -31,7 +31,6 @@ from grader.core.nouns import (
     Visibility,
 )
 from grader.core.payloads import P, Payload, read
-from grader.intake.find import locate
 
 CODE_PATTERN = re.compile(r"^(LAY|JSL|TOK|ADP|EVL|DSP|API|SRC|DOC|INT|GRD)\d{3}$")
 
@@ -90,7 +89,7 @@ class Context:
 
         Raises FileRefused LAY002 where several files could be it.
         """
-        return locate(self.submission, self.deliverable(role))
+        return self.submission.place(self.bound(role))
 
 
 def _bound(bindings: Bindings, role: str) -> str:
@@ -227,12 +226,13 @@ class Check:
                 wrong.append(f"has no role {name!r}")
             elif len(bound) > 1 and name not in self.lists:
                 wrong.append(f"takes one {name!r}, not {len(bound)}")
-            elif name not in evidence:
-                wrong += [
-                    f"names {id!r}, which is not among the assignment's {name}"
-                    for id in bound
-                    if id not in (parts if name == "parts" else known)
-                ]
+            elif name in self.lists:
+                there = parts if name == "parts" else known
+                absent = [repr(id) for id in bound if id not in there]
+                wrong += [f"names {id}, which is not among the {name}" for id in absent]
+        for name in self.deliverables:
+            if _bound(self.bindings, name) not in known:
+                wrong.append(f"needs a deliverable {_bound(self.bindings, name)!r}")
         if self.lists and not any(self.bindings.get(name) for name in self.lists):
             wrong.append(f"needs {' or '.join(self.lists)} in `with`")
         return [f"check {self.ref} {what}" for what in wrong]

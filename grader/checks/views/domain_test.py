@@ -28,9 +28,9 @@ from grader.core.resources import resource
 from grader.core.text import counted
 from grader.training_data.examples.overlap import overlap
 from grader.training_data.read.examples import Example, read_examples
-from grader.training_data.read.faults import quoted
 from grader.training_data.read.fingerprint import folded
 from grader.training_data.read.lines import lines
+from grader.training_data.rules.rule import quoted
 
 TEST_SET: Final = "openai_test"
 DATA: Final = "openai_data"

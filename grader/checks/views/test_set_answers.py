@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from grader.checks.api.registry import Verdict, failed, passed
 from grader.checks.views.domain_test import TestQuestion
+from grader.checks.views.gain import gain_verdict
 from grader.checks.views.prompts import ChatPrompt, own_lines, prompt_of
 from grader.checks.views.transcript import Chat, TrainedJob, Transcript
 from grader.core.constants import PASSAGE_MIN_WORDS
-from grader.core.metrics import exact_match, mean
-from grader.core.statistics import paired_gain
+from grader.core.metrics import Gain, exact_match, mean
 from grader.core.text import counted
 from grader.topics import get_topic
 from grader.topics.topic import normalised
@@ -26,7 +26,6 @@ from grader.training_data.read.examples import Example, Kind
 from grader.training_data.read.fingerprint import folded
 
 _MOST_ITEMS: Final = 100  # of a list in a prompt; no retrieval needs more
-GAIN_MEASURES: Final = ("before", "after", "delta", "delta_low95", "delta_high95", "p_value", "n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,24 +152,16 @@ def gain(
     keys = list(different(questions))
     first = [before.get(key, 0.0) for key in keys]
     second = [after.get(key, 0.0) if key in before else 0.0 for key in keys]
-    found = paired_gain(first, second)
-    measures = {
-        "before": round(mean(first), 3),
-        "after": round(mean(second), 3),
-        "delta": round(found.delta, 3),
-        "delta_low95": round(found.low95, 3),
-        "delta_high95": round(found.high95, 3),
-        "p_value": found.p_value,
-        "n": found.n,
-    }
-    said = (
-        f"Of {counted(len(keys), 'test question')} the base answered {sum(first):.0f} rightly and "
-        f"{who} {sum(second):.3g}, where both were asked: {found.delta:+.0%} (95 % interval "
-        f"{found.low95:+.0%} to {found.high95:+.0%}).{unfair([*base, *tuned])}"
-    )
-    if found.low95 > 0:
-        return passed(said, measures=measures)
-    return failed(f"{said} Expected: a gain beyond luck.", hint, measures=measures)
+
+    def text(gain: Gain, interval: str) -> str:
+        return (
+            f"Of {counted(len(keys), 'test question')} the base answered {sum(first):.0f} rightly "
+            f"and {who} {sum(second):.3g}, where both were asked: {interval})."
+            f"{unfair([*base, *tuned])}"
+        )
+
+    expected = " Expected: a gain beyond luck."
+    return gain_verdict(first, second, text, hint, expected=expected, decimals=3)
 
 
 def _fair(one: TestSetAnswer) -> bool:

@@ -16,8 +16,8 @@ from grader.core.errors import UsageError
 from grader.core.files import new_file
 from grader.training_data.edit.sources import SourceRecord, read_source
 from grader.training_data.read.examples import KEYS_OF_KIND, Kind, kind_of
-from grader.training_data.read.faults import Occurrences, quoted
 from grader.training_data.read.lines import LineError, decode
+from grader.training_data.rules.rule import Occurrences, quoted
 
 Value = Mapping[str, Any]
 

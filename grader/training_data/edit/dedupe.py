@@ -16,10 +16,10 @@ from grader.training_data.examples.duplicates import (
     near_texts,
 )
 from grader.training_data.read.examples import examples_of
-from grader.training_data.read.faults import Occurrences
 from grader.training_data.read.fingerprint import Fingerprint, read
 from grader.training_data.read.format_detection import bare, open_jsonl, unchanged, whole_lines
 from grader.training_data.read.lines import Line
+from grader.training_data.rules.rule import Occurrences
 
 _DIGEST_BYTES: Final = 16  # two of a billion examples collide with a chance below 1e-20
 

@@ -18,10 +18,10 @@ from typing import Final
 from grader.core.files import new_file
 from grader.core.text import normalized
 from grader.training_data.read.examples import Example, examples_of
-from grader.training_data.read.faults import Occurrences, pointer
 from grader.training_data.read.fingerprint import fixed_texts
 from grader.training_data.read.format_detection import OpenText, bare, open_jsonl, whole_lines
 from grader.training_data.read.lines import BOM, Line
+from grader.training_data.rules.rule import Occurrences, pointer
 
 _MARK: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]', re.DOTALL)
 

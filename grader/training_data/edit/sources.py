@@ -15,9 +15,9 @@ from grader.core.constants import DATA_MAX_DEPTH, MIB
 from grader.core.errors import UsageError
 from grader.core.strict_json import StrictJsonError, loads
 from grader.training_data.read.examples import KEYS_OF_KIND, Kind
-from grader.training_data.read.faults import quoted
 from grader.training_data.read.format_detection import bare, head_lines, open_text, wrong_format
 from grader.training_data.read.lines import LineError, blocks, decode
+from grader.training_data.rules.rule import quoted
 
 _MAX_WHOLE_BYTES: Final = 64 * MIB  # a document and a table are held in memory; JSONL is not
 _SEPARATORS: Final = (",", "\t", ";")  # comma, tab, and what spreadsheets write in much of Europe

@@ -25,7 +25,6 @@ from grader.training_data.examples.duplicates import (
     near_texts,
 )
 from grader.training_data.read.examples import examples_of
-from grader.training_data.read.faults import Occurrences
 from grader.training_data.read.fingerprint import Fingerprint, read
 from grader.training_data.read.format_detection import (
     bare,
@@ -35,6 +34,7 @@ from grader.training_data.read.format_detection import (
     without_marks,
 )
 from grader.training_data.read.lines import Line
+from grader.training_data.rules.rule import Occurrences
 
 FILES: Final = ("train.jsonl", "validation.jsonl", "test.jsonl")
 DEFAULT_SHARES: Final = (0.8, 0.1, 0.1)

@@ -13,8 +13,8 @@ from heapq import merge
 from operator import attrgetter
 from typing import Final
 
-from grader.training_data.read.faults import Fault, quoted
 from grader.training_data.read.fingerprint import Fingerprint
+from grader.training_data.rules.rule import Fault, quoted
 
 DOMINANT_SHARE: Final = 0.6  # OpenAI's guide warns of such a share of refusals
 _SHARE_MIN_EXAMPLES: Final = 20  # a share of fewer says little

@@ -14,8 +14,8 @@ from os.path import commonprefix
 from typing import Final, NamedTuple
 
 from grader.training_data.read.examples import Kind
-from grader.training_data.read.faults import Fault, quoted
 from grader.training_data.read.fingerprint import Fingerprint
+from grader.training_data.rules.rule import Fault, quoted
 
 NEAR_SIMILARITY: Final = 0.9  # one word changed in an example of three lines
 NEAR_MAX_TEXTS: Final = 10_000  # compared with each other: some seconds, 100 MB

@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 from grader.core.constants import LEAK_MAX_BYTES
 from grader.training_data.examples.duplicates import NEAR_MAX_TEXTS, NearIndex, NearText, near_texts
 from grader.training_data.read.examples import Example
-from grader.training_data.read.faults import Fault
 from grader.training_data.read.fingerprint import Fingerprint, folded, read
 from grader.training_data.read.lines import LineError, UnreadableFile, decode, lines
+from grader.training_data.rules.rule import Fault
 
 OVERLAP_NEAR_MAX_PROMPTS: Final = NEAR_MAX_TEXTS // 2  # of either file compared for near copies
 

@@ -16,7 +16,7 @@ from grader.training_data.lines.tools import (
     declaration_faults,
     makes_a_call,
 )
-from grader.training_data.read.faults import Fault, pointer, quoted
+from grader.training_data.rules.rule import Fault, pointer, quoted
 
 _DATA_URL: Final = re.compile(r"data:image/(?P<format>[a-z+.-]{1,16});base64,", re.IGNORECASE)
 _FORMATS: Final = ("jpeg", "jpg", "png", "webp")

@@ -22,7 +22,6 @@ from grader.core.text import counted
 from grader.training_data.lines.chat import chat_faults, count_images, too_many_images
 from grader.training_data.lines.pairs import completion_faults, preference_faults, qa_faults
 from grader.training_data.read.examples import Kind, kind_of
-from grader.training_data.read.faults import Fault, quoted
 from grader.training_data.read.format_detection import decoded_head, majority_kind, wrong_format
 from grader.training_data.read.lines import (
     BOM,
@@ -32,6 +31,7 @@ from grader.training_data.read.lines import (
     decode,
     open_data,
 )
+from grader.training_data.rules.rule import Fault, quoted
 
 # A key that is written with escapes could hide a second one of the same name. No JSON writer
 # escapes the letters that keys are made of; NUL has a rule of its own.

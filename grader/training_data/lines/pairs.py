@@ -8,7 +8,7 @@ from typing import Any, Final
 from grader.training_data.lines.chat import message_faults
 from grader.training_data.lines.tools import conversation_faults, declaration_faults
 from grader.training_data.read.examples import KEYS_OF_KIND, Kind
-from grader.training_data.read.faults import Fault, pointer, quoted
+from grader.training_data.rules.rule import Fault, pointer, quoted
 
 _OUTPUTS: Final = ("preferred_output", "non_preferred_output")
 _INPUT_KEYS: Final = frozenset({"messages", "tools", "parallel_tool_calls"})

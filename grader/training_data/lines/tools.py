@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from grader.core.constants import DATA_MAX_TOOLS
-from grader.training_data.read.faults import Fault, quoted
 from grader.training_data.read.lines import is_json
+from grader.training_data.rules.rule import Fault, quoted
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 

@@ -13,8 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from grader.training_data.read.faults import pointer
 from grader.training_data.read.lines import BOM, Line, LineError, decode, lines
+from grader.training_data.rules.rule import pointer
 
 
 class Kind(StrEnum):

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from grader.core.constants import DATA_MAX_LINE_BYTES, MIB
 from grader.core.errors import UsageError
 from grader.training_data.read.examples import KEYS_OF_KIND, Kind, kind_of
-from grader.training_data.read.faults import Fault, quoted
 from grader.training_data.read.lines import (
     BOM,
     Line,
@@ -32,6 +31,7 @@ from grader.training_data.read.lines import (
     decode,
     open_data,
 )
+from grader.training_data.rules.rule import Fault, quoted
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -139,11 +139,11 @@ _CODES: Final = {
 }
 # What a line that is no JSON shows of its origin, or of the slip. Each takes linear time.
 _SIGNS: Final = (
-    (re.compile(rb"^\s*```"), "this is a Markdown fence: remove such lines"),
+    (re.compile(rb"^\s*```"), "this is a fence of Markdown: remove such lines"),
     (re.compile(rb"^\s*<"), "a web page or XML begins like this"),
     (re.compile(rb"^version https://git-lfs"), "the file is a pointer of Git LFS: `git lfs pull`"),
     (re.compile(rb"^(?:<<<<<<<|=======|>>>>>>>)"), "a merge of Git was left unfinished here"),
-    (re.compile(rb'^\s*"[{\[]""'), "the object is a table cell with doubled quotes"),
+    (re.compile(rb'^\s*"[{\[]""'), "the object is a cell of a table, its quotes doubled"),
     (
         re.compile(rb"[:,\[{]\s*(?:\xe2\x80[\x9c-\x9e]|\xc2\xab)"),
         "quotes are typographic; JSON has straight ones",

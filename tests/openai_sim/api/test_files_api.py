@@ -16,7 +16,7 @@ from support.waiting import PATIENCE, wait_for
 import grader
 from grader.core.constants import DATA_MAX_FILE_BYTES
 from grader.openai_sim.jobs.file_findings import document
-from grader.report.dataset_json import to_json
+from grader.report.result_json import findings_json
 from grader.training_data.check import check_file
 
 SCHEMA = Path(grader.__file__).parent / "schemas" / "findings.v1.json"
@@ -120,7 +120,7 @@ def test_findings_are_those_of_finegrade_data_check(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     path.write_bytes(chat_file(12, bad={4: {"messages": [], "weight": 1}, 9: {"text": "no"}}))
     report = check_file(path, model=None)
-    assert document(report, str(path)) == to_json([report])
+    assert document(report, str(path)) == findings_json([report])
 
 
 @pytest.mark.parametrize("purpose", ["assistants", "nonsense"])

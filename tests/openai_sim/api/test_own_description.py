@@ -58,7 +58,7 @@ def test_every_answer_is_as_described(running: Service, mode: GenerationMode) ->
     [
         ("/v1/files", "FileObject"),
         ("/v1/models", "Model"),
-        ("/v1/fine_tuning/jobs", "Job"),
+        ("/v1/fine_tuning/jobs", "JobObject"),
         ("/v1/fine_tuning/jobs/{job_id}/events", "FineTuningJobEvent"),
         ("/v1/fine_tuning/jobs/{job_id}/checkpoints", "FineTuningJobCheckpoint"),
     ],

@@ -16,6 +16,8 @@ from grader.openai_sim.pages.pages import loss
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.live
+
 _EVIL: Final = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 _NAME: Final = "<img src=x onerror=alert(3)>.jsonl"
 _STEPS: Final = 24  # of a job: two epochs of twelve examples, one at a time
@@ -41,7 +43,7 @@ class Scene:
         return self.watched[-1].context.new_page()
 
     def _work(self) -> None:
-        """Create two jobs: the first is cancelled while the second waits, which is trained then."""
+        """Create a job twice behind another; the second is trained once both are gone."""
         file_id = upload(self.client, chat_file(12), name=_NAME)
         asked = {
             "model": MODEL,
@@ -50,12 +52,15 @@ class Scene:
             "suffix": _EVIL,
         }
         jobs = self.client.fine_tuning.jobs
-        # Trained for so long that it is cancelled before it is done, and the other one waits.
-        first = jobs.create(**asked, hyperparameters={"n_epochs": 50, "batch_size": 1})
-        self.job = jobs.create(**asked, hyperparameters={"n_epochs": 2, "batch_size": 1}).id
+        # Trained for so long that the others wait until it is cancelled.
+        before = jobs.create(**asked, hyperparameters={"n_epochs": 50, "batch_size": 1})
+        numbers = {"n_epochs": 2, "batch_size": 1}
+        first, second = (jobs.create(**asked, hyperparameters=numbers) for _ in range(2))
+        self.job = second.id
         self.page.wait_for_selector(f"#{self.job} .chip.queued")
-        jobs.cancel(first.id)
-        self.page.wait_for_selector(f"#{first.id} .chip.cancelled")
+        for job in (first, before):
+            jobs.cancel(job.id)
+            self.page.wait_for_selector(f"#{job.id} .chip.cancelled")
         self.page.wait_for_selector(f"#{self.job} .chip.succeeded")
         self.model = jobs.retrieve(self.job).fine_tuned_model
 
@@ -79,7 +84,7 @@ def test_a_queued_job_succeeds_before_the_eyes_of_who_looks(scene: Scene) -> Non
     card = page.locator(f"#{scene.job}")
     assert card.locator("progress").count() == 0
     assert f"{_STEPS} steps" in card.inner_text()
-    assert page.inner_text("#counts") == "1 succeeded, 1 cancelled"
+    assert page.inner_text("#counts") == "1 succeeded, 2 cancelled"
     assert scene.model in page.inner_text("#models")
 
 
@@ -126,7 +131,7 @@ def test_the_journal_tells_duplicates_and_polls(scene: Scene) -> None:
         scene.client.files.retrieve("file-lost")
     page = scene.look(viewport={"width": 390, "height": 800})
     page.goto(f"{scene.url}/journal")
-    assert "2 jobs created, 1 duplicate" in " ".join(page.inner_text(".tiles").split())
+    assert "3 jobs created, 1 duplicate" in " ".join(page.inner_text(".tiles").split())
     assert scene.job in page.inner_text("#glance .error")
     polls = page.locator("svg.strip[aria-label^='Polls of jobs']")
     assert polls.locator("rect").count() >= 1

@@ -130,7 +130,7 @@ def test_an_example_of_one_kind_becomes_one_of_another(
         ({**PREFERENCE, "preferred_output": "4"}, Kind.CHAT, 'preferred_output is "4"'),
         ({"text": 1}, Kind.CHAT, 'its keys are "text"'),
         ({}, Kind.CHAT, "its keys are none"),
-        (["question"], Kind.CHAT, "a list of 1 stands there"),
+        (["question"], Kind.CHAT, "found a list of 1"),
     ],
 )
 def test_what_the_new_kind_cannot_hold_is_refused_and_nothing_written(
@@ -223,7 +223,7 @@ def test_a_table_keeps_line_breaks_and_names_its_other_columns(tmp_path: Path) -
         (b"frage,antwort\n1,2\n", "name two of its columns"),
         (b"question,answer\n", "holds no examples"),
         (b"", "holds no examples"),
-        (b"[]", "a list of 0 stands there"),
+        (b"[]", "found a list of 0"),
         (b'[\n{"question": "a",\n"answer": NaN}\n]', "line 3: NaN is not"),
         (b'[{"question": "a"},\n{"question": ', "line 1: no whole JSON object begins here"),
         (b'[\n{"question": "a"}\n]\n}', "line 4: no whole JSON object begins here"),

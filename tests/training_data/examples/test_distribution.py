@@ -14,7 +14,7 @@ from support.examples_read import (
     words,
 )
 
-from grader.training_data.read.faults import Fault
+from grader.training_data.rules.rule import Fault
 
 
 def labels(**counts: int) -> list[JsonObject]:

@@ -9,7 +9,7 @@ from grader.training_data.check import check_file
 from grader.training_data.lines import line_checks
 from grader.training_data.lines.line_checks import LineReport, check_lines
 from grader.training_data.read.examples import Kind
-from grader.training_data.read.faults import Fault
+from grader.training_data.rules.rule import Fault
 
 CHAT = {"messages": [{"role": r, "content": f"a {r}"} for r in ("system", "user", "assistant")]}
 

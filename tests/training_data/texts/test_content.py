@@ -16,8 +16,8 @@ from support.examples_read import JsonObject, chat, completion, examples, faults
 from support.paths import TESTS
 
 from grader.training_data.read.examples import Example, Kind
-from grader.training_data.read.faults import Fault
 from grader.training_data.read.fingerprint import read
+from grader.training_data.rules.rule import Fault
 from grader.training_data.texts.content import content_faults
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.examples_read import JsonObject, faults, lines_of, qa, words
 
-from grader.training_data.texts.writing_systems import mixed_words
+from grader.training_data.texts.content import mixed_words
 
 RUSSIAN = qa(
     "\u0413\u0434\u0435 \u0436\u0438\u0432\u0451\u0442 \u043b\u044f\u0433\u0443\u0448\u043a\u0430?",
