@@ -29,7 +29,7 @@ class ExitReason(StrEnum):
     OK = "ok"  # exit code 0
     EXIT = "exit"  # another exit code
     SIGNAL = "signal"  # killed by a signal that nobody here sent
-    TIMEOUT = "timeout"  # wall or processor time
+    TIMEOUT = "timeout"  # wall, processor or program time
     MEMORY = "memory"
     DISK = "disk"  # bytes or files in the scratch folders
 
@@ -109,6 +109,17 @@ class RunStopped(Exception):
 
 class SocketService(Protocol):
     """A model service behind one listening socket."""
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the program has slept for longer than it may: the run is to be ended."""
+
+    @property
+    def held_seconds(self) -> float:
+        """Real seconds in which the program waited for the service's own work so far.
+
+        They do not count towards the limit of wall time.
+        """
 
     def close(self) -> None:
         """Stop serving; returns when nothing of the service runs any longer."""

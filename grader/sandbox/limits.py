@@ -213,7 +213,8 @@ class Watchdog:
     """Measures one run against its limits.
 
     `members` gives the processes of the run; `scratch` are descriptors of its folders, each a file
-    system of its own; `group` is its control group, where there is one.
+    system of its own; `group` is its control group, where there is one. `held` gives the seconds
+    of wall time that do not count.
     """
 
     def __init__(
@@ -222,19 +223,21 @@ class Watchdog:
         members: Callable[[], Iterable[int]],
         usage: Callable[[], DiskUsage],
         group: Cgroup | None,
+        held: Callable[[], float] = float,
     ) -> None:
         self.limits = limits
         self.group = group
         self.peak_bytes = 0
         self.cpu_seconds = 0.0
         self._members = members
+        self._held = held
         self._usage = usage
         self._staged = usage()
         self._began = time.monotonic()
 
     def look(self) -> ExitReason | None:
         """The limit that the run has exceeded, if any."""
-        if time.monotonic() - self._began > self.limits.wall_seconds:
+        if time.monotonic() - self._began - self._held() > self.limits.wall_seconds:
             return ExitReason.TIMEOUT
         members = list(self._members())
         self.cpu_seconds = max(self.cpu_seconds, sum(map(cpu_seconds, members)))

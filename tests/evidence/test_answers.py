@@ -88,7 +88,6 @@ def _completed(want: Request, lines: list[Any], **payload: Any) -> dict[str, Any
         "verdict": "ok",
         "exit_code": 0,
         "signal": None,
-        "wall_seconds": 1.0,
         "stdout": "",
         "stderr": "",
         "exchanges": [],

@@ -124,9 +124,8 @@ def test_a_minute_of_polling_passes_in_a_second_and_its_spacing_is_known(
     assert (run["verdict"], run["exit_code"], run["stderr"]) == ("ok", 0, "")
     assert json.loads(base64.b64decode(run["files"]["result.json"])) == {"status": "succeeded"}
     polls = [e["at"] for e in run["exchanges"] if e["path"].startswith("/v1/fine_tuning/jobs/")]
-    gaps = [run["clock_rate"] * (b - a) for a, b in pairwise(polls)]
-    assert len(gaps) >= 2
-    assert min(gaps) >= 59.0, "in the program's own time"
+    # Two minutes in the queue, a second before and two minutes after it; each look takes one.
+    assert [round(b - a, 1) for a, b in pairwise(polls)] == [60.0] * 3, "in the program's own time"
     assert sum("job_created" in e["notes"] for e in run["exchanges"]) == 1
 
 
@@ -164,10 +163,7 @@ def test_neighbours_that_misbehave_change_nothing(tmp_path: Path, trainings: Pat
     wants += [want(tmp_path, f"honest{n}", honest) for n in range(4)]
     found = collected(tmp_path, trainings, *wants)
     assert not found.missing
-    runs = [dict(payload(found, f"honest{n}")) for n in range(4)]
-    for run in runs:
-        for measured in ("wall_seconds", "cpu_seconds", "peak_memory_bytes"):
-            del run[measured]
+    runs = [payload(found, f"honest{n}") for n in range(4)]
     assert runs[1:] == runs[:-1]
     assert runs[0]["stdout"] == "499500\n"
     assert {payload(found, name)["verdict"] for name in wild} <= {

@@ -59,6 +59,9 @@ def test_sleeps_pass_on_the_faster_clock(tmp_path: Path) -> None:
 
 def test_the_service_is_found_by_the_usual_variables(tmp_path: Path) -> None:
     class Line(SocketService):
+        time_is_up = False
+        held_seconds = 0.0
+
         def __init__(self, listener: socket.socket) -> None:
             self.heard = b""
             self._thread = threading.Thread(target=self._hear, args=(listener,))

@@ -72,6 +72,9 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 class MirrorService:
     """A real HTTP service on a socket that it is given; answers a body with its bytes reversed."""
 
+    time_is_up = False
+    held_seconds = 0.0
+
     def __init__(self, listener: socket.socket) -> None:
         self._server = http.server.HTTPServer(("", 0), _Answer, bind_and_activate=False)
         self._server.socket.close()
