@@ -160,6 +160,7 @@ def grade(
     check_places(out, hidden, paths, loaded.id)
     recorded = recordings(replay, out, loaded.id) if replay is not None else None
     questions = load_questions(hidden, loaded.topic)
+    _part_files(out)
     progress = RichProgress()
     graded = grade.grade(
         paths,
@@ -186,7 +187,9 @@ def grade(
     if broken:
         typer.echo(f"The grader failed on {len(broken)}: {', '.join(broken)}.", err=True)
         typer.echo(
-            "The notes in their result.json say why. Fix the cause and grade again.", err=True
+            f"The notes in {out / 'staff'}/<student>/result.json say why. Fix the cause and grade "
+            "again.",
+            err=True,
         )
         raise typer.Exit(3)
 
@@ -218,6 +221,7 @@ def rescore(
     loaded = grade.load(rubric if rubric is not None else id)
     if loaded.id != id:
         raise UsageError(f"{out} holds results of {id}, but {rubric} is for {loaded.id}.")
+    _part_files(out)
     before = read_results(out, id)
     after = [grade.rescored(result, loaded) for result in before]
     for result in after:
@@ -230,6 +234,18 @@ def rescore(
         typer.echo(f"{len(after)} results scored again; no points changed.")
     else:
         console().print(changes_table(changed))
+
+
+def _part_files(out: Path) -> None:
+    from grader.course.output import part_files
+
+    moved = part_files(out)
+    if moved:
+        typer.echo(
+            f"{out} is of an earlier version: what is for you alone was moved from students/ to "
+            f"staff/, for {moved} {'student' if moved == 1 else 'students'}.",
+            err=True,
+        )
 
 
 def _endpoint(url: str) -> Endpoint:

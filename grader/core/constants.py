@@ -80,6 +80,7 @@ REPORT_MAX_NAME_CHARACTERS: Final = 64  # of a student's id
 REPORT_MAX_PATH_CHARACTERS: Final = 120  # of a path or a JSON pointer: two lines of a page
 REPORT_MAX_PASS_CHARACTERS: Final = 300  # of a passed check's message: there are many of them
 REPORT_MAX_FILES_LISTED: Final = 100  # on a student's page; more are counted
+REPORT_SAME_MEASURE: Final = 0.1  # measures that differ by a smaller share count as equal
 REPORT_MAX_NAMED_STUDENTS: Final = 40  # more names than this overlap in a chart
 REPORT_MAX_LABELLED_LINES: Final = 20  # more labels than this beside a slope chart overlap
 REPORT_SHORT_DIGEST_CHARACTERS: Final = 12  # of a hash: enough to tell two apart by eye

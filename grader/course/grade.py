@@ -151,7 +151,8 @@ def grade(
             for one in sketches
         ]
         about = _provenance(assignment, questions, device, replayed=recordings is not None)
-        results = [_result(p, assignment, collected, classmates, about) for p in pupils]
+        hidden = questions is None or not questions.public
+        results = [_result(p, assignment, collected, classmates, about, hidden) for p in pupils]
         results += [_not_taken_in(found, first, assignment, about) for found, first in refused]
     return Graded(tuple(sorted(results, key=lambda r: r.student)), collected.ran)
 
@@ -227,6 +228,7 @@ def _result(
     collected: Collected,
     classmates: Sequence[Classmate],
     about: Mapping[str, Any],
+    hidden: bool,
 ) -> Result:
     ids = [spec.id for spec in assignment.evidence]
     mine = {i: collected.evidence.get((pupil.student, i)) for i in ids}
@@ -237,7 +239,7 @@ def _result(
         if (pupil.student, i) in collected.missing
     }
     others = tuple(mate for mate in classmates if mate.student != pupil.student)
-    context = Context(assignment, pupil.submission, evidence, others)
+    context = Context(assignment, pupil.submission, evidence, others, hidden=hidden)
     for check in in_order(assignment.refs, assignment):
         if check.ref not in pupil.findings:
             pupil.findings[check.ref] = run_check(check, context, pupil.findings, missing)

@@ -53,7 +53,7 @@ def test_grading_writes_everything_that_the_contract_names(graded: tuple[Path, P
     assert header[:6] == ["student", "status", "points", "max_points", "lower", "upper"]
     criteria = [criterion.id for criterion in load_assignment("llm-methods").criteria]
     assert header[6:] == criteria
-    result = json.loads((out / "students" / "good-1" / "result.json").read_text())
+    result = json.loads((out / "staff" / "good-1" / "result.json").read_text())
     assert result["schema"] == "finegrade/result/v1"
     assert (out / "students" / "good-1" / "feedback.html").exists()
 
@@ -95,7 +95,7 @@ def test_changed_weights_rescore_with_a_table_of_why(
     changed.write_text(yaml.safe_dump(rubric))
     done = finegrade("rescore", out, "--rubric", changed)
     assert "worth 3 points, was 2" in done.stdout
-    result = json.loads((out / "students" / "good-1" / "result.json").read_text())
+    result = json.loads((out / "staff" / "good-1" / "result.json").read_text())
     adapter = next(c for c in result["criteria"] if c["id"] == "lora_adapter")
     assert (adapter["points"], adapter["max_points"]) == (3, 3)
     finegrade("rescore", out)  # back to the rubric that ships
@@ -174,12 +174,12 @@ def test_an_out_folder_of_another_assignment_is_left_as_it_is(
     other.write_text(
         resource("rubrics", "llm-methods.yaml").read_text().replace("id: llm-methods", "id: other")
     )
-    before = (out / "students" / "good-1" / "result.json").read_bytes()
+    before = (out / "staff" / "good-1" / "result.json").read_bytes()
     done = finegrade(
         "grade", folder, "-a", other, "--hidden", out.parent / "hidden", "--out", out, expect=2
     )
     assert "results of llm-methods" in done.stderr
-    assert (out / "students" / "good-1" / "result.json").read_bytes() == before
+    assert (out / "staff" / "good-1" / "result.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("error", ["OSError(28, 'No space left on device')", "KeyError('oops')"])
@@ -222,7 +222,7 @@ def test_a_check_that_raises_ends_with_exit_three_and_everyone_is_graded(
     assert "The grader failed on" in done.stderr
     rows = (tmp_path / "out" / "gradebook.csv").read_text().splitlines()
     assert len(rows) == 1 + 5
-    result = json.loads((tmp_path / "out" / "students" / "good-1" / "result.json").read_text())
+    result = json.loads((tmp_path / "out" / "staff" / "good-1" / "result.json").read_text())
     reflection = next(c for c in result["criteria"] if c["id"] == "reflection")
     assert (result["status"], reflection["points"]) == ("PendingManual", None)
 
@@ -265,7 +265,7 @@ def test_copies_have_originals_where_one_student_is_replayed_alone(
     hidden = out.parent / "hidden"
     finegrade("grade", folder / "copy", "--hidden", hidden, "--out", tmp_path, "--replay", out)
     alone, then = (
-        json.loads((place / "students" / "copy" / "result.json").read_text())["criteria"]
+        json.loads((place / "staff" / "copy" / "result.json").read_text())["criteria"]
         for place in (tmp_path, out)
     )
     assert alone == then
@@ -286,7 +286,7 @@ def test_what_cannot_be_replayed_at_all_is_wrong_usage(
 ) -> None:
     folder, out = graded
     for name in ("no-store", "damaged"):
-        shutil.copytree(out / "students", tmp_path / name / "students")
+        shutil.copytree(out / "staff", tmp_path / name / "staff")
     (tmp_path / "damaged" / "evidence.sqlite").write_text("no database, but long enough " * 40)
     places = {"{out}": str(out), "{tmp}": str(tmp_path)}
     arguments = [replay, *more]

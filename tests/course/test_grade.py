@@ -284,20 +284,6 @@ def test_results_read_back_as_they_were_written(
     assert {r.student: to_json(r) for r in read} == {s: to_json(r) for s, r in graded[0].items()}
 
 
-def test_no_hidden_question_reaches_what_a_student_reads(
-    assignment: Assignment,
-    questions: QuestionSet,
-    graded: tuple[dict[str, Result], Path],
-    tmp_path: Path,
-) -> None:
-    secrets = [q.messages[-1][1] for q in questions.questions]
-    for result in graded[0].values():
-        write_result(tmp_path, assignment, result)
-    for path in tmp_path.glob("students/*/*"):
-        text = path.read_text()
-        assert not [secret for secret in secrets if secret in text], path
-
-
 def test_new_weights_rescore_without_evidence(
     assignment: Assignment, graded: tuple[dict[str, Result], Path]
 ) -> None:

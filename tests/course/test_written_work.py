@@ -121,9 +121,9 @@ def test_who_judges_it_reads_plain_text_and_never_an_earlier_version(
         (result,) = grade.grade([home], assignment, None, prepare(out), Silent()).results
         write_student(out, assignment, result)
         write_class(out, assignment)
-    student = out / "students" / "s01"
+    student = out / "staff" / "s01"
     texts = {path.name: path.read_text("utf-8-sig") for path in student.glob("*.txt")}
     assert texts == {"comparative_analysis.txt": "<b>Café</b> & more.\n"}
     page = (out / "class.html").read_text()
-    assert '<a href="students/s01/comparative_analysis.txt">Comparative analysis</a>' in page
+    assert '<a href="staff/s01/comparative_analysis.txt">Comparative analysis</a>' in page
     assert "reflection.txt" not in page
