@@ -57,9 +57,7 @@ def main(old: Path, new: Path) -> int:
             kinds[place.rpartition("/")[2]] += 1
             print(f"{student} {place}\n  - {json.dumps(was)[:300]}\n  + {json.dumps(is_)[:300]}")
     same = len(before.keys() & after.keys())
-    print(
-        f"{same} students in both; differences by kind: {dict(kinds) or 'none'}; in grades: {grades}"
-    )
+    print(f"{same} students in both; differences in grades: {grades}; by kind: {dict(kinds)}")
     return int(grades > 0 or before.keys() != after.keys())
 
 

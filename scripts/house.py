@@ -51,9 +51,8 @@ def main(checkout: Path) -> None:
     rooms = Counter(room(name, package) for name in known)
     for name, count in sorted(rooms.items()):
         total = sum(n for module, n in lines.items() if room(module, package) == name)
-        print(
-            f"{name:15} {count:4} files {total:6} lines  -> {' '.join(sorted(arrows.get(name, ())))}"
-        )
+        below = " ".join(sorted(arrows.get(name, ())))
+        print(f"{name:15} {count:4} files {total:6} lines  -> {below}")
     widest = Counter(str(path.parent.relative_to(checkout)) for path in known.values())
     print("widest:", ", ".join(f"{folder} {count}" for folder, count in widest.most_common(5)))
     print(
