@@ -109,6 +109,10 @@ class Submission:
     files: tuple[SubmittedFile, ...]
     submitted_at: str | None = None
 
+    def places(self) -> dict[str, Path]:
+        """Where each file lies, by its relative path: what may be staged for a run."""
+        return {file.path: self.root / file.path for file in self.files}
+
     def file(self, path: str) -> SubmittedFile | None:
         """The file at this exact relative path, or None."""
         return next((f for f in self.files if f.path == path), None)

@@ -60,7 +60,7 @@ def use_run(
     if submission is not None and module is not None:
         source = program_source(submission, module, assignment.deliverables)
     launch = RunSpec(
-        submission=submission.root if submission is not None else None,
+        files=submission.places() if submission is not None else {},
         script=str(folder / _NAME),
         arguments=(str(folder / _TASK),),
         inputs={

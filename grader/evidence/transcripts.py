@@ -77,7 +77,7 @@ def transcript_want(
     source = program_source(submission, script, assignment.deliverables)
     run = TranscriptSpec(
         RunSpec(
-            submission=submission.root,
+            files=submission.places(),
             script=source.script,
             arguments=spec.arguments,
             inputs={**source.inputs, **(beside or {})},

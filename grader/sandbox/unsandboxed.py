@@ -25,7 +25,6 @@ from grader.core.constants import SANDBOX_TICK_SECONDS
 from grader.sandbox.api import ExitReason, Isolation, RunResult, RunSpec, RunStopped, Serve
 from grader.sandbox.harvest import harvest, snapshot
 from grader.sandbox.inside.clock import install
-from grader.sandbox.staging import NEVER_SHOWN
 
 _BEGIN: Final = "import sys; from grader.sandbox.unsandboxed import begin; begin(*sys.argv[1:])"
 
@@ -68,10 +67,10 @@ class Unsandboxed:
 
 
 def _fill(box: Path, launch: RunSpec) -> None:
-    if launch.submission is None:
-        box.mkdir()
-    else:
-        shutil.copytree(launch.submission, box, ignore=shutil.ignore_patterns(*NEVER_SHOWN))
+    box.mkdir()
+    for name, file in launch.files.items():
+        (box / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, box / name)
     for name, data in launch.inputs.items():
         path = box / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -187,7 +187,7 @@ def _why_not(_user: int, _path: str) -> str | None:
         return "bubblewrap works on Linux only; use the container backend"
     limits = Limits(wall_seconds=SANDBOX_START_SECONDS)
     try:
-        ended = Bubblewrap().run(RunSpec(None, "try.py", inputs={"try.py": b""}, limits=limits))
+        ended = Bubblewrap().run(RunSpec({}, "try.py", inputs={"try.py": b""}, limits=limits))
     except GraderFault as fault:
         if any(sign in str(fault) for sign in WEAK_ROOT):
             return f"this root may not act as another user ({fault}); {NOT_AS_ROOT}"

@@ -153,7 +153,7 @@ def refusal(engine: str) -> str | None:
     try:
         _make_image(engine)
         limits = Limits(wall_seconds=SANDBOX_START_SECONDS)
-        empty = RunSpec(None, "try.py", inputs={"try.py": b""}, limits=limits)
+        empty = RunSpec({}, "try.py", inputs={"try.py": b""}, limits=limits)
         ended = run_in(engine, empty, None, None)
     except GraderFault as fault:
         return str(fault)

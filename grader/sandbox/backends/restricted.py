@@ -131,7 +131,7 @@ def _why_not(user: int) -> str | None:
         return missing
     limits = Limits(wall_seconds=SANDBOX_START_SECONDS)
     try:
-        ended = Restricted().run(RunSpec(None, "try.py", inputs={"try.py": b""}, limits=limits))
+        ended = Restricted().run(RunSpec({}, "try.py", inputs={"try.py": b""}, limits=limits))
     except GraderFault as fault:
         return str(fault)
     if ended.verdict != ExitReason.OK:

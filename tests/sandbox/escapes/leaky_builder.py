@@ -28,13 +28,11 @@ class BareSubprocess:
         return {}
 
     def run(self, launch: RunSpec, serve: Serve | None = None, stop: object = None) -> RunResult:
-        assert launch.submission is not None
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             box = Path(folder)
-            handed_in = {
-                path.name: path.read_bytes() for path in launch.submission.iterdir()
-            } | dict(launch.inputs)
+            content = {name: path.read_bytes() for name, path in launch.files.items()}
+            handed_in = content | dict(launch.inputs)
             for name, content in handed_in.items():
                 (box / name).write_bytes(content)
             done = subprocess.run(
