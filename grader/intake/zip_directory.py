@@ -223,7 +223,8 @@ def _check_local_header(file: BinaryIO, entry: _Entry) -> int:
     rest = _read_at(file, name_at, name_length + extra_length)
     if rest[:name_length] != entry.raw_name:
         raise _disagree(entry.name, "has another name in front of its data")
-    if _name(entry.raw_name, flags, rest[name_length:]) != entry.name:
+    in_front = _name(entry.raw_name, flags, rest[name_length:])
+    if in_front not in (entry.name, _decoded_name(entry.raw_name, flags)):
         raise _disagree(entry.name, "has another name in front of its data")
     if method != entry.method or (flags ^ entry.flags) & (_FLAG_ENCRYPTED | _FLAG_SIZES_FOLLOW):
         raise _disagree(entry.name, "is packed in another way than the table of contents says")
