@@ -1,8 +1,10 @@
-# make demo: set up everything and grade a sample class.  make test: set up and run all tests.
-.PHONY: help setup demo test lint bench fuzz course-model course-model-card
+# make demo: set up everything and grade a sample class.  make test: set up and run the tests.
+.PHONY: help setup demo test test-live record check lint bench fuzz course-model course-model-card
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
+WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 export HF_HUB_OFFLINE := 1
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -17,10 +19,23 @@ setup: .venv/ready
 demo: setup
 	@$(BIN)/finegrade demo --out demo
 
+# make test: lint, all tests but those below, and a sample of these that changes each day.
 test: lint
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+	@$(PYTEST) $(WORKERS) --suite quick
 
-# make lint: ruff, mypy --strict and the floors of the plan.
+# make test-live: what runs programs, clients, escapes, Chromium and the wheel for real; all of it.
+test-live: setup
+	@$(PYTEST) $(WORKERS) --suite live
+
+# make record: run the submissions that experts have judged, and write tests/recorded anew.
+record: setup
+	@$(PYTEST) $(WORKERS) --suite live --record tests/experts tests/test_assignments.py
+
+# make check FILE=path: lint, types and tests of one file of grader/, scripts/ or tests/.
+check: setup
+	@$(BIN)/python scripts/check_file.py $(FILE)
+
+# make lint: ruff, mypy --strict and the layers of imports.
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

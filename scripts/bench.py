@@ -19,7 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from adapter_builder import config, pair, safetensors, write_adapter
+from support.adapters import config, pair, safetensors, write_adapter
 
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import chat, make_hidden
@@ -52,7 +52,7 @@ def ours(folder: Path, homes: list[Path], questions: Any) -> tuple[list[list[str
     engine = Engine(load_base(load_assignment("llm-methods").base), questions, NEW_TOKENS)
     adapters: list[AdapterFiles] = [
         read_adapter(take_in(found, folder), "adapter")
-        for found in find_submissions([homes[0].parent])
+        for found in find_submissions([homes[0].parent]).submissions
     ]
     done = [engine.predict(adapter) for adapter in adapters]
     texts = [[answer.text for answer in predictions.answers] for predictions in done]

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,7 @@ def many(sandbox: Sandbox, gateway: Gateway, folder: Path) -> None:
     print()
 
 
-def in_turn(sides: dict[str, Callable[[], object]], runs: int) -> dict[str, list[float]]:
+def in_turn(sides: Mapping[str, Callable[[], object]], runs: int) -> dict[str, list[float]]:
     """Seconds of each side, by its name; one run of each before counts nothing."""
     took: dict[str, list[float]] = {name: [] for name in sides}
     for run in sides.values():

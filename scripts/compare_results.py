@@ -37,7 +37,7 @@ def differences(old: Any, new: Any, place: str = "") -> Iterator[tuple[str, Any,
             for rows in (old, new)
         ]
         if all(len(rows) == len(by) for rows, by in zip((old, new), named, strict=True)):
-            yield from differences(*named, place)
+            yield from differences(named[0], named[1], place)
         elif old != new:
             yield place, old, new
     elif old != new:

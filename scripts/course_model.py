@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -364,13 +365,16 @@ def tables(m: dict[str, Any]) -> str:
     row("as shipped (worst of the sets)", lambda t: f"{t['base']['em']}")
     row("commonest answer per kind", lambda t: f"{t['base']['guess_em']}")
     for i in REPEATS:
-        row(f"LoRA on all public examples, seed {i}", lambda t, i=i: trained(t["all"][i]))
+        row(f"LoRA on all public examples, seed {i}", partial(lambda i, t: trained(t["all"][i]), i))
     for n in map(str, SIZES):
-        row(f"LoRA on {n} examples: mean EM (each seed)", lambda t, n=n: spread(t["examples"][n]))
+        row(
+            f"LoRA on {n} examples: mean EM (each seed)",
+            partial(lambda n, t: spread(t["examples"][n]), n),
+        )
     for rate in (f"{r:g}" for r in RATES):
-        row(f"learning rate {rate}: EM", lambda t, r=rate: str(t["learning_rate"][r]))
+        row(f"learning rate {rate}: EM", partial(lambda r, t: str(t["learning_rate"][r]), rate))
     for v in m["topics"][names[0]]["variants"]:
-        row(v, lambda t, v=v: trained(t["variants"][v]))
+        row(v, partial(lambda v, t: trained(t["variants"][v]), v))
     columns = list(next(iter(m["reading"].values())))
     lines += ["", "| DSPy request, no adapter, EM in % | " + " | ".join(columns) + " |"]
     lines.append("|---" * (1 + len(columns)) + "|")

@@ -111,7 +111,7 @@ def _change_file(source: random.Random, data: bytes, seeds: list[bytes]) -> byte
 
 def _fuzz(seconds: int, work: Path, keep: Path) -> None:
     """The fuzzing process itself: never returns."""
-    import atheris  # type: ignore[import-untyped]  # only here: the rest needs no fuzzer
+    import atheris  # only here: the rest needs no fuzzer
 
     with atheris.instrument_imports(include=["grader.training_data"]):
         from grader.training_data import __name__ as package
@@ -120,8 +120,8 @@ def _fuzz(seconds: int, work: Path, keep: Path) -> None:
 
         for module in pkgutil.iter_modules(folders):  # also those that are imported when needed
             importlib.import_module(f"{package}.{module.name}")
-    sys.path.insert(0, str(ROOT / "tests" / "training_data"))
-    from report_properties import assert_agrees_with_json, assert_can_be_shown
+    sys.path.insert(0, str(ROOT / "tests"))
+    from support.report_properties import assert_agrees_with_json, assert_can_be_shown
 
     path = work / "train.jsonl"
     seeds = [one.read_bytes() for one in (work / "seeds").iterdir()]

@@ -55,9 +55,8 @@ def main(checkout: Path) -> None:
         print(f"{name:15} {count:4} files {total:6} lines  -> {below}")
     widest = Counter(str(path.parent.relative_to(checkout)) for path in known.values())
     print("widest:", ", ".join(f"{folder} {count}" for folder, count in widest.most_common(5)))
-    print(
-        "longest:", ", ".join(f"{name} {lines[name]}" for name in sorted(lines, key=lines.get)[-3:])
-    )  # type: ignore[arg-type]
+    longest = sorted(lines.items(), key=lambda row: row[1])[-3:]
+    print("longest:", ", ".join(f"{name} {count}" for name, count in longest))
     print(
         f"{len(known)} files, {sum(lines.values())} lines, "
         f"{sum(map(len, arrows.values()))} arrows between rooms"

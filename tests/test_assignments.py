@@ -11,28 +11,23 @@ from pathlib import Path
 
 import pytest
 import yaml
-from class_builder import Silent
+from support.classes import Silent
+from support.paths import ROOT
+from support.recorded import Family
 
 from grader.assignment.load import assignment_ids, load_assignment
 from grader.assignment.questions import make_hidden
 from grader.core.errors import AssignmentError
 from grader.core.nouns import Assignment, Outcome, Result
 from grader.course import grade
+from grader.intake.find import Extent
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
-ROOT = Path(__file__).parents[1]
-WRITTEN = ("comparative_analysis.md", "reflection.md")
 
 
 @pytest.fixture(params=assignment_ids())
 def assignment(request: pytest.FixtureRequest) -> Assignment:
     return grade.load(request.param)
-
-
-def graded(folder: Path, assignment: Assignment, store: Path, seed: int | None) -> Result:
-    questions = None if seed is None else make_hidden(assignment.topic, seed, 150)
-    (result,) = grade.grade([folder], assignment, questions, store, Silent()).results
-    return result
 
 
 def test_it_is_worth_one_hundred_points(assignment: Assignment) -> None:
@@ -41,21 +36,46 @@ def test_it_is_worth_one_hundred_points(assignment: Assignment) -> None:
 
 def test_the_untouched_kit_fails_kindly(assignment: Assignment, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "starter" / assignment.id, tmp_path / "me")
-    result = graded(tmp_path / "me", assignment, tmp_path / "e.sqlite", None)
+    done = grade.grade(
+        [tmp_path / "me"], assignment, None, tmp_path / "e.sqlite", Silent(), extent=Extent.ONE
+    )
+    (result,) = done.results
     assert not [f.code for f in result.findings if f.outcome is Outcome.ERROR]
     known = sum(score.points or 0 for score in result.scores)
     assert known < assignment.pass_points
 
 
-def test_the_solution_earns_all_that_is_automatic(
-    assignment: Assignment, tmp_path: Path, trainings: Path
-) -> None:
-    """Trained by its own script, as a student would."""
-    (tmp_path / grade.TRAININGS_NAME).symlink_to(trainings)
-    home = tmp_path / "me"
+def _solution(assignment: Assignment, home: Path) -> Path:
     shutil.copytree(ROOT / "solutions" / assignment.id, home)
-    shutil.copytree(ROOT / "starter" / "course-model", home / "course-model")
     shutil.copytree(ROOT / "datasets" / assignment.topic, home / "data")
+    return home
+
+
+def _nothing_lost(result: Result) -> None:
+    lost = [
+        (s.id, s.points, s.because)
+        for s in result.scores
+        if s.points is not None and s.points < s.max_points
+    ]
+    assert lost == []
+
+
+def test_the_solution_earns_all_that_is_automatic(
+    assignment: Assignment, family: Family, tmp_path: Path
+) -> None:
+    home = _solution(assignment, tmp_path / "me")
+    shutil.copytree(family.folder(assignment.id), home, dirs_exist_ok=True)
+    questions = make_hidden(assignment.topic, 11, 150)
+    _nothing_lost(family.recorded([home], assignment, questions)["me"])
+
+
+@pytest.mark.live
+def test_the_solution_trained_by_its_own_script_now_earns_it_too(
+    assignment: Assignment, family: Family, tmp_path: Path
+) -> None:
+    home = _solution(assignment, tmp_path / "me")
+    shutil.copytree(ROOT / "starter" / "course-model", home / "course-model")
+    given = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     subprocess.run(
         [sys.executable, "huggingface_custom_lora.py", "--seed", "7"],
         cwd=home,
@@ -64,13 +84,12 @@ def test_the_solution_earns_all_that_is_automatic(
         env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
     )
     shutil.rmtree(home / "course-model")
-    result = graded(home, assignment, tmp_path / "e.sqlite", 11)
-    lost = [
-        (s.id, s.points, s.because)
-        for s in result.scores
-        if s.points is not None and s.points < s.max_points
-    ]
-    assert lost == []
+    made = [path for path in home.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    for path in made:
+        if given.get(path) != path.read_bytes():
+            family.keep(f"{assignment.id}/{path.relative_to(home)}", path.read_bytes())
+    questions = make_hidden(assignment.topic, 11, 150)
+    _nothing_lost(family.live([home], assignment, questions)["me"])
 
 
 def broken(**changes: object) -> dict[str, object]:

@@ -11,8 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from support.paths import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +97,7 @@ def test_a_student_gets_a_kit_and_checks_it(installed: Path, tmp_path: Path) -> 
 
 
 def test_without_torch_files_are_still_checked(installed: Path, tmp_path: Path) -> None:
-    from class_builder import write_student
+    from support.classes import write_student
 
     write_student(tmp_path / "me", 1)
     code = (

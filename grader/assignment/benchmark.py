@@ -153,7 +153,7 @@ def _among(own: Mapping[int, Example], others: Iterable[Pair]) -> set[int]:
             shelf.add(0, NearText(bare, said))
     alike = defaultdict[str, list[str]](list)
     for text in shelf.texts:
-        alike[text.answered].append(text.asked)
+        alike[text.answer].append(text.prompt)
     for said, mine in _by_answer(own).items():
         texts = alike[said] + [_bare(own[line].prompt) for line in mine]
         found.update(mine[i - len(alike[said])] for i in _copies(texts, len(alike[said])))

@@ -1,6 +1,6 @@
 """An assignment: one YAML, read once, checked against its schema and for consistency.
 
-That its codes and measures exist is checked where the registry is known (course.py).
+That its checks, measures and evidence exist is checked where these are known (course/grade.py).
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from grader.core.nouns import (
     Band,
     BaseModel,
     Category,
+    CheckInstance,
     Criterion,
     DataSpec,
     Deliverable,
     EvidenceSpec,
+    Length,
     Part,
 )
 from grader.core.resources import resource
@@ -75,18 +77,14 @@ def _assignment(document: Any, name: str) -> Assignment:
         max_new_tokens=document["max_new_tokens"],
         pass_points=document["pass_points"],
         parts=tuple(Part(**part) for part in document["parts"]),
-        deliverables=tuple(
-            Deliverable(
-                d["id"], d["title"], tuple(d["paths"]), d.get("part"), d.get("optional", False)
-            )
-            for d in document["deliverables"]
-        ),
+        deliverables=tuple(_deliverable(d) for d in document["deliverables"]),
         evidence=tuple(_evidence(e) for e in document["evidence"]),
-        checks=tuple(document["checks"]),
+        checks=tuple(_check(c) for c in document["checks"]),
         categories=tuple(Category(**category) for category in document["categories"]),
         criteria=tuple(_criterion(c) for c in document["criteria"]),
         digest=hashlib.sha256(canonical.encode()).hexdigest(),
         data=_data(document.get("data")),
+        bases={id: BaseModel(**base) for id, base in document.get("bases", {}).items()},
     )
     problems = _inconsistencies(assignment)
     if problems:
@@ -94,11 +92,32 @@ def _assignment(document: Any, name: str) -> Assignment:
     return assignment
 
 
-def _evidence(e: dict[str, Any]) -> EvidenceSpec:
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in e.items()
+def _deliverable(d: dict[str, Any]) -> Deliverable:
+    length = d.get("length")
+    return Deliverable(
+        id=d["id"],
+        title=d["title"],
+        paths=tuple(d["paths"]),
+        part=d.get("part"),
+        optional=d.get("optional", False),
+        base=d.get("base"),
+        length=Length(length["text"], tuple(length["words"])) if length is not None else None,
+    )
+
+
+def _check(c: str | dict[str, Any]) -> CheckInstance:
+    if isinstance(c, str):
+        return CheckInstance(c)
+    bindings = {
+        role: (bound,) if isinstance(bound, str) else tuple(bound)
+        for role, bound in c.get("with", {}).items()
     }
-    return EvidenceSpec(**fields)
+    return CheckInstance(c["code"], c.get("as"), bindings, c.get("title"))
+
+
+def _evidence(e: dict[str, Any]) -> EvidenceSpec:
+    settings = {name: value for name, value in e.items() if name not in ("id", "kind", "needs")}
+    return EvidenceSpec(e["id"], e["kind"], tuple(e.get("needs", ())), settings)
 
 
 def _data(d: dict[str, Any] | None) -> DataSpec | None:
@@ -130,11 +149,13 @@ def _inconsistencies(a: Assignment) -> list[str]:
         ("part", [p.id for p in a.parts]),
         ("deliverable", [d.id for d in a.deliverables]),
         ("evidence", [e.id for e in a.evidence]),
+        ("check", [c.ref for c in a.checks]),
         ("category", [c.id for c in a.categories]),
         ("criterion", [c.id for c in a.criteria]),
     ):
         problems += [f"{kind} {id!r} appears twice" for id, n in Counter(ids).items() if n > 1]
     parts = {p.id for p in a.parts}
+    checks = {c.ref for c in a.checks}
     deliverables = {d.id for d in a.deliverables}
     categories = {c.id: c for c in a.categories}
     problems += [
@@ -149,16 +170,9 @@ def _inconsistencies(a: Assignment) -> list[str]:
         if d.optional and d.part is not None
     ]
     problems += [
-        f"evidence {e.id!r} names {what} {named!r}, which is not a deliverable"
-        for e in a.evidence
-        for what, named in (
-            ("adapter", e.adapter),
-            ("script", e.script),
-            ("document", e.document),
-            ("module", e.module),
-            ("questions_from", e.questions_from),
-        )
-        if named is not None and named not in deliverables
+        f"deliverable {d.id!r} names base {d.base!r}, which is not in bases"
+        for d in a.deliverables
+        if d.base is not None and d.base not in a.bases
     ]
     if a.data is not None and a.data.deliverable not in deliverables:
         problems.append(f"data names {a.data.deliverable!r}, which is not a deliverable")
@@ -174,7 +188,7 @@ def _inconsistencies(a: Assignment) -> list[str]:
         if [b.points for b in c.bands] != sorted(b.points for b in c.bands):
             problems.append(f"criterion {c.id!r}: a higher band must not earn fewer points")
         codes = [*c.requires, *([] if c.source == "review" else [c.source.split(".")[0]])]
-        unlisted = [code for code in codes if code not in a.checks]
+        unlisted = [code for code in codes if code not in checks]
         problems += [
             f"criterion {c.id!r} reads {code}, which is not in checks" for code in unlisted
         ]
@@ -182,7 +196,7 @@ def _inconsistencies(a: Assignment) -> list[str]:
         f"evidence {e.id!r} needs {code}, which is not in checks"
         for e in a.evidence
         for code in e.needs
-        if code not in a.checks
+        if code not in checks
     ]
     problems += _wrong_sums(a)
     return problems

@@ -7,23 +7,26 @@ from functools import lru_cache
 
 from grader.checks.api.registry import Context, Verdict, check, failed, passed
 from grader.core.errors import FileRefused
-from grader.core.nouns import Submission
-from grader.intake.find import locate
+from grader.core.nouns import BaseModel, Submission
 from grader.models import adapter_files as files
 from grader.models.adapter_config import check_base, check_features, check_rank, read_config
 from grader.models.base_profile import profile_for
 
 ADAPTER = "adapter"
-"""The id of the deliverable that is the adapter's folder."""
+"""The deliverable that is the adapter's folder."""
+
+
+def _base(context: Context) -> BaseModel:
+    return context.assignment.base_of(context.deliverable(ADAPTER).base)
 
 
 def _judge(context: Context, step: Callable[[Submission, str], Verdict]) -> Verdict:
     """The verdict of `step(submission, folder)`, or fail with what it refuses."""
     folder: str | None = None
     try:
-        folder = locate(context.submission, context.assignment.deliverable(ADAPTER))
+        folder = context.place(ADAPTER)
         if folder is None:
-            wanted = context.assignment.deliverable(ADAPTER).paths[0]
+            wanted = context.deliverable(ADAPTER).paths[0]
             raise FileRefused(
                 "ADP001",
                 f"There is no adapter folder {wanted!r} in the submission.",
@@ -35,7 +38,7 @@ def _judge(context: Context, step: Callable[[Submission, str], Verdict]) -> Verd
         return failed(error.message, error.hint, path=error.path or folder)
 
 
-@check("ADP001")
+@check("ADP001", deliverables=(ADAPTER,))
 def weights_are_safetensors(context: Context) -> Verdict:
     """The adapter's weights are in a safetensors file
 
@@ -53,7 +56,7 @@ def weights_are_safetensors(context: Context) -> Verdict:
     return _judge(context, step)
 
 
-@check("ADP002", needs=("ADP001",))
+@check("ADP002", deliverables=(ADAPTER,), needs=("ADP001",))
 def config_is_readable(context: Context) -> Verdict:
     """The adapter's config is readable and says LoRA
 
@@ -74,7 +77,7 @@ def config_is_readable(context: Context) -> Verdict:
     return _judge(context, step)
 
 
-@check("ADP003", needs=("ADP001",))
+@check("ADP003", deliverables=(ADAPTER,), needs=("ADP001",))
 def header_is_well_formed(context: Context) -> Verdict:
     """The adapter's weights file is whole and well formed
 
@@ -92,7 +95,7 @@ def header_is_well_formed(context: Context) -> Verdict:
     return _judge(context, step)
 
 
-@check("ADP004", needs=("ADP003", "ADP006", "ADP009"))
+@check("ADP004", deliverables=(ADAPTER,), needs=("ADP003", "ADP006", "ADP009"))
 def tensors_are_lora_pairs(context: Context) -> Verdict:
     """Every tensor of the adapter is half of a LoRA pair
 
@@ -110,7 +113,7 @@ def tensors_are_lora_pairs(context: Context) -> Verdict:
     return _judge(context, step)
 
 
-@check("ADP005", needs=("ADP004", "ADP008"))
+@check("ADP005", deliverables=(ADAPTER,), needs=("ADP004", "ADP008"))
 def tensors_fit_the_base(context: Context) -> Verdict:
     """Every tensor of the adapter fits the assignment's base model
 
@@ -122,14 +125,14 @@ def tensors_fit_the_base(context: Context) -> Verdict:
     """
 
     def step(submission: Submission, folder: str) -> Verdict:
-        profile = profile_for(context.assignment.base)
+        profile = profile_for(_base(context))
         files.check_shapes(_pairs(submission, folder), profile)
         return passed(f"Every adapted layer is one of {profile.name}, with the same sizes.")
 
     return _judge(context, step)
 
 
-@check("ADP006", needs=("ADP002",))
+@check("ADP006", deliverables=(ADAPTER,), needs=("ADP002",))
 def rank_and_size_within_limits(context: Context) -> Verdict:
     """The adapter's rank, alpha and size are within the limits
 
@@ -149,7 +152,7 @@ def rank_and_size_within_limits(context: Context) -> Verdict:
     return _judge(context, step)
 
 
-@check("ADP007", needs=("ADP004",))
+@check("ADP007", deliverables=(ADAPTER,), needs=("ADP004",))
 def weights_are_finite(context: Context) -> Verdict:
     """The adapter's weights are finite numbers of a sensible size
 
@@ -166,7 +169,7 @@ def weights_are_finite(context: Context) -> Verdict:
     return _judge(context, step)
 
 
-@check("ADP008", needs=("ADP002",))
+@check("ADP008", deliverables=(ADAPTER,), needs=("ADP002",))
 def trained_on_the_base(context: Context) -> Verdict:
     """The adapter was trained on the assignment's base model
 
@@ -179,13 +182,13 @@ def trained_on_the_base(context: Context) -> Verdict:
     """
 
     def step(submission: Submission, folder: str) -> Verdict:
-        check_base(read_config(submission, folder), context.assignment.base)
-        return passed(f"The config names {context.assignment.base.name}.")
+        check_base(read_config(submission, folder), _base(context))
+        return passed(f"The config names {_base(context).name}.")
 
     return _judge(context, step)
 
 
-@check("ADP009", needs=("ADP002",))
+@check("ADP009", deliverables=(ADAPTER,), needs=("ADP002",))
 def only_supported_features(context: Context) -> Verdict:
     """The adapter is plain LoRA or rsLoRA
 
@@ -205,7 +208,7 @@ def only_supported_features(context: Context) -> Verdict:
     return _judge(context, step)
 
 
-@check("ADP010", needs=("ADP007",))
+@check("ADP010", deliverables=(ADAPTER,), needs=("ADP007",))
 def adapter_changes_the_base(context: Context) -> Verdict:
     """The adapter changes the base model
 
@@ -223,7 +226,7 @@ def adapter_changes_the_base(context: Context) -> Verdict:
     return _judge(context, step)
 
 
-@check("ADP011", needs=("ADP001",))
+@check("ADP011", deliverables=(ADAPTER,), needs=("ADP001",))
 def no_pickles_beside(context: Context) -> Verdict:
     """The adapter's folder holds no pickle files
 

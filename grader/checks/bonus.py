@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from grader.checks.api.registry import Context, Verdict, check, failed, passed
-from grader.checks.views.domain_test import DISTILLATION, HYBRID, questions_of
+from grader.checks.views.domain_test import DISTILLATION, HYBRID, TEST_SET, questions_of
 from grader.checks.views.prompts import additions_in
 from grader.checks.views.reported_results import PartialCredit, never_met, verdict
 from grader.checks.views.test_set_answers import (
@@ -30,10 +30,10 @@ from grader.checks.views.transcript import TrainedJob, Transcript, transcript
 from grader.core.constants import ADDITION_SHARE_AT_LEAST
 from grader.core.metrics import mean
 from grader.core.nouns import Severity
+from grader.core.text import counted
 from grader.topics import get_topic
 from grader.training_data.costs import load_prices, price_of
 from grader.training_data.read.examples import Example, text_of
-from grader.training_data.read.faults import counted
 from grader.training_data.read.fingerprint import folded
 
 _NEARLY_ALL: Final = 0.9  # of the test questions
@@ -43,7 +43,13 @@ _HINT: Final = (
 )
 
 
-@check("DSP030", evidence=(HYBRID,), measures=("jobs", "share"), severity=Severity.WARNING)
+@check(
+    "DSP030",
+    deliverables=(TEST_SET,),
+    evidence=(HYBRID,),
+    measures=("jobs", "share"),
+    severity=Severity.WARNING,
+)
 def tuned_model_answers_through_dspy(context: Context) -> Verdict:
     """The tuned model answers the test set through a DSPy program
 
@@ -54,7 +60,7 @@ def tuned_model_answers_through_dspy(context: Context) -> Verdict:
     Fix: Create the job, wait for its end, and configure DSPy with job.fine_tuned_model. Ask the
     program each question of openai_test.jsonl.
     """
-    run, questions = transcript(context.evidence[HYBRID]), questions_of(context)
+    run, questions = transcript(context.seen(HYBRID)), questions_of(context)
     if not run.jobs:
         return never_met(run, "created a job", _HINT, {"jobs": 0})
     asked = _through_dspy(context)
@@ -69,6 +75,7 @@ def tuned_model_answers_through_dspy(context: Context) -> Verdict:
 
 @check(
     "DSP031",
+    deliverables=(TEST_SET,),
     evidence=(HYBRID,),
     measures=("passages_share", "demos_share", "reasoning_share", "share"),
     severity=Severity.WARNING,
@@ -113,7 +120,13 @@ def dspy_adds_to_the_prompts(context: Context) -> Verdict:
     return failed(f"{seen} Expected: one of them for most questions.", hint, measures=measures)
 
 
-@check("DSP032", evidence=(HYBRID,), measures=("leaked",), severity=Severity.WARNING)
+@check(
+    "DSP032",
+    deliverables=(TEST_SET,),
+    evidence=(HYBRID,),
+    measures=("leaked",),
+    severity=Severity.WARNING,
+)
 def hybrid_trains_on_no_test_question(context: Context) -> Verdict:
     """The hybrid was not trained on its test questions
 
@@ -124,11 +137,12 @@ def hybrid_trains_on_no_test_question(context: Context) -> Verdict:
     Fix: Make the training file from openai_train.jsonl or from other questions of your own, never
     from openai_test.jsonl.
     """
-    return keeps_apart(transcript(context.evidence[HYBRID]), questions_of(context))
+    return keeps_apart(transcript(context.seen(HYBRID)), questions_of(context))
 
 
 @check(
     "DSP033",
+    deliverables=(TEST_SET,),
     needs=("DSP032",),
     evidence=(HYBRID,),
     measures=GAIN_MEASURES,
@@ -146,7 +160,7 @@ def hybrid_answers_better_than_the_base(context: Context) -> Verdict:
     Fix: Ask the base and the hybrid every question of openai_test.jsonl in the same run. Train in
     the form in which you ask: the same signature, the same fields, the shortest correct answer.
     """
-    run, questions = transcript(context.evidence[HYBRID]), questions_of(context)
+    run, questions = transcript(context.seen(HYBRID)), questions_of(context)
     asked = asked_of(run, questions, context.assignment.topic)
     base = [one for one in asked if any(one.chat.is_base_of(job) for job in run.jobs)]
     return gain(base, _through_dspy(context), questions, "the hybrid", _HINT)
@@ -154,7 +168,7 @@ def hybrid_answers_better_than_the_base(context: Context) -> Verdict:
 
 def _through_dspy(context: Context) -> list[TestSetAnswer]:
     """What tuned models were asked of the test set in the form of DSPy's adapters."""
-    run, questions = transcript(context.evidence[HYBRID]), questions_of(context)
+    run, questions = transcript(context.seen(HYBRID)), questions_of(context)
     asked = asked_of(run, questions, context.assignment.topic)
     return [one for one in asked if one.chat.tuned and one.prompt.outputs]
 
@@ -198,7 +212,7 @@ def student_learns_from_the_teacher(context: Context) -> Verdict:
     Fix: Ask the tuned teacher questions that are not in its own training file, and upload each
     question with the teacher's reply. Right answers from elsewhere are another dataset.
     """
-    run = transcript(context.evidence[DISTILLATION])
+    run = transcript(context.seen(DISTILLATION))
     lesson = _lesson(run)
     if lesson is None:
         return never_met(run, "created a job after the teacher's", _DISTILL_HINT)
@@ -225,7 +239,7 @@ def student_is_smaller(context: Context) -> Verdict:
     Fix: Train the student on a base that `finegrade cost` lists with a lower training price than
     the teacher's, gpt-4o-mini beside gpt-4.1-mini for one, and wait until its job has succeeded.
     """
-    run = transcript(context.evidence[DISTILLATION])
+    run = transcript(context.seen(DISTILLATION))
     lesson = _lesson(run)
     if lesson is None:
         return never_met(run, "created a job after the teacher's", _DISTILL_HINT)
@@ -249,7 +263,13 @@ def student_is_smaller(context: Context) -> Verdict:
     return verdict(seen, claims, hint)
 
 
-@check("API032", evidence=(DISTILLATION,), measures=("leaked",), severity=Severity.WARNING)
+@check(
+    "API032",
+    deliverables=(TEST_SET,),
+    evidence=(DISTILLATION,),
+    measures=("leaked",),
+    severity=Severity.WARNING,
+)
 def distillation_trains_on_no_test_question(context: Context) -> Verdict:
     """Neither teacher nor student was trained on test questions
 
@@ -258,11 +278,12 @@ def distillation_trains_on_no_test_question(context: Context) -> Verdict:
 
     Fix: Take the questions for the teacher from elsewhere, never from openai_test.jsonl.
     """
-    return keeps_apart(transcript(context.evidence[DISTILLATION]), questions_of(context))
+    return keeps_apart(transcript(context.seen(DISTILLATION)), questions_of(context))
 
 
 @check(
     "API033",
+    deliverables=(TEST_SET,),
     needs=("API032",),
     evidence=(DISTILLATION,),
     measures=GAIN_MEASURES,
@@ -279,7 +300,7 @@ def student_answers_better_than_its_base(context: Context) -> Verdict:
     Fix: Ask the student's base and the student every question of openai_test.jsonl in the same
     run. If the student is worse than its teacher, let the teacher answer more questions.
     """
-    run, questions = transcript(context.evidence[DISTILLATION]), questions_of(context)
+    run, questions = transcript(context.seen(DISTILLATION)), questions_of(context)
     lesson = _lesson(run)
     if lesson is None:
         return failed("There is no second job, and so no student.", _DISTILL_HINT)

@@ -7,11 +7,13 @@ mistake. `agreement` is 1 less the relative difference, so that a rubric's bands
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 from grader.checks.api.registry import Context, Verdict, check, failed, needs_review, passed
 from grader.checks.views.cost_recount import (
     ENOUGH,
+    NUMBERS,
     agreement,
     claims_of,
     found_data,
@@ -22,6 +24,7 @@ from grader.checks.views.cost_recount import (
     recount,
 )
 from grader.core.errors import FileRefused
+from grader.core.text import counted
 from grader.costs.break_even import (
     Alternative,
     BreakEven,
@@ -32,14 +35,15 @@ from grader.costs.break_even import (
 )
 from grader.costs.claims import ClaimsError, CostClaims, Volume
 from grader.training_data.costs import Price, Rates, automatic_epochs
-from grader.training_data.read.faults import counted, quoted
+from grader.training_data.read.faults import quoted
 
+_check = partial(check, deliverables=(NUMBERS,))
 _ENOUGH_OF_PROMPTS: Final = 0.9  # means over examples and the words around them differ a little
 _SLACK_TOKENS: Final = 3  # of a query: one message's own tokens, which people count differently
 _MOST_EPOCHS: Final = automatic_epochs(1)  # that the service chooses, even for one example
 
 
-@check("TOK101", needs=("LAY021",))
+@_check("TOK101", needs=("LAY021",))
 def cost_numbers_are_readable(context: Context) -> Verdict:
     """The numbers of the cost analysis can be read
 
@@ -67,7 +71,7 @@ def cost_numbers_are_readable(context: Context) -> Verdict:
     return passed(f"It is on {quoted(claims.model)}, as of {claims.date}.")
 
 
-@check("TOK102", needs=("TOK101",), measures=("agreement", "stated", "recounted"))
+@_check("TOK102", needs=("TOK101",), measures=("agreement", "stated", "recounted"))
 def epoch_tokens_agree(context: Context) -> Verdict:
     """The tokens of the dataset agree with a recount
 
@@ -102,7 +106,7 @@ def epoch_tokens_agree(context: Context) -> Verdict:
     return judged("TOK102", text, "/training/tokens_per_epoch", context, close, measures)
 
 
-@check("TOK103", needs=("TOK101",), measures=("agreement", "epochs", "automatic_epochs"))
+@_check("TOK103", needs=("TOK101",), measures=("agreement", "epochs", "automatic_epochs"))
 def every_epoch_is_billed(context: Context) -> Verdict:
     """Training is billed for every epoch
 
@@ -129,7 +133,7 @@ def every_epoch_is_billed(context: Context) -> Verdict:
     return judged("TOK103", text, "/training/billed_tokens", context, close, measures)
 
 
-@check("TOK104", needs=("TOK101",), measures=("agreement", "stated", "expected"))
+@_check("TOK104", needs=("TOK101",), measures=("agreement", "stated", "expected"))
 def training_cost_follows(context: Context) -> Verdict:
     """The training cost follows from the billed tokens and the price
 
@@ -149,7 +153,7 @@ def training_cost_follows(context: Context) -> Verdict:
     return judged("TOK104", text, "/training/usd", context, close, measures)
 
 
-@check("TOK105", needs=("TOK101",), measures=("wrong",))
+@_check("TOK105", needs=("TOK101",), measures=("wrong",))
 def prices_are_the_tables(context: Context) -> Verdict:
     """The prices are those of the dated table
 
@@ -187,7 +191,7 @@ def prices_are_the_tables(context: Context) -> Verdict:
     )
 
 
-@check("TOK106", needs=("TOK101",), measures=("agreement",))
+@_check("TOK106", needs=("TOK101",), measures=("agreement",))
 def query_tokens_fit(context: Context) -> Verdict:
     """The tokens of a query fit the dataset and the prompts
 
@@ -223,7 +227,7 @@ def query_tokens_fit(context: Context) -> Verdict:
     return off("TOK106", text, place, context, close, {})
 
 
-@check("TOK107", needs=("TOK101",), measures=("agreement",))
+@_check("TOK107", needs=("TOK101",), measures=("agreement",))
 def query_costs_follow(context: Context) -> Verdict:
     """The cost of a query follows from its tokens, for the base and for the tuned model
 
@@ -249,7 +253,7 @@ def query_costs_follow(context: Context) -> Verdict:
     return judged("TOK107", f"{'; '.join(words)}.", f"/per_query/{name}/usd", context, close, {})
 
 
-@check("TOK108", needs=("TOK101",), measures=("agreement",))
+@_check("TOK108", needs=("TOK101",), measures=("agreement",))
 def break_even_follows(context: Context) -> Verdict:
     """The break-even volume follows from the costs
 
@@ -281,7 +285,7 @@ def break_even_follows(context: Context) -> Verdict:
     return judged("TOK108", text, place, context, close, {})
 
 
-@check("TOK109", needs=("TOK101",), measures=("queries_left",))
+@_check("TOK109", needs=("TOK101",), measures=("queries_left",))
 def end_of_the_model_is_considered(context: Context) -> Verdict:
     """The break-even is held against the end of the model
 

@@ -21,8 +21,7 @@ from grader.checks.api.registry import (
     skipped,
 )
 from grader.core.errors import FileRefused
-from grader.core.nouns import DataSpec, Severity, Visibility
-from grader.intake.find import locate
+from grader.core.nouns import DataSpec, Severity
 from grader.training_data.check import FileReport, check_file
 from grader.training_data.read.examples import Kind
 from grader.training_data.rules import RULES, Rule
@@ -44,20 +43,16 @@ def _register(rule: Rule) -> None:
             why=rule.why,
             fix=rule.fix,
             function=rule_holds,
-            needs=(),
-            evidence=(),
             measures=("faults",),
             severity=rule.severity,
-            visibility=Visibility.STUDENT,
         )
     )
 
 
 def _verdict(rule: Rule, context: Context) -> Verdict:
     spec = context.assignment.data
-    deliverable = None if spec is None else context.assignment.deliverable(spec.deliverable)
     try:
-        path = None if deliverable is None else locate(context.submission, deliverable)
+        path = None if spec is None else context.place(spec.deliverable)
     except FileRefused as refused:
         return not_looked_at(refused)
     if spec is None or path is None:

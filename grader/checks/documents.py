@@ -1,4 +1,4 @@
-"""The text of each written deliverable, as it was read into evidence.
+"""DOC: what documents say, as it was read into evidence.
 
 DOC1xx: what a document must be to be read into plain text.
 
@@ -6,9 +6,8 @@ The reader gives the code of the fault that it met first (`grader/evidence/docum
 document has it is said here, beside the page that explains it; what it costs hangs on DOC0xx, so
 that one document's fault never costs another's points.
 
-DOC0xx: each written deliverable can be read, and is about as long as the course asks.
-
-A person judges what they say; what stops a person from reading it is said here.
+DOC0xx: the document that the assignment binds can be read, and is about as long as it asks. A
+person judges what it says; what stops a person from reading it is said here.
 
 SRC010: no key or token travels with the submission.
 """
@@ -17,77 +16,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
-from grader.checks.api.registry import Context, Verdict, check, failed, passed, skipped
+from grader.checks.api.registry import (
+    Check,
+    Context,
+    EvidenceRole,
+    Verdict,
+    add,
+    check,
+    failed,
+    passed,
+    skipped,
+)
 from grader.core.constants import (
-    ANALYSIS_WORDS,
     NOTEBOOK_MAX_BYTES,
-    REFLECTION_WORDS,
     SOURCE_MAX_BYTES,
 )
 from grader.core.errors import FileRefused
-from grader.core.nouns import Evidence, Severity
+from grader.core.nouns import Severity
+from grader.core.payloads import WrittenWork, read
+from grader.core.text import counted
 from grader.intake.find import read_file
 from grader.intake.notebooks import read_cells
 from grader.intake.paths import shown
 from grader.intake.submitted_notebook import is_notebook
-from grader.training_data.read.faults import counted
 
-ANALYSIS: Final = "analysis_text"
-REFLECTION: Final = "reflection_text"
-DSPY_REPORT: Final = "dspy_report_text"
-COST_ANALYSIS: Final = "cost_analysis_text"
-_WORD: Final = re.compile(r"\w[\w'\u2019-]*")
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentFault:
-    """Why a document cannot be read, by its writer's fault."""
-
-    code: str
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenWork:
-    """A document: its text, or what is wrong with it (`fault`; the text is then "").
-
-    `pages` is None where the format has none. `notes` are sentences for whoever judges it.
-    """
-
-    path: str
-    text: str
-    pages: int | None
-    notes: tuple[str, ...]
-    fault: DocumentFault | None
-
-    @property
-    def words(self) -> int:
-        """How many words and numbers it has; Markdown's own signs are none."""
-        return len(_WORD.findall(self.text))
-
-
-def written(evidence: Evidence) -> WrittenWork:
-    """The document of one piece of evidence of the kind `text`."""
-    payload = evidence.payload
-    fault = payload.get("fault")
-    return WrittenWork(
-        path=payload["path"],
-        text=payload.get("text", ""),
-        pages=payload.get("pages"),
-        notes=tuple(payload.get("notes", ())),
-        fault=DocumentFault(fault["code"], fault["message"], fault["hint"]) if fault else None,
-    )
+TEXT: Final = EvidenceRole("text", WrittenWork)
+DOCUMENT: Final = "document"
 
 
 def all_written(context: Context) -> Iterator[WrittenWork]:
     """Every document of the submission that was looked at, in the assignment's order."""
     for spec in context.assignment.evidence:
         if spec.kind == "text" and spec.id in context.evidence:
-            yield written(context.evidence[spec.id])
+            yield read(context.evidence[spec.id], WrittenWork)
 
 
 @check("DOC101")
@@ -163,85 +126,8 @@ def _none_has(context: Context, code: str) -> Verdict:
     return failed(" ".join(fault.message for _, fault in found), first.hint, path=path)
 
 
-@check("DOC001", evidence=(ANALYSIS,), measures=("words", "pages"))
-def analysis_can_be_read(context: Context) -> Verdict:
-    """The comparative analysis can be read
-
-    Why: A person judges what it says. Of a file that does not open, is locked by a password or
-    holds pictures of text, nobody can.
-
-    Fix: Open the file that you hand in, and mark a sentence in it with the mouse: what can be
-    marked can be read. If it cannot, hand in the Markdown or Word file that you made it from.
-    """
-    return _readable(context, ANALYSIS)
-
-
-@check("DOC002", evidence=(REFLECTION,), measures=("words", "pages"))
-def reflection_can_be_read(context: Context) -> Verdict:
-    """The reflection can be read
-
-    Why: A person judges what it says. Of a file that does not open, is locked by a password or
-    holds pictures of text, nobody can.
-
-    Fix: Open the file that you hand in, and mark a sentence in it with the mouse: what can be
-    marked can be read. If it cannot, hand in the Markdown or Word file that you made it from.
-    """
-    return _readable(context, REFLECTION)
-
-
-@check("DOC003", evidence=(DSPY_REPORT,), measures=("words", "pages"))
-def dspy_report_can_be_read(context: Context) -> Verdict:
-    """The report on the DSPy program can be read
-
-    Why: A person judges what it says. Of a file that does not open, is locked by a password or
-    holds pictures of text, nobody can.
-
-    Fix: Open the file that you hand in, and mark a sentence in it with the mouse: what can be
-    marked can be read. If it cannot, hand in the Markdown or Word file that you made it from.
-    """
-    return _readable(context, DSPY_REPORT)
-
-
-@check("DOC004", evidence=(COST_ANALYSIS,), measures=("words", "pages"))
-def cost_analysis_can_be_read(context: Context) -> Verdict:
-    """The text of the cost analysis can be read
-
-    Why: Its numbers are worked out again by a program; what follows from them is a person's to
-    read. Of a file that does not open, is locked or holds pictures of text, nobody can.
-
-    Fix: Open the file that you hand in, and mark a sentence in it with the mouse: what can be
-    marked can be read. If it cannot, hand in the Markdown or Word file that you made it from.
-    """
-    return _readable(context, COST_ANALYSIS)
-
-
-@check("DOC010", needs=("DOC001",), evidence=(ANALYSIS,), severity=Severity.NOTE)
-def analysis_has_the_asked_length(context: Context) -> Verdict:
-    """The comparative analysis is about as long as the course asks
-
-    Why: Two to three pages are what it takes to compare methods with their numbers, and what can
-    be read of a whole class. Words are counted, not pages; no points hang on it.
-
-    Fix: Write two to three pages: what you measured, what follows from it, and what you would
-    choose for which purpose.
-    """
-    return _length(context, ANALYSIS, "two to three pages", ANALYSIS_WORDS)
-
-
-@check("DOC011", needs=("DOC002",), evidence=(REFLECTION,), severity=Severity.NOTE)
-def reflection_has_the_asked_length(context: Context) -> Verdict:
-    """The reflection is about as long as the course asks
-
-    Why: A page is room enough for what you learned and would do differently, and short enough to
-    choose what matters. Words are counted, not pages; no points hang on it.
-
-    Fix: Write about a page.
-    """
-    return _length(context, REFLECTION, "about a page", REFLECTION_WORDS)
-
-
-def _readable(context: Context, id: str) -> Verdict:
-    document = written(context.evidence[id])
+def _can_be_read(context: Context) -> Verdict:
+    document = context.read(TEXT)
     if document.fault is not None:
         return failed(
             f"{shown(document.path)!r} cannot be read, so nobody can judge what it says; "
@@ -257,16 +143,63 @@ def _readable(context: Context, id: str) -> Verdict:
     )
 
 
-def _length(context: Context, id: str, asked: str, words: tuple[int, int]) -> Verdict:
-    document = written(context.evidence[id])
-    fewest, most = words
+def _has_its_length(context: Context) -> Verdict:
+    """The length is that of the deliverable in the assignment."""
+    document, asked = context.read(TEXT), context.deliverable(DOCUMENT).length
+    if asked is None:
+        return passed("The assignment asks for no length.")
+    fewest, most = asked.words
     found = f"{shown(document.path)!r} has {counted(document.words, 'word')}"
     if fewest <= document.words <= most:
         return passed(f"{found}.")
     return failed(
-        f"{found}; the course asks for {asked}, so {fewest} to {most} were expected.",
+        f"{found}; the course asks for {asked.text}, so {fewest} to {most} were expected.",
         "Say more of what you found out." if document.words < fewest else "Keep what matters.",
         path=document.path,
+    )
+
+
+_READABLE: Final = {
+    "DOC001": "The comparative analysis can be read",
+    "DOC002": "The reflection can be read",
+    "DOC003": "The report on the DSPy program can be read",
+    "DOC004": "The text of the cost analysis can be read",
+}
+_OF_LENGTH: Final = {
+    "DOC010": ("The comparative analysis is about as long as the course asks", "DOC001"),
+    "DOC011": ("The reflection is about as long as the course asks", "DOC002"),
+}
+
+for _code, _title in _READABLE.items():
+    add(
+        Check(
+            _code,
+            _title,
+            "A person judges what it says. Of a file that does not open, is locked by a password "
+            "or holds pictures of text, nobody can.",
+            "Open the file that you submit, and mark a sentence in it with the mouse: what can be "
+            "marked can be read. If it cannot, submit the Markdown or Word file that you made it "
+            "from.",
+            _can_be_read,
+            evidence=(TEXT,),
+            measures=("words", "pages"),
+        )
+    )
+for _code, (_title, _needed) in _OF_LENGTH.items():
+    add(
+        Check(
+            _code,
+            _title,
+            "The length that the course asks for is room enough for what matters, and what can be "
+            "read of a whole class. Words are counted, not pages; no points hang on it.",
+            "Write about as much as the assignment asks for: what you measured or learned, and "
+            "what follows from it.",
+            _has_its_length,
+            needs=(_needed,),
+            evidence=(TEXT,),
+            severity=Severity.NOTE,
+            deliverables=(DOCUMENT,),
+        )
     )
 
 

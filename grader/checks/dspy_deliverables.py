@@ -6,22 +6,24 @@ DSP006-010: the pairs that a student adds, the saved program, and the reported n
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from grader.checks.api.registry import Context, Verdict, check, failed, passed
-from grader.checks.dspy_program import ENHANCED, ORIGINAL, correct
+from grader.checks.dspy_program import ENHANCED, ORIGINAL
+from grader.checks.views.gain import correct
 from grader.core.constants import CLAIM_TOLERANCE, EXTRA_PAIRS_AT_LEAST, MIB, PAIR_MAX_ANSWER_WORDS
 from grader.core.errors import FileRefused
 from grader.core.metrics import exact_match, mean, normalise
 from grader.core.nouns import Submission
+from grader.core.payloads import AddedPair
 from grader.core.statistics import chance_apart
 from grader.core.strict_json import StrictJsonError, loads
+from grader.core.text import counted
 from grader.intake.find import read_file
 from grader.topics import get_topic
 from grader.topics.topic import Split, Topic, normalised
-from grader.training_data.read.faults import counted
 
 RESULTS: Final = "dspy_results.json"
 _ORIGINAL, _ENHANCED = "original", "enhanced"
@@ -102,13 +104,13 @@ _SECRET_STATE: Final = frozenset({"api_key", "api_base"})
 _TESTED_MAY_DIFFER: Final = 1.001  # pair: one answer may go the other way on another machine
 
 
-def _pairs(ctx: Context) -> list[Mapping[str, Any]]:
-    """The pairs as the run told them; no text of theirs is shown, since a run knows questions."""
-    return list(ctx.evidence[ENHANCED].payload["extra"])
+def _pairs(ctx: Context) -> Sequence[AddedPair]:
+    """The pairs as the run gave them; no text of theirs is shown, since a run knows questions."""
+    return ctx.read(ENHANCED).extra
 
 
 def _verdict_on_pairs(
-    pairs: Sequence[Mapping[str, Any]], bad: Sequence[str], claim: str, hint: str
+    pairs: Sequence[AddedPair], bad: Sequence[str], claim: str, hint: str
 ) -> Verdict:
     """`bad` says of each pair that does not hold why; five must."""
     good = len(pairs) - len(bad)
@@ -135,12 +137,12 @@ def added_pairs_are_new(ctx: Context) -> Verdict:
     seen: set[str] = set()
     bad = []
     for number, pair in enumerate(_pairs(ctx), 1):
-        question = normalised(pair["question"])
+        question = normalised(pair.question)
         if question in public:
             bad.append(f"the question of pair {number} stands in the public data")
         elif question in seen:
             bad.append(f"the question of pair {number} is there twice")
-        elif _is_known_fact(topic, question, pair["expected"]):
+        elif _is_known_fact(topic, question, pair.expected):
             bad.append(f"pair {number} asks for a fact of the passages")
         seen.add(question)
     return _verdict_on_pairs(
@@ -177,8 +179,8 @@ def added_pairs_are_valid(ctx: Context) -> Verdict:
     )
 
 
-def _fault(pair: Mapping[str, Any]) -> str:
-    question, answer = pair["question"], pair["expected"]
+def _fault(pair: AddedPair) -> str:
+    question, answer = pair.question, pair.expected
     if len(normalised(question).split()) < 3 or not _ASKS.search(question):
         return "asks nothing"
     if not answer.strip():
@@ -221,9 +223,9 @@ def added_pairs_were_tested(ctx: Context) -> Verdict:
     return failed(text, hint, path=results.path, measures=measures)
 
 
-def _is_right(pair: Mapping[str, Any]) -> float:
-    wanted = [pair["expected"], *pair["aliases"]]
-    return float(any(normalise(one) and exact_match(pair["text"], one) for one in wanted))
+def _is_right(pair: AddedPair) -> float:
+    wanted = [pair.expected, *pair.aliases]
+    return float(any(normalise(one) and exact_match(pair.text, one) for one in wanted))
 
 
 @check("DSP009", measures=())
@@ -303,11 +305,11 @@ def reported_numbers_agree(ctx: Context) -> Verdict:
 
 def _apart(ctx: Context, results: DspyResults) -> list[str]:
     off = []
-    for name, claim, id in (
+    for name, claim, role in (
         ("original", results.before, ORIGINAL),
         ("enhanced", results.after, ENHANCED),
     ):
-        right = correct(ctx.evidence[id])
+        right = correct(ctx.read(role).answers)
         luck = chance_apart(claim, results.questions, mean(right), len(right))
         if abs(claim - mean(right)) > CLAIM_TOLERANCE + luck:
             off.append(f"{name}: {claim:.0%} reported, {mean(right):.0%} measured")

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
-from grader.checks.api.registry import Context, Verdict, check, failed, passed
+from grader.checks.api.registry import Context, EvidenceRole, Verdict, check, failed, passed
 from grader.core.constants import (
     AGREEMENT_AT_LEAST,
     METRIC_BOTTOM,
     METRIC_SAME,
     METRIC_SHARE_AT_LEAST,
 )
-from grader.core.nouns import Evidence
+from grader.core.payloads import MetricScores, ScoredCase
 from grader.core.statistics import rank_correlation
-from grader.training_data.read.faults import counted, quoted
+from grader.core.text import counted
+from grader.training_data.read.faults import quoted
 
-METRIC, METRIC_ORIGINAL = "dspy_metric", "dspy_metric_original"
+METRIC: Final = EvidenceRole("dspy_metric", MetricScores)
+METRIC_ORIGINAL: Final = EvidenceRole("dspy_metric_original", MetricScores)
 _WRONG: Final = frozenset({"wrong", "number_off", "negated", "stuffed", "hedge"})
 _RIGHT_OTHERWISE: Final = frozenset({"paraphrase", "sentence"})
 _NOTHING: Final = frozenset({"empty", "refusal"})
@@ -46,29 +48,24 @@ _KINDS: Final = {
 }
 _DECIMALS: Final = 4
 
-Case = Mapping[str, Any]
-Pair = tuple[Case, Case]
+Pair = tuple[ScoredCase, ScoredCase]
 
 
-def _cases(evidence: Evidence) -> list[Case]:
-    return list(evidence.payload["cases"])
-
-
-def _score(case: Case) -> float:
+def _score(case: ScoredCase) -> float:
     """The first score, not a number where there is none: it then compares with nothing."""
-    score = case["scores"][0]
+    score = case.scores[0]
     return math.nan if score is None else float(score)
 
 
-def _pairs(evidence: Evidence, kinds: frozenset[str], others: frozenset[str]) -> Iterator[Pair]:
+def _pairs(scores: MetricScores, kinds: frozenset[str], others: frozenset[str]) -> Iterator[Pair]:
     """Every answer of one of `kinds` with every one of `others` to the same question."""
-    groups: dict[str, list[Case]] = defaultdict(list)
-    for case in _cases(evidence):
-        groups[case["group"]].append(case)
+    groups: dict[str, list[ScoredCase]] = defaultdict(list)
+    for case in scores.cases:
+        groups[case.group].append(case)
     for group in groups.values():
         for one in group:
-            if one["kind"] in kinds:
-                yield from ((one, other) for other in group if other["kind"] in others)
+            if one.kind in kinds:
+                yield from ((one, other) for other in group if other.kind in others)
 
 
 def _above(better: float, worse: float) -> bool:
@@ -87,15 +84,15 @@ def _verdict(
         return passed(f"{said}.", measures=measures)
     one, other = broken[0]
     found = f"{said}. Not so where {_told(one)} and {_told(other)}."
-    note = f"{quoted(one['given'])} and {quoted(other['given'])} to {quoted(one['question'])}"
+    note = f"{quoted(one.given)} and {quoted(other.given)} to {quoted(one.question)}"
     return failed(found, hint, measures=measures, note=note)
 
 
-def _told(case: Case) -> str:
+def _told(case: ScoredCase) -> str:
     """What kind of answer got what score; the answer itself stays the grader's."""
-    score = case["scores"][0]
+    score = case.scores[0]
     scored = "no score" if score is None else f"{score:.2f}"
-    return f"{_KINDS.get(case['kind'], case['kind'])} got {scored}"
+    return f"{_KINDS.get(case.kind, case.kind)} got {scored}"
 
 
 _EXACT: Final = frozenset({"exact"})
@@ -110,7 +107,7 @@ def scores_lie_between_0_and_1(ctx: Context) -> Verdict:
 
     Fix: Return a float from 0 to 1 on every path, and try the metric on an empty answer.
     """
-    cases = _cases(ctx.evidence[METRIC])
+    cases = ctx.read(METRIC).cases
     out = [case for case in cases if not 0 <= _score(case) <= 1]
     share = round(1 - len(out) / len(cases), _DECIMALS)
     measures = {"share": share, "n": len(cases)}
@@ -118,7 +115,7 @@ def scores_lie_between_0_and_1(ctx: Context) -> Verdict:
     if not out:
         return passed(f"{said}.", measures=measures)
     hint = "Let the metric return a float from 0 to 1 whatever the answer is."
-    note = f"{out[0]['error'] or ''} {quoted(out[0]['given'])}".strip()
+    note = f"{out[0].error or ''} {quoted(out[0].given)}".strip()
     return failed(f"{said}; {_told(out[0])}.", hint, measures=measures, note=note)
 
 
@@ -131,8 +128,8 @@ def scores_are_repeatable(ctx: Context) -> Verdict:
 
     Fix: Use no random numbers, and keep nothing from one call to the next.
     """
-    cases = _cases(ctx.evidence[METRIC])
-    other = [c for c in cases if None in c["scores"] or c["scores"][0] != c["scores"][1]]
+    cases = ctx.read(METRIC).cases
+    other = [c for c in cases if None in c.scores or c.scores[0] != c.scores[1]]
     share = round(1 - len(other) / len(cases), _DECIMALS)
     measures = {"share": share, "n": len(cases)}
     if not other:
@@ -150,7 +147,7 @@ def right_answers_are_above_wrong_ones(ctx: Context) -> Verdict:
 
     Fix: Give the exact answer the highest score. Look for "not", "or", and numbers that differ.
     """
-    pairs = list(_pairs(ctx.evidence[METRIC], _EXACT, _WRONG))
+    pairs = list(_pairs(ctx.read(METRIC), _EXACT, _WRONG))
     return _verdict(
         pairs,
         lambda pair: _above(_score(pair[0]), _score(pair[1])),
@@ -170,7 +167,7 @@ def paraphrases_are_above_keywords(ctx: Context) -> Verdict:
     Fix: Leave out words that carry no meaning and those of the question, read numbers in words, and
     lower the score for words too many.
     """
-    pairs = list(_pairs(ctx.evidence[METRIC], _RIGHT_OTHERWISE, frozenset({"stuffed"})))
+    pairs = list(_pairs(ctx.read(METRIC), _RIGHT_OTHERWISE, frozenset({"stuffed"})))
     return _verdict(
         pairs,
         lambda pair: _above(_score(pair[0]), _score(pair[1])),
@@ -188,7 +185,7 @@ def nothing_said_scores_nothing(ctx: Context) -> Verdict:
 
     Fix: Return 0 for an empty answer, one of spaces, and phrases such as "I do not know".
     """
-    pairs = list(_pairs(ctx.evidence[METRIC], _NOTHING, _EXACT))
+    pairs = list(_pairs(ctx.read(METRIC), _NOTHING, _EXACT))
     return _verdict(
         pairs,
         lambda pair: _score(pair[0]) <= METRIC_BOTTOM and _above(_score(pair[1]), _score(pair[0])),
@@ -205,7 +202,7 @@ def case_and_punctuation_are_ignored(ctx: Context) -> Verdict:
 
     Fix: Bring both texts into lower case and drop punctuation before you compare them.
     """
-    pairs = list(_pairs(ctx.evidence[METRIC], _SPELLING, _EXACT))
+    pairs = list(_pairs(ctx.read(METRIC), _SPELLING, _EXACT))
     return _verdict(
         pairs,
         lambda pair: abs(_score(pair[0]) - _score(pair[1])) <= METRIC_SAME,
@@ -223,7 +220,7 @@ def games_are_not_rewarded(ctx: Context) -> Verdict:
 
     Fix: Count how often each word occurs, and let the order of words matter.
     """
-    pairs = list(_pairs(ctx.evidence[METRIC], _GAMES, _EXACT))
+    pairs = list(_pairs(ctx.read(METRIC), _GAMES, _EXACT))
     return _verdict(
         pairs,
         lambda pair: _above(_score(pair[1]), _score(pair[0])),
@@ -246,8 +243,8 @@ def agrees_with_people(ctx: Context) -> Verdict:
     Fix: Score the answers of data/test.jsonl by hand on a small sample, look where the metric
     ranks two of them the other way round, and mend the reason.
     """
-    cases = _cases(ctx.evidence[METRIC])
-    mine, theirs = (_agreement(ctx.evidence[id]) for id in (METRIC, METRIC_ORIGINAL))
+    cases = ctx.read(METRIC).cases
+    mine, theirs = (_agreement(ctx.read(role)) for role in (METRIC, METRIC_ORIGINAL))
     measures = {
         "agreement": round(mine, _DECIMALS),
         "original_agreement": round(theirs, _DECIMALS),
@@ -263,8 +260,8 @@ def agrees_with_people(ctx: Context) -> Verdict:
     return failed(found, hint, measures=measures)
 
 
-def _agreement(evidence: Evidence) -> float:
+def _agreement(found: MetricScores) -> float:
     """Rank correlation with the judgements; an answer without a score counts as the lowest."""
-    cases = _cases(evidence)
+    cases = found.cases
     scores = [-1.0 if math.isnan(_score(case)) else _score(case) for case in cases]
-    return rank_correlation(scores, [case["judgement"] for case in cases])
+    return rank_correlation(scores, [case.judgement for case in cases])

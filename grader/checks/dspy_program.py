@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import builtins
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-from grader.checks.api.registry import Context, Verdict, check, failed, passed
+from grader.checks.api.registry import Context, EvidenceRole, Verdict, check, failed, passed
+from grader.checks.views.gain import correct, guessed
 from grader.checks.views.prompts import additions, prompts
 from grader.core.constants import (
     ADDITION_SHARE_AT_LEAST,
@@ -15,25 +16,18 @@ from grader.core.constants import (
     PARSE_FAILURE_SHARE_AT_MOST,
 )
 from grader.core.metrics import exact_match, mean, normalise
-from grader.core.nouns import Evidence
+from grader.core.payloads import Answer, Answers
 from grader.core.statistics import paired_gain
+from grader.core.text import counted
 from grader.topics import get_topic
 from grader.topics.topic import Split
-from grader.training_data.read.faults import counted, quoted
+from grader.training_data.read.faults import quoted
 
-ORIGINAL, ENHANCED, PERTURBED = "dspy_original", "dspy_enhanced", "dspy_perturbed"
+ORIGINAL: Final = EvidenceRole("dspy_original", Answers)
+ENHANCED: Final = EvidenceRole("dspy_enhanced", Answers)
+PERTURBED: Final = EvidenceRole("dspy_perturbed", Answers)
 _SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 _DECIMALS: Final = 4
-
-
-def rows_of(evidence: Evidence) -> list[Mapping[str, Any]]:
-    """The answers, one a question."""
-    return list(evidence.payload["answers"])
-
-
-def correct(evidence: Evidence, said: str = "text") -> list[float]:
-    """Exact match per question, shape [n]; `said` is "text" or "guess"."""
-    return [exact_match(row[said], row["reference"]) for row in rows_of(evidence)]
 
 
 def _share(holds: Sequence[bool]) -> float:
@@ -51,15 +45,16 @@ def answers_every_question(ctx: Context) -> Verdict:
     Fix: Make the program where the assignment expects it, let it take `question`, and return a
     prediction with a text in `answer` even when nothing was found. Try it on data/test.jsonl.
     """
-    rows = rows_of(ctx.evidence[ENHANCED])
-    troubles = Counter(row["error"] for row in rows if row["error"] is not None)
-    answered = len(rows) - troubles.total()
-    measures = {"answered_share": round(answered / len(rows), _DECIMALS), "n": len(rows)}
-    if not troubles:
-        return passed(f"It answered all {counted(len(rows), 'question')}.", measures=measures)
-    usual, times = troubles.most_common(1)[0]
+    answers = ctx.read(ENHANCED).answers
+    errors = Counter(one.error for one in answers if one.error is not None)
+    answered = len(answers) - errors.total()
+    n = len(answers)
+    measures = {"answered_share": round(answered / n, _DECIMALS), "n": n}
+    if not errors:
+        return passed(f"It answered all {counted(n, 'question')}.", measures=measures)
+    usual, times = errors.most_common(1)[0]
     return failed(
-        f"It answered {answered} of {counted(len(rows), 'question')}; {times} times it ended in "
+        f"It answered {answered} of {counted(n, 'question')}; {times} times it ended in "
         f"{_kind_of_error(usual)}.",
         "Run dspy_enhanced.py as the kit's README says, then import it from another file and ask "
         "its program a question.",
@@ -93,8 +88,9 @@ def improves_on_the_original(ctx: Context) -> Verdict:
     Fix: Look at wrong answers on data/test.jsonl one by one: was the right passage in the prompt,
     did the model use it, and was its reply read as it was meant?
     """
-    before, after = correct(ctx.evidence[ORIGINAL]), correct(ctx.evidence[ENHANCED])
-    guess = correct(ctx.evidence[ORIGINAL], "guess")
+    original = ctx.read(ORIGINAL).answers
+    before, after = correct(original), correct(ctx.read(ENHANCED).answers)
+    guess = guessed(original)
     guessing = mean(guess) > mean(before)
     gain = paired_gain(guess if guessing else before, after)
     measures = {
@@ -139,11 +135,12 @@ def depends_on_the_model(ctx: Context) -> Verdict:
 
     Fix: Return what the model answered. Look up passages for the prompt, not answers.
     """
-    plain = {row["id"]: row for row in rows_of(ctx.evidence[ENHANCED])}
-    again = rows_of(ctx.evidence[PERTURBED])
-    both = [(plain[row["id"]], row) for row in again if plain[row["id"]]["error"] is None]
-    calls = mean([float(row["calls"]) for row in plain.values()])
-    said = [is_said(ctx.evidence[ENHANCED], row) for row in plain.values() if row["text"]]
+    run = ctx.read(ENHANCED)
+    plain = {one.id: one for one in run.answers}
+    again = ctx.read(PERTURBED).answers
+    both = [(plain[one.id], one) for one in again if plain[one.id].error is None]
+    calls = mean([float(one.calls) for one in run.answers])
+    said = [is_said(run, one) for one in run.answers if one.text]
     said_share = _share(said) if said else 0.0
     measures = {
         "changed_share": 0.0,
@@ -153,8 +150,7 @@ def depends_on_the_model(ctx: Context) -> Verdict:
     hint = "Give the question to a DSPy module, and return the answer that it predicts."
     if not both:
         return failed("It answered no question that could be compared.", hint, measures=measures)
-    changed = [new["error"] is not None or not exact_match(new["text"], old["text"])
-               for old, new in both]  # fmt: skip
+    changed = [new.error is not None or not exact_match(new.text, old.text) for old, new in both]
     share = _share(changed)
     measures["changed_share"] = share
     found = (
@@ -167,10 +163,10 @@ def depends_on_the_model(ctx: Context) -> Verdict:
     return failed(found, hint, measures=measures)
 
 
-def is_said(evidence: Evidence, row: Mapping[str, Any]) -> bool:
+def is_said(run: Answers, answer: Answer) -> bool:
     """Whether the answer stands in a reply of the model to this question."""
-    replies = " ".join(normalise(prompt.reply) for prompt in prompts(evidence, row))
-    return f" {normalise(row['text'])} " in f" {replies} "
+    replies = " ".join(normalise(prompt.reply) for prompt in prompts(run, answer))
+    return f" {normalise(answer.text)} " in f" {replies} "
 
 
 @check(
@@ -191,8 +187,9 @@ def addition_is_in_the_prompts(ctx: Context) -> Verdict:
     """
     topic = get_topic(ctx.assignment.topic)
     known = [example.question for split in _SPLITS for example in topic.public(split)]
-    known += [one["question"] for one in ctx.evidence[ENHANCED].payload["extra"]]
-    added = additions(ctx.evidence[ENHANCED], ctx.evidence[ORIGINAL], [k for k in known if k])
+    run = ctx.read(ENHANCED)
+    known += [pair.question for pair in run.extra]
+    added = additions(run, ctx.read(ORIGINAL), [k for k in known if k])
     shares = {
         "passages_share": _share(added.passages),
         "demos_share": _share(added.demos),
@@ -235,11 +232,11 @@ def replies_can_be_read(ctx: Context) -> Verdict:
     small model cannot fill is better left out.
     """
     shares, means = {}, {}
-    for when, id in (("original_", ORIGINAL), ("", ENHANCED)):
-        rows = rows_of(ctx.evidence[id])
-        shares[when] = _share([row["parse_failures"] > 0 for row in rows])
+    for when, role in (("original_", ORIGINAL), ("", ENHANCED)):
+        answers = ctx.read(role).answers
+        shares[when] = _share([one.parse_failures > 0 for one in answers])
         for name in ("calls", "input_tokens", "output_tokens"):
-            means[when + name] = round(mean([float(row[name]) for row in rows]), 2)
+            means[when + name] = round(mean([float(getattr(one, name)) for one in answers]), 2)
     measures = {
         "parse_failure_share": shares[""],
         "original_parse_failure_share": shares["original_"],

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Final
 
-from grader.checks.api.registry import Context, Verdict, check, failed, passed
+from grader.checks.api.registry import Context, EvidenceRole, Verdict, check, failed, passed
+from grader.checks.views.gain import correct, guessed
 from grader.core.constants import CLAIM_TOLERANCE, METRICS_MAX_BYTES
 from grader.core.errors import FileRefused
-from grader.core.metrics import bleu, exact_match, mean, rouge_l, token_f1
-from grader.core.nouns import Evidence
+from grader.core.metrics import bleu, mean, rouge_l, token_f1
+from grader.core.payloads import Prediction, Predictions
 from grader.core.statistics import chance_apart, paired_gain
 from grader.core.strict_json import StrictJsonError, loads
-from grader.intake.find import locate, read_file
+from grader.intake.find import read_file
 from grader.topics import get_topic
 
-
-def _answers(evidence: Evidence) -> list[dict[str, Any]]:
-    return list(evidence.payload["answers"])
-
-
-def _correct(evidence: Evidence, said: str = "text") -> list[float]:
-    """Exact match per question, shape [n]; `said` is "text" or "guess"."""
-    return [exact_match(row[said], row["reference"]) for row in _answers(evidence)]
+BEFORE: Final = EvidenceRole("before", Predictions)
+AFTER: Final = EvidenceRole("after", Predictions)
 
 
 @check(
     "EVL001",
-    evidence=("before", "after"),
+    evidence=(BEFORE, AFTER),
     measures=("before", "after", "chance", "delta", "delta_low95", "delta_high95", "p_value", "n"),
 )
 def improves_on_hidden_questions(ctx: Context) -> Verdict:
@@ -43,8 +39,9 @@ def improves_on_hidden_questions(ctx: Context) -> Verdict:
     If the answers have the right form and the wrong content, check that questions and answers in
     your data belong together.
     """
-    before, after = _correct(ctx.evidence["before"]), _correct(ctx.evidence["after"])
-    guess = _correct(ctx.evidence["before"], "guess")
+    answers = ctx.read(AFTER).answers
+    before, after = correct(ctx.read(BEFORE).answers), correct(answers)
+    guess = guessed(ctx.read(BEFORE).answers)
     guessing = mean(guess) > mean(before)
     gain = paired_gain(guess if guessing else before, after)
     measures = {
@@ -66,16 +63,15 @@ def improves_on_hidden_questions(ctx: Context) -> Verdict:
     )
     if gain.low95 > 0:
         return passed(found, measures=measures)
-    return failed(found, _advice(ctx.evidence["after"], mean(after)), measures=measures)
+    return failed(found, _advice(answers), measures=measures)
 
 
-def _advice(after: Evidence, score: float) -> str:
-    """The most likely reason for no gain, told from the answers' form alone."""
-    rows = _answers(after)
-    known = {row["reference"] for row in rows}
-    right_form = mean([float(row["text"] in known) for row in rows])
-    longer = mean([len(row["text"].split()) for row in rows]) > 3 * mean(
-        [len(row["reference"].split()) for row in rows]
+def _advice(answers: Sequence[Prediction]) -> str:
+    """The most likely reason for no gain, by the answers' form alone."""
+    known = {answer.reference for answer in answers}
+    right_form = mean([float(answer.text in known) for answer in answers])
+    longer = mean([len(answer.text.split()) for answer in answers]) > 3 * mean(
+        [len(answer.reference.split()) for answer in answers]
     )
     if right_form > 0.5:
         return (
@@ -98,7 +94,7 @@ def _advice(after: Evidence, score: float) -> str:
 
 @check(
     "EVL002",
-    evidence=("before", "after"),
+    evidence=(BEFORE, AFTER),
     measures=tuple(
         f"{name}_{when}"
         for name in ("token_f1", "bleu", "rouge_l", "loglik")
@@ -118,12 +114,12 @@ def text_measures(ctx: Context) -> Verdict:
     """
     functions = {"token_f1": token_f1, "bleu": bleu, "rouge_l": rouge_l}
     measures: dict[str, float] = {}
-    for when in ("before", "after"):
-        rows = _answers(ctx.evidence[when])
+    for when, role in (("before", BEFORE), ("after", AFTER)):
+        answers = ctx.read(role).answers
         for name, function in functions.items():
-            values = [function(row["text"], row["reference"]) for row in rows]
+            values = [function(answer.text, answer.reference) for answer in answers]
             measures[f"{name}_{when}"] = mean(values)
-        measures[f"loglik_{when}"] = mean([row["loglik"] for row in rows])
+        measures[f"loglik_{when}"] = mean([answer.loglik for answer in answers])
     text = (
         f"Token F1 {measures['token_f1_before']:.2f} to {measures['token_f1_after']:.2f}, "
         f"BLEU {measures['bleu_before']:.2f} to {measures['bleu_after']:.2f}, "
@@ -139,7 +135,7 @@ def text_measures(ctx: Context) -> Verdict:
 
 @check(
     "EVL003",
-    evidence=("before", "after"),
+    evidence=(BEFORE, AFTER),
     measures=(
         "tokens_per_second",
         "reference_tokens_per_second",
@@ -156,8 +152,8 @@ def speed_and_memory(ctx: Context) -> Verdict:
     Fix: Nothing to mend. A smaller rank or fewer target modules make an adapter cheaper.
     """
     measures: dict[str, float] = {}
-    for when, prefix in (("after", ""), ("before", "reference_")):
-        cost = ctx.evidence[when].cost
+    for role, prefix in ((AFTER, ""), (BEFORE, "reference_")):
+        cost = ctx.seen(role).cost
         speed = cost["generated_tokens"] / max(cost["generate_seconds"], 1e-9)
         measures[f"{prefix}tokens_per_second"] = round(speed, 1)
         measures[f"{prefix}peak_memory_mib"] = round(cost["peak_memory_mib"], 1)
@@ -166,8 +162,9 @@ def speed_and_memory(ctx: Context) -> Verdict:
 
 @check(
     "EVL004",
+    deliverables=("metrics",),
     needs=("LAY030",),
-    evidence=("before", "after"),
+    evidence=(BEFORE, AFTER),
     measures=("claimed_before", "claimed_after", "tolerance"),
 )
 def claims_agree(ctx: Context) -> Verdict:
@@ -185,7 +182,7 @@ def claims_agree(ctx: Context) -> Verdict:
         '"after": {"exact_match": 0.9}}.'
     )
     try:
-        path = locate(ctx.submission, ctx.assignment.deliverable("metrics"))
+        path = ctx.place("metrics")
     except FileRefused as error:
         return failed(error.message, error.hint)
     if path is None:
@@ -205,8 +202,8 @@ def claims_agree(ctx: Context) -> Verdict:
     measures["tolerance"] = CLAIM_TOLERANCE
     public = len(get_topic(ctx.assignment.topic).public("test"))
     off = []
-    for when, claim in claims.items():
-        right = _correct(ctx.evidence[when])
+    for when, role in (("before", BEFORE), ("after", AFTER)):
+        claim, right = claims[when], correct(ctx.read(role).answers)
         ours = mean(right)
         if abs(claim - ours) > CLAIM_TOLERANCE + chance_apart(claim, public, ours, len(right)):
             off.append(f"{when}: {claim:.0%} reported, {ours:.0%} measured")

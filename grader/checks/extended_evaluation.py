@@ -11,9 +11,18 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from grader.assignment.benchmark import Benchmark, read_benchmark
-from grader.checks.api.registry import Context, Verdict, check, failed, passed, voluntary
-from grader.checks.dspy_program import correct, is_said, rows_of
+from grader.checks.api.registry import (
+    Context,
+    EvidenceRole,
+    Verdict,
+    check,
+    failed,
+    passed,
+    voluntary,
+)
+from grader.checks.dspy_program import is_said
 from grader.checks.views.domain_test import TestQuestion
+from grader.checks.views.gain import correct
 from grader.checks.views.prompts import prompts
 from grader.checks.views.reported_results import PartialCredit, verdict
 from grader.checks.views.test_set_answers import (
@@ -28,18 +37,21 @@ from grader.checks.views.transcript import transcript
 from grader.core.constants import BENCHMARK_MIN_QUESTIONS, CLAIM_TOLERANCE, METRICS_MAX_BYTES
 from grader.core.errors import FileRefused
 from grader.core.metrics import mean, normalise
-from grader.core.nouns import Evidence, Severity
+from grader.core.nouns import Severity
+from grader.core.payloads import Answer, Answers, Predictions, ProgramRun
 from grader.core.statistics import chance_apart
 from grader.core.strict_json import StrictJsonError, loads
-from grader.intake.find import locate, read_file
+from grader.core.text import counted
+from grader.intake.find import read_file
 from grader.topics.topic import normalised
-from grader.training_data.read.faults import counted
 
 BENCHMARK: Final = "benchmark"
 SCRIPT: Final = "extended_evaluation"
 RESULTS: Final = "benchmark_results"
 _SEVERITY: Final = Severity.WARNING  # extra work is nothing that must be mended
-_DSPY, _OPENAI, _LORA = "bench_dspy", "bench_openai", "bench_lora"
+_DSPY: Final = EvidenceRole("bench_dspy", Answers)
+_OPENAI: Final = EvidenceRole("bench_openai", ProgramRun)
+_LORA: Final = EvidenceRole("bench_lora", Predictions)
 _MEASURES: Final = ("answered_share", "right", "claimed", "share")
 
 _ENOUGH_ANSWERED: Final = 0.9  # of the questions; a run may lose a few
@@ -68,7 +80,7 @@ class _Measured(NamedTuple):
     aside: str = ""
 
 
-@check("EVL010", measures=("questions", "share"), severity=_SEVERITY)
+@check("EVL010", deliverables=(BENCHMARK,), measures=("questions", "share"), severity=_SEVERITY)
 def benchmark_is_large_and_new(context: Context) -> Verdict:
     """The benchmark has at least 50 questions of its own
 
@@ -82,7 +94,7 @@ def benchmark_is_large_and_new(context: Context) -> Verdict:
     answers of a few words, no single one to half of the questions.
     """
     try:
-        found = read_benchmark(context.submission, context.assignment, BENCHMARK)
+        found = read_benchmark(context.submission, context.assignment, context.bound(BENCHMARK))
     except FileRefused as error:
         return failed(error.message, error.hint)
     if found is None:
@@ -134,7 +146,15 @@ def _left_out(found: Benchmark) -> str:
     return f"; left out: {', '.join(told)}" if told else ""
 
 
-@check("EVL011", needs=("EVL010",), severity=_SEVERITY)
+@check(
+    "EVL011",
+    deliverables=(
+        SCRIPT,
+        RESULTS,
+    ),
+    needs=("EVL010",),
+    severity=_SEVERITY,
+)
 def results_are_handed_in(context: Context) -> Verdict:
     """The extended evaluation's script and its results are handed in
 
@@ -144,8 +164,8 @@ def results_are_handed_in(context: Context) -> Verdict:
     Fix: Hand in extended_evaluation.py and the benchmark_results.json that it wrote.
     """
     try:
-        script = locate(context.submission, context.assignment.deliverable(SCRIPT))
-        results = locate(context.submission, context.assignment.deliverable(RESULTS))
+        script = context.place(SCRIPT)
+        results = context.place(RESULTS)
         if script is None or results is None:
             missing = "extended_evaluation.py" if script is None else "benchmark_results.json"
             return failed(f"There is no {missing}.", "Hand in both, the script and its results.")
@@ -168,7 +188,7 @@ def _claims(context: Context) -> Mapping[str, float]:
 
     Raises FileRefused and StrictJsonError.
     """
-    path = locate(context.submission, context.assignment.deliverable(RESULTS))
+    path = context.place(RESULTS)
     if path is None:
         return {}
     body = read_file(context.submission, path, METRICS_MAX_BYTES)
@@ -185,6 +205,7 @@ def _claims(context: Context) -> Mapping[str, float]:
 
 @check(
     "EVL012",
+    deliverables=(RESULTS,),
     needs=("EVL011", "LAY010"),
     evidence=(_DSPY,),
     measures=_MEASURES,
@@ -200,30 +221,30 @@ def dspy_answers_the_benchmark(context: Context) -> Verdict:
     Fix: Evaluate what `build_program()` of dspy_enhanced.py gives, on the benchmark as you hand it
     in, and report its exact match under "dspy".
     """
-    evidence = context.evidence[_DSPY]
-    rows = rows_of(evidence)
-    given_away = [_is_given_away(evidence, row, context.assignment.topic) for row in rows]
+    run = context.read(_DSPY)
+    answers = run.answers
+    given_away = [_is_given_away(run, one, context.assignment.topic) for one in answers]
     counts = [
-        row["error"] is None and row["calls"] > 0 and not given
-        for row, given in zip(rows, given_away, strict=True)
+        one.error is None and one.calls > 0 and not given
+        for one, given in zip(answers, given_away, strict=True)
     ]
     right = [
-        one if count and is_said(evidence, row) else 0.0
-        for one, count, row in zip(correct(evidence), counts, rows, strict=True)
+        score if count and is_said(run, one) else 0.0
+        for score, count, one in zip(correct(answers), counts, answers, strict=True)
     ]
     aside = not_counted(sum(given_away), "prompt")
-    unasked = sum(row["calls"] == 0 and row["error"] is None for row in rows)
+    unasked = sum(one.calls == 0 and one.error is None for one in answers)
     if unasked:
         aside += f" {counted(unasked, 'answer')} came without asking the model."
-    ran = _Measured(len(rows), mean([float(one) for one in counts]), mean(right), aside=aside)
+    ran = _Measured(len(answers), mean([float(one) for one in counts]), mean(right), aside=aside)
     return _judged(context, "dspy", ran)
 
 
-def _is_given_away(evidence: Evidence, row: Mapping[str, Any], topic: str) -> bool:
+def _is_given_away(run: Answers, answer: Answer, topic: str) -> bool:
     """Whether one of the prompts to this question held its answer, and no model had said it."""
-    question = TestQuestion(0, row["question"], row["reference"])
+    question = TestQuestion(0, answer.question, answer.reference)
     allowed = list(public_sentences(topic))
-    for prompt in prompts(evidence, row):
+    for prompt in prompts(run, answer):
         if gives_away(prompt, question, allowed):
             return True
         allowed += [normalised(prompt.reply), normalised(prompt.answer)]
@@ -232,6 +253,10 @@ def _is_given_away(evidence: Evidence, row: Mapping[str, Any], topic: str) -> bo
 
 @check(
     "EVL013",
+    deliverables=(
+        RESULTS,
+        BENCHMARK,
+    ),
     needs=("EVL011", "LAY022"),
     evidence=(_OPENAI,),
     measures=_MEASURES,
@@ -248,7 +273,7 @@ def tuned_model_answers_the_benchmark(context: Context) -> Verdict:
     asks the tuned model every question of benchmark.jsonl, one request a question, and reports
     its exact match under "openai".
     """
-    benchmark = read_benchmark(context.submission, context.assignment, BENCHMARK)
+    benchmark = read_benchmark(context.submission, context.assignment, context.bound(BENCHMARK))
     if benchmark is None:  # it was there when EVL010 passed
         raise ValueError("the benchmark is gone")
     questions = [
@@ -257,7 +282,7 @@ def tuned_model_answers_the_benchmark(context: Context) -> Verdict:
             benchmark.asked.items(), benchmark.questions.questions, strict=True
         )
     ]
-    run = transcript(context.evidence[_OPENAI])
+    run = transcript(context.seen(_OPENAI))
     asked = [one for one in asked_of(run, questions, context.assignment.topic) if one.chat.tuned]
     right = shares(asked)
     n = len(questions)
@@ -269,6 +294,7 @@ def tuned_model_answers_the_benchmark(context: Context) -> Verdict:
 
 @check(
     "EVL014",
+    deliverables=(RESULTS,),
     needs=("EVL011", "LAY030"),
     evidence=(_LORA,),
     measures=_MEASURES,
@@ -283,10 +309,9 @@ def adapter_answers_the_benchmark(context: Context) -> Verdict:
     Fix: Evaluate the adapter that you hand in, with the chat template and greedy decoding, and
     report its exact match under "lora".
     """
-    evidence = context.evidence[_LORA]
-    rows = rows_of(evidence)
-    answered = mean([float(bool(row["text"].strip())) for row in rows])
-    return _judged(context, "lora", _Measured(len(rows), answered, mean(correct(evidence))))
+    answers = context.read(_LORA).answers
+    answered = mean([float(bool(one.text.strip())) for one in answers])
+    return _judged(context, "lora", _Measured(len(answers), answered, mean(correct(answers))))
 
 
 def _judged(context: Context, approach: str, ran: _Measured) -> Verdict:

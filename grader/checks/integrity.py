@@ -9,6 +9,7 @@ from functools import cache
 from hashlib import sha256
 
 from grader.assignment.benchmark import read_benchmark
+from grader.checks.adapter import ADAPTER
 from grader.checks.api.registry import (
     Classmate,
     Context,
@@ -18,10 +19,10 @@ from grader.checks.api.registry import (
     needs_review,
     passed,
 )
+from grader.checks.evaluation import BEFORE
 from grader.core.constants import COPY_COSINE, LEAK_MIN_QUESTIONS, LEAK_SHARE, NEAR_COPY_COSINE
 from grader.core.errors import FileRefused
 from grader.core.resources import resource
-from grader.intake.find import locate
 from grader.models.adapter_files import read_adapter, sketch
 from grader.topics.topic import normalised
 from grader.training_data.examples.overlap import leaks
@@ -30,7 +31,7 @@ _MAY_TRAIN = (".jsonl", ".json", ".csv", ".tsv", ".txt")
 _ORIGINAL = "No other adapter with the same effect was handed in before this one."
 
 
-@check("INT001", needs=("ADP010",))
+@check("INT001", deliverables=(ADAPTER,), needs=("ADP010",))
 def adapter_is_not_a_copy(context: Context) -> Verdict:
     """The adapter is not a copy of a classmate's
 
@@ -42,7 +43,7 @@ def adapter_is_not_a_copy(context: Context) -> Verdict:
     unchanged with the same seed, the results are equal without anyone copying: tell your
     instructor, choose your own seed, and train again.
     """
-    folder = locate(context.submission, context.assignment.deliverable("adapter"))
+    folder = context.place(ADAPTER)
     if folder is None:
         raise ValueError("ADP010 passed without an adapter folder")
     mine = sketch(read_adapter(context.submission, folder))
@@ -58,7 +59,7 @@ def adapter_is_not_a_copy(context: Context) -> Verdict:
     return _of_equals(context.submission.submitted_at, near, same)
 
 
-@check("INT002", evidence=("before",), measures=("found", "share"))
+@check("INT002", evidence=(BEFORE,), measures=("found", "share"))
 def trained_on_no_hidden_question(context: Context) -> Verdict:
     """The training data holds no questions kept for grading
 
@@ -68,7 +69,7 @@ def trained_on_no_hidden_question(context: Context) -> Verdict:
     Fix: Train on the public data and on examples that you wrote yourself. Your instructor looks
     at where these came from; nothing is taken off before that.
     """
-    hidden = [row["question"] for row in context.evidence["before"].payload["answers"]]
+    hidden = [answer.question for answer in context.read(BEFORE).answers]
     found: dict[str, list[int]] = {}
     questions: set[int] = set()
     given = _kit_data(context.assignment.topic)
@@ -99,7 +100,7 @@ def _benchmark_questions(context: Context) -> Mapping[str, Mapping[int, str]]:
     No other text in such a file is let pass: its name alone says nothing.
     """
     found = {}
-    for id in {spec.questions_from for spec in context.assignment.evidence} - {None}:
+    for id in {s.settings.get("questions_from") for s in context.assignment.evidence} - {None}:
         with suppress(FileRefused):  # two of them, or too large: then nothing of it is asked
             benchmark = read_benchmark(context.submission, context.assignment, str(id))
             if benchmark is not None:

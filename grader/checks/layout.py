@@ -1,10 +1,18 @@
-"""LAY: the deliverables are there, under names that can be found. Intake's own: intake_rules.py."""
+"""LAY: the deliverables are there, under names that can be found.
+
+LAY1xx: what a submission must be to be taken in at all. Intake finds these faults before any check
+runs, and gives the code of the one that it met first. What stands here is each one's page; a
+submission that was taken in has passed them all.
+
+GRD: the grader's own errors. They never cost a mark.
+"""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
+from typing import Final
 
-from grader.checks.api.registry import Context, Verdict, check, failed, passed, skipped
+from grader.checks.api.registry import Check, Context, Verdict, add, check, failed, passed, skipped
 from grader.core.errors import FileRefused
 from grader.core.nouns import Assignment, Deliverable, Submission
 from grader.intake.find import locate
@@ -91,96 +99,15 @@ def _of_part(assignment: Assignment, part: str) -> list[Deliverable]:
     return [deliverable for deliverable in assignment.deliverables if deliverable.part == part]
 
 
-@check("LAY010")
-def dspy_part_is_there(context: Context) -> Verdict:
-    """The DSPy part is complete
-
-    Why: The grader runs the program and a person reads the report; without one of them the part
-    cannot be graded.
-
-    Fix: Hand in the enhanced DSPy program and the short report on how its performance changed,
-    under the names that the assignment gives.
-    """
-    return _all_there(context, "dspy_script", "dspy_report")
-
-
-@check("LAY020")
-def openai_part_is_there(context: Context) -> Verdict:
-    """The OpenAI part is complete
-
-    Why: The grader runs the workflow on your dataset and reads your cost analysis; without one of
-    the three the part cannot be graded.
-
-    Fix: Hand in the fine-tuning workflow, the domain dataset and the cost-benefit analysis, under
-    the names that the assignment gives.
-    """
-    return _all_there(context, "openai_script", "openai_data", "cost_analysis")
-
-
-@check("LAY021")
-def cost_numbers_are_there(context: Context) -> Verdict:
-    """The numbers of the cost analysis are there
-
-    Why: The grader works out every number again from your dataset; a person reads the text beside
-    them. It needs the numbers in a form that a program can read, and the dataset.
-
-    Fix: Hand in the domain dataset and cost_analysis.json, filled in as the assignment's README
-    shows.
-    """
-    return _all_there(context, "openai_data", "cost_analysis_json")
-
-
-@check("LAY022")
-def openai_workflow_is_there(context: Context) -> Verdict:
-    """The OpenAI workflow and its training data are there
-
-    Why: The grader runs the workflow, which uploads the training data. Without one of them there
-    is nothing to run.
-
-    Fix: Hand in the fine-tuning workflow and the domain dataset, under the names that the
-    assignment gives.
-    """
-    return _all_there(context, "openai_script", "openai_data")
-
-
-@check("LAY030")
-def lora_part_is_there(context: Context) -> Verdict:
-    """The LoRA part is complete
-
-    Why: The adapter is what is graded on hidden questions; the scripts show how it came to be and
-    how it is used, and the metrics what you measured yourself.
-
-    Fix: Hand in the training script, the inference script, the adapter's folder and metrics.json,
-    under the names that the assignment gives.
-    """
-    return _all_there(context, "lora_script", "inference_script", "adapter", "metrics")
-
-
-@check("LAY040")
-def analysis_is_there(context: Context) -> Verdict:
-    """The comparative analysis is there
-
-    Why: The comparison of the methods is where the course asks for judgement and not for code.
-
-    Fix: Hand in the analysis as Markdown, PDF or Word, under the name that the assignment gives.
-    """
-    return _all_there(context, "comparative_analysis")
-
-
-@check("LAY041")
-def reflection_is_there(context: Context) -> Verdict:
-    """The reflection is there
-
-    Why: What you would do differently is a part of what you learned, and of the grade.
-
-    Fix: Hand in the reflection as Markdown, PDF or Word, under the name that the assignment gives.
-    """
-    return _all_there(context, "reflection")
-
-
-def _all_there(context: Context, *ids: str) -> Verdict:
-    """Whether each deliverable of these ids that the assignment asks for can be found."""
-    asked = [d for d in context.assignment.deliverables if d.id in ids and not d.optional]
+def _all_are_there(context: Context) -> Verdict:
+    """Whether each deliverable that the assignment lists here, or of its parts, can be found."""
+    deliverables, parts = (context.bindings.get(role, ()) for role in LISTS)
+    asked = [
+        deliverable
+        for deliverable in context.assignment.deliverables
+        if not deliverable.optional
+        and (deliverable.id in deliverables or deliverable.part in parts)
+    ]
     missing = [d for d in asked if not _is_there(context.submission, d)]
     if not missing:
         return passed("Everything is there.")
@@ -191,6 +118,60 @@ def _all_there(context: Context, *ids: str) -> Verdict:
         " ".join(_search_report(context.submission, deliverable) for deliverable in missing),
         f"Hand in what is missing: {', '.join(d.paths[0] for d in missing)}.",
     )
+
+
+_THERE: Final = (
+    (
+        "LAY010",
+        "The DSPy part is complete",
+        "The grader runs the program and a person reads the report; without one of them the part "
+        "cannot be graded.",
+    ),
+    (
+        "LAY020",
+        "The OpenAI part is complete",
+        "The grader runs the workflow on your dataset and reads your cost analysis; without one of "
+        "the three the part cannot be graded.",
+    ),
+    (
+        "LAY021",
+        "The numbers of the cost analysis are there",
+        "The grader works out every number again from your dataset; a person reads the text beside "
+        "them. It needs the numbers in a form that a program can read, and the dataset.",
+    ),
+    (
+        "LAY022",
+        "The OpenAI workflow and its training data are there",
+        "The grader runs the workflow, which uploads the training data. Without one of them there "
+        "is nothing to run.",
+    ),
+    (
+        "LAY030",
+        "The LoRA part is complete",
+        "The adapter is what is graded on hidden questions; the scripts show how it came to be and "
+        "how it is used, and the metrics what you measured yourself.",
+    ),
+    (
+        "LAY040",
+        "The comparative analysis is there",
+        "The comparison of the methods is where the course asks for judgement and not for code.",
+    ),
+    (
+        "LAY041",
+        "The reflection is there",
+        "What you would do differently is a part of what you learned, and of the grade.",
+    ),
+)
+_HELD: Final = passed("The submission was taken in.")
+_FIX: Final = (
+    "Submit every deliverable that the finding names as missing, in one of the formats and under "
+    "one of the names that the assignment gives."
+)
+LISTS: Final = ("deliverables", "parts")
+"""What the assignment lists for these checks: deliverables, and parts for all of theirs."""
+
+for _code, _title, _why in _THERE:
+    add(Check(_code, _title, _why, _FIX, _all_are_there, lists=LISTS))
 
 
 def _is_there(submission: Submission, deliverable: Deliverable) -> bool:
@@ -211,3 +192,208 @@ def _search_report(submission: Submission, deliverable: Deliverable) -> str:
     instead = ", ".join(shown(name) for name in list(close)[:3])
     found = f"the closest found: {instead}" if close else "nothing like it was found"
     return f"{deliverable.title}: looked for {looked_for}; {found}."
+
+
+@check("LAY101")
+def archive_is_a_zip(_: Context) -> Verdict:
+    """The archive is a readable zip file
+
+    Why: Other formats (rar, 7z, tar.gz) renamed to .zip, and uploads that broke off, cannot be
+    opened.
+
+    Fix: Make a .zip with your system's own tool ("Compress", "Send to zip folder", `zip -r`), open
+    it once yourself, and upload it again.
+    """
+    return _HELD
+
+
+@check("LAY102")
+def archive_is_intact(_: Context) -> Verdict:
+    """Every file of the archive can be unpacked undamaged
+
+    Why: Each file in a zip carries its size and a checksum. When they do not match, the file is not
+    the one that you packed.
+
+    Fix: Make the archive again, open it once yourself, and upload it again.
+    """
+    return _HELD
+
+
+@check("LAY103")
+def names_stay_inside(_: Context) -> Verdict:
+    """All names in the submission stay inside its folder
+
+    Why: A name such as `../x`, `/x`, `C:\\x` or one with backslashes can land outside the folder it
+    is unpacked into, on some systems.
+
+    Fix: Pack the folder itself, with a current zip program. Old Windows PowerShell writes
+    backslashes: use the Explorer's own "Compress to ZIP file" instead.
+    """
+    return _HELD
+
+
+@check("LAY104")
+def only_files_and_folders(_: Context) -> Verdict:
+    """The submission holds only files and folders
+
+    Why: Links point to places that exist on your computer alone or where nobody should look, and
+    reading a pipe or a device never ends.
+
+    Fix: Replace each link by the file that it points to (`cp -L`), and remove anything else that is
+    not a plain file.
+    """
+    return _HELD
+
+
+@check("LAY105")
+def sizes_within_limits(_: Context) -> Verdict:
+    """The submission and each of its files are within the size limits
+
+    Why: A whole class is graded on one machine. An adapter, its data and reports need a few MiB;
+    base models, optimizer states and downloads do not belong in a submission.
+
+    Fix: Leave out everything that can be downloaded or made again.
+    """
+    return _HELD
+
+
+@check("LAY106")
+def compression_is_plausible(_: Context) -> Verdict:
+    """No file of the archive expands out of all proportion
+
+    Why: A few bytes that expand to gigabytes are a well-known way to stop a server. Real data does
+    not shrink to a two-hundredth of its size.
+
+    Fix: Leave out the file that the message names, or hand it in with less repetition in it.
+    """
+    return _HELD
+
+
+@check("LAY107")
+def file_count_within_limits(_: Context) -> Verdict:
+    """The submission holds no more files than the limit
+
+    Why: Thousands of files are almost always a package folder or a cache that slipped in.
+
+    Fix: Hand in what the assignment asks for. Virtual environments, `node_modules`, `.git` and
+    `__pycache__` are skipped; other folders of that kind have to be left out.
+    """
+    return _HELD
+
+
+@check("LAY108")
+def names_do_not_collide(_: Context) -> Verdict:
+    """No two names in the submission are the same on any system
+
+    Why: `Report.md` and `report.md` are two files on Linux and one on Windows and macOS, where one
+    would overwrite the other.
+
+    Fix: Rename or remove one of the two.
+    """
+    return _HELD
+
+
+@check("LAY109")
+def archive_has_no_password(_: Context) -> Verdict:
+    """The archive has no password
+
+    Why: Nobody is there to type it in.
+
+    Fix: Make the archive again without encryption.
+    """
+    return _HELD
+
+
+@check("LAY110")
+def archive_is_consistent(_: Context) -> Verdict:
+    """The archive tells one story
+
+    Why: A zip describes each file twice. When the two descriptions differ, or files share the same
+    bytes, two programs unpack different things from it.
+
+    Fix: Make the archive again with your system's own tool, and do not edit it afterwards.
+    """
+    return _HELD
+
+
+@check("LAY111")
+def compression_is_supported(_: Context) -> Verdict:
+    """The archive uses plain zip compression
+
+    Why: Deflate, or no compression, opens everywhere. Newer methods (LZMA, Zstandard, Deflate64) do
+    not.
+
+    Fix: Make the archive with your system's own tool, or choose "Deflate" in your zip program.
+    """
+    return _HELD
+
+
+@check("LAY112")
+def names_are_short(_: Context) -> Verdict:
+    """No name in the submission is too long or too deep
+
+    Why: Systems limit how long a path may be, and deep nests of folders crash some programs.
+
+    Fix: Use shorter names and fewer folders inside each other.
+    """
+    return _HELD
+
+
+@check("LAY113")
+def names_are_printable(_: Context) -> Verdict:
+    """All names in the submission can be read
+
+    Why: Control characters, and characters that reverse or hide text, make a file look like another
+    one.
+
+    Fix: Rename the file with plain letters, digits, dots, dashes and underscores.
+    """
+    return _HELD
+
+
+@check("LAY114")
+def submission_is_not_empty(_: Context) -> Verdict:
+    """The submission holds at least one file
+
+    Why: An empty upload is nearly always an accident.
+
+    Fix: Check that the upload is the right one, and that your files are in it.
+    """
+    return _HELD
+
+
+@check("LAY115")
+def one_submission_a_student(_: Context) -> Verdict:
+    """Each student has one submission
+
+    Why: When a folder and an archive carry the same name, grading either would be a guess, and one
+    result would overwrite the other.
+
+    Fix: For the instructor: keep the one that counts, or rename the folders or archives.
+    """
+    return _HELD
+
+
+@check("LAY116")
+def student_name_is_usable(_: Context) -> Verdict:
+    """The folder or archive is named so that it can stand for a student
+
+    Why: The name identifies the student in the gradebook. An empty or very long one, or one with
+    characters that do not show, would be mistaken for another.
+
+    Fix: For the instructor: rename the folder or archive to the student's login or name.
+    """
+    return _HELD
+
+
+@check("GRD001")
+def submission_was_read(ctx: Context) -> Verdict:
+    """The grader could read the submission.
+
+    Why: A full disk or a file that the machine cannot read is not the student's fault. The
+    points stay unknown until the submission has been graded.
+
+    Fix: Students need do nothing. Instructors: see the note in result.json, mend the machine and
+    run `finegrade grade` again; what is done is not repeated.
+    """
+    return passed("The submission was read.")

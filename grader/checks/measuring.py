@@ -36,7 +36,7 @@ _MEMORY = frozenset(
 _MEMORY_METHODS = frozenset({"memory_info", "memory_full_info", "get_memory_footprint"})
 
 
-@check("SRC005", needs=("LAY030", "SRC001"))
+@check("SRC005", deliverables=(LORA_SCRIPT,), needs=("LAY030", "SRC001"))
 def evaluated_before_and_after(context: Context) -> Verdict:
     """The model is evaluated before and after training
 
@@ -78,7 +78,7 @@ def _over_many(calls: list[ScriptCall]) -> bool:
     return any(call.loops or call.method in ("evaluate", "predict") for call in calls)
 
 
-@check("SRC006", needs=("LAY030", "SRC001"))
+@check("SRC006", deliverables=(LORA_SCRIPT,), needs=("LAY030", "SRC001"))
 def speed_and_memory_are_measured(context: Context) -> Verdict:
     """Inference speed and memory use are measured
 
@@ -166,7 +166,7 @@ _FOR_TRAINING = frozenset({"datasets", "trl", "lightning", "pytorch_lightning", 
 _TRAINING_SCRIPT = "huggingface_custom_lora"
 
 
-@check("SRC008", needs=("LAY030", "SRC001"))
+@check("SRC008", deliverables=(INFERENCE_SCRIPT,), needs=("LAY030", "SRC001"))
 def inference_loads_only_what_it_needs(context: Context) -> Verdict:
     """The inference script loads only what it needs
 

@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from grader.checks.api.registry import Context, Verdict, check, failed, passed
 from grader.core.errors import FileRefused
 from grader.core.nouns import Deliverable, Severity
+from grader.core.text import counted
 from grader.intake.find import locate
-from grader.intake.notebooks import LeftOut, Notebook
+from grader.intake.notebooks import Notebook, Omission
 from grader.intake.paths import shown
-from grader.intake.submitted_notebook import is_notebook, submitted_notebook
-from grader.training_data.read.faults import counted
+from grader.intake.submitted_notebook import is_notebook, is_script, submitted_notebook
 
 _LISTED = 5  # places in one message
 
 
-@check("SRC012", needs=("LAY010",))
+@check("SRC012", deliverables=("dspy_script",), needs=("LAY010",))
 def dspy_program_can_be_run(context: Context) -> Verdict:
     """The DSPy program is a script, or a notebook that can be run as one
 
@@ -33,7 +33,7 @@ def dspy_program_can_be_run(context: Context) -> Verdict:
     return _can_be_run(context, "dspy_script")
 
 
-@check("SRC013", needs=("LAY022",))
+@check("SRC013", deliverables=("openai_script",), needs=("LAY022",))
 def openai_workflow_can_be_run(context: Context) -> Verdict:
     """The OpenAI workflow is a script, or a notebook that can be run as one
 
@@ -97,7 +97,7 @@ def notebooks_do_without_commands(context: Context) -> Verdict:
     return passed("Nothing had to be left out.")
 
 
-def _told(path: str, left: LeftOut) -> str:
+def _told(path: str, left: Omission) -> str:
     return f"{shown(path)} cell {left.cell}, line {left.line} ({left.text})"
 
 
@@ -106,10 +106,9 @@ def _some(places: list[str]) -> str:
     return "; ".join(places[:_LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _can_be_run(context: Context, id: str) -> Verdict:
+def _can_be_run(context: Context, role: str) -> Verdict:
     """Whether the program of this deliverable, which is there, can be run."""
-    deliverable = context.assignment.deliverable(id)
-    for path, found in _notebooks(context, deliverable):
+    for path, found in _notebooks(context, context.deliverable(role)):
         if isinstance(found, FileRefused):
             text = f"{shown(path)!r} cannot be run as a script; {found.code} says why."
             return failed(text, found.hint, path=path)
@@ -134,7 +133,7 @@ def _notebooks(
 ) -> Iterator[tuple[str, Notebook | FileRefused]]:
     """Every script that was handed in as a notebook, or why it is none: (path, that)."""
     for deliverable in deliverables or context.assignment.deliverables:
-        if not any(path.endswith(".py") for path in deliverable.paths):
+        if not is_script(deliverable):
             continue
         try:
             path = locate(context.submission, deliverable)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from grader.checks.api.registry import Context, Verdict, check
+from grader.checks.api.registry import Context, EvidenceRole, Verdict, check
 from grader.checks.views.reported_results import (
     PartialCredit,
     WorkflowResultsError,
@@ -20,19 +20,27 @@ from grader.checks.views.reported_results import (
 )
 from grader.checks.views.transcript import JobPoll, ServiceCall, TrainedJob, Transcript, transcript
 from grader.checks.workflow import LOOKS_AFTER_END, followed_job, saw_end
-from grader.training_data.read.faults import counted
+from grader.core.payloads import ProgramRun
+from grader.core.text import counted
 from grader.training_data.read.fingerprint import folded
 
 _SOON: Final = 0.9  # of the time asked for; sleeps may end a little early
 _SHORTEST_WAIT_SECONDS: Final = 0.3  # after a server's fault; the client library waits 0.4 at least
 _TRIES_OF_A_DEAD_KEY: Final = 3
 _TRACE: Final = "Traceback (most recent call last)"
+_RATE_LIMITED: Final = EvidenceRole("openai_rate_limited", ProgramRun)
+_FLAKY: Final = EvidenceRole("openai_flaky", ProgramRun)
+_JOB_FAILS: Final = EvidenceRole("openai_job_fails", ProgramRun)
+_SUNSET: Final = EvidenceRole("openai_sunset", ProgramRun)
+_TIMEOUT: Final = EvidenceRole("openai_timeout", ProgramRun)
+_BAD_FILE: Final = EvidenceRole("openai_bad_file", ProgramRun)
+_EXPIRED_KEY: Final = EvidenceRole("openai_expired_key", ProgramRun)
 _QUOTED_WORDS: Final = 6  # of the service's message that have to be shown in a row
 
 _NO_JOB: Final = "Let the workflow upload its data and create a job: nothing can go wrong before."
 
 
-@check("API011", evidence=("openai_rate_limited",), measures=("refused", "share"))
+@check("API011", evidence=(_RATE_LIMITED,), measures=("refused", "share"))
 def heeds_rate_limits(context: Context) -> Verdict:
     """Rate limits are heeded
 
@@ -42,7 +50,7 @@ def heeds_rate_limits(context: Context) -> Verdict:
     Fix: Keep the retries of the client library, or catch RateLimitError: wait as long as the
     header retry-after says, then ask again.
     """
-    run = transcript(context.evidence["openai_rate_limited"])
+    run = transcript(context.seen(_RATE_LIMITED))
     refused = [call for call in run.calls if call.status == 429]
     hint = "After a 429 wait as long as retry-after says, ask again, and go on to the end."
     if not refused:
@@ -56,7 +64,7 @@ def heeds_rate_limits(context: Context) -> Verdict:
     return verdict(seen, claims, hint, {"refused": len(refused)})
 
 
-@check("API012", evidence=("openai_flaky",), measures=("refused", "share"))
+@check("API012", evidence=(_FLAKY,), measures=("refused", "share"))
 def survives_server_errors(context: Context) -> Verdict:
     """Server errors are survived
 
@@ -66,7 +74,7 @@ def survives_server_errors(context: Context) -> Verdict:
     Fix: Keep the retries of the client library, or catch InternalServerError: wait a little longer
     after each failure, then ask again, a few times at most.
     """
-    run = transcript(context.evidence["openai_flaky"])
+    run = transcript(context.seen(_FLAKY))
     refused = [call for call in run.calls if call.status >= 500]
     hint = "After a server error ask again, after a short wait and a few times at most, and go on."
     if not refused:
@@ -80,7 +88,7 @@ def survives_server_errors(context: Context) -> Verdict:
     return verdict(seen, claims, hint, {"refused": len(refused)})
 
 
-@check("API013", evidence=("openai_job_fails",), measures=("jobs", "looks_after", "share"))
+@check("API013", evidence=(_JOB_FAILS,), measures=("jobs", "looks_after", "share"))
 def reports_a_failed_job(context: Context) -> Verdict:
     """A failed job is reported
 
@@ -90,7 +98,7 @@ def reports_a_failed_job(context: Context) -> Verdict:
 
     Fix: When the status is failed, print job.error.message and end with an exit code other than 0.
     """
-    run = transcript(context.evidence["openai_job_fails"])
+    run = transcript(context.seen(_JOB_FAILS))
     return _failed_job(
         run,
         PartialCredit(len(run.jobs) <= 2, "no job after job: two at most"),
@@ -98,7 +106,7 @@ def reports_a_failed_job(context: Context) -> Verdict:
     )
 
 
-@check("API014", evidence=("openai_sunset",), measures=("creates", "share"))
+@check("API014", evidence=(_SUNSET,), measures=("creates", "share"))
 def falls_back_to_a_simulation(context: Context) -> Verdict:
     """Without the right to train, it explains that and simulates
 
@@ -109,7 +117,7 @@ def falls_back_to_a_simulation(context: Context) -> Verdict:
     Fix: Catch PermissionDeniedError of the job's creation, print its message, and write
     openai_results.json with "simulated": true.
     """
-    run = transcript(context.evidence["openai_sunset"])
+    run = transcript(context.seen(_SUNSET))
     refused = [call for call in run.creates if call.status == 403]
     creates = len(run.creates)
     if not refused:
@@ -133,7 +141,7 @@ def falls_back_to_a_simulation(context: Context) -> Verdict:
     return verdict(seen, claims, hint, {"creates": creates})
 
 
-@check("API015", evidence=("openai_timeout",), measures=("jobs", "share"))
+@check("API015", evidence=(_TIMEOUT,), measures=("jobs", "share"))
 def pays_once_when_an_answer_is_lost(context: Context) -> Verdict:
     """A job whose answer got lost is found, and not paid for twice
 
@@ -143,7 +151,7 @@ def pays_once_when_an_answer_is_lost(context: Context) -> Verdict:
     Fix: Give the client a timeout, and max_retries=0 for the creation. After a time-out look with
     client.fine_tuning.jobs.list() whether the job is there; go on with it if it is.
     """
-    run = transcript(context.evidence["openai_timeout"])
+    run = transcript(context.seen(_TIMEOUT))
     jobs = run.jobs
     lost = [job for job in jobs if not job.made.answered]
     measures = {"jobs": len(jobs)}
@@ -168,7 +176,7 @@ def pays_once_when_an_answer_is_lost(context: Context) -> Verdict:
     return verdict(seen, claims, hint, measures)
 
 
-@check("API016", evidence=("openai_bad_file",), measures=("jobs", "looks_after", "share"))
+@check("API016", evidence=(_BAD_FILE,), measures=("jobs", "looks_after", "share"))
 def reports_a_bad_file(context: Context) -> Verdict:
     """A file that the service finds invalid is reported
 
@@ -178,7 +186,7 @@ def reports_a_bad_file(context: Context) -> Verdict:
     Fix: When the job has failed, print job.error.message and end with an exit code other than 0.
     Do not upload the file or create the job again.
     """
-    run = transcript(context.evidence["openai_bad_file"])
+    run = transcript(context.seen(_BAD_FILE))
     once = len(run.jobs) == 1 and len(run.uploads) <= 1
     return _failed_job(
         run,
@@ -187,7 +195,7 @@ def reports_a_bad_file(context: Context) -> Verdict:
     )
 
 
-@check("API017", evidence=("openai_expired_key",), measures=("requests", "share"))
+@check("API017", evidence=(_EXPIRED_KEY,), measures=("requests", "share"))
 def explains_an_expired_key(context: Context) -> Verdict:
     """An expired key is explained
 
@@ -196,7 +204,7 @@ def explains_an_expired_key(context: Context) -> Verdict:
 
     Fix: Catch AuthenticationError, print what to do about the key, and end with sys.exit(1).
     """
-    run = transcript(context.evidence["openai_expired_key"])
+    run = transcript(context.seen(_EXPIRED_KEY))
     refused = [call for call in run.calls if call.status == 401]
     measures = {"requests": len(run.calls)}
     hint = "Catch openai.AuthenticationError, say so in a sentence, and end with sys.exit(1)."

@@ -30,13 +30,17 @@ from grader.core.constants import (
 )
 from grader.core.errors import FileRefused
 from grader.core.resources import resource
-from grader.intake.find import locate
-from grader.intake.submitted_notebook import is_notebook
-
-_OTHER_SCRIPTS = ("dspy_script", "openai_script")
+from grader.intake.submitted_notebook import is_notebook, is_script
 
 
-@check("SRC001", needs=("LAY030",))
+@check(
+    "SRC001",
+    deliverables=(
+        LORA_SCRIPT,
+        INFERENCE_SCRIPT,
+    ),
+    needs=("LAY030",),
+)
 def the_scripts_are_valid_python(context: Context) -> Verdict:
     """The Part 3 scripts are valid Python
 
@@ -46,12 +50,12 @@ def the_scripts_are_valid_python(context: Context) -> Verdict:
     it names.
     """
     read = []
-    for deliverable in (LORA_SCRIPT, INFERENCE_SCRIPT):
-        name = context.assignment.deliverable(deliverable).paths[0]
+    for role in (LORA_SCRIPT, INFERENCE_SCRIPT):
+        name = context.deliverable(role).paths[0]
         try:
-            script = read_script(context, deliverable)
+            script = read_script(context, role)
         except SourceFault as fault:
-            path = locate(context.submission, context.assignment.deliverable(deliverable)) or name
+            path = context.place(role) or name
             name = path.rpartition("/")[2]
             where = f"line {fault.line}: " if fault.line else ""
             return failed(
@@ -71,7 +75,14 @@ def the_scripts_are_valid_python(context: Context) -> Verdict:
     return passed(f"Python can read {' and '.join(read)}.")
 
 
-@check("SRC002", needs=("LAY030", "SRC001"))
+@check(
+    "SRC002",
+    deliverables=(
+        LORA_SCRIPT,
+        INFERENCE_SCRIPT,
+    ),
+    needs=("LAY030", "SRC001"),
+)
 def no_stub_is_left(context: Context) -> Verdict:
     """Nothing of the kit's stubs is left
 
@@ -217,7 +228,12 @@ def _code_lines(script: Script) -> set[int]:
     }
 
 
-@check("SRC011", needs=("LAY030", "SRC001"), measures=("new_statements", "similarity"))
+@check(
+    "SRC011",
+    deliverables=(LORA_SCRIPT,),
+    needs=("LAY030", "SRC001"),
+    measures=("new_statements", "similarity"),
+)
 def it_goes_beyond_the_example(context: Context) -> Verdict:
     """The training script goes beyond the kit's example
 
@@ -282,10 +298,9 @@ def _shape(node: ast.expr) -> str:
 
 
 def _all_scripts(context: Context) -> list[Script]:
-    """The scripts of every part that was handed in: documentation counts whichever were chosen."""
-    known = {deliverable.id for deliverable in context.assignment.deliverables}
-    ids = [one for one in (*_OTHER_SCRIPTS, LORA_SCRIPT, INFERENCE_SCRIPT) if one in known]
-    scripts = (read_script(context, one) for one in ids)
+    """The scripts of every part that was submitted: documentation counts whichever were chosen."""
+    asked = [d for d in context.assignment.deliverables if is_script(d) and not d.optional]
+    scripts = (read_script(context, deliverable.id) for deliverable in asked)
     return [script for script in scripts if script is not None]
 
 

@@ -19,7 +19,7 @@ _LORA_CHOICES = ("r", "lora_alpha", "target_modules")
 _SAVING = frozenset({"save_pretrained", "save_model", "save_state", "save_file", "save"})
 
 
-@check("SRC003", needs=("LAY030", "SRC001"))
+@check("SRC003", deliverables=(LORA_SCRIPT,), needs=("LAY030", "SRC001"))
 def hyperparameters_are_set(context: Context) -> Verdict:
     """The LoRA hyperparameters are set explicitly
 
@@ -77,7 +77,7 @@ def _choices(script: Script, call: ScriptCall, hint: str) -> Verdict:
     return not_found(script, text, hint, call.line)
 
 
-@check("SRC004", needs=("LAY030", "SRC001"))
+@check("SRC004", deliverables=(LORA_SCRIPT,), needs=("LAY030", "SRC001"))
 def checkpoints_and_early_stopping(context: Context) -> Verdict:
     """Training saves checkpoints and stops early
 
@@ -216,7 +216,7 @@ def _leaves_when_needed(loop: ast.stmt, live: set[ast.stmt]) -> bool:
     return False
 
 
-@check("SRC007", needs=("LAY030", "SRC001"))
+@check("SRC007", deliverables=(LORA_SCRIPT,), needs=("LAY030", "SRC001"))
 def the_adapter_is_saved(context: Context) -> Verdict:
     """The adapter is saved with save_pretrained, after training
 

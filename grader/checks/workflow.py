@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
-from grader.checks.api.registry import Context, Verdict, check, failed, passed
-from grader.checks.views.domain_test import TestQuestion, questions_of
+from grader.checks.api.registry import Context, EvidenceRole, Verdict, check, failed, passed
+from grader.checks.views.domain_test import TEST_SET, TestQuestion, questions_of
 from grader.checks.views.reported_results import (
     RESULTS,
     PartialCredit,
@@ -25,10 +25,11 @@ from grader.checks.views.reported_results import (
 from grader.checks.views.transcript import TrainedJob, Transcript, transcript
 from grader.core.constants import CLAIM_TOLERANCE
 from grader.core.metrics import exact_match, mean
-from grader.training_data.read.faults import counted
+from grader.core.payloads import ProgramRun
+from grader.core.text import counted
 from grader.training_data.read.fingerprint import folded
 
-_OK: Final = "openai_ok"
+_OK: Final = EvidenceRole("openai_ok", ProgramRun)
 _FEWEST_EXAMPLES: Final = 10  # that the service trains on
 _BUSY_SECONDS: Final = 1.0  # between two looks; below this a program does not wait at all
 _CALM_SECONDS: Final = 5.0  # jobs take minutes
@@ -59,7 +60,7 @@ def workflow_runs_to_its_end(context: Context) -> Verdict:
     Fix: Run it against `finegrade simulate`, with nothing going wrong. It has to create its job,
     see it succeed, and end with exit code 0.
     """
-    run = transcript(context.evidence[_OK])
+    run = transcript(context.seen(_OK))
     job = followed_job(run)
     if job is None:
         return never_met(run, "created a job", _NO_JOB)
@@ -71,7 +72,7 @@ def workflow_runs_to_its_end(context: Context) -> Verdict:
     return verdict(f"With nothing going wrong, it {ending(run)}.", claims, hint)
 
 
-@check("API002", evidence=(_OK,), measures=("uploads", "share"))
+@check("API002", deliverables=(TEST_SET,), evidence=(_OK,), measures=("uploads", "share"))
 def training_file_is_uploaded(context: Context) -> Verdict:
     """The training file is uploaded for fine-tuning, and trained on
 
@@ -81,7 +82,7 @@ def training_file_is_uploaded(context: Context) -> Verdict:
     Fix: client.files.create(file=open("openai_train.jsonl", "rb"), purpose="fine-tune"), and pass
     the id that comes back as training_file.
     """
-    run = transcript(context.evidence[_OK])
+    run = transcript(context.seen(_OK))
     uploads, job = run.uploads, followed_job(run)
     measures = {"uploads": len(uploads)}
     hint = 'Upload the file with purpose="fine-tune", and give the job the id that comes back.'
@@ -115,7 +116,7 @@ def one_job_is_created(context: Context) -> Verdict:
     Fix: Create the job once, outside of every loop. Before creating one, look whether an earlier
     run of the program has made it: client.fine_tuning.jobs.list().
     """
-    run = transcript(context.evidence[_OK])
+    run = transcript(context.seen(_OK))
     jobs = len(run.jobs)
     if not jobs:
         return never_met(run, "created a job", _NO_JOB, {"jobs": 0})
@@ -134,7 +135,7 @@ def polls_at_a_sane_pace(context: Context) -> Verdict:
     Fix: Sleep between two looks: some seconds at first, and longer each time up to a minute; or a
     steady ten seconds or more.
     """
-    run = transcript(context.evidence[_OK])
+    run = transcript(context.seen(_OK))
     job = followed_job(run)
     hint = "Wait some seconds before the first look at the job, and longer before each next one."
     if job is None:
@@ -173,7 +174,7 @@ def stops_when_the_job_has_ended(context: Context) -> Verdict:
 
     Fix: End the loop when the status is succeeded, failed or cancelled.
     """
-    run = transcript(context.evidence[_OK])
+    run = transcript(context.seen(_OK))
     job = followed_job(run)
     if job is None:
         return never_met(run, "created a job", _NO_JOB, {"looks_after": 0})
@@ -203,7 +204,7 @@ def events_are_read(context: Context) -> Verdict:
 
     Fix: client.fine_tuning.jobs.list_events(job.id), in the loop that waits, printing what is new.
     """
-    run = transcript(context.evidence[_OK])
+    run = transcript(context.seen(_OK))
     reads = sum(len(run.event_reads(job)) for job in run.jobs)
     if reads:
         return passed(f"Events were read {counted(reads, 'time')}.", measures={"reads": reads})
@@ -223,7 +224,7 @@ def returned_model_is_used(context: Context) -> Verdict:
 
     Fix: Pass job.fine_tuned_model of the finished job as the model.
     """
-    run = transcript(context.evidence[_OK])
+    run = transcript(context.seen(_OK))
     answers = sum(chat.tuned for chat in run.chats)
     unknown = sum(call.status == 404 for call in run.model_calls)
     hint = "Read the tuned model's name from job.fine_tuned_model when the job has succeeded."
@@ -239,6 +240,7 @@ def returned_model_is_used(context: Context) -> Verdict:
 
 @check(
     "API008",
+    deliverables=(TEST_SET,),
     needs=("API020",),
     evidence=(_OK,),
     measures=("base_share", "tuned_share", "share"),
@@ -252,7 +254,7 @@ def both_models_are_evaluated(context: Context) -> Verdict:
     Fix: Ask the base you trained and the returned model every question of openai_test.jsonl, one
     request a question, and score both in the same way.
     """
-    run, questions = transcript(context.evidence[_OK]), questions_of(context)
+    run, questions = transcript(context.seen(_OK)), questions_of(context)
     base, tuned = (len(_asked(run, questions, tuned=t)) for t in (False, True))
     n = len({folded(q.asked) for q in questions})
     measures = {
@@ -272,6 +274,7 @@ def both_models_are_evaluated(context: Context) -> Verdict:
 
 @check(
     "API009",
+    deliverables=(TEST_SET,),
     needs=("API020",),
     evidence=(_OK,),
     measures=("claimed_before", "claimed_after", "measured_before", "measured_after", "share"),
@@ -284,7 +287,7 @@ def reported_results_are_true(context: Context) -> Verdict:
     Fix: Write openai_results.json with "simulated": false and, under "before" and "after",
     {"exact_match": share from 0 to 1}, worked out from the answers that the two models gave.
     """
-    run, questions = transcript(context.evidence[_OK]), questions_of(context)
+    run, questions = transcript(context.seen(_OK)), questions_of(context)
     hint = f'Write {RESULTS} with "simulated", "before" and "after", from the models\' answers.'
     try:
         claimed = results_of(run)

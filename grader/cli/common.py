@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import time
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How results are printed."""
+    """Output formats of commands that report findings."""
 
     TEXT = "text"
     JSON = "json"
@@ -30,25 +32,35 @@ class Format(StrEnum):
 
 
 class WorkFormat(StrEnum):
-    """How it is printed what was done."""
+    """Output formats of commands that write a file or a comparison."""
 
     TEXT = "text"
     JSON = "json"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print the results.")]
+AssignmentOption = Annotated[
+    str,
+    typer.Option(
+        "--assignment", "-a", metavar="ID", help="Id of the assignment, or path of its YAML file."
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Device that models run on: cpu or cuda.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="Output format.")]
 
 
-_PROGRESS_FROM_BYTES: Final = 4 * 1024 * 1024  # less is read before anyone looks for a bar
-_STAGE_CHARACTERS: Final = 60  # beside a bar
-_LINE_CHARACTERS: Final = 5_000  # of an error: a path of 4,096 and what is wrong with it
+_PROGRESS_FROM_BYTES: Final = 4 * 1024 * 1024  # smaller files are read before a bar is useful
+_STAGE_CHARACTERS: Final = 60  # longest name of a stage beside its bar
+_LINE_CHARACTERS: Final = 5_000  # longest line of an error: a path of 4,096 and its problem
+_LINE_EVERY_SECONDS: Final = 10.0  # between two lines of progress without a terminal
 
 
 def complain(text: str) -> None:
-    """Print an error on stderr, in which no file name or quoted text acts.
+    """Print an error on stderr with control characters of file names and quoted text replaced.
 
-    Lines after the first become a list: a line feed in a file's name would otherwise start a line
-    of its own, which a terminal or a CI runner may take for a command.
+    Lines after the first become a list. Otherwise a line feed in a file name would start a new
+    line, which a terminal or a CI runner may take for a command.
     """
     from grader.core.text import clean
 
@@ -66,9 +78,10 @@ def console() -> Console:
 
 
 class RichProgress:
-    """Draws one bar a stage on stderr, with the time left; plain lines where no one watches.
+    """Draws one bar a stage on stderr, with the time passed and the time left.
 
-    With `percent` it shows the share that is done, for stages of millions of bytes, not steps.
+    Without a terminal it prints plain lines: one when a stage begins, then one every ten seconds.
+    With `percent` the bar shows the share that is done, for stages of millions of bytes, not steps.
     """
 
     def __init__(self, *, percent: bool = False) -> None:
@@ -79,6 +92,7 @@ class RichProgress:
             Progress,
             TaskProgressColumn,
             TextColumn,
+            TimeElapsedColumn,
             TimeRemainingColumn,
         )
 
@@ -87,48 +101,69 @@ class RichProgress:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn() if percent else MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left", markup=False),
             TimeRemainingColumn(),
             TextColumn("{task.fields[label]}", markup=False),
             console=self._console,
         )
         self._task = self._bar.add_task("", total=0, label="", visible=False)
         self._total = self._done = 0
+        self._over = threading.Event()
 
     def start(self, stage: str, total: int) -> None:
-        """Begin a stage of `total` steps, bytes or whatever it counts."""
+        """Begin a stage of `total` units (steps or bytes)."""
         from grader.core.text import clean
 
         stage = clean(stage, _STAGE_CHARACTERS)
         self._total, self._done = total, 0
         if not self._console.is_terminal:
-            self._console.print(f"{stage}: {total}", markup=False, highlight=False)
+            self._print(f"{stage}: {total}")
+            self._over.set()
+            self._over = threading.Event()
+            threading.Thread(target=self._repeat, args=(stage, self._over), daemon=True).start()
             return
         self._bar.remove_task(self._task)
         self._task = self._bar.add_task(stage, total=total, label="")
         self._bar.start()
 
     def step(self, label: str) -> None:
-        """Note that one step is done."""
+        """Record one finished step."""
         self.advance(1, label)
 
     def advance(self, done: int, label: str = "") -> None:
-        """Note that `done` more are done."""
+        """Record `done` more finished units."""
         from grader.core.text import clean
 
         self._done += done
         if self._console.is_terminal:
             self._bar.update(self._task, advance=done, label=clean(label, 40))
-            if self._done >= self._total:
-                self._bar.stop()
+        if self._done >= self._total:
+            self.stop()
 
     def stop(self) -> None:
-        """Take the bar away, wherever it stands: the terminal's cursor comes back."""
+        """Remove the bar at any point and restore the terminal's cursor."""
+        self._over.set()
         if self._console.is_terminal:
             self._bar.stop()
 
+    def _repeat(self, stage: str, over: threading.Event) -> None:
+        """Say how far the stage is, until it is over."""
+        began = time.monotonic()
+        while not over.wait(_LINE_EVERY_SECONDS):
+            done, total = self._done, self._total
+            about = ""
+            if 5 * done > total:  # earlier nothing is known about how long a step takes
+                left = (time.monotonic() - began) * (total - done) / done
+                about = f", about {left:.0f} s left"
+            self._print(f"{stage}: {done} of {total}{about}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False)
+
 
 def print_gradebook(results: Sequence[Result], format: Format) -> None:
-    """Print a class's results: a line a student, or all of them as a machine reads them."""
+    """Print a class's results: one table row per student, JSON, or GitHub annotations."""
     from grader.report.result_json import to_json
     from grader.report.terminal import gradebook_table
 
@@ -157,11 +192,11 @@ def print_findings(result: Result, format: Format) -> None:
 
 
 def open_sandbox(progress: RichProgress, name: str | None, *, reduced: bool) -> Sandbox:
-    """The sandbox that programs run in; the first time here, hostile programs try its walls."""
+    """The sandbox that programs run in; the first time here, hostile programs test it."""
     from grader.escapes.suite import trusted_sandbox
 
     def begin(total: int) -> Callable[[ProgramOutcome], None]:
-        progress.start("Trying the sandbox's walls, this once", total)
+        progress.start("Testing the sandbox, once on this machine", total)
         return lambda row: progress.step(row.name)
 
     return trusted_sandbox(name, reduced=reduced, begin=begin)
@@ -169,7 +204,7 @@ def open_sandbox(progress: RichProgress, name: str | None, *, reduced: bool) -> 
 
 @contextmanager
 def file_progress(files: Sequence[Path]) -> Iterator[RichProgress | None]:
-    """A bar for work on files where someone watches, and only for what takes long enough."""
+    """A progress bar on a terminal for files that are large enough, else None."""
     size = sum(path.stat().st_size for path in files if path.is_file())
     if not sys.stderr.isatty() or size < _PROGRESS_FROM_BYTES:
         yield None

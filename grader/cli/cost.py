@@ -1,4 +1,4 @@
-"""`finegrade cost`: what fine-tuning costs, and from how many queries on it pays."""
+"""`finegrade cost`: what fine-tuning costs beside prompting and retrieval."""
 
 from __future__ import annotations
 
@@ -15,37 +15,51 @@ if TYPE_CHECKING:
     from grader.costs.alternatives import CostStudy
 
 COST_EXAMPLES: Final = (
-    "Fine-tuning costs once, and may save with every query, because a tuned model needs no "
-    "examples and fewer instructions in its prompt. A tuned query has higher prices than one of "
-    "the base: with equal prompts it never pays. Four ways are compared: a plain prompt, a prompt "
-    "with examples (--shots), retrieval (RAG: passages in the prompt), and fine-tuning.\n\n"
-    "Example: finegrade cost train.jsonl --shots 8 --queries-per-day 500 --plot cost.png\n\n"
-    "If the base needs a page of instructions: finegrade cost train.jsonl --prompt-tokens 900"
+    "Example: finegrade cost train.jsonl --shots 8 --plot cost.png\n\n"
+    "With long instructions in the base's prompt: "
+    "finegrade cost train.jsonl --prompt-tokens 900"
 )
 
 
 def cost(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A training file, JSON Lines.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A training file (JSON Lines).")],
     model: Annotated[
         str | None,
-        typer.Option("--model", help="The model to fine-tune. Default: gpt-4.1-mini."),
+        typer.Option(
+            "--model", metavar="NAME", help="Model to fine-tune.", show_default="gpt-4.1-mini"
+        ),
     ] = None,
     base_model: Annotated[
         str | None,
-        typer.Option("--base-model", help="What is prompted instead. Default: the same model."),
+        typer.Option(
+            "--base-model",
+            metavar="NAME",
+            help="Model that the other alternatives prompt.",
+            show_default="as --model",
+        ),
     ] = None,
     epochs: Annotated[
-        str, typer.Option("--epochs", help="A number, or auto: what the service chooses.")
+        str,
+        typer.Option(
+            "--epochs",
+            metavar="N",
+            help="Epochs of training, 1 to 50; auto: the number that OpenAI chooses.",
+        ),
     ] = "auto",
     shots: Annotated[
-        int, typer.Option("--shots", min=0, max=1000, help="Examples in a few-shot prompt.")
+        int,
+        typer.Option(
+            "--shots", min=0, max=1000, metavar="N", help="Examples in a few-shot prompt."
+        ),
     ] = 5,
     prompt_tokens: Annotated[
         float | None,
         typer.Option(
             "--prompt-tokens",
             min=0,
-            help="Tokens of the base's prompt without examples. Default: as in the file.",
+            metavar="N",
+            help="Tokens of the base's prompt, without few-shot examples.",
+            show_default="mean of FILE",
         ),
     ] = None,
     tuned_prompt_tokens: Annotated[
@@ -53,22 +67,39 @@ def cost(
         typer.Option(
             "--tuned-prompt-tokens",
             min=0,
-            help="Tokens of the tuned model's prompt. Default: as in the file.",
+            metavar="N",
+            help="Tokens of the tuned model's prompt.",
+            show_default="mean of FILE",
         ),
     ] = None,
     answer_tokens: Annotated[
         float | None,
-        typer.Option("--answer-tokens", min=0, help="Tokens of an answer. Default: as there."),
+        typer.Option(
+            "--answer-tokens",
+            min=0,
+            metavar="N",
+            help="Tokens of an answer.",
+            show_default="mean of FILE",
+        ),
     ] = None,
     context_tokens: Annotated[
         float,
-        typer.Option("--context-tokens", min=0, help="Tokens of the passages of a RAG query."),
+        typer.Option(
+            "--context-tokens", min=0, metavar="N", help="Tokens of the passages in a RAG prompt."
+        ),
     ] = 1000,
     corpus_tokens: Annotated[
-        float, typer.Option("--corpus-tokens", min=0, help="Tokens that RAG embeds once.")
+        float,
+        typer.Option(
+            "--corpus-tokens",
+            min=0,
+            metavar="N",
+            help="Tokens of the whole corpus, which RAG embeds once.",
+        ),
     ] = 100_000,
     store: Annotated[
-        float, typer.Option("--store", min=0, help="USD a month for RAG's index.")
+        float,
+        typer.Option("--store", min=0, metavar="USD", help="Monthly cost of RAG's vector store."),
     ] = 0.0,
     cache_hits: Annotated[
         float,
@@ -76,31 +107,68 @@ def cost(
             "--cache-hits",
             min=0,
             max=1,
-            help="Share of queries whose prompt's beginning is cached, 0 to 1.",
+            metavar="SHARE",
+            help="Share of queries whose prompt prefix is cached, 0 to 1.",
         ),
     ] = 0.0,
     other: Annotated[
         float,
-        typer.Option("--other", min=0, help="USD paid once beside training: data, evaluation."),
+        typer.Option(
+            "--other",
+            min=0,
+            metavar="USD",
+            help="Other one-time costs of fine-tuning, such as data and evaluation.",
+        ),
     ] = 0.0,
     queries_per_day: Annotated[
-        float, typer.Option("--queries-per-day", min=1e-6, help="To tell when a volume is reached.")
+        float,
+        typer.Option(
+            "--queries-per-day",
+            min=1e-6,
+            metavar="N",
+            help="Volume, from which the break-even date follows.",
+        ),
     ] = 200,
     today: Annotated[
         datetime | None,
-        typer.Option("--date", formats=["%Y-%m-%d"], help="The day to count from. Default: today."),
+        typer.Option(
+            "--date",
+            formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
+            help="First day of use.",
+            show_default="today",
+        ),
     ] = None,
     prices: Annotated[
-        Path | None, typer.Option("--prices", help="Your own table of prices, JSON.")
+        Path | None,
+        typer.Option(
+            "--prices",
+            metavar="FILE",
+            help="JSON file of prices that replace rows of the built-in table.",
+            show_default="the built-in table",
+        ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", help="Draw the costs into this .png or .svg.")
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw the costs over the number of queries into this .png or .svg file.",
+            show_default="no plot",
+        ),
     ] = None,
-    format: Annotated[
-        WorkFormat, typer.Option("--format", help="How to print the comparison.")
-    ] = WorkFormat.TEXT,
+    format: Annotated[WorkFormat, typer.Option("--format", help="Output format.")] = (
+        WorkFormat.TEXT
+    ),
 ) -> None:
-    """Compare fine-tuning, RAG and prompting by cost; say from how many queries on it pays."""
+    """Compare the costs of fine-tuning, RAG and prompting.
+
+    Fine-tuning has a one-time cost. It may save on every query, because a tuned model needs
+    neither examples nor long instructions in its prompt. But its tokens cost more than the
+    base's: with equal prompts it never pays. Four alternatives are compared: a plain prompt, a
+    few-shot prompt (--shots), retrieval (RAG: passages in the prompt) and fine-tuning. The result
+    is the number of queries from which fine-tuning is cheaper than each of the others.
+    """
     from datetime import UTC
 
     from grader.costs.alternatives import Assumptions, study
@@ -165,11 +233,11 @@ def _epochs(text: str) -> int | None:
 
 
 def _check_plot(path: Path) -> None:
-    """Raises UsageError for what is no picture's name: nothing is to be overwritten by mistake."""
+    """Raises UsageError for a name without a picture's suffix, so that no data is overwritten."""
     from grader.report.cost import FORMATS
 
     if path.suffix.removeprefix(".").lower() not in FORMATS or path.is_dir():
-        raise UsageError(f"--plot {path}: give the name of a picture that ends in .png or .svg.")
+        raise UsageError(f"--plot {path}: give a file name that ends in .png or .svg.")
 
 
 def _draw(found: CostStudy, path: Path, *, quiet: bool) -> None:

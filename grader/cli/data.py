@@ -1,7 +1,7 @@
-"""`finegrade data ...`: training files checked, mended, split, converted and drawn.
+"""`finegrade data ...`: check, fix, split, deduplicate, convert and measure training files.
 
-What is heavy is imported inside the commands: a short file is checked in the time that Python
-takes to start.
+Heavy modules are imported inside the commands, so that checking a short file takes little longer
+than starting Python.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ if TYPE_CHECKING:
     from grader.report.dataset_text import Line
     from grader.training_data.check import FileReport
 
-_ALL_KEPT: Final = 100_000  # faults of each code with --all: more than anyone reads, some 100 MB
+_ALL_KEPT: Final = 100_000  # findings of each code with --all: about 100 MB
 
 data_app = typer.Typer(
-    help="Check and prepare training data: JSON Lines for fine-tuning.",
+    help="Check and prepare training data (JSON Lines).",
+    epilog="Example: finegrade data check train.jsonl",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 
 class KindOption(StrEnum):
-    """What --kind takes."""
+    """Values of --kind."""
 
     AUTO = "auto"
     CHAT = "chat"
@@ -44,64 +45,98 @@ class KindOption(StrEnum):
     QA = "qa"
 
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A training file, JSON Lines.")]
-NewFileOption = Annotated[Path, typer.Option("--out", help="A new file; nothing is overwritten.")]
-WorkFormatOption = Annotated[
-    WorkFormat, typer.Option("--format", help="How to print what was done.")
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A training file (JSON Lines).")]
+NewFileOption = Annotated[
+    Path,
+    typer.Option("--out", metavar="FILE", help="New file; an existing one is never overwritten."),
 ]
+WorkFormatOption = Annotated[WorkFormat, typer.Option("--format", help="Output format.")]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", help="Count tokens and cost for this model. Default: gpt-4.1-mini."),
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Model to count tokens and cost for: one of OpenAI's, or a local one.",
+        show_default="gpt-4.1-mini",
+    ),
 ]
 
 
 @data_app.command(
     epilog="Example: finegrade data check train.jsonl --against test.jsonl\n\n"
-    "Exit code: 0 no errors (there may be warnings), 1 errors, 2 wrong usage, 3 finegrade failed."
+    "Exit codes: 0 no errors (warnings at most); 1 errors; 2 wrong usage; 3 finegrade failed."
 )
 def check(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Training files, JSON Lines.")
+        list[Path], typer.Argument(metavar="FILE", help="Training files (JSON Lines).")
     ],
     kind: Annotated[
-        KindOption, typer.Option("--kind", help="What the examples must be; auto: what they are.")
+        KindOption,
+        typer.Option("--kind", help="Required kind of the examples; auto accepts any one kind."),
     ] = KindOption.AUTO,
     against: Annotated[
         Path | None,
-        typer.Option("--against", help="A file, such as a test set, that may share no example."),
+        typer.Option(
+            "--against",
+            metavar="FILE",
+            help="Report examples that also stand in this file, such as a test set.",
+            show_default="no comparison",
+        ),
     ] = None,
     assignment: Annotated[
         str | None,
-        typer.Option("--assignment", "-a", help="Ask for what this assignment asks for."),
+        typer.Option(
+            "--assignment",
+            "-a",
+            metavar="ID",
+            help="Apply this assignment's requirements: kind, number of examples, rules that are "
+            "errors.",
+            show_default="none",
+        ),
     ] = None,
     model: ModelOption = None,
     prices: Annotated[
-        Path | None, typer.Option("--prices", help="Your own table of prices, JSON.")
+        Path | None,
+        typer.Option(
+            "--prices",
+            metavar="FILE",
+            help="JSON file of prices that replace rows of the built-in table.",
+            show_default="the built-in table",
+        ),
     ] = None,
-    all: Annotated[bool, typer.Option("--all", help="List every place of every fault.")] = False,
+    all: Annotated[
+        bool,
+        typer.Option("--all", help="List every place of a finding, not only the first few."),
+    ] = False,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Find every fault in training files, with line, reason and fix. Counts tokens and cost."""
+    """Find all errors and warnings in training files.
+
+    Each finding names its line, its reason and its fix. Tokens are counted and the cost of
+    training is estimated.
+    """
     from grader.core.constants import DATA_KEPT_FAULTS, DATA_MIN_EXAMPLES
     from grader.core.nouns import Severity
     from grader.training_data.check import DEFAULT_MODEL, check_file
     from grader.training_data.costs import load_prices
     from grader.training_data.rules import RULES
 
-    asked = None if kind is KindOption.AUTO else Kind(kind)
+    required = None if kind is KindOption.AUTO else Kind(kind)
     min_examples, as_errors = DATA_MIN_EXAMPLES, frozenset[str]()
     if assignment is not None:
         from grader.assignment.load import load_assignment
 
         spec = load_assignment(assignment).data
         if spec is None:
-            raise UsageError(f"Assignment {assignment} asks for no training data: leave it out.")
-        asked = asked or Kind(spec.kind)
+            raise UsageError(f"Assignment {assignment} has no training data: omit --assignment.")
+        required = required or Kind(spec.kind)
         min_examples, as_errors = spec.min_examples, frozenset(spec.errors)
         if unknown := sorted(as_errors - RULES.keys()):
             raise UsageError(f"Assignment {assignment}: there is no rule {', '.join(unknown)}.")
     if Path("-") in files:
-        raise UsageError("Standard input is not read: a file is read twice. Write it to one first.")
+        raise UsageError(
+            "Standard input is not read, because a file is read twice. Save it to a file first."
+        )
     if against is not None:
         _refuse_empty(against)
     known = load_prices(prices)
@@ -109,7 +144,7 @@ def check(
         reports = [
             check_file(
                 path,
-                kind=asked,
+                kind=required,
                 against=against,
                 min_examples=min_examples,
                 as_errors=as_errors,
@@ -128,7 +163,11 @@ def check(
 
 @data_app.command(epilog="Example: finegrade data fix train.jsonl --out fixed.jsonl")
 def fix(file: FileArgument, out: NewFileOption, format: WorkFormatOption = WorkFormat.TEXT) -> None:
-    """Write a file with all repairs that cannot change what it teaches."""
+    """Write a copy of a file with all safe repairs applied.
+
+    A repair is safe if it cannot change what a model learns from the file. `finegrade data check`
+    reports what is left.
+    """
     from grader.report.dataset_text import fixed_lines
     from grader.training_data.edit.fix import fix as fixed
 
@@ -139,14 +178,29 @@ def fix(file: FileArgument, out: NewFileOption, format: WorkFormatOption = WorkF
 @data_app.command(epilog="Example: finegrade data split all.jsonl --out parts --shares 0.8,0.1,0.1")
 def split(
     file: FileArgument,
-    out: Annotated[Path, typer.Option("--out", help="A new folder for the parts.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="New folder for the three files.")
+    ],
     shares: Annotated[
-        str, typer.Option("--shares", help="Of training, validation and test; they add up to 1.")
+        str,
+        typer.Option(
+            "--shares",
+            metavar="A,B,C",
+            help="Shares of training, validation and test set; they must add up to 1.",
+        ),
     ] = "0.8,0.1,0.1",
-    seed: Annotated[int, typer.Option("--seed", help="Another number, another split.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", metavar="N", help="Seed of the split: the same seed gives the same files."
+        ),
+    ] = 0,
     format: WorkFormatOption = WorkFormat.TEXT,
 ) -> None:
-    """Split a file into training, validation and test. Copies stay together in one part."""
+    """Split a file into training, validation and test set.
+
+    Copies and near copies of an example stay in one set, so that no set leaks into another.
+    """
     from grader.report.dataset_text import split_lines
     from grader.training_data.edit.split import split as parted
 
@@ -159,11 +213,14 @@ def dedupe(
     file: FileArgument,
     out: NewFileOption,
     near: Annotated[
-        bool, typer.Option("--near", help="Also drop examples that differ in a word or two.")
+        bool, typer.Option("--near", help="Also drop near copies: a word or two differ.")
     ] = False,
     format: WorkFormatOption = WorkFormat.TEXT,
 ) -> None:
-    """Write a file without the examples that stand in it before."""
+    """Write a copy of a file without duplicate examples.
+
+    The first of several equal examples is kept.
+    """
     from grader.report.dataset_text import deduped_lines
     from grader.training_data.edit.dedupe import dedupe as deduped
 
@@ -171,22 +228,29 @@ def dedupe(
     _print_work(done, out, deduped_lines(done), format)
 
 
-@data_app.command(
-    epilog="Example: finegrade data convert pairs.csv --to chat --system 'Answer in one word.' "
-    "--out train.jsonl"
-)
+@data_app.command(epilog="Example: finegrade data convert pairs.csv --to chat --out train.jsonl")
 def convert(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="JSON Lines, a JSON document or a table (CSV).")
+        Path, typer.Argument(metavar="FILE", help="JSON Lines, a JSON document or a CSV table.")
     ],
-    to: Annotated[Kind, typer.Option("--to", help="What the examples are to be.")],
+    to: Annotated[Kind, typer.Option("--to", help="Kind of the new examples.")],
     out: NewFileOption,
     system: Annotated[
-        str | None, typer.Option("--system", help="The system message of each example.")
+        str | None,
+        typer.Option(
+            "--system",
+            metavar="TEXT",
+            help="System message of chat examples that have none.",
+            show_default="none",
+        ),
     ] = None,
     format: WorkFormatOption = WorkFormat.TEXT,
 ) -> None:
-    """Write the examples of a file as another kind."""
+    """Convert the examples of a file to another kind.
+
+    Nothing is lost silently: an example that cannot be converted is an error, and keys that the
+    new kind does not have are listed.
+    """
     from grader.report.dataset_text import converted_lines
     from grader.training_data.edit.convert import convert as converted
 
@@ -197,10 +261,15 @@ def convert(
 @data_app.command(epilog="Example: finegrade data stats train.jsonl --out train.html")
 def stats(
     file: FileArgument,
-    out: Annotated[Path, typer.Option("--out", help="Where the page goes, such as train.html.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="File of the page, ending in .html.")
+    ],
     model: ModelOption = None,
 ) -> None:
-    """Draw how long, varied and faulty the examples are, on one page."""
+    """Write a page with statistics of a training file.
+
+    It shows lengths, tokens, cost, the most frequent answers and all findings.
+    """
     from grader.core.files import write_atomic
     from grader.core.text import clean
     from grader.report.dataset_page import dataset_html
@@ -226,7 +295,7 @@ def stats(
 
 
 def _refuse_empty(against: Path) -> None:
-    """Raises UsageError for a file with which no example can be compared: none would be found."""
+    """Raises UsageError for a file without usable examples: a comparison would find nothing."""
     from grader.training_data.read.examples import read_examples
     from grader.training_data.read.format_detection import open_jsonl
 
@@ -240,7 +309,7 @@ def _refuse_empty(against: Path) -> None:
 
 
 def _today(model: str | None) -> date | None:
-    """The day on which a model is to be trained, when somebody named one: a default is a guess."""
+    """Today if the user named a model, else None: the default model's end is not their concern."""
     from datetime import UTC, datetime
 
     return None if model is None else datetime.now(UTC).date()
@@ -273,7 +342,7 @@ def _print_reports(reports: Sequence[FileReport], format: Format, all: bool) -> 
 
 
 def _print_work(done: Any, out: Path, lines: Sequence[str], format: WorkFormat) -> None:
-    """What was done, from the dataclass that says so."""
+    """Print the summary of a command that wrote `out`; `done` is its result, a dataclass."""
     from dataclasses import asdict
 
     from grader.core.text import clean
@@ -293,7 +362,7 @@ def _print_json(value: Any) -> None:
 
 
 def _print_lines(lines: Sequence[Line]) -> None:
-    """In colours on a terminal. No line is wrapped, so that a place can be clicked or jumped to."""
+    """Print lines, in colours on a terminal. None is wrapped: `file:line:` stays clickable."""
     if not sys.stdout.isatty():
         for line in lines:
             typer.echo("".join(span.text for span in line))

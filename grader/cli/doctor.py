@@ -1,4 +1,4 @@
-"""`finegrade doctor`: what this machine can do, and what to do about the rest."""
+"""`finegrade doctor`: what works on this machine, and how to get the rest to work."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _WHY_CHARACTERS: Final = 300  # of why a program was not contained
 
 def doctor(
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="List every hostile program and how it ended.")
+        bool, typer.Option("--verbose", help="List every hostile program and its outcome.")
     ] = False,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Say what works here: sandboxes (tried with hostile programs), models, GPU, disk.
+    """Report what works on this machine: sandboxes, models, GPU, disk.
 
-    Exit code 1 when no sandbox holds, so that programs of submissions cannot be graded here.
+    Each sandbox must contain more than a hundred hostile programs. Exit code 1: none contains
+    all of them, so submitted programs cannot be graded on this machine.
     """
     from grader.escapes.doctor import examine
     from grader.escapes.judge import all_programs

@@ -1,4 +1,4 @@
-"""`finegrade simulate`: the fine-tuning service on this machine, for any OpenAI client."""
+"""`finegrade simulate`: a local fine-tuning service for any OpenAI client."""
 
 from __future__ import annotations
 
@@ -24,54 +24,98 @@ if TYPE_CHECKING:
     from grader.core.nouns import BaseModel
 
 _PORT: Final = 8400
-_START_SECONDS: Final = 30.0  # until the service listens; loading the model comes before
-_LOCAL_KEY: Final = "sk-finegrade-local"  # on loopback any key will do
+_START_SECONDS: Final = 30.0  # until the service listens, once the model is loaded
+_LOCAL_KEY: Final = "sk-finegrade-local"  # on loopback the service accepts any key
+
+SIMULATE_EXAMPLES: Final = (
+    "Example: finegrade simulate -- python openai_finetune.py\n\n"
+    "With injected faults: finegrade simulate --scenario flaky -- python openai_finetune.py"
+)
 
 Command = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[-- COMMAND...]", help="Run this against the service, then stop."),
+    typer.Argument(
+        metavar="COMMAND",
+        help="Command to run against the service, after `--`; the service stops with it.",
+        show_default="serve until Ctrl-C",
+    ),
 ]
 
 
 def simulate(
     command: Command = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = _PORT,
-    host: Annotated[str, typer.Option(help="Other than loopback: with a key only.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 chooses a free one.")
+    ] = _PORT,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address to listen on. On any but loopback, clients must send the key.",
+        ),
+    ] = "127.0.0.1",
     scenario: Annotated[
-        list[str] | None, typer.Option(help="What goes wrong; may be given more than once.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Fault to inject, such as flaky. Repeat the option to combine several.",
+            show_default="ok: no faults",
+        ),
     ] = None,
-    list_: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the scenarios and exit.")] = False,
     home: Annotated[
-        Path | None, typer.Option(help="Where files, jobs and models are kept.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for files, jobs and models; they survive a restart.",
+            show_default="simulate in finegrade's cache",
+        ),
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(envvar="FINEGRADE_SIMULATE_KEY", help="The key that clients must send."),
+        typer.Option(
+            envvar="FINEGRADE_SIMULATE_KEY",
+            metavar="KEY",
+            help="API key that clients must send.",
+            show_default="any on loopback, else random",
+        ),
     ] = None,
     base: Annotated[
-        str | None, typer.Option(help="Another base, as NAME@REVISION from the hub's cache.")
+        str | None,
+        typer.Option(
+            metavar="NAME@REVISION",
+            help="Base model from the local Hugging Face cache.",
+            show_default="the course model",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the scenarios' faults.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed that chooses the requests that scenarios hit.")
+    ] = 0,
     time_scale: Annotated[
-        float, typer.Option(min=0, help="Multiplies waiting times: 0 waits for nothing.")
+        float,
+        typer.Option(
+            min=0, metavar="X", help="Factor on the scenarios' waiting times; 0: no waiting."
+        ),
     ] = 1.0,
 ) -> None:
-    """Run OpenAI's fine-tuning service on this machine; its jobs really train."""
+    """Run a local fine-tuning service with OpenAI's API.
+
+    Its jobs train real LoRA adapters of the course model, and any OpenAI client can use it.
+    Without COMMAND it prints the environment variables that clients need and serves until Ctrl-C.
+    With COMMAND it runs COMMAND in that environment and prints a summary of its requests.
+    """
     needed = _needs()
     if list_:
         _list_scenarios()
         return
     from grader.openai_sim.api.app import create_app
     from grader.openai_sim.api.http_protocol import SingleWriteProtocol
-    from grader.openai_sim.decoding.model_names import NamedServer
-    from grader.openai_sim.decoding.serving import open_bases
+    from grader.openai_sim.decoding.serving import NamedServer, open_bases
     from grader.openai_sim.jobs.runner import JobRunner
     from grader.openai_sim.store.scenarios import FaultInjector
     from grader.openai_sim.store.store import SimulatorStore
 
-    FaultInjector(
-        scenario or (), seed, time_scale
-    )  # a wrong name is told before the model is loaded
+    FaultInjector(scenario or (), seed, time_scale)  # refuses a wrong name before the model loads
     if key is None and not _is_loopback(host):
         key = f"sk-{secrets.token_urlsafe(24)}"
     chosen = _base(base)
@@ -80,7 +124,7 @@ def simulate(
         runner = JobRunner(store, _folder(chosen))
         runner.claim()  # before the model is loaded
         server = NamedServer(open_bases(chosen), store)
-        if chosen is None:  # a large model leaves the interpreter's lock alone for long enough
+        if chosen is None:  # a large model's products release the interpreter's lock long enough
             server.decode_apart()
         app = create_app(
             store.home,
@@ -118,7 +162,10 @@ def _run(
     listener: socket.socket,
     app: Any,
 ) -> int:
-    """Run the command against the service, and say what it did; its exit code."""
+    """Run the command against the service and print a summary of its requests.
+
+    Returns the command's exit code.
+    """
     from grader.openai_sim.store.journal import summary, summary_text
 
     journal = app.state.journal
@@ -129,7 +176,7 @@ def _run(
     while not service.started and thread.is_alive() and time.monotonic() < end:
         time.sleep(0.02)
     if not service.started:
-        raise UsageError("The service did not start; what stands above says why.")
+        raise UsageError("The service did not start; the lines above say why.")
     try:
         code = subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
     except OSError as error:
@@ -138,7 +185,7 @@ def _run(
         service.should_exit = True
         thread.join()
     typer.echo(summary_text(summary(journal.lines(since))), err=True)
-    return code if code >= 0 else 128 - code  # ended by a signal: as shells say it
+    return code if code >= 0 else 128 - code  # ended by a signal: the code that shells use
 
 
 def _list_scenarios() -> None:
@@ -149,7 +196,7 @@ def _list_scenarios() -> None:
 
 
 def _needs() -> Any:
-    """The web server. Raises UsageError when finegrade came without it."""
+    """The web server. Raises UsageError when it is not installed."""
     try:
         import fastapi  # noqa: F401
         import httptools  # noqa: F401
@@ -165,7 +212,7 @@ def _needs() -> Any:
 
 
 def _base(named: str | None) -> BaseModel | None:
-    """The base that is asked for, None for the course model.
+    """The base model of --base, None for the course model.
 
     Raises UsageError for a name without a revision.
     """
@@ -180,7 +227,7 @@ def _base(named: str | None) -> BaseModel | None:
 
 
 def _folder(base: BaseModel | None) -> Path:
-    """Where the weights lie that jobs train."""
+    """The folder of the base model that jobs train."""
     from grader.core.constants import COURSE_MODEL
     from grader.core.resources import resource
     from grader.models.base_model import base_folder
@@ -190,16 +237,17 @@ def _folder(base: BaseModel | None) -> Path:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that listens. Raises UsageError when the place is taken or is none."""
+    """A listening socket. Raises UsageError when the address is invalid or in use."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family)
-        # Else answers wait 40 ms for the client's acknowledgement; connections inherit it.
+        # Otherwise responses wait 40 ms for the client's acknowledgement; connections inherit it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (OSError, UnicodeError) as error:
-        said = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"The service cannot listen on {host} port {port}: {said}. --port 0 takes a free port."
+            f"The service cannot listen on {host} port {port}: {reason}. "
+            "Use --port 0 for a free port."
         ) from error
     with listener:
         yield listener

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 MIB: Final = 1024 * 1024
+FORK_WITH_TORCH: Final = sys.platform == "linux"  # Apple's libraries do not survive a fork
 
 # --- question sets -----------------------------------------------------------------------------
 HIDDEN_QUESTIONS: Final = 150  # standard error of a score is then at most 4 points in a hundred
@@ -32,6 +34,7 @@ LEAK_SHARE: Final = 0.05  # of all hidden questions; honest data on the same top
 
 # --- names -------------------------------------------------------------------------------------
 COURSE_MODEL: Final = "course-model"  # the base that ships with the project
+SHIPPED_BASES: Final = (COURSE_MODEL, "course-model-reader")  # folders of starter/
 
 # --- the student's own numbers -----------------------------------------------------------------
 METRICS_MAX_BYTES: Final = 64 * 1024  # a metrics.json is under 2 kB
@@ -39,7 +42,7 @@ CLAIM_TOLERANCE: Final = 0.10  # beyond chance: public and hidden questions are 
 
 # --- a student's benchmark ---------------------------------------------------------------------
 BENCHMARK_MIN_QUESTIONS: Final = 50  # the course's number
-BENCHMARK_MAX_QUESTIONS: Final = 200  # asked of every approach: about a minute for the slowest
+BENCHMARK_MAX_QUESTIONS: Final = 200  # for every approach: about a minute for the slowest
 BENCHMARK_MAX_BYTES: Final = MIB  # 200 questions take 60 kB
 COPY_MIN_WORDS: Final = 4  # of a question that is looked for within others
 BENCHMARK_MAX_TEXT_BYTES: Final = 300  # question, answer, system text: together within a prompt
@@ -94,7 +97,7 @@ NEW_STATEMENTS_REVIEW_FROM: Final = 5  # fewer are an edit of the example, more 
 
 # --- DSPy programs and metrics -----------------------------------------------------------------
 CHANGED_SHARE_AT_LEAST: Final = 0.5  # of answers, when the model says something else: a table has
-# none, a program that returns the model's words all; between them may lie one that mends some
+# none, a program that returns the model's words all; one that corrects some lies between
 ADDITION_SHARE_AT_LEAST: Final = 0.5  # of questions: most of them
 PARSE_FAILURE_SHARE_AT_MOST: Final = 0.05  # above the original's
 PASSAGE_MIN_WORDS: Final = 4  # of a sentence; a label or a name has fewer
@@ -127,10 +130,10 @@ GATEWAY_CLOSE_SECONDS: Final = 5.0  # that a broken-off request may take to end;
 RECORD_MAX_BODY_BYTES: Final = 2 * MIB  # kept of one request or answer; a long prompt has 100 kB
 RECORD_MAX_BYTES: Final = 16 * MIB  # kept of a run: 2,000 requests of 8 kB
 TRANSCRIPT_VERSION: Final = "1"  # part of every key; raise it when a run could go otherwise
-MODULE_MAX_FOUND_LINES: Final = 2_000  # of what a module is said to have done; 500 are honest
+MODULE_MAX_FOUND_LINES: Final = 2_000  # results of a module; an honest one has 500
 MODULE_MAX_FOUND_BYTES: Final = 64 * 1024  # of one of them
 ANSWER_MAX_CHARACTERS: Final = 2_000  # kept of one answer or error; a right answer has a few words
-ANSWER_MAX_EXTRA: Final = 20  # pairs of a student's own that are asked; five are wanted
+ANSWER_MAX_EXTRA: Final = 20  # pairs of a student's own that are asked; five are required
 TRANSCRIPT_SEED: Final = 20_260_101  # of the scenarios' faults: the same for everybody
 
 # --- sandbox -----------------------------------------------------------------------------------
@@ -138,7 +141,7 @@ SANDBOX_UID: Final = 61_000  # no account, outside systemd's ranges, below what 
 SANDBOX_RUN_UIDS: Final = range(61_001, 61_184)  # one for each run without a namespace of users
 SANDBOX_CONTAINER_MEMORY_FACTOR: Final = 1.25  # of the memory limit: the engine's own comes last
 SANDBOX_CONNECT_SECONDS: Final = 2.0  # for a busy service to take a connection
-SANDBOX_SEEN_UID: Final = 65_534  # what the program sees itself as: nobody
+SANDBOX_SEEN_UID: Final = 65_534  # the uid inside the sandbox: nobody
 SANDBOX_ROOT_BYTES: Final = MIB  # of the file system's root: mount points and a few small files
 SANDBOX_TMP_SHARE: Final = 0.5  # of the working folder's size, each for /tmp and /dev/shm
 SANDBOX_DISK_SLACK_BYTES: Final = (
@@ -146,7 +149,7 @@ SANDBOX_DISK_SLACK_BYTES: Final = (
 )  # a folder is larger than its limit, so that passing shows
 SANDBOX_COPY_MAX_BYTES: Final = 8 * MIB  # larger files of a submission are mounted, not copied
 SANDBOX_START_SECONDS: Final = 30.0  # to make ready; it takes 0.05, on a machine that swaps more
-SANDBOX_TICK_SECONDS: Final = 0.05  # between two looks of the watchdog: 20 forks of 300 MiB show
+SANDBOX_TICK_SECONDS: Final = 0.05  # between two checks: enough for 20 forks of 300 MiB
 SANDBOX_END_SECONDS: Final = 10.0  # for the kernel to tear down what was killed
 SANDBOX_READ_BYTES: Final = 64 * 1024  # of output at once: a pipe holds no more
 SANDBOX_CPU_SLACK_SECONDS: Final = 2  # the kernel's own limit comes after the watchdog's
@@ -166,6 +169,4 @@ DOCUMENT_WALL_SECONDS: Final = 180  # a machine that is busier than this is at f
 DOCUMENT_MEMORY_BYTES: Final = 1024 * MIB  # a Word file of 30 MiB takes a fifth of it
 PDF_PAGE_MIN_LETTERS: Final = 20  # on average; page numbers on scanned pages stay below
 PDF_MAX_UNKNOWN_SHARE: Final = 0.3  # of all letters, where a font does not say what it shows
-ANALYSIS_WORDS: Final = (400, 2_400)  # two to three pages have 600 to 1,800
-REFLECTION_WORDS: Final = (150, 1_000)  # a page has 300 to 600
 TEXT_VERSION: Final = "2"  # part of every key; raise it when a document could read otherwise

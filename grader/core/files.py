@@ -1,13 +1,8 @@
-"""The digest of a file's bytes.
+"""File digests, safe opening of untrusted files, and writing whole files or none.
 
-Opening files that a student may have prepared: never through a link, never one that blocks.
-
-Writing a report so that a reader sees the old file or the new one, never half of either.
-
-Writing what is new: whole or not at all, and never over something that is there.
-
-A file or folder is written under a hidden name beside its place and gets its own name when it is
-complete, so that a run that is killed leaves nothing half under that name.
+Nothing is opened through a link, and nothing that blocks. What is written gets its name when it is
+complete, so a run that is killed leaves no half file. `write_atomic` replaces a file; `new_file`
+and `new_folder` never replace anything.
 """
 
 from __future__ import annotations
@@ -95,7 +90,7 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut, where the system can open a folder."""
+    """Make the rename survive a power cut, where the system can open a folder."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -151,7 +146,7 @@ def _name_beside(path: Path) -> Path:
 
 
 def _give_name(temporary: Path, path: Path) -> None:
-    """A hard link never replaces anything; where there are none, look once more and rename."""
+    """Link, which never replaces anything; without hard links, check again and rename."""
     try:
         os.link(temporary, path)
     except OSError:

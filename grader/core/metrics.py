@@ -26,8 +26,8 @@ def normalise(text: str) -> str:
 def exact_match(answer: str, reference: str) -> float:
     """1.0 when both are the same after normalisation, else 0.0.
 
-    A reference of which nothing would be left (the letter "A", "%") is compared as it is: else
-    saying nothing would be right.
+    A reference of which normalisation leaves nothing ("A", "%") is compared unchanged:
+        otherwise an empty answer would be right.
     """
     if not normalise(reference):
         return float(answer.strip().lower() == reference.strip().lower())
@@ -36,11 +36,11 @@ def exact_match(answer: str, reference: str) -> float:
 
 def token_f1(answer: str, reference: str) -> float:
     """Harmonic mean of precision and recall over the shared words, 0 to 1."""
-    got, wanted = normalise(answer).split(), normalise(reference).split()
-    shared = sum((Counter(got) & Counter(wanted)).values())
-    if not got or not wanted:
+    got, expected = normalise(answer).split(), normalise(reference).split()
+    shared = sum((Counter(got) & Counter(expected)).values())
+    if not got or not expected:
         return exact_match(answer, reference)
-    return 2 * shared / (len(got) + len(wanted))
+    return 2 * shared / (len(got) + len(expected))
 
 
 def bleu(answer: str, reference: str) -> float:

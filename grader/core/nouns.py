@@ -1,8 +1,6 @@
 """The nouns of finegrade: frozen values without I/O, each writable as JSON and read back.
 
 Vocabulary follows SARIF (finding, outcome, location) and LTI AGS (grading status).
-
-What one step of a training tells.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ Measures = Mapping[str, float | int | str | None]
 
 
 class Outcome(StrEnum):
-    """What a check found. Only `fail`, and a `skip` behind it, can cost points."""
+    """The outcome of a check. Only `fail`, and a `skip` behind it, can cost points."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -65,7 +63,10 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact about one submission, stated by one check."""
+    """One fact about one submission, stated by one check.
+
+    `code` is "EVL001", or "EVL001@qlora" where the assignment uses the check under a name.
+    """
 
     code: str
     outcome: Outcome
@@ -80,8 +81,13 @@ class Finding:
     """For the instructor alone: what a student may not read (another student's name, a trace)."""
 
     @property
+    def check(self) -> str:
+        """The code of the check, without the name under which it is used."""
+        return self.code.partition("@")[0]
+
+    @property
     def left_out(self) -> bool:
-        """Whether there was nothing to look at, and nothing has to be mended for it."""
+        """Whether there was nothing to check, and nothing needs a fix."""
         return self.outcome is Outcome.SKIP and not self.hint
 
 
@@ -119,10 +125,20 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class Deliverable:
-    """What a student hands in: a file (any of `paths`) or a folder (a path ending in "/").
+class Length:
+    """How long a document should be: as `text` ("about a page"), and the least and most words."""
 
-    An `optional` one is voluntary: it belongs to no part and is never missing.
+    text: str
+    words: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Deliverable:
+    """What a student submits: a file (any of `paths`) or a folder (a path ending in "/").
+
+    An `optional` one is voluntary: it belongs to no part and is never missing. An adapter names the
+    `base` that it is trained on, unless that is the assignment's own. A document may have a
+    `length` that is asked for.
     """
 
     id: str
@@ -130,11 +146,13 @@ class Deliverable:
     paths: tuple[str, ...]
     part: str | None = None
     optional: bool = False
+    base: str | None = None
+    length: Length | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DataSpec:
-    """What an assignment asks of a deliverable that is training data.
+    """The requirements of an assignment on a deliverable that is training data.
 
     `kind` is as in `finegrade data check --kind`. `errors` are codes of warnings that this
     assignment treats as errors.
@@ -156,58 +174,51 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceSpec:
-    """Evidence an assignment wants of each submission.
+    """Evidence that an assignment asks for of each submission.
 
-    Of `predictions`, `adapter` names the deliverable to run, or is None for the bare base. Of a
-    `transcript`, `script` names the deliverable to run, with `arguments`, against a model service
-    under `scenarios`; its sleeps pass `clock_rate` times as fast as real ones, and it may take
-    `wall_seconds` of real time. With `given`, that file of a starter kit and the topic's public
-    data lie beside it.
-
-    Of `answers` and `metric_scores`, `module` names the deliverable that is imported, with the
-    file `given` of a starter kit beside it; without `module` the given file itself is imported.
-    `program` is the name in it that makes a DSPy program, or that is a metric. It asks `model`.
-    With `perturb` the model's answers are replaced by others. At most `questions` are asked.
-
-    Of a `text`, `document` names the deliverable that is read.
-
-    `predictions` and `answers` are to the hidden questions, or to those of the deliverable
-    `questions_from` (see grader/assignment/benchmark.py).
-
-    Nothing is collected for a submission on which one of the checks in `needs` did not pass.
+    `settings` are the fields of its kind as the YAML has them; the kind reads them
+    (grader/evidence/kind.py). Nothing is collected for a submission on which one of the checks in
+    `needs` did not pass.
     """
 
     id: str
     kind: str
-    adapter: str | None = None
     needs: tuple[str, ...] = ()
-    script: str | None = None
-    arguments: tuple[str, ...] = ()
-    scenarios: tuple[str, ...] = ()
-    clock_rate: float = 60.0
-    wall_seconds: float = 300.0  # what counts is processor time: a busy machine is no fault
-    module: str | None = None
-    given: str | None = None
-    program: str | None = None
-    model: str | None = None
-    perturb: bool = False
-    questions: int | None = None
-    document: str | None = None
-    questions_from: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a producer found. `key` hashes all that determines the payload.
+    """Collected evidence. `key` hashes everything that determines the payload.
 
-    `payload` is a JSON value. `cost` (seconds, bytes) is what it took; it varies between runs and
-    is not part of the key.
+    `payload` is a JSON value, which grader/core/payloads.py reads. `cost` (seconds, bytes) is what
+    it took; it varies between runs and is not part of the key.
     """
 
     kind: str
     key: str
     payload: Mapping[str, Any]
     cost: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckInstance:
+    """One use of a check in an assignment: its plain code, or the code under a `name`.
+
+    `bindings` say which of the assignment's evidence, deliverables or parts the check looks at, by
+    the role that they have in it; a role without one is the id itself. `title` takes the place of
+    the check's own.
+    """
+
+    code: str
+    name: str | None = None
+    bindings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    title: str | None = None
+
+    @property
+    def ref(self) -> str:
+        """How the assignment and findings refer to it: "EVL001" or "EVL001@qlora"."""
+        return self.code if self.name is None else f"{self.code}@{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +233,9 @@ class Band:
 class Criterion:
     """One line of a rubric.
 
-    `source` is "CODE" (all or nothing), "CODE.measure" (with `bands`), or "review" (a person).
-    A failed check in `requires` makes it worth 0; an unknown one makes it unknown.
+    `source` is "CODE" (all or nothing), "CODE.measure" (with `bands`), or "review" (a person);
+    CODE may be one under a name, such as "EVL001@qlora". A failed check in `requires` makes it
+    worth 0; an unknown one makes it unknown.
     """
 
     id: str
@@ -254,7 +266,7 @@ class Category:
 class BaseModel:
     """The model that adapters are trained on: "course-model" or a hub id.
 
-    `revision` pins it: a hub commit, or the sha256 of the course model's weights.
+    `revision` pins it: a hub commit, or the sha256 of the weights of a model that ships.
     """
 
     name: str
@@ -275,16 +287,33 @@ class Assignment:
     parts: tuple[Part, ...]
     deliverables: tuple[Deliverable, ...]
     evidence: tuple[EvidenceSpec, ...]
-    checks: tuple[str, ...]
+    checks: tuple[CheckInstance, ...]
     categories: tuple[Category, ...]
     criteria: tuple[Criterion, ...]
     digest: str
     data: DataSpec | None = None
+    bases: Mapping[str, BaseModel] = field(default_factory=dict)
+    """Bases besides the assignment's own `base`, by id."""
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """The references of its checks, in order."""
+        return tuple(instance.ref for instance in self.checks)
+
+    def base_of(self, id: str | None) -> BaseModel:
+        """The base of this id; the assignment's own for None."""
+        return self.base if id is None else self.bases[id]
 
     @property
     def max_points(self) -> float:
-        """What full marks are; extra points come on top."""
+        """Full marks; extra points come on top."""
         return sum(category.points for category in self.categories if not category.extra)
+
+    @property
+    def top_names(self) -> frozenset[str]:
+        """The names that deliverables have at the top of a submission."""
+        paths = (path for deliverable in self.deliverables for path in deliverable.paths)
+        return frozenset(path.partition("/")[0] for path in paths)
 
     def deliverable(self, id: str) -> Deliverable:
         """The deliverable of that id; KeyError if the assignment has none."""
@@ -296,7 +325,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What one criterion earned. `points` None means not known yet; 0 means zero."""
+    """The points of one criterion. `points` None means not known yet; 0 means zero."""
 
     id: str
     title: str
@@ -325,7 +354,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All that is known of one submission after grading."""
+    """The result of grading one submission."""
 
     assignment_id: str
     assignment_version: str
@@ -341,7 +370,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """One step that was done: its number from 1 on, and what was measured before the update."""
+    """One finished step: its number from 1 on, and the measures before the update."""
 
     number: int
     loss: float

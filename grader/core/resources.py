@@ -1,4 +1,4 @@
-"""Where the files that ship beside the package are, and where finegrade may keep its own."""
+"""Paths of the files that ship beside the package, and of the cache folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def resource(kind: Literal["starter", "datasets", "rubrics"], *parts: str) -> Path:
-    """The folder of this kind, or what lies at `parts` below it.
+    """The folder of this kind, or the path `parts` below it.
 
     In an installed wheel it stands in `grader/_shipped`, in a checkout beside the package. Beside
     an installed package it is never looked for: `site-packages/datasets` is another project's.
@@ -31,7 +31,7 @@ def resource(kind: Literal["starter", "datasets", "rubrics"], *parts: str) -> Pa
 
 
 def home() -> Path:
-    """Where finegrade caches what it can make again: FINEGRADE_HOME, else the user's cache."""
+    """The folder of finegrade's caches: FINEGRADE_HOME, else the user's cache."""
     named = os.environ.get("FINEGRADE_HOME")
     if named:
         return Path(named)

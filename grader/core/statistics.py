@@ -1,4 +1,4 @@
-"""Is the gain real? Paired comparisons over the same questions.
+"""Statistics of a gain: paired comparisons over the same questions.
 
 Exact McNemar: McNemar 1947; with few discordant pairs the exact binomial form is used. Paired
 percentile bootstrap: Efron & Tibshirani 1993, ch. 13. Both by scipy.
@@ -53,7 +53,7 @@ def paired_gain(before: Sequence[float], after: Sequence[float]) -> Gain:
 
 
 def chance_apart(one: float, of_one: int, other: float, of_other: int) -> float:
-    """How far two shares of equal chance lie apart at most, 99 times in a hundred.
+    """The 99 % bound on the difference of two shares of equal probability.
 
     `one` is a share of `of_one` questions, `other` of `of_other`. The pooled two-proportion test:
     a small public test set is as much a matter of luck as the hidden questions are.
@@ -65,7 +65,7 @@ def chance_apart(one: float, of_one: int, other: float, of_other: int) -> float:
 def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
     """Spearman's rank correlation of two vectors of shape [n], -1 to 1; ties share their ranks.
 
-    0.0 where one of them is constant: it ranks nothing.
+    0.0 where one of them is constant.
     """
     from scipy.stats import spearmanr  # a second to import; only grading needs it
 

@@ -20,7 +20,7 @@ from grader.core.errors import FinegradeError
 
 
 class Problem(StrEnum):
-    """What makes bytes no strict JSON."""
+    """The reasons why bytes are not strict JSON."""
 
     SIZE = "size"
     TOKENS = "tokens"
@@ -96,13 +96,13 @@ def loads(
 
 
 def syntax_error(error: json.JSONDecodeError) -> StrictJsonError:
-    """What Python's reader says of a text that is no JSON, as our own error."""
+    """Convert the error of Python's reader."""
     message = f"not valid JSON at column {error.colno}: {error.msg}"
     return StrictJsonError(Problem.SYNTAX, message, error.lineno, error.pos)
 
 
 def fits_64_bits(number: int) -> bool:
-    """Whether every language can hold the integer."""
+    """Whether the integer fits 64 bits, as every language supports."""
     return -JSON_MAX_INTEGER - 1 <= number <= JSON_MAX_INTEGER
 
 

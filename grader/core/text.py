@@ -1,16 +1,16 @@
-"""Text from a submission made harmless, and numbers made readable.
+"""Text for people: submissions' text made harmless, numbers and counts in words, page templates.
 
 Students choose file names, ids and much of what messages quote. Wherever such text is shown it
 goes through `clean`: nothing in it may move a cursor, recolour a terminal, or reorder a line.
-
-Texts in Unicode's normal forms, in bounded time.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Final, Literal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
 
 from grader.core.constants import (
     REPORT_MAX_PATH_CHARACTERS,
@@ -19,6 +19,9 @@ from grader.core.constants import (
     RESULT_DECIMALS,
 )
 from grader.core.nouns import Location
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 # ECMA-48 5.3 to 5.6: control strings (OSC, DCS, ...), control sequences (CSI), then short escapes.
 _ESCAPES = re.compile(
@@ -61,6 +64,11 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: 1 line, 1,204 lines."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or f'{noun}s'}"
+
+
 def points(value: float) -> str:
     """Points as people read them: at most two decimals."""
     return number(round(value, 2))
@@ -101,3 +109,18 @@ def normalized(form: Literal["NFC", "NFKC"], text: str) -> str:
     if text.isascii() or _LONG_RUN.search(text) is not None:
         return text
     return unicodedata.normalize(form, text)
+
+
+def templates(folder: Path, harmless: Callable[[str], str] = clean) -> Environment:
+    """Jinja for a folder of templates. Every text goes through `harmless` and is then escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        loader=FileSystemLoader(folder),
+        finalize=lambda value: harmless(value) if type(value) is str else value,
+    )

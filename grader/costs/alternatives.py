@@ -1,8 +1,7 @@
-"""How long the queries are that a training file teaches a model to answer.
+"""`finegrade cost`: four ways to the same answers, what each costs, and when fine-tuning pays.
 
-Four ways to the same answers: a plain prompt, examples in the prompt, retrieval, fine-tuning.
-
-Everything that `finegrade cost` knows of a training file: four ways, and when each pays.
+The ways are a plain prompt, examples in the prompt, retrieval and fine-tuning. The tokens of a
+query are measured on the training file.
 """
 
 from __future__ import annotations
@@ -114,7 +113,7 @@ def _mean(sample: Sequence[Example], counter: TextCounter) -> QueryTokens:
     system = question = answer = 0
     for example in sample:
         answer += counter.count(example.answer)
-        for message in _asked(example.messages):
+        for message in _prompt_messages(example.messages):
             tokens = _message(counter, str(message.get("role")), text_of(message))
             if message.get("role") == "system":
                 system += tokens
@@ -130,8 +129,8 @@ def _mean(sample: Sequence[Example], counter: TextCounter) -> QueryTokens:
     )
 
 
-def _asked(messages: list[Message]) -> list[Message]:
-    """The messages before the last answer."""
+def _prompt_messages(messages: list[Message]) -> list[Message]:
+    """The messages before the last answer: the prompt."""
     answers = [i for i, m in enumerate(messages) if m.get("role") == "assistant"]
     return messages[: answers[-1]] if answers else messages
 
@@ -154,7 +153,7 @@ _CACHE_STEP_TOKENS: Final = 128  # and a beginning is kept in steps of this
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What a training file does not tell. Tokens are of one query, amounts are USD.
+    """Inputs that no training file holds. Tokens are of one query, amounts are USD.
 
     `prompt_tokens`, `tuned_prompt_tokens`, `answer_tokens`: in place of what was measured.
     `cache_hits` is the share of the queries that find the beginning of their prompt in the cache.
@@ -190,7 +189,7 @@ def four_ways(
     base_model: str,
     prices: Prices,
 ) -> Alternatives:
-    """What each way costs. Raises UsageError for a model that has no price for what is needed."""
+    """The cost of each way. Raises UsageError for a model that has no price for what is needed."""
     tuned_rates = _rates(tuned_model, prices, tuned=True)
     base_rates = _rates(base_model, prices)
     embedding = _rates(EMBEDDING_MODEL, prices).input
@@ -260,7 +259,7 @@ def _rates(model: str, prices: Prices, *, tuned: bool = False) -> Rates:
 
 @dataclass(frozen=True, slots=True)
 class CostStudy:
-    """One file, one model, one set of assumptions, and what follows from them.
+    """The study of one file, one model and one set of assumptions.
 
     `break_evens` has, for each other way by its name, when fine-tuning is no dearer; `cached_ways`
     are the same four ways where every query finds the beginning of its prompt in the cache.
@@ -346,7 +345,7 @@ def study(
 
 
 def _read(path: Path, progress: ReadProgress | None) -> Iterator[Example]:
-    """The usable examples, while `progress` hears of their bytes."""
+    """The usable examples; reports bytes read to `progress`."""
     size = path.stat().st_size if path.is_file() else 0  # what is no file, reading it says
     stage = f"Reading {path.name}"
     return watched(read_examples(path), progress, stage, size, lambda one: len(one.raw))

@@ -1,7 +1,7 @@
-"""From how many queries on fine-tuning is cheaper than another way to the same answers.
+"""The number of queries from which fine-tuning is cheaper than another way to the same answers.
 
-All arithmetic of costs stands here, free of files: for the command, and for the checks of what
-students calculate. Amounts are USD.
+All cost arithmetic is here, free of files: for `finegrade cost`, and for the checks of students'
+calculations. Amounts are USD.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LONGEST_DAYS: Final = 36_500  # a century: later dates say nothing, and overflo
 
 @dataclass(frozen=True, slots=True)
 class QueryTokenUsage:
-    """Tokens of one query: all that is read, what of it comes from the cache, what is written.
+    """Tokens of one query: input, the cached part of it, and output.
 
     `cached` is a part of `input`, as in the service's own `usage`. Means may be fractions.
     """
@@ -32,7 +32,7 @@ class QueryTokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """One way to get answers: what it costs before the first query, and each query."""
+    """One way to get answers: its fixed cost, and its cost per query."""
 
     name: str
     fixed: float
@@ -44,7 +44,7 @@ class Alternative:
 
 
 class BreakEvenRelation(StrEnum):
-    """When one way is no dearer than another."""
+    """The relation of two ways' costs."""
 
     ALWAYS = "always"
     FROM = "from"
@@ -64,7 +64,7 @@ class BreakEven:
 
     @property
     def first(self) -> int | None:
-        """The first whole number of queries at which it pays; None if it never does to stay."""
+        """The first whole number of queries from which it always pays; None if there is none."""
         if self.relation is BreakEvenRelation.ALWAYS:
             return 0
         if self.relation is BreakEvenRelation.FROM and self.queries is not None:
@@ -93,14 +93,14 @@ class Horizon:
 
     @property
     def days_left(self) -> int | None:
-        """Days on which a model trained today answers; None without an end."""
+        """Days for which a model trained today is served; None without an end."""
         if not self.trainable:
             return 0
         return None if self.retires is None else (self.retires - self.today).days
 
     @property
     def queries_left(self) -> float:
-        """Queries that a model trained today answers before it is withdrawn."""
+        """The number of queries before a model trained today is withdrawn."""
         days = self.days_left
         return math.inf if days is None else days * self.queries_per_day
 
@@ -131,7 +131,7 @@ def break_even(tuned: Alternative, other: Alternative) -> BreakEven:
     """When `tuned` is no dearer than `other`.
 
     With equal prompts on the same base a tuned query is the dearer one, and it never pays.
-    `until` is what becomes of a way that is cheaper to set up and dearer to ask.
+    `until`: the way is cheaper to set up and dearer per query.
     """
     more_fixed = tuned.fixed - other.fixed
     saved = other.per_query - tuned.per_query

@@ -1,6 +1,6 @@
-"""A student's cost_analysis.json: read strictly, with every fault named by its place.
+"""Reads a student's cost_analysis.json strictly, and names every fault by its place.
 
-Only the shape is judged here; whether the numbers are right, the checks say.
+Only the form is checked here; the checks recompute the numbers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Volume = float | None
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What the student says of training. `usd` is what it costs."""
+    """The student's claims on training. `usd` is its cost."""
 
     examples: int
     tokens_per_epoch: int
@@ -43,7 +43,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What the student says of one query: its tokens, and what it costs in USD."""
+    """The student's claims on one query: its tokens, and its cost in USD."""
 
     usage: QueryTokenUsage
     usd: float
@@ -51,7 +51,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedAlternative:
-    """Another way, such as RAG, and when fine-tuning pays against it."""
+    """Another way, such as RAG, and the claimed break-even against it."""
 
     name: str
     fixed_usd: float
@@ -125,11 +125,13 @@ def _faults(document: Any) -> Iterator[tuple[str, str]]:
     validator = Draft202012Validator(_schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
     errors = sorted(validator.iter_errors(document), key=lambda error: error.json_path)
     if errors:
-        told: dict[str, str] = {}
+        faults: dict[str, str] = {}
         for error in errors:
             place = pointer(*error.absolute_path)
-            told[place] = f"{told[place]}; {_words(error)}" if place in told else _words(error)
-        yield from told.items()
+            faults[place] = (
+                f"{faults[place]}; {_words(error)}" if place in faults else _words(error)
+            )
+        yield from faults.items()
         return
     for name in ("base", "tuned"):
         query = document["per_query"][name]
@@ -140,7 +142,7 @@ def _faults(document: Any) -> Iterator[tuple[str, str]]:
 
 
 def _words(error: ValidationError) -> str:
-    """One fault in words, made from the schema's own description of what stands there."""
+    """One fault in words, from the schema's own description of the place."""
     schema = error.schema if isinstance(error.schema, Mapping) else {}
     if error.validator == "required" and isinstance(error.instance, Mapping):
         missing = [key for key in schema["required"] if key not in error.instance]
@@ -154,7 +156,7 @@ def _words(error: ValidationError) -> str:
 
 
 def _description(error: ValidationError) -> str:
-    """What the schema says of the place: of the property itself, else of the type behind it."""
+    """The schema's description of the place: of the property, else of its type."""
     schema = _schema()
     for step in error.absolute_path:
         schema = _resolved(schema)

@@ -18,15 +18,29 @@ from grader.assignment.load import load_assignment
 from grader.assignment.questions import QuestionSet
 from grader.assignment.rubric import score, status, total
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Classmate, Context, all_checks, in_order, run_check
+from grader.checks.api.registry import (
+    Classmate,
+    Context,
+    all_checks,
+    check_of,
+    in_order,
+    run_check,
+)
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION
-from grader.core.errors import AssignmentError, IntakeError
+from grader.core.errors import AssignmentError, IntakeError, UsageError
 from grader.core.nouns import Assignment, Finding, Outcome, Result, Score, Status, Submission
-from grader.evidence.plan import EvidencePlan, read_here, readers
-from grader.evidence.predictions import AdapterRef, versions
-from grader.evidence.recordings import Recordings
-from grader.evidence.store import Collected, EvidenceStore, Progress, collect, open_store
-from grader.intake.find import FoundSubmission, find_submissions, locate, take_in
+from grader.evidence import predictions
+from grader.evidence.kind import AdapterRef, Candidate, Collected, Grading, Progress, versions
+from grader.evidence.kinds import KINDS, collect, inconsistencies, specs
+from grader.evidence.store import EvidenceStore, Recordings, open_store
+from grader.intake.find import (
+    Extent,
+    FoundClass,
+    FoundSubmission,
+    find_submissions,
+    locate,
+    take_in,
+)
 from grader.models.adapter_files import read_adapter, sketch
 from grader.models.base_model import base_digest, base_folder
 from grader.training_data.rules import RULES
@@ -37,20 +51,27 @@ if TYPE_CHECKING:
 
 
 def load(reference: str | Path) -> Assignment:
-    """An assignment whose codes and measures all exist; AssignmentError names those that do not."""
+    """An assignment whose checks, measures and evidence exist.
+
+    Raises AssignmentError, which names those that do not.
+    """
     assignment = load_assignment(reference)
     checks = all_checks()
-    problems = [f"there is no check {code}" for code in assignment.checks if code not in checks]
-    for spec in assignment.evidence:
-        problems += [f"there is no check {code}" for code in spec.needs if code not in checks]
+    refs = assignment.refs
+    problems = inconsistencies(assignment)
+    problems += [f"there is no check {c.code}" for c in assignment.checks if c.code not in checks]
     if not problems:
-        listed = {check.code for check in in_order(assignment.checks, assignment)}
-        unlisted = sorted(listed - set(assignment.checks))
-        problems += [f"its checks need {code}, which is not in checks" for code in unlisted]
+        payloads = {spec.id: KINDS[spec.kind].payload for spec in assignment.evidence}
+        used = in_order(refs, assignment)
+        problems += [
+            f"its checks need {c.ref}, which is not in checks" for c in used if c.ref not in refs
+        ]
+        problems += [what for check in used for what in check.problems(assignment, payloads)]
     if assignment.data is not None:
         problems += [f"there is no rule {c}" for c in assignment.data.errors if c not in RULES]
     for criterion in assignment.criteria:
-        code, _, measure = criterion.source.partition(".")
+        ref, _, measure = criterion.source.partition(".")
+        code = ref.partition("@")[0]
         if measure and code in checks and measure not in checks[code].measures:
             known = ", ".join(checks[code].measures) or "none"
             problems.append(
@@ -75,7 +96,8 @@ class _Student:
     student: str
     submission: Submission
     findings: dict[str, Finding] = field(default_factory=dict)
-    adapter: AdapterRef | None = None
+    adapters: dict[str, AdapterRef] = field(default_factory=dict)
+    """By deliverable."""
     missing: dict[str, str] = field(default_factory=dict)
     """By evidence id, why its adapter could not be read although the checks could."""
 
@@ -86,6 +108,8 @@ class Graded:
 
     results: tuple[Result, ...]
     collected: int
+    left_out: tuple[Path, ...] = ()
+    """Files of a class folder that are no submissions."""
 
 
 def grade(
@@ -99,8 +123,12 @@ def grade(
     open_sandbox: Callable[[], Sandbox] | None = None,
     endpoint: Endpoint | None = None,
     recordings: Recordings | None = None,
+    extent: Extent | None = None,
 ) -> Graded:
     """Grade every submission found under `paths`. Without questions, nothing is run.
+
+    `extent` is the caller's word on whether a folder is one submission or a class; see
+    `find_submissions`.
 
     `open_sandbox` (by default one whose walls were tried) is asked when a program is to be run;
     where it raises NoSandbox, what needs such a run stays unknown. An `endpoint` answers hidden
@@ -111,44 +139,62 @@ def grade(
     cannot be used.
     """
     with tempfile.TemporaryDirectory(prefix="finegrade-") as work, open_store(store_path) as store:
-        pupils, refused = _take_in_all(find_submissions(paths), Path(work), assignment, progress)
+        found = _found(paths, extent, assignment, store)
+        pupils, refused = _take_in_all(found.submissions, Path(work), assignment, progress)
         if recordings is not None:
             _remember(recordings, store)
         for pupil in pupils:
             _check_files(pupil, assignment)
             _register(pupil, assignment, store)
-        if questions is None:
-            wants = [
-                want
-                for pupil in pupils
-                for want in read_here(pupil.submission, assignment, partial(_passed, pupil))
-            ]
-            collected = collect(wants, store, readers(), progress)
-        else:
-            wanted = EvidencePlan(
-                assignment,
-                questions,
-                device,
-                open_sandbox,
-                store_path.parent / TRAININGS_NAME,
-                endpoint,
-                recordings,
-            )
-            wants = [
-                want
-                for pupil in pupils
-                for want in wanted.of(pupil.submission, pupil.adapter, partial(_passed, pupil))
-            ]
-            producers = wanted.producers()
-            if recordings is None:
-                collected = collect(wants, store, producers, progress)
-            else:
-                collected = collect(wants, store, producers, progress, recordings.evidence)
-        classmates = [Classmate(*row) for row in store.registered()]
+        grading = Grading(
+            assignment,
+            questions,
+            device,
+            store_path.parent / TRAININGS_NAME,
+            open_sandbox,
+            endpoint,
+            recordings,
+        )
+        candidates = [
+            Candidate(pupil.submission, partial(_passed, pupil), pupil.adapters) for pupil in pupils
+        ]
+        collected = collect(grading, candidates, store, progress)
+        classmates = [
+            Classmate(student, submitted_at, one)
+            for student, submitted_at, sketches in store.registered()
+            for one in sketches
+        ]
         about = _provenance(assignment, questions, device, replayed=recordings is not None)
         results = [_result(p, assignment, collected, classmates, about) for p in pupils]
         results += [_not_taken_in(found, first, assignment, about) for found, first in refused]
-    return Graded(tuple(sorted(results, key=lambda r: r.student)), collected.ran)
+    ordered = tuple(sorted(results, key=lambda r: r.student))
+    return Graded(ordered, collected.ran, found.left_out)
+
+
+def _found(
+    paths: Sequence[Path], extent: Extent | None, assignment: Assignment, store: EvidenceStore
+) -> FoundClass:
+    """The submissions at these paths; their places are noted.
+
+    Raises UsageError where a student whose submission lies elsewhere would be graded again with
+    what a folder holds of which the caller said nothing: it may be one submission of another
+    student, who chose the names in it.
+    """
+    places = store.places()
+    found = find_submissions(paths, extent, assignment.top_names, places.values())
+    moved = [
+        one.student for one in found.submissions if places.get(one.student, one.place) != one.place
+    ]
+    if extent is None and moved and len(found.submissions) < len(places):
+        first = moved[0]
+        raise UsageError(
+            f"{first} was graded from {places[first]}, and {paths[0]} has another {first}. Add "
+            "--class if it holds newer submissions of these students, or --one if it is one "
+            "submission itself."
+        )
+    for one in found.submissions:
+        store.note_place(one.student, one.place)
+    return found
 
 
 def _take_in_all(
@@ -181,35 +227,35 @@ def _check_files(pupil: _Student, assignment: Assignment) -> None:
     gates = [code for spec in assignment.evidence for code in spec.needs]
     context = Context(assignment, pupil.submission, {})
     for check in in_order(gates, assignment):
-        pupil.findings[check.code] = run_check(check, context, pupil.findings, {})
+        pupil.findings[check.ref] = run_check(check, context, pupil.findings, {})
 
 
 def _register(pupil: _Student, assignment: Assignment, store: EvidenceStore) -> None:
-    """Read the adapter that passed the gates and note it in the class register."""
-    for spec in assignment.evidence:
-        if spec.adapter is None or pupil.adapter is not None or not _passed(pupil, spec.needs):
+    """Read the adapters that passed their checks and note them in the class register."""
+    sketches = []
+    needs = {spec.id: spec.needs for spec in assignment.evidence}
+    for spec in specs(assignment, predictions.KIND):
+        id = spec.adapter
+        if id is None or id in pupil.adapters or not _passed(pupil, needs[spec.id]):
             continue
         try:
-            path = locate(pupil.submission, assignment.deliverable(spec.adapter))
+            path = locate(pupil.submission, assignment.deliverable(id))
             if path is not None:
                 read = partial(read_adapter, pupil.submission, path)
                 adapter = read()
-                pupil.adapter = AdapterRef(adapter.digest, read)
-                effect = sketch(adapter)
+                sketches.append(sketch(adapter))
+                pupil.adapters[id] = AdapterRef(adapter.digest, read)
         except Exception as error:  # a file that changed meanwhile must not stop the batch
             pupil.missing[spec.id] = f"{type(error).__name__}: {error}"
-    if pupil.adapter is None:
-        store.unregister(pupil.student)
-    else:
-        store.register(pupil.student, pupil.submission.submitted_at, effect)
+    store.register(pupil.student, pupil.submission.submitted_at, sketches)
 
 
 def _remember(recordings: Recordings, store: EvidenceStore) -> None:
     """Note the adapters of the earlier class that this one does not know: copies have originals."""
     known = {student for student, _, _ in store.registered()}
-    for student, submitted_at, sketch_ in recordings.registered:
+    for student, submitted_at, sketches in recordings.registered:
         if student not in known:
-            store.register(student, submitted_at, sketch_)
+            store.register(student, submitted_at, sketches)
 
 
 def _passed(pupil: _Student, codes: Sequence[str]) -> bool:
@@ -233,10 +279,10 @@ def _result(
     }
     others = tuple(mate for mate in classmates if mate.student != pupil.student)
     context = Context(assignment, pupil.submission, evidence, others)
-    for check in in_order(assignment.checks, assignment):
-        if check.code not in pupil.findings:
-            pupil.findings[check.code] = run_check(check, context, pupil.findings, missing)
-    findings = tuple(pupil.findings[code] for code in assignment.checks)
+    for check in in_order(assignment.refs, assignment):
+        if check.ref not in pupil.findings:
+            pupil.findings[check.ref] = run_check(check, context, pupil.findings, missing)
+    findings = tuple(pupil.findings[ref] for ref in assignment.refs)
     keys = {i: e.key for i, e in evidence.items()}
     submission = pupil.submission
     scores = score(assignment, findings)
@@ -265,9 +311,9 @@ def _not_taken_in(
     points for one of the machine's or the instructor's."""
     behind = Outcome.SKIP if first.outcome is Outcome.FAIL else first.outcome
     rest = [
-        Finding(code, behind, all_checks()[code].title, "The submission was not taken in.")
-        for code in assignment.checks
-        if code != first.code
+        Finding(ref, behind, check_of(ref, assignment).title, "The submission was not taken in.")
+        for ref in assignment.refs
+        if ref != first.code
     ]
     findings = (first, *rest)
     scores = _all_alike(score(assignment, findings), first)
@@ -319,7 +365,7 @@ def rescored(result: Result, assignment: Assignment) -> Result:
     Raises AssignmentError when the rubric reads a check or a measure that this result lacks.
     """
     findings = {f.code: f for f in result.findings}
-    absent = sorted(set(assignment.checks) - set(findings))
+    absent = sorted(set(assignment.refs) - set(findings))
     if absent:
         raise AssignmentError(
             f"The stored results have no {', '.join(absent)}. Run `finegrade grade` again with "

@@ -17,10 +17,10 @@ from grader.core.errors import UsageError
 from grader.core.files import write_atomic
 from grader.core.metrics import exact_match, mean
 from grader.core.nouns import Assignment, Result
-from grader.evidence.predictions import KIND as PREDICTIONS
-from grader.evidence.recordings import Recordings
-from grader.evidence.store import EvidenceStore, open_store
-from grader.evidence.texts import KIND as TEXT
+from grader.core.payloads import Predictions, WrittenWork, read
+from grader.evidence import predictions, text
+from grader.evidence.kinds import specs
+from grader.evidence.store import EvidenceStore, Recordings, open_store
 from grader.intake.find import safe_name
 from grader.report.classroom import ClassReport, class_html
 from grader.report.exports.gradebook import gradebook_csv
@@ -114,17 +114,16 @@ def _write_texts(
     """Write what a person judges as plain text: (file name, title) of each work that was read."""
     folder = out / "students" / safe_name(result.student)
     written: list[tuple[str, str]] = []
-    for spec in assignment.evidence:
-        if spec.kind != TEXT or spec.document is None:
-            continue
+    for spec in specs(assignment, text.KIND):
         key = result.provenance["evidence"].get(spec.id)
         found = store.get(key) if key is not None else None
         name = f"{spec.document}.txt"
-        if found is None or "text" not in found.payload:
+        work = read(found, WrittenWork) if found is not None else None
+        if work is None or work.fault is not None:
             (folder / name).unlink(missing_ok=True)  # of an earlier version
             continue
         # The mark at the start tells browsers that it is UTF-8.
-        write_atomic(folder / name, "\ufeff" + found.payload["text"])
+        write_atomic(folder / name, "\ufeff" + work.text)
         written.append((name, assignment.deliverable(spec.document).title))
     return tuple(written)
 
@@ -171,9 +170,9 @@ def _questions(
         evidence = store.get(key)
         if evidence is None:
             continue
-        for row in evidence.payload["answers"]:
-            right.setdefault(row["id"], []).append(exact_match(row["text"], row["reference"]))
-            texts[row["id"]] = row["question"]
+        for answer in read(evidence, Predictions).answers:
+            right.setdefault(answer.id, []).append(exact_match(answer.text, answer.reference))
+            texts[answer.id] = answer.question
     return {id: mean(values) for id, values in right.items()}, texts
 
 
@@ -181,8 +180,8 @@ def _adapter_keys(results: Sequence[Result], assignment: Assignment) -> list[str
     """Keys of the evidence that asked an adapter the hidden questions."""
     ids = {
         spec.id
-        for spec in assignment.evidence
-        if spec.kind == PREDICTIONS and spec.adapter is not None and spec.questions_from is None
+        for spec in specs(assignment, predictions.KIND)
+        if spec.adapter is not None and spec.questions_from is None
     }
     return [
         key for result in results for id, key in result.provenance["evidence"].items() if id in ids

@@ -1,4 +1,4 @@
-"""One sandbox, secrets and servers planted around it, and single runs in it."""
+"""A sandbox with planted secrets and servers around it, in which single programs run."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _CLOCK_RATE: Final = 30.0  # the clock's machinery is there to be attacked, too
 
 
 class WatchedService(Protocol):
-    """A model service that remembers what it was asked. One serves one run."""
+    """A model service that records its requests. One serves one run."""
 
     def serve(self, listener: socket.socket) -> SocketService:
         """As `Serve`."""
 
     def heard(self) -> bytes:
-        """What came in so far: paths, headers and bodies, in any form that keeps texts whole."""
+        """The requests so far: paths, headers and bodies, with all texts intact."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramOutcome:
-    """What became of one program; `got` is None where the sandbox itself failed.
+    """The outcome of one program; `got` is None where the sandbox itself failed.
 
     `why_not` says why it was not contained, and is empty where it was.
     """
@@ -55,7 +55,7 @@ class ProgramOutcome:
 
     @property
     def contained(self) -> bool:
-        """It did nothing that it must not."""
+        """Whether it did nothing forbidden."""
         return not self.why_not
 
 
@@ -63,7 +63,7 @@ MakeService = Callable[[], WatchedService]
 
 
 class _BrokenError(Exception):
-    """A program broke the sandbox, whose fault would cost the batch: it has won."""
+    """A program made the sandbox itself fail: it has escaped."""
 
 
 class Arena:
@@ -84,7 +84,7 @@ class Arena:
         self._before = look(temporary, self._token)
 
     def applies(self, program: HostileProgram) -> bool:
-        """This program can be tried here: there is the service and the isolation that it needs."""
+        """Whether the program can run here: the service and isolation that it needs exist."""
         served = self._make_service is not None or program.service is ServiceUse.NONE
         return served and self._sandbox.isolation in program.isolation
 
@@ -101,16 +101,16 @@ class Arena:
         )
 
     def left_behind(self) -> tuple[str, ...]:
-        """What is there that was not there at first; only true while nothing runs."""
+        """What has appeared since the start; meaningful only while nothing runs."""
         return left_since(self._before, self._temporary, self._token)
 
     def run_hostile(self, program: HostileProgram) -> ProgramOutcome:
-        """What became of this program."""
+        """Run this program and judge it."""
         began = time.monotonic()
         got: ExitReason | None = None
         try:
             seen = self._see(program)
-            got = seen.ended.verdict
+            got = seen.result.verdict
             why_not = faults(program, seen)
         except _BrokenError as broken:
             why_not = (str(broken),)
@@ -119,14 +119,14 @@ class Arena:
 
     def _see(self, program: HostileProgram) -> Observation:
         plants = self._plants(program.limits)
-        wanted = program.service is not ServiceUse.NONE
-        service = self._make_service() if self._make_service and wanted else None
+        needs_service = program.service is not ServiceUse.NONE
+        service = self._make_service() if self._make_service and needs_service else None
         try:
             for name in (f"{program.name}.py", *program.also):
                 (plants.submission / name).write_bytes(program.source)
             (plants.submission / "attack.py").write_bytes(judge.helper_source())
             before = _contents(plants.submission)
-            launch = RunSpec(
+            spec = RunSpec(
                 files_below(plants.submission),
                 f"{program.name}.py",
                 inputs={"targets.json": plants.targets_file()},
@@ -135,14 +135,14 @@ class Arena:
                 clock_rate=_CLOCK_RATE,
             )
             try:
-                ended = self._sandbox.run(launch, service.serve if service else None, self.stop)
+                result = self._sandbox.run(spec, service.serve if service else None, self.stop)
             except RunStopped:
                 raise
             except Exception as error:
                 what = f"the sandbox failed: {type(error).__name__}: {error}"
                 raise _BrokenError(what) from error
             return Observation(
-                ended=ended,
+                result=result,
                 canaries=tuple(plants.canaries),
                 heard=service.heard() if service else b"",
                 reached=tuple(plants.reached()),
@@ -153,7 +153,7 @@ class Arena:
             plants.close()
 
     def _run_honest(self) -> dict[str, Any]:
-        """All of the honest program's result that must be the same in every run."""
+        """The parts of the honest program's result that must be equal in every run."""
         service = self._make_service() if self._make_service else None
         plants = self._plants(LIMITS)
         try:
@@ -161,22 +161,22 @@ class Arena:
             (plants.submission / "notes.txt").write_text("what a student handed in\n")
             arguments = ("ask",) if service else ()
             files = files_below(plants.submission)
-            launch = RunSpec(files, "honest.py", arguments, limits=LIMITS, clock_rate=_CLOCK_RATE)
-            ended = self._sandbox.run(launch, service.serve if service else None, self.stop)
+            spec = RunSpec(files, "honest.py", arguments, limits=LIMITS, clock_rate=_CLOCK_RATE)
+            result = self._sandbox.run(spec, service.serve if service else None, self.stop)
         finally:
             plants.close()
-        if ended.verdict is not ExitReason.OK:
-            words = (ended.stderr or ended.stdout)[-500:].decode(errors="replace")
+        if result.verdict is not ExitReason.OK:
+            words = (result.stderr or result.stdout)[-500:].decode(errors="replace")
             raise GraderFault(
-                f"an honest program ended with {ended.verdict} in the sandbox"
+                f"an honest program ended with {result.verdict} in the sandbox"
                 f" {self._sandbox.name}: {words}"
             )
         return {
-            "exit code": ended.exit_code,
-            "stdout": ended.stdout,
-            "stderr": ended.stderr,
-            "files": dict(ended.files),
-            "refused files": ended.refused,
+            "exit code": result.exit_code,
+            "stdout": result.stdout,
+            "stderr": result.stderr,
+            "files": dict(result.files),
+            "refused files": result.refused,
         }
 
     def _plants(self, limits: Limits) -> Plants:
@@ -185,7 +185,7 @@ class Arena:
 
 @contextmanager
 def open_arena(sandbox: Sandbox, make_service: MakeService | None = None) -> Iterator[Arena]:
-    """A place to try programs in; the secrets in this process's environment are there meanwhile.
+    """Open an arena; this process's environment holds its secrets meanwhile.
 
     Raises GraderFault when an honest program does not even run.
     """

@@ -1,4 +1,4 @@
-"""What this machine can do: which sandboxes hold, which models it has, what it computes with."""
+"""`finegrade doctor`: which sandboxes hold here, which models there are, which hardware."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LOW_DISK_BYTES: Final = 2_048 * MIB  # a class of adapters and their evidence
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One sandbox on this machine. `why_not` is None where it works; then `report` says whether
+    """One sandbox on this machine. `why_not` is None where it works; `report` says whether
     it also holds."""
 
     name: str
@@ -39,13 +39,13 @@ class Backend:
 
     @property
     def usable(self) -> bool:
-        """It works and it holds."""
+        """Whether it works and contains every program."""
         return self.report is not None and self.report.holds
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """All that the doctor looked at. Bytes are free ones."""
+    """The doctor's results. Bytes are free bytes."""
 
     finegrade: str
     python: str
@@ -61,7 +61,7 @@ class Health:
 
     @property
     def low_disk(self) -> bool:
-        """There may not be room for a class."""
+        """Whether free disk space may not suffice for a class."""
         return self.free_bytes < _LOW_DISK_BYTES
 
     @property
@@ -78,7 +78,7 @@ class Health:
 
 
 def examine(begin: Callable[[str], Callable[[ProgramOutcome], None]]) -> Health:
-    """Look at everything. `begin` is told which sandbox is tried, and gives what hears of rows."""
+    """Examine everything. `begin` gets a sandbox's name, and returns a callback for results."""
     place = home()
     while not place.exists():
         place = place.parent

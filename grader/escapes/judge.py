@@ -8,10 +8,10 @@ Each program in `programs/` says so itself, in comment lines at its top:
     # service: asked | untouched                        it needs a model service; `untouched`:
                                                         none of its requests may arrive there
     # isolation: full                                   only where a sandbox has all of its own
-    # also: json.py sitecustomize.py                    names under which it is handed in as well
+    # also: json.py sitecustomize.py                    further names of its submitted source
     # limits: wall_seconds=1                            instead of LIMITS
 
-Whether a program was held, judged only from what can be seen outside it.
+`faults` judges from outside whether a program was contained.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LIMITS: Final = Limits(  # small, so that bombs go off early and the whole suite
 
 
 class ServiceUse(StrEnum):
-    """What a program has to do with the model service."""
+    """A program's relation to the model service."""
 
     NONE = "none"
     ASKED = "asked"
@@ -53,7 +53,7 @@ class ServiceUse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostileProgram:
-    """A hostile program. `also` are further names under which its source is handed in."""
+    """A hostile program. `also` are further names under which its source is submitted."""
 
     name: str
     claim: str
@@ -101,7 +101,7 @@ def all_programs() -> tuple[HostileProgram, ...]:
 
 
 def helper_source() -> bytes:
-    """What every program imports as `attack`."""
+    """The source of the module `attack`, which every program imports."""
     return (resources.files(__package__) / "programs" / "_attack.py").read_bytes()
 
 
@@ -136,13 +136,13 @@ _GRACE_SECONDS: Final = 10.0  # a busy machine may be late to kill
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All that is known from outside about one run.
+    """What can be observed from outside about one run.
 
-    `heard` is what the model service was asked, `reached` are listeners of ours that something
-    came to, `changed` says whether the handed-in folder is another one now.
+    `heard` holds the model service's requests, `reached` are listeners of ours that something
+    came to, `changed` says whether the submitted folder has changed.
     """
 
-    ended: RunResult
+    result: RunResult
     canaries: tuple[str, ...]
     heard: bytes
     reached: tuple[str, ...]
@@ -151,43 +151,43 @@ class Observation:
 
 
 def faults(program: HostileProgram, seen: Observation) -> tuple[str, ...]:
-    """Why this program was not held; empty when it was."""
-    ended = seen.ended
-    found = [*_ending(program, ended), *_claims(ended), *_leaks(seen)]
-    found += [*_sizes(ended, program.limits)]
+    """Why this program was not contained; empty when it was."""
+    result = seen.result
+    found = [*_ending(program, result), *_claims(result), *_leaks(seen)]
+    found += [*_sizes(result, program.limits)]
     found += [f"something came to our {listener}" for listener in seen.reached]
     if program.service is ServiceUse.UNTOUCHED and seen.heard:
         found.append("the model service was asked")
     if seen.changed:
-        found.append("the handed-in folder was changed")
+        found.append("the submitted folder was changed")
     if not seen.decoy_alive:
         found.append("a process of the grader was killed or stopped")
     return tuple(found)
 
 
-def _ending(program: HostileProgram, ended: RunResult) -> Iterable[str]:
-    if ended.verdict not in program.expected:
+def _ending(program: HostileProgram, result: RunResult) -> Iterable[str]:
+    if result.verdict not in program.expected:
         expected = " or ".join(sorted(program.expected))
-        last = (ended.stderr or ended.stdout)[-300:].decode(errors="replace").strip()
-        yield f"it ended with {ended.verdict} and not with {expected}; last words: {last!r}"
-    if program.exit_code is not None and ended.exit_code != program.exit_code:
-        yield f"its exit code is {ended.exit_code} and not {program.exit_code}"
+        last = (result.stderr or result.stdout)[-300:].decode(errors="replace").strip()
+        yield f"it ended with {result.verdict} and not with {expected}; last words: {last!r}"
+    if program.exit_code is not None and result.exit_code != program.exit_code:
+        yield f"its exit code is {result.exit_code} and not {program.exit_code}"
 
 
-def _claims(ended: RunResult) -> Iterable[str]:
-    for line in (ended.stdout + b"\n" + ended.stderr).splitlines():
+def _claims(result: RunResult) -> Iterable[str]:
+    for line in (result.stdout + b"\n" + result.stderr).splitlines():
         if line.startswith(b"ESCAPED: "):
             yield line.decode(errors="replace")[:300]
 
 
 def _leaks(seen: Observation) -> Iterable[str]:
     places: Mapping[str, bytes] = {
-        "its stdout": seen.ended.stdout,
-        "its stderr": seen.ended.stderr,
+        "its stdout": seen.result.stdout,
+        "its stderr": seen.result.stderr,
         "the names of its files": "\n".join(
-            [*seen.ended.files, *(f"{one.path} {one.why}" for one in seen.ended.refused)]
+            [*seen.result.files, *(f"{one.path} {one.why}" for one in seen.result.refused)]
         ).encode(errors="surrogateescape"),
-        "a file of its": b"\n".join(seen.ended.files.values()),
+        "a file of its": b"\n".join(seen.result.files.values()),
         "its requests": seen.heard,
     }
     for place, content in places.items():
@@ -195,20 +195,20 @@ def _leaks(seen: Observation) -> Iterable[str]:
             yield f"a planted secret is in {place}"
 
 
-def _sizes(ended: RunResult, limits: Limits) -> Iterable[str]:
-    if max(len(ended.stdout), len(ended.stderr)) > limits.output_bytes:
+def _sizes(result: RunResult, limits: Limits) -> Iterable[str]:
+    if max(len(result.stdout), len(result.stderr)) > limits.output_bytes:
         yield "more output was kept than the limit says"
-    if len(ended.files) > limits.harvest_files:
-        yield f"{len(ended.files)} files were taken out, more than the limit"
-    if sum(map(len, ended.files.values())) > limits.harvest_bytes:
+    if len(result.files) > limits.harvest_files:
+        yield f"{len(result.files)} files were taken out, more than the limit"
+    if sum(map(len, result.files.values())) > limits.harvest_bytes:
         yield "more bytes were taken out than the limit says"
-    if ended.wall_seconds > limits.wall_seconds + _GRACE_SECONDS:
-        yield f"it ran for {ended.wall_seconds:.1f} s"
-    for name in ended.files:
+    if result.wall_seconds > limits.wall_seconds + _GRACE_SECONDS:
+        yield f"it ran for {result.wall_seconds:.1f} s"
+    for name in result.files:
         try:
             name.encode()
         except UnicodeEncodeError:
             yield f"a file was taken out whose name is no text: {name!a}"
-    for path in map(PurePosixPath, ended.files):
+    for path in map(PurePosixPath, result.files):
         if path.is_absolute() or ".." in path.parts:
             yield f"a file was taken out from elsewhere: {path}"

@@ -1,9 +1,8 @@
-"""What a hostile program must not get at: fresh secrets, and listeners that nobody may reach.
+"""Secrets and listeners around a hostile program, and what a run leaves behind on the machine.
 
-What is left behind on the machine: processes, mounts, cgroups, files, descriptors of ours.
-
-Others work on the machine meanwhile. What is ours is told by descent, by a token in environments
-and file names, and by the name of the product, which every backend gives to what it makes.
+Left behind are processes, mounts, cgroups, files and descriptors. Others work on the machine
+meanwhile: what belongs to finegrade is recognised by descent, by a token in environments and file
+names, and by the product's name, which every backend gives to what it makes.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _SHARED_MEMORY: Final = Path("/dev/shm")
 
 
 def fresh_canary() -> str:
-    """A string that was never anywhere before."""
+    """A random string that occurs nowhere else."""
     return PREFIX + secrets.token_hex(12)
 
 
@@ -60,7 +59,7 @@ class Decoy:
         return self._process.pid
 
     def alive(self) -> bool:
-        """Nobody killed or stopped it."""
+        """Whether it was neither killed nor stopped."""
         if self._process.poll() is not None:
             return False
         status = Path(f"/proc/{self.pid}/stat").read_text()
@@ -146,7 +145,7 @@ class Plants:
         return json.dumps(self.targets).encode()
 
     def reached(self) -> list[str]:
-        """The listeners of ours that something came to."""
+        """The planted listeners that something connected to."""
         names = ["TCP server", "UDP server", "Unix socket", "abstract Unix socket"]
         return [
             name
@@ -182,7 +181,7 @@ class Plants:
 
 @contextlib.contextmanager
 def own_temporary_folder() -> Iterator[Path]:
-    """All temporary files of this process lie in a folder of their own meanwhile."""
+    """Put all temporary files of this process into a folder of their own."""
     before = tempfile.tempdir
     folder = Path(tempfile.mkdtemp(prefix="finegrade-escapes-"))
     folder.chmod(0o755)
@@ -215,7 +214,7 @@ _NOTE_FOLDERS: Final = ("/tmp", "/var/tmp", "/dev/shm", "/run")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What there is now."""
+    """The state of the machine."""
 
     processes: frozenset[int]
     mounts: frozenset[str]
@@ -226,7 +225,7 @@ class Machine:
 
 
 def look(temporary: Path, token: str) -> Machine:
-    """What there is now of ours; `token` is in the environment of every program."""
+    """The present state; `token` is in the environment of every program."""
     return Machine(
         processes=frozenset([*_descendants(), *_bearers(token)]),
         mounts=frozenset(_mounts()),
@@ -238,7 +237,7 @@ def look(temporary: Path, token: str) -> Machine:
 
 
 def left_since(before: Machine, temporary: Path, token: str) -> tuple[str, ...]:
-    """What has come since and does not go away by itself, in words."""
+    """What has appeared since and does not go away by itself, in words."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     new: tuple[str, ...] | None = None
     while True:
@@ -252,7 +251,7 @@ def left_since(before: Machine, temporary: Path, token: str) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def orphans_come_here() -> Iterator[None]:
-    """A process that loses its parent becomes a child of this one, so that it is found."""
+    """Adopt orphaned processes, so that they are found."""
     libc = ctypes.CDLL(None, use_errno=True)
     was = ctypes.c_int()
     libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(was), 0, 0, 0)
@@ -282,7 +281,7 @@ def _words(before: Machine, now: Machine) -> tuple[str, ...]:
 
 
 def _statuses() -> Iterator[tuple[int, str, int]]:
-    """The id, state and parent of every process that can be seen."""
+    """The pid, state and parent of every visible process."""
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(OSError):

@@ -1,11 +1,8 @@
 """The escape suite: hostile programs beside an honest one, in one sandbox.
 
-The gateway with a model of one sentence behind it: what the suite's programs may ask.
-
-The sandbox that grading may use: one whose walls were tried on this very machine.
-
-The escape suite takes half a minute. What it found is remembered for as long as nothing of what it
-depends on changes: the backend's policy, the kernel, the user and finegrade itself.
+Grading trusts a sandbox only after the suite has run in it on this machine. The suite takes half a
+minute, so its result is kept for as long as nothing that it depends on changes: the backend's
+policy, the kernel, the user and finegrade itself.
 """
 
 from __future__ import annotations
@@ -71,7 +68,7 @@ def run_suite(
     on_result: Callable[[ProgramOutcome], None] = lambda row: None,
     programs: Sequence[HostileProgram] | None = None,
 ) -> SuiteReport:
-    """Run hostile programs (by default all that apply) and say what became of each.
+    """Run hostile programs (by default all that apply) and judge each.
 
     `on_result` is called in this thread, as the results come. An honest program runs before,
     between and after them. When this thread is interrupted, what runs is killed.
@@ -99,7 +96,7 @@ def _run_all(
     workers: int,
     on_result: Callable[[ProgramOutcome], None],
 ) -> tuple[list[ProgramOutcome], list[str]]:
-    """The rows of all programs, and how honest runs in between were disturbed."""
+    """The outcomes of all programs, and how honest runs in between were disturbed."""
     # Those that end by a limit take longest: first, so that no core waits for them at the end.
     ordered = sorted(programs, key=lambda one: ExitReason.OK in one.expected)
     tasks: queue.SimpleQueue[Callable[[], _Result]] = queue.SimpleQueue()
@@ -160,7 +157,7 @@ def _work(
 
 
 class SentenceService:
-    """A `WatchedService`: it has the real gateway's walls, and every answer is the same."""
+    """A `WatchedService` behind the real gateway that always gives the same answer."""
 
     def __init__(self, gateway: Gateway, limits: GatewayLimits | None = None) -> None:
         self._gateway = gateway
@@ -226,7 +223,7 @@ def trusted_sandbox(
     reduced: bool = False,
     begin: Callable[[int], OnRow] = lambda total: lambda row: None,
 ) -> Sandbox:
-    """As `choose_sandbox`, and every hostile program was contained by it.
+    """As `choose_sandbox`, but only a sandbox that contains every hostile program.
 
     `begin` is called with the number of programs when they have to be run, and gives what hears
     of each result. Raises NoSandbox when one of them was not contained.
@@ -256,7 +253,7 @@ def try_walls(sandbox: Sandbox, on_row: OnRow) -> SuiteReport:
 
 
 def _record(sandbox: Sandbox) -> Path:
-    """Where it is written that this sandbox held."""
+    """The file that records that this sandbox passed."""
     depends_on = {
         "policy": sandbox.policy(),
         "finegrade": __version__,

@@ -1,13 +1,11 @@
-"""Which of a run's requests were made to answer which question, and what they took.
+"""Evidence `answers`: what a DSPy program answers to hidden questions.
+
+Questions go in and answers come out; references are joined to them here, outside. Which requests
+the program made of its model is told by the service's record, never by the program.
 
 A program answers one question after another. A request belongs to the question that stands in its
 messages; one in which none does belongs to the question of the request before it, as the later
 steps of a program may not repeat it.
-
-Evidence `answers`: what a DSPy program answers to hidden questions.
-
-Questions go in and answers come out; references are joined to them here, outside. What the program
-asked of its model is told by the service's record, never by the program.
 """
 
 from __future__ import annotations
@@ -17,24 +15,40 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from grader.assignment.questions import QuestionSet
 from grader.core.constants import ANSWER_MAX_CHARACTERS, ANSWER_MAX_EXTRA, RECORD_MAX_BODY_BYTES
-from grader.core.nouns import Assignment, EvidenceSpec, Submission
+from grader.core.payloads import AddedPair, Answer, Answers, ProgramRun
 from grader.core.strict_json import StrictJsonError, loads
+from grader.evidence.kind import Candidate, EvidenceKind, EvidenceRequest, Grading, Producer
 from grader.evidence.module_run import (
+    Lines,
     ModuleRun,
     ModuleRunner,
-    first_fault,
+    ModuleSpec,
     model_digest,
-    need_no_fault,
+    module_request,
     text_of,
-    use_run,
 )
-from grader.evidence.store import EvidenceRequest
-from grader.evidence.transcripts import run_want
-from grader.sandbox.api import Sandbox
+
+NAME: Final = "answers"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersSpec(ModuleSpec):
+    """`program` makes a DSPy program. With `perturb` the model's answers are replaced by others.
+
+    The questions are the hidden ones, or those of the deliverable `questions_from`; at most
+    `questions` are asked.
+    """
+
+    DELIVERABLES: ClassVar = ("module", "questions_from")
+
+    perturb: bool = False
+    questions: int | None = None
+    questions_from: str | None = None
+
 
 _MODEL_PATHS: Final = frozenset({"/v1/chat/completions", "/v1/responses", "/v1/completions"})
 
@@ -64,14 +78,14 @@ def model_calls(exchanges: Sequence[Mapping[str, Any]]) -> Iterator[ModelCall]:
     ordered = sorted(enumerate(exchanges), key=lambda pair: pair[1]["at"])
     for place, exchange in ordered:
         if exchange["path"] in _MODEL_PATHS and exchange["status"] == 200:
-            asked, told = _json(exchange["request"]), _json(exchange["reply"])
-            usage = told.get("usage")
+            request, response = _json(exchange["request"]), _json(exchange["reply"])
+            usage = response.get("usage")
             usage = usage if isinstance(usage, dict) else {}
-            text = "\n".join(_texts(asked.get("messages") or asked.get("input") or asked))
+            text = "\n".join(_texts(request.get("messages") or request.get("input") or request))
             yield ModelCall(
                 place,
                 text,
-                "response_format" in asked or _AS_JSON in text,
+                "response_format" in request or _AS_JSON in text,
                 _count(usage, "prompt_tokens", "input_tokens"),
                 _count(usage, "completion_tokens", "output_tokens"),
             )
@@ -131,106 +145,94 @@ def _count(usage: Mapping[str, Any], *names: str) -> int:
     return next((usage[name] for name in names if isinstance(usage.get(name), int)), 0)
 
 
-KIND: Final = "answers"
-
-
-class AnswersProducer(ModuleRunner):
-    """The producer of answers."""
-
-
-def answers_want(
-    submission: Submission,
-    spec: EvidenceSpec,
-    module: str | None,
-    assignment: Assignment,
-    questions: QuestionSet,
-    sandbox: Sandbox,
-    endpoint: str | None = None,
-) -> EvidenceRequest:
-    """The answers of `module`, a path in the submission; None for the kit's own program.
-
-    `endpoint` is the address of the instructor's service, or what else answers in the simulator's
-    place; None for the simulator. The kit's program
-    has one run for a whole class: nothing of a submission is in its key.
-    """
+def _request(
+    spec: AnswersSpec, candidate: Candidate, grading: Grading
+) -> EvidenceRequest[ModuleRun] | None:
+    questions = grading.questions_of(candidate.submission, spec.questions_from)
+    if questions is None:
+        return None
     asked = {q.id: q.messages[-1][1] for q in questions.questions[: spec.questions]}
-    task = {"questions": asked, "extra": module is not None and not spec.perturb}
-    mine = submission if module is not None else None
-    run = use_run(mine, module, spec, assignment, task)
-    complete = partial(_complete, asked, questions, mine is None)
-    return run_want(
-        submission.student,
-        spec.id,
-        KIND,
-        run,
-        mine.digest if mine is not None else "",
-        assignment.base,
-        sandbox,
-        work=ModuleRun(run, complete),
-        more={
-            "questions": questions.digest,
-            "model": [endpoint, spec.model] if endpoint else model_digest(spec, assignment.base),
-        },
+    model: list[str] | str | None
+    if grading.endpoint is not None:
+        model = [grading.endpoint.url, spec.model]
+    elif grading.recordings is not None:  # of a model that may not be on this machine
+        model = ["a recording", spec.model]
+    else:
+        model = model_digest(spec.model, grading.assignment.base)
+    return module_request(
+        spec,
+        NAME,
+        candidate,
+        grading,
+        {"questions": asked, "extra": spec.module is not None and not spec.perturb},
+        partial(_complete, asked, questions),
+        {"questions": questions.digest, "model": model},
+        perturb=spec.perturb,
     )
 
 
 def _complete(
     asked: Mapping[str, str],
     questions: QuestionSet,
-    ours: bool,
-    payload: Mapping[str, Any],
-    found: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """`answers` (one a question), `extra` (the module's own pairs) and `fault`.
+    run: ProgramRun,
+    found: Lines,
+    fault: str | None,
+) -> Answers:
+    """One answer a question, and the module's own pairs.
 
-    A question without an answer has the text "" and says why in `error`. `exchanges` of an answer
-    are the places of its requests to the model.
+    A question without an answer has the text "" and says why in `error`.
     """
-    if ours:
-        need_no_fault(payload, found, ANSWER_MAX_CHARACTERS)
-    fault = first_fault(payload, found, ANSWER_MAX_CHARACTERS)
     given: dict[str, dict[str, Any]] = {}
     for line in found:
         if line.get("kind") == "answer" and isinstance(line.get("id"), str):
             given.setdefault(line["id"], line)  # what is said first counts
-    calls = list(model_calls(payload["exchanges"]))
-    extra = [_extra(line) for line in found if line.get("kind") == "extra"][:ANSWER_MAX_EXTRA]
-    pairs = {f"extra {n}": one["question"] for n, one in enumerate(extra) if one["question"]}
-    theirs = by_question(calls, {**pairs, **asked})
+    calls = list(model_calls(run.exchanges))
+    pairs = [line for line in found if line.get("kind") == "extra"][:ANSWER_MAX_EXTRA]
+    own = {f"extra {n}": text_of(line, "question") for n, line in enumerate(pairs)}
+    theirs = by_question(calls, {**{id: text for id, text in own.items() if text}, **asked})
     answers = []
     for id, question in asked.items():
-        text = text_of(given.get(id, {}), "answer", ANSWER_MAX_CHARACTERS)
-        why = text_of(given.get(id, {}), "error", ANSWER_MAX_CHARACTERS)
+        text = text_of(given.get(id, {}), "answer")
+        why = text_of(given.get(id, {}), "error")
         answers.append(
-            {
-                "id": id,
-                "question": question,
-                "reference": questions.answers[id],
-                "guess": questions.guesses[id],
-                "text": text or "",
-                "error": None if text is not None else why or fault or "it gave no answer",
-                "calls": len(theirs[id]),
-                "input_tokens": sum(call.input_tokens for call in theirs[id]),
-                "output_tokens": sum(call.output_tokens for call in theirs[id]),
-                "parse_failures": parse_failures(theirs[id]),
-                "exchanges": [call.place for call in theirs[id]],
-            }
+            Answer(
+                id=id,
+                question=question,
+                reference=questions.answers[id],
+                guess=questions.guesses[id],
+                text=text or "",
+                error=None if text is not None else why or fault or "it gave no answer",
+                calls=len(theirs[id]),
+                input_tokens=sum(call.input_tokens for call in theirs[id]),
+                output_tokens=sum(call.output_tokens for call in theirs[id]),
+                parse_failures=parse_failures(theirs[id]),
+                exchanges=[call.place for call in theirs[id]],
+            )
         )
-    for number, one in enumerate(extra):
-        one["calls"] = len(theirs.get(f"extra {number}", ()))
-    return {"answers": answers, "extra": extra, "fault": fault}
+    extra = [_pair(line, len(theirs.get(f"extra {n}", ()))) for n, line in enumerate(pairs)]
+    return Answers(run.exchanges, tuple(answers), tuple(extra), fault)
 
 
-def _extra(line: Mapping[str, Any]) -> dict[str, Any]:
+def _pair(line: Mapping[str, Any], calls: int) -> AddedPair:
     aliases = line.get("aliases")
-    return {
-        "question": text_of(line, "question", ANSWER_MAX_CHARACTERS) or "",
-        "expected": text_of(line, "expected", ANSWER_MAX_CHARACTERS) or "",
-        "aliases": [
+    return AddedPair(
+        question=text_of(line, "question") or "",
+        expected=text_of(line, "expected") or "",
+        aliases=[
             one[:ANSWER_MAX_CHARACTERS]
             for one in (aliases if isinstance(aliases, list) else [])[:ANSWER_MAX_EXTRA]
             if isinstance(one, str)
         ],
-        "text": text_of(line, "answer", ANSWER_MAX_CHARACTERS) or "",
-        "error": text_of(line, "error", ANSWER_MAX_CHARACTERS),
-    }
+        text=text_of(line, "answer") or "",
+        error=text_of(line, "error"),
+        calls=calls,
+    )
+
+
+def _producer(grading: Grading) -> Producer[ModuleRun]:
+    from grader.evidence.program_runs import ProgramRunner, simulator
+
+    return ModuleRunner(ProgramRunner(grading.sandbox, grading.endpoint or simulator(grading)))
+
+
+KIND: Final = EvidenceKind(NAME, AnswersSpec, Answers, _request, _producer)

@@ -1,11 +1,8 @@
-"""Answers with our own judgement of each: what a student's metric is held against.
+"""Evidence `metric_scores`: what a student's metric says of answers that it has not seen.
 
-They stay with the grader. No kit has them, and in a sandbox this package is not shown.
-
-Evidence `metric_scores`: what a student's metric says of answers that it has not seen.
-
-Questions, references and answers go in, scores come out. Our own judgement of each answer stays
-outside. Every case is scored twice, the second time in reverse order.
+Questions, references and answers go in, scores come out. Our own judgement of each answer, which a
+metric is held against, stays outside: no kit has these cases, and in a sandbox this package is not
+shown. Every case is scored twice, the second time in reverse order.
 """
 
 from __future__ import annotations
@@ -18,20 +15,25 @@ from functools import cache, partial
 from importlib.resources import files
 from typing import Any, Final
 
-from grader.core.constants import ANSWER_MAX_CHARACTERS
-from grader.core.nouns import Assignment, EvidenceSpec, Submission
+from grader.core.payloads import MetricScores, ProgramRun, ScoredCase
+from grader.evidence.kind import Candidate, EvidenceKind, EvidenceRequest, Grading, Producer
 from grader.evidence.module_run import (
+    Lines,
     ModuleRun,
     ModuleRunner,
-    first_fault,
+    ModuleSpec,
     model_digest,
-    need_no_fault,
+    module_request,
     text_of,
-    use_run,
 )
-from grader.evidence.store import EvidenceRequest
-from grader.evidence.transcripts import run_want
-from grader.sandbox.api import Sandbox
+
+NAME: Final = "metric_scores"
+_TURNS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class MetricScoresSpec(ModuleSpec):
+    """`program` is a metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,46 +69,24 @@ def metric_cases(topic: str) -> tuple[MetricCase, ...]:
     return cases
 
 
-KIND: Final = "metric_scores"
-_TURNS: Final = 2
-
-
-class MetricScoresProducer(ModuleRunner):
-    """The producer of scores."""
-
-
-def scores_want(
-    submission: Submission,
-    spec: EvidenceSpec,
-    module: str | None,
-    assignment: Assignment,
-    sandbox: Sandbox,
-) -> EvidenceRequest:
-    """The scores of `module`, a path in the submission; None for the kit's own metric."""
-    cases = _mixed(metric_cases(assignment.topic))
+def _request(
+    spec: MetricScoresSpec, candidate: Candidate, grading: Grading
+) -> EvidenceRequest[ModuleRun] | None:
+    if grading.questions is None:
+        return None
+    cases = _mixed(metric_cases(grading.assignment.topic))
     task = {
         "cases": {
             id: {"question": case.question, "reference": case.reference, "given": case.given}
             for id, case in cases.items()
         }
     }
-    mine = submission if module is not None else None
-    run = use_run(mine, module, spec, assignment, task)
-    complete = partial(_complete, cases, mine is None)
-    return run_want(
-        submission.student,
-        spec.id,
-        KIND,
-        run,
-        mine.digest if mine is not None else "",
-        assignment.base,
-        sandbox,
-        work=ModuleRun(run, complete),
-        more={
-            "judgements": [[case.kind, case.judgement] for case in cases.values()],
-            "model": model_digest(spec, assignment.base),
-        },
-    )
+    more = {
+        "judgements": [[case.kind, case.judgement] for case in cases.values()],
+        "model": model_digest(spec.model, grading.assignment.base),
+    }
+    complete = partial(_complete, cases)
+    return module_request(spec, NAME, candidate, grading, task, complete, more)
 
 
 def _mixed(cases: tuple[MetricCase, ...]) -> dict[str, MetricCase]:
@@ -121,43 +101,46 @@ def _mixed(cases: tuple[MetricCase, ...]) -> dict[str, MetricCase]:
 
 
 def _complete(
-    cases: Mapping[str, MetricCase],
-    ours: bool,
-    payload: Mapping[str, Any],
-    found: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """`cases`, each with the two scores (None where there is none) and why not; and `fault`."""
-    if ours:
-        need_no_fault(payload, found, ANSWER_MAX_CHARACTERS)
-    fault = first_fault(payload, found, ANSWER_MAX_CHARACTERS)
+    cases: Mapping[str, MetricCase], run: ProgramRun, found: Lines, fault: str | None
+) -> MetricScores:
+    """Each case with its two scores, None where there is none, and why not."""
     said: dict[tuple[str, int], dict[str, Any]] = {}
     for line in found:
         id, turn = line.get("id"), line.get("turn")
         if line.get("kind") == "score" and isinstance(id, str) and isinstance(turn, int):
             said.setdefault((id, turn), line)
-    rows = []
+    scored = []
     for id, case in cases.items():
         lines = [said.get((id, turn), {}) for turn in range(_TURNS)]
         scores = [_number(line.get("score")) for line in lines]
-        errors = [text_of(line, "error", ANSWER_MAX_CHARACTERS) for line in lines]
+        errors = [text_of(line, "error") for line in lines]
         why = next((one for one in errors if one), fault or "it gave no score")
-        rows.append(
-            {
-                "id": id,
-                "group": case.group,
-                "kind": case.kind,
-                "question": case.question,
-                "reference": case.reference,
-                "given": case.given,
-                "judgement": case.judgement,
-                "scores": scores,
-                "error": why if None in scores else None,
-            }
+        scored.append(
+            ScoredCase(
+                id=id,
+                group=case.group,
+                kind=case.kind,
+                question=case.question,
+                reference=case.reference,
+                given=case.given,
+                judgement=case.judgement,
+                scores=scores,
+                error=why if None in scores else None,
+            )
         )
-    return {"cases": rows, "fault": fault}
+    return MetricScores(tuple(scored), fault)
 
 
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value)  # the reader of its line has refused infinities
+
+
+def _producer(grading: Grading) -> Producer[ModuleRun]:
+    from grader.evidence.program_runs import ProgramRunner, simulator
+
+    return ModuleRunner(ProgramRunner(grading.sandbox, simulator(grading)))
+
+
+KIND: Final = EvidenceKind(NAME, MetricScoresSpec, MetricScores, _request, _producer)

@@ -1,8 +1,8 @@
 """Running one name of a module in the sandbox, and reading what is said to have come of it.
 
-The program that does it (`programs/use_module.py`) shares its process with the submission's code,
-so all that it writes is the submission's word: it is read strictly, and believed only where that
-can do nobody else harm.
+The program that does it (`sandbox/inside/use_module.py`) shares its process with the submission's
+code, so all that it writes is the submission's word: it is read strictly, and believed only where
+that can do nobody else harm.
 """
 
 from __future__ import annotations
@@ -12,122 +12,176 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from grader.core.constants import MODULE_MAX_FOUND_BYTES, MODULE_MAX_FOUND_LINES
-from grader.core.errors import AssignmentError, GraderFault
-from grader.core.nouns import Assignment, BaseModel, Evidence, EvidenceSpec, Submission
+from grader.core.constants import (
+    ANSWER_MAX_CHARACTERS,
+    MODULE_MAX_FOUND_BYTES,
+    MODULE_MAX_FOUND_LINES,
+)
+from grader.core.errors import GraderFault
+from grader.core.nouns import BaseModel, Evidence
+from grader.core.payloads import Answers, MetricScores, ProgramRun, read
 from grader.core.resources import resource
 from grader.core.strict_json import StrictJsonError, loads
-from grader.evidence.store import EvidenceRequest, Progress
-from grader.evidence.transcripts import TranscriptRunner, TranscriptSpec
+from grader.evidence.kind import (
+    Candidate,
+    EvidenceRequest,
+    Grading,
+    KindSpec,
+    Producer,
+    Progress,
+)
 from grader.intake.submitted_notebook import program_source
 from grader.models.base_model import base_digest
 from grader.sandbox.api import Limits, RunSpec
 
+if TYPE_CHECKING:
+    from grader.evidence.program_runs import ServedRun
+
 _PROGRAM: Final = Path(__file__).parents[1] / "sandbox" / "inside" / "use_module.py"
 _NAME, _TASK, _OUT = "finegrade_use.py", "finegrade_task.json", "finegrade_found.jsonl"
+
+Lines = list[dict[str, Any]]
+"""The JSON objects that a run left behind, one a line."""
+
+Complete = Callable[[ProgramRun, Lines, str | None], Answers | MetricScores]
+"""From a run, what it left behind and why it asked nothing: what the evidence says."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleSpec(KindSpec):
+    """`module` is the deliverable that is imported, with the file `given` of a starter kit beside
+    it; without `module` the given file itself is.
+
+    `program` is the name in it that is used, `model` the one that it asks. `scenarios`,
+    `clock_rate` and `wall_seconds` are as of a transcript.
+    """
+
+    DELIVERABLES: ClassVar[tuple[str, ...]] = ("module",)
+
+    given: str
+    program: str
+    model: str
+    module: str | None = None
+    scenarios: tuple[str, ...] = ()
+    clock_rate: float = 60.0
+    wall_seconds: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class ModuleRun:
-    """A run and how its evidence is completed outside the sandbox."""
+    """A run and how its evidence is completed outside the sandbox; `ours`: the kit's own module."""
 
-    run: TranscriptSpec
-    complete: Callable[[Mapping[str, Any], list[dict[str, Any]]], dict[str, Any]]
-    """From the run's payload and what was found in it: what the evidence says besides."""
+    run: ServedRun
+    complete: Complete
+    ours: bool
 
 
-def use_run(
-    submission: Submission | None,
-    module: str | None,
-    spec: EvidenceSpec,
-    assignment: Assignment,
+def module_request(
+    spec: ModuleSpec,
+    kind: str,
+    candidate: Candidate,
+    grading: Grading,
     task: Mapping[str, Any],
-) -> TranscriptSpec:
-    """A run of `task` on `module`, a path in the submission; None for the given file itself.
+    complete: Complete,
+    more: Mapping[str, Any],
+    *,
+    perturb: bool = False,
+) -> EvidenceRequest[ModuleRun] | None:
+    """A run of `task` on the module; None where the submission has none.
 
-    The kit's given file and the topic's public data lie beside it, as students have them. Raises
-    FileRefused SRC101 or SRC102 for a notebook that holds no script.
+    The kit's given file and the topic's public data lie beside it, as students have them. The
+    kit's own module has one run for a whole class: nothing of a submission is in its key. `more`
+    (JSON values) is what else decides about the evidence.
     """
-    if spec.given is None or spec.program is None or spec.model is None:
-        raise AssignmentError(f"evidence {spec.id!r} needs given, program and model")
-    folder = PurePosixPath(module).parent if module is not None else PurePosixPath()
-    imported = PurePosixPath(module or spec.given).stem
-    whole = {**task, "module": imported, "name": spec.program, "model": spec.model, "out": _OUT}
-    ours = {_NAME: _PROGRAM.read_bytes(), _TASK: json.dumps(whole).encode()}
-    source = None
-    if submission is not None and module is not None:
-        source = program_source(submission, module, assignment.deliverables)
-    launch = RunSpec(
-        files=submission.places() if submission is not None else {},
-        script=str(folder / _NAME),
-        arguments=(str(folder / _TASK),),
-        inputs={
-            **(source.inputs if source else {}),
-            **{str(folder / name): body for name, body in ours.items()},
-            **kit_beside(module or "", spec.given, assignment.topic),
-        },
-        limits=Limits(wall_seconds=spec.wall_seconds),
-        clock_rate=spec.clock_rate,
-    )
-    notebooks = source.notebooks if source else {}
-    return TranscriptSpec(launch, spec.scenarios, perturb=spec.perturb, notebooks=notebooks)
-
-
-def model_digest(spec: EvidenceSpec, base: BaseModel) -> str | None:
-    """What decides the answers of a model that is not the assignment's base."""
-    if spec.model is None or spec.model == base.name:
+    submission, assignment = candidate.submission, grading.assignment
+    path = grading.program(submission, spec.module) if spec.module is not None else None
+    ours = spec.module is None
+    if path is None and not ours:
         return None
-    return base_digest(resource("starter", spec.model))
+    from grader.evidence.program_runs import ServedRun, kit_beside, run_request
+
+    folder = PurePosixPath(path).parent if path is not None else PurePosixPath()
+    imported = PurePosixPath(path or spec.given).stem
+    whole = {**task, "module": imported, "name": spec.program, "model": spec.model, "out": _OUT}
+    files = {_NAME: _PROGRAM.read_bytes(), _TASK: json.dumps(whole).encode()}
+    source = program_source(submission, path, assignment.deliverables) if path is not None else None
+    run = ServedRun(
+        RunSpec(
+            files={} if ours else submission.places(),
+            script=str(folder / _NAME),
+            arguments=(str(folder / _TASK),),
+            inputs={
+                **(source.inputs if source else {}),
+                **{str(folder / name): body for name, body in files.items()},
+                **kit_beside(path or "", spec.given, assignment.topic),
+            },
+            limits=Limits(wall_seconds=spec.wall_seconds),
+            clock_rate=spec.clock_rate,
+        ),
+        spec.scenarios,
+        perturb=perturb,
+        notebooks=source.notebooks if source else {},
+    )
+    digest = "" if ours else submission.digest
+    request = run_request(submission.student, spec.id, kind, run, digest, grading, more)
+    work = ModuleRun(request.work, complete, ours)
+    return EvidenceRequest(request.student, request.id, kind, request.key, work)
 
 
-def kit_beside(script: str, given: str, topic: str) -> dict[str, bytes]:
-    """What the kit lays beside a script, by path: its file `given` and the topic's public data."""
-    folder = PurePosixPath(script).parent
-    kit, _, name = given.partition("/")
-    found = {str(folder / name): resource("starter", kit, name).read_bytes()}
-    for file in sorted(resource("datasets", topic).glob("*.jsonl")):
-        found[str(folder / "data" / file.name)] = file.read_bytes()
-    return found
+def model_digest(model: str, base: BaseModel) -> str | None:
+    """What decides the answers of a model that is not the assignment's base."""
+    return None if model == base.name else base_digest(resource("starter", model))
 
 
 class ModuleRunner:
-    """The producer of evidence from runs, each completed as its want says."""
+    """The producer of evidence from runs, each completed as its request says."""
 
-    def __init__(self, runs: TranscriptRunner) -> None:
+    def __init__(self, runs: Producer[ServedRun]) -> None:
         self._runs = runs
 
     def produce(
         self,
-        new: Mapping[str, EvidenceRequest],
+        new: Mapping[str, EvidenceRequest[ModuleRun]],
         put: Callable[[Evidence], None],
         progress: Progress,
     ) -> dict[str, str]:
         """See Producer."""
 
         def completed(evidence: Evidence) -> None:
-            use: ModuleRun = new[evidence.key].work
-            payload = dict(evidence.payload)
-            files = dict(payload["files"])
-            found, unread = _found(files.pop(_OUT, None))
-            for line in found:
-                if isinstance(line.get("error"), str):
-                    line["error"] = use.run.told(line["error"])
-            payload |= use.complete(payload, found)
-            put(replace(evidence, payload={**payload, "files": files, "unread": unread}))
+            put(replace(evidence, payload=_payload(new[evidence.key].work, evidence)))
 
-        runs = {key: replace(want, work=want.work.run) for key, want in new.items()}
+        runs = {
+            key: EvidenceRequest(one.student, one.id, one.kind, key, one.work.run)
+            for key, one in new.items()
+        }
         return self._runs.produce(runs, completed, progress)
 
 
-def _found(body: str | None) -> tuple[list[dict[str, Any]], int]:
+def _payload(work: ModuleRun, evidence: Evidence) -> dict[str, Any]:
+    """The run's payload and what its lines say. Raises GraderFault where the kit's own module,
+    which must work, did not."""
+    run = read(evidence, ProgramRun)
+    files = dict(run.files)
+    found, unread = _found(files.pop(_OUT, None))
+    for line in found:
+        if isinstance(line.get("error"), str):
+            line["error"] = work.run.in_cells(line["error"])
+    fault = _fault(run, found)
+    if work.ours and fault is not None:
+        raise GraderFault(f"the kit's own {run.script} failed: {fault}")
+    said = replace(work.complete(run, found, fault), unread=unread)
+    return {**run.to_json(), "files": files, **said.to_json()}
+
+
+def _found(body: str | None) -> tuple[Lines, int]:
     """The objects of the file that the run left, and how many of its lines are none.
 
     A line too many is not read.
     """
     lines = base64.b64decode(body or "").splitlines()
-    found: list[dict[str, Any]] = []
+    found: Lines = []
     unread = max(0, len(lines) - MODULE_MAX_FOUND_LINES)
     for line in lines[:MODULE_MAX_FOUND_LINES]:
         try:
@@ -141,27 +195,19 @@ def _found(body: str | None) -> tuple[list[dict[str, Any]], int]:
     return found, unread
 
 
-def text_of(found: Mapping[str, Any], name: str, most: int) -> str | None:
-    """A text among what was found, cut at `most` characters; None where there is none."""
-    value = found.get(name)
-    return value[:most] if isinstance(value, str) else None
+def text_of(line: Mapping[str, Any], name: str) -> str | None:
+    """A text in a line, cut at ANSWER_MAX_CHARACTERS; None where there is none."""
+    value = line.get(name)
+    return value[:ANSWER_MAX_CHARACTERS] if isinstance(value, str) else None
 
 
-def first_fault(payload: Mapping[str, Any], found: list[dict[str, Any]], most: int) -> str | None:
+def _fault(run: ProgramRun, found: Lines) -> str | None:
     """Why nothing was asked, as far as the run says; None where it came to its end."""
     for line in found:
         if line.get("kind") == "fault":
-            return text_of(line, "error", most) or "it says not why"
+            return text_of(line, "error") or "it says not why"
     if any(line.get("kind") == "done" for line in found):
         return None
-    verdict = payload["verdict"]
-    if verdict not in ("ok", "exit"):
-        return f"the run was ended ({verdict})"
-    return f"it ended the run itself, with exit code {payload['exit_code']}"
-
-
-def need_no_fault(payload: Mapping[str, Any], found: list[dict[str, Any]], most: int) -> None:
-    """Raises GraderFault where the kit's own module, which must work, did not."""
-    fault = first_fault(payload, found, most)
-    if fault is not None:
-        raise GraderFault(f"the kit's own {payload['script']} failed: {fault}")
+    if run.verdict not in ("ok", "exit"):
+        return f"the run was ended ({run.verdict})"
+    return f"it ended the run itself, with exit code {run.exit_code}"

@@ -2,130 +2,166 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from grader.assignment.questions import QuestionSet
 from grader.core.constants import ENGINE_VERSION, PREDICT_LENGTH_STEP_TOKENS, PREDICT_ROWS
 from grader.core.errors import UsageError
-from grader.core.nouns import Assignment, Evidence
-from grader.evidence.store import EvidenceRequest, Progress, reason
-from grader.models.adapter_files import AdapterFiles
-from grader.models.base_model import base_digest, base_folder
+from grader.core.nouns import Assignment, BaseModel, Evidence
+from grader.core.payloads import Prediction, Predictions
+from grader.evidence.kind import (
+    AdapterRef,
+    Candidate,
+    EvidenceKind,
+    EvidenceRequest,
+    Grading,
+    KindSpec,
+    Progress,
+    hashed,
+    reason,
+    versions,
+)
+from grader.models.base_model import base_digest, base_folder, load_base, needs_models
 
 if TYPE_CHECKING:
     from grader.models.engine import Engine
 
-KIND = "predictions"
+NAME: Final = "predictions"
 
 
 @dataclass(frozen=True, slots=True)
-class AdapterRef:
-    """An adapter that passed its checks. It is read when it runs: a class of them may not fit."""
+class PredictionsSpec(KindSpec):
+    """`adapter` is the deliverable to run, on the base that this names; without one the bare base
+    of the assignment answers, or the one of the id `base`.
 
-    digest: str
-    read: Callable[[], AdapterFiles]
+    The questions are the hidden ones, or those of the deliverable `questions_from` (see
+    grader/assignment/benchmark.py).
+    """
+
+    DELIVERABLES: ClassVar = ("adapter", "questions_from")
+
+    adapter: str | None = None
+    base: str | None = None
+    questions_from: str | None = None
+
+    def problems(self, assignment: Assignment) -> list[str]:
+        """See KindSpec."""
+        found = super(PredictionsSpec, self).problems(assignment)  # slots make another class
+        if self.base is not None and self.adapter is not None:
+            found.append(f"evidence {self.id!r}: an adapter's base is named by its deliverable")
+        elif self.base is not None and self.base not in assignment.bases:
+            found.append(f"evidence {self.id!r} names base {self.base!r}, which is not in bases")
+        return found
+
+    def base_in(self, assignment: Assignment) -> BaseModel:
+        """The base that answers."""
+        if self.adapter is None:
+            return assignment.base_of(self.base)
+        return assignment.base_of(assignment.deliverable(self.adapter).base)
 
 
 @dataclass(frozen=True, slots=True)
-class PredictionRequest:
-    """What is asked, and of which adapter; None is the bare base."""
+class PredictionWork:
+    """What is asked, and of which adapter on which base; None is the bare base."""
 
+    base: BaseModel
     questions: QuestionSet
     adapter: AdapterRef | None
 
 
-def prediction_want(
-    student: str,
-    id: str,
-    assignment: Assignment,
-    questions: QuestionSet,
-    adapter: AdapterRef | None,
-    device: str,
-) -> EvidenceRequest:
-    """The answers with this adapter, or of the bare base."""
-    inputs = {
-        "kind": KIND,
-        "engine": ENGINE_VERSION,
-        "plan": [PREDICT_ROWS, PREDICT_LENGTH_STEP_TOKENS, assignment.max_new_tokens],
-        "base": base_digest(base_folder(assignment.base)),
-        "adapter": adapter.digest if adapter is not None else None,
-        "questions": questions.digest,
-        "device": device,
-        "versions": versions("torch", "transformers"),
-    }
-    key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    return EvidenceRequest(student, id, KIND, key, PredictionRequest(questions, adapter))
-
-
-def versions(*names: str) -> Mapping[str, str]:
-    """Versions of these libraries; "absent" where one is not installed."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+def _request(
+    spec: PredictionsSpec, candidate: Candidate, grading: Grading
+) -> EvidenceRequest[PredictionWork] | None:
+    questions = grading.questions_of(candidate.submission, spec.questions_from)
+    adapter = candidate.adapters.get(spec.adapter) if spec.adapter is not None else None
+    if questions is None or (adapter is None and spec.adapter is not None):
+        return None
+    assignment = grading.assignment
+    base = spec.base_in(assignment)
+    key = hashed(
+        {
+            "kind": NAME,
+            "engine": ENGINE_VERSION,
+            "plan": [PREDICT_ROWS, PREDICT_LENGTH_STEP_TOKENS, assignment.max_new_tokens],
+            "base": base_digest(base_folder(base)),
+            "adapter": adapter.digest if adapter is not None else None,
+            "questions": questions.digest,
+            "device": grading.device,
+            "versions": versions("torch", "transformers"),
+        }
+    )
+    work = PredictionWork(base, questions, adapter)
+    return EvidenceRequest(candidate.submission.student, spec.id, NAME, key, work)
 
 
 class PredictionsProducer:
-    """The producer: one engine for `questions`, which is opened only when something is to run.
+    """The producer: each base is loaded once for all its requests, one base after another."""
 
-    Wants that ask others run on the same loaded base.
-    """
-
-    def __init__(self, open_engine: Callable[[], Engine], questions: QuestionSet) -> None:
-        self._open_engine, self._questions = open_engine, questions
+    def __init__(self, grading: Grading) -> None:
+        self._grading = grading
 
     def produce(
         self,
-        new: Mapping[str, EvidenceRequest],
+        new: Mapping[str, EvidenceRequest[PredictionWork]],
         put: Callable[[Evidence], None],
         progress: Progress,
     ) -> dict[str, str]:
         """See Producer."""
         progress.start("Answering questions", len(new))
-        try:
-            engine = self._open_engine()
-        except UsageError:
-            raise
-        except Exception as error:  # dear: what cannot be opened is not tried again for each
-            return dict.fromkeys(new, reason(error))
         failed: dict[str, str] = {}
-        for key, want in new.items():
+        for base in dict.fromkeys(request.work.base for request in new.values()):
+            mine = [request for request in new.values() if request.work.base == base]
             try:
-                put(self._predict(engine, want))
-            except Exception as error:  # whatever it is, it must not stop the batch
-                failed[key] = reason(error)
-            progress.step(want.student)
+                engine = open_engine(base, self._grading)
+            except UsageError:
+                raise
+            except Exception as error:  # dear: what cannot be opened is not tried again for each
+                failed |= dict.fromkeys((request.key for request in mine), reason(error))
+                continue
+            for request in mine:
+                try:
+                    put(self._predict(engine, request))
+                except Exception as error:  # whatever it is, it must not stop the batch
+                    failed[request.key] = reason(error)
+                progress.step(request.student)
         return failed
 
-    def _predict(self, engine: Engine, want: EvidenceRequest) -> Evidence:
-        work: PredictionRequest = want.work
-        questions = work.questions
-        if questions is not self._questions:
+    def _predict(self, engine: Engine, request: EvidenceRequest[PredictionWork]) -> Evidence:
+        questions, adapter = request.work.questions, request.work.adapter
+        if questions is not self._grading.questions:
             engine = engine.asking(questions)
-        predictions = engine.predict(work.adapter.read() if work.adapter is not None else None)
+        predictions = engine.predict(adapter.read() if adapter is not None else None)
         asked = {q.id: q.messages[-1][1] for q in questions.questions}
-        answers: list[dict[str, Any]] = [
-            {
-                "id": answer.id,
-                "question": asked[answer.id],
-                "text": answer.text,
-                "reference": questions.answers[answer.id],
-                "guess": questions.guesses[answer.id],
-                "loglik": answer.loglik,
-            }
+        answers = tuple(
+            Prediction(
+                id=answer.id,
+                question=asked[answer.id],
+                text=answer.text,
+                reference=questions.answers[answer.id],
+                guess=questions.guesses[answer.id],
+                loglik=answer.loglik,
+            )
             for answer in predictions.answers
-        ]
+        )
         cost = {
             "generate_seconds": predictions.generate_seconds,
             "generated_tokens": float(predictions.generated_tokens),
             "peak_memory_mib": predictions.peak_memory_mib,
         }
-        return Evidence(KIND, want.key, {"answers": answers}, cost)
+        return Evidence(NAME, request.key, Predictions(answers).to_json(), cost)
+
+
+def open_engine(base: BaseModel, grading: Grading) -> Engine:
+    """This base, loaded, with the hidden questions. Raises UsageError on the base install."""
+    try:
+        from grader.models.engine import Engine  # torch: only when there is something to run
+    except ImportError as error:
+        raise needs_models(error) from error
+    assert grading.questions is not None  # no request is made without them
+    loaded = load_base(base, grading.device)
+    return Engine(loaded, grading.questions, grading.assignment.max_new_tokens)
+
+
+KIND: Final = EvidenceKind(NAME, PredictionsSpec, Predictions, _request, PredictionsProducer)

@@ -3,33 +3,44 @@
 WAL with full synchronisation: what was put is there after a crash; a killed run resumes where it
 stopped. It must lie on a local disk (WAL does not work on network file systems).
 
-What a class wants is collected once: what the store has is not run again.
-
-Wants are values; equal wants of different students share one key and one run. What runs them is a
-producer, one for each kind of evidence.
+Recordings are what programs asked and were answered when an earlier grading ran them: the exchanges
+of each run, in the store of that grading; its results say which evidence is whose. Another grading
+may run a program under other limits or in another sandbox: as long as it asks the same, its model
+service can answer from the recording and needs no model.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final
 
-from grader.core.errors import GraderFault
+from grader.core.errors import GraderFault, UsageError
 from grader.core.nouns import Evidence
+from grader.model_service.record import CLIENT_LEFT, Exchange
+
+INSTEAD: Final = "Grade again without --replay."
+_ENDED_BY_ITSELF: Final = ("ok", "exit")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS evidence (
     key TEXT PRIMARY KEY, kind TEXT NOT NULL, payload TEXT NOT NULL, cost TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS submission (student TEXT PRIMARY KEY, place TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS register (
     student TEXT PRIMARY KEY, submitted_at TEXT, sketch TEXT NOT NULL
 ) STRICT;
 """
+
+
+Sketch = tuple[float, ...]
+"""What an adapter does to its base, as grader.models.adapter_files.sketch gives it."""
 
 
 class EvidenceStore:
@@ -57,22 +68,31 @@ class EvidenceStore:
             ),
         )
 
-    def register(self, student: str, submitted_at: str | None, sketch: tuple[float, ...]) -> None:
-        """Note the adapter that this student handed in last."""
-        self._write(
-            "INSERT INTO register VALUES (?, ?, ?) ON CONFLICT (student) DO UPDATE "
-            "SET submitted_at = excluded.submitted_at, sketch = excluded.sketch",
-            (student, submitted_at, json.dumps(sketch)),
-        )
-
-    def unregister(self, student: str) -> None:
-        """Forget this student's adapter: the latest submission has none that can be read."""
+    def register(self, student: str, submitted_at: str | None, sketches: Sequence[Sketch]) -> None:
+        """Note the adapters that this student submitted last; without any, forget the student."""
         self._write("DELETE FROM register WHERE student = ?", (student,))
+        if sketches:
+            self._write(
+                "INSERT INTO register VALUES (?, ?, ?)",
+                (student, submitted_at, json.dumps(list(sketches))),
+            )
 
-    def registered(self) -> list[tuple[str, str | None, tuple[float, ...]]]:
-        """(student, submitted_at, sketch) of the whole class, by student."""
+    def registered(self) -> list[tuple[str, str | None, tuple[Sketch, ...]]]:
+        """(student, submitted_at, sketches) of the whole class, by student."""
         rows = self._connection.execute("SELECT * FROM register ORDER BY student")
-        return [(student, at, tuple(json.loads(sketch))) for student, at, sketch in rows]
+        return [(student, at, _sketches(json.loads(text))) for student, at, text in rows]
+
+    def places(self) -> dict[str, str]:
+        """By student, the path of the submission that was graded last."""
+        return dict(self._connection.execute("SELECT student, place FROM submission"))
+
+    def note_place(self, student: str, place: str) -> None:
+        """Note where the submission of this student lies."""
+        self._write(
+            "INSERT INTO submission VALUES (?, ?) ON CONFLICT (student) DO UPDATE "
+            "SET place = excluded.place",
+            (student, place),
+        )
 
     def damage(self) -> str | None:
         """What is wrong with the file, None where nothing is. Raises sqlite3.Error for no store."""
@@ -86,6 +106,12 @@ class EvidenceStore:
                 self._connection.execute(statement, values)
         except sqlite3.Error as error:
             raise GraderFault(f"the evidence store cannot be written: {error}") from error
+
+
+def _sketches(stored: list[Any]) -> tuple[Sketch, ...]:
+    """Stores of before a submission could hold several adapters have one sketch, not a list."""
+    several = stored if isinstance(stored[0], list) else [stored]
+    return tuple(tuple(one) for one in several)
 
 
 @contextmanager
@@ -121,90 +147,89 @@ def open_store(path: Path) -> Iterator[EvidenceStore]:
         connection.close()
 
 
-class Progress(Protocol):
-    """Hears how far long work has come; the command line draws it."""
-
-    def start(self, stage: str, total: int) -> None:
-        """A stage of `total` steps begins."""
-
-    def step(self, label: str) -> None:
-        """One step is done."""
-
-
 @dataclass(frozen=True, slots=True)
-class EvidenceRequest:
-    """One evidence that one student's grading needs; `work` is what its producer runs."""
+class RunRecording:
+    """One run's exchanges. `digest` tells what it answers from others; both are None for none."""
 
-    student: str
-    id: str
-    kind: str
-    key: str
-    work: Any
+    grading: Recordings
+    key: str | None
+    digest: str | None
 
+    def exchanges(self) -> list[Exchange]:
+        """What can be replayed. Raises GraderFault where nothing was recorded.
 
-class Producer(Protocol):
-    """Runs what is wanted of one kind."""
-
-    def produce(
-        self,
-        new: Mapping[str, EvidenceRequest],
-        put: Callable[[Evidence], None],
-        progress: Progress,
-    ) -> dict[str, str]:
-        """Run these wants, by key, and `put` what each gave as soon as it is there.
-
-        Returns for each key that failed the reason: one want's trouble leaves the others alone.
-        Raises UsageError where nothing can run and the user can mend it. `put` is called in the
-        thread of the caller only.
+        May be called in any thread.
         """
-
-
-@dataclass(slots=True)
-class Collected:
-    """Evidence by (student, evidence id), and for what could not be collected the reason."""
-
-    evidence: dict[tuple[str, str], Evidence] = field(default_factory=dict)
-    missing: dict[tuple[str, str], str] = field(default_factory=dict)
-    ran: int = 0
-
-
-def collect(
-    wants: Sequence[EvidenceRequest],
-    store: EvidenceStore,
-    producers: Mapping[str, Producer],
-    progress: Progress,
-    earlier: Callable[[str], Evidence | None] = lambda key: None,
-) -> Collected:
-    """Fetch or produce all that is wanted; `producers` by kind.
-
-    `earlier` may know the evidence of a key from elsewhere; it is kept in this store, too.
-    """
-    collected = Collected()
-    failed: dict[str, str] = {}
-    for kind, producer in producers.items():
-        mine = {want.key: want for want in wants if want.kind == kind}
-        new = {}
-        for key, want in mine.items():
-            if store.get(key) is not None:
-                continue
-            known = earlier(key)
-            if known is not None:
-                store.put(known)
-            else:
-                new[key] = want
-        if new:
-            troubles = producer.produce(new, store.put, progress)
-            collected.ran += len(new) - len(troubles)
-            failed |= troubles
-    for want in wants:
-        evidence = store.get(want.key)
+        evidence = self.grading.evidence(self.key) if self.key is not None else None
         if evidence is None:
-            collected.missing[want.student, want.id] = failed.get(want.key, "not collected")
-        else:
-            collected.evidence[want.student, want.id] = evidence
-    return collected
+            raise GraderFault(f"no run of it is recorded in {self.grading.store.parent}. {INSTEAD}")
+        return _replayable(evidence.payload)
 
 
-def reason(error: Exception) -> str:
-    """Why a want failed, for the instructor."""
-    return f"{type(error).__name__}: {error}"
+class Recordings:
+    """The recordings of an earlier grading, and what else of it is as true now as then."""
+
+    def __init__(self, store: Path, keys: Mapping[tuple[str, str], str]) -> None:
+        """`keys` are those of its evidence in the store, by student and evidence id.
+
+        Raises UsageError when the store is not there, or is damaged.
+        """
+        self.store, self._keys = store, keys
+        self.registered: list[tuple[str, str | None, tuple[Sketch, ...]]] = []
+        """As in Store: the adapters of the earlier class."""
+        try:
+            with read_store(store) as opened:
+                damage = opened.damage()
+                self.registered = opened.registered()
+        except (sqlite3.Error, ValueError) as error:
+            damage = str(error)
+        if damage is not None:
+            raise UsageError(
+                f"{store} cannot be replayed ({damage}). Expected the evidence of an earlier "
+                f"grading, undamaged. {INSTEAD}"
+            )
+
+    def evidence(self, key: str) -> Evidence | None:
+        """What the earlier grading collected under this key. Raises UsageError for a damaged one.
+
+        May be called in any thread.
+        """
+        try:
+            with read_store(self.store) as opened:
+                return opened.get(key)
+        except (sqlite3.Error, ValueError) as error:
+            raise UsageError(f"{self.store} cannot be read ({error}). {INSTEAD}") from error
+
+    def of(self, student: str, id: str) -> RunRecording:
+        """The recording of this student's run of this evidence id."""
+        key = self._keys.get((student, id))
+        evidence = self.evidence(key) if key is not None else None
+        if evidence is None:
+            return RunRecording(self, None, None)
+        try:
+            return RunRecording(self, evidence.key, _digest(_replayable(evidence.payload)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(
+                f"{self.store}: what is recorded of {student}'s {id} cannot be read "
+                f"({type(error).__name__}). {INSTEAD}"
+            ) from error
+
+
+def _replayable(payload: Mapping[str, Any]) -> list[Exchange]:
+    """The exchanges whose outcome was the program's own or the service's."""
+    exchanges = [Exchange.from_json(one) for one in payload["exchanges"]]
+    if payload["verdict"] in _ENDED_BY_ITSELF:
+        return exchanges
+    # What it still waited for when the run was ended: nobody knows what the answer would have been.
+    last = max((one.at for one in exchanges), default=0.0)
+    return [e for e in exchanges if e.status != CLIENT_LEFT or e.at + e.seconds < last]
+
+
+def _digest(exchanges: list[Exchange]) -> str:
+    """The same for recordings that answer alike, at whatever times they were made."""
+    answers = defaultdict(list)
+    for one in exchanges:
+        if not one.refused:
+            response = [one.status, one.reply, one.reply_headers, dict(one.notes)]
+            answers[one.digest].append(response)
+    return hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()

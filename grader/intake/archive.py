@@ -57,7 +57,7 @@ def extract_zip(path: Path, dest: Path) -> None:
         size = os.fstat(file.fileno()).st_size
         if size > ARCHIVE_MAX_BYTES:
             raise too_large("The archive", size, ARCHIVE_MAX_BYTES)
-        members = _wanted(read_directory(file, size))
+        members = _accepted(read_directory(file, size))
         dest.mkdir(mode=0o700)
         try:
             for folder in _folders(members):
@@ -70,8 +70,8 @@ def extract_zip(path: Path, dest: Path) -> None:
             raise
 
 
-def _wanted(members: Sequence[Member]) -> list[Member]:
-    """The members to unpack, all checked; raises IntakeError for the first that breaks a rule."""
+def _accepted(members: Sequence[Member]) -> list[Member]:
+    """The members to unpack, checked; raises IntakeError for the first that breaks a rule."""
     for member in members:
         check_path(member.name)
     kept = [member for member in members if not is_junk(member.name)]

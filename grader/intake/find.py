@@ -47,12 +47,19 @@ _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.I
 
 @dataclass(frozen=True, slots=True)
 class FoundSubmission:
-    """A submission that was found but not looked into. `refusal` says why it cannot be taken."""
+    """A submission that was found but not opened. `refusal` says why it cannot be taken in."""
 
     student: str
     path: Path
     submitted_at: str | None = None
     refusal: IntakeError | None = None
+    folder: Path | None = None
+    """The student's folder, where the submission is the archive in it."""
+
+    @property
+    def place(self) -> str:
+        """What was taken as this student's: the archive, or the folder."""
+        return str(self.folder or self.path)
 
 
 class Extent(StrEnum):
@@ -157,8 +164,13 @@ def check_one(path: Path, deliverables: Collection[str]) -> None:
         )
 
 
+def submission_at(path: Path) -> FoundSubmission:
+    """The one submission at this path, a folder or a .zip that is named after the student."""
+    return find_submissions([path], Extent.ONE).submissions[0]
+
+
 def _alone(path: Path) -> FoundSubmission:
-    """One submission that was named itself; its time is in its class's record all the same."""
+    """A single submission named on the command line; its time comes from its class's record."""
     found = _found(path, _stands_for(path))
     times = read_times(path.parent / SUBMISSIONS_CSV)
     return replace(found, submitted_at=times.get(found.student))
@@ -211,7 +223,7 @@ def _found(named: Path, path: Path) -> FoundSubmission:
         return FoundSubmission(shown(name), path, refusal=refusal)
     if named.is_symlink():
         return FoundSubmission(name, path, refusal=not_regular(name, "a link"))
-    return FoundSubmission(name, path)
+    return FoundSubmission(name, path, folder=named if named != path else None)
 
 
 def _unusable(name: str) -> bool:
@@ -234,7 +246,7 @@ def _clash(one: FoundSubmission, same: Sequence[FoundSubmission]) -> FoundSubmis
 
 
 def safe_name(student: str) -> str:
-    """A name for this student's output folder: readable, and one of its own on every system.
+    """A readable name for this student's output folder, unique on every system.
 
     Plain lower-case logins stay as they are; any other name gets a hash of the whole name behind
     its readable characters, so that no two students share a folder even where case is ignored.
@@ -381,7 +393,7 @@ def read_file(submission: Submission, path: str, max_bytes: int) -> bytes:
 
 
 def locate(submission: Submission, deliverable: Deliverable) -> str | None:
-    """Where the deliverable lies: a path relative to the root, a folder without a slash.
+    """The deliverable's path relative to the root; a folder without a slash.
 
     The first of its `paths` that exists as given; else the only file (or folder) of that name at
     any depth; else None. Raises FileRefused LAY002 when several have the name.
@@ -390,19 +402,19 @@ def locate(submission: Submission, deliverable: Deliverable) -> str | None:
     folders = {
         path.rsplit("/", cut)[0]: None for path in files for cut in range(1, path.count("/") + 1)
     }
-    for wanted in deliverable.paths:
-        if wanted.rstrip("/") in (folders if wanted.endswith("/") else files):
-            return wanted.rstrip("/")
-    for wanted in deliverable.paths:
-        places: Mapping[str, None] = folders if wanted.endswith("/") else files
-        name = wanted.rstrip("/").rsplit("/", 1)[-1]
+    for expected in deliverable.paths:
+        if expected.rstrip("/") in (folders if expected.endswith("/") else files):
+            return expected.rstrip("/")
+    for expected in deliverable.paths:
+        places: Mapping[str, None] = folders if expected.endswith("/") else files
+        name = expected.rstrip("/").rsplit("/", 1)[-1]
         matches = [path for path in places if path.rsplit("/", 1)[-1] == name]
         if len(matches) > 1:
             listed = ", ".join(repr(shown(path)) for path in sorted(matches)[:3])
             raise FileRefused(
                 "LAY002",
-                f"{deliverable.title}: {len(matches)} places could be {wanted!r}: {listed}.",
-                f"Keep one copy, best as {wanted!r} at the top of the submission.",
+                f"{deliverable.title}: {len(matches)} places could be {expected!r}: {listed}.",
+                f"Keep one copy, best as {expected!r} at the top of the submission.",
             )
         if matches:
             return matches[0]

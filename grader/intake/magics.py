@@ -1,8 +1,8 @@
-"""A notebook cell as Python: what only IPython understands is taken out, line for line.
+"""Converts a notebook cell to Python: removes IPython's syntax and keeps line numbers.
 
-`%`, `!` and `?` mean something to IPython only where a statement begins, at a statement's end (`?`)
-or after an assignment's `=`. Nothing there is Python, so Python's own tokenizer, which says where
-statements begin, is all it takes: IPython itself, with thirty packages behind it, is not needed.
+`%`, `!` and `?` have a meaning for IPython only at a statement's beginning, at its end (`?`) or
+after an assignment's `=`. Python's own tokenizer finds these places, so IPython, with thirty
+packages behind it, is not needed.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _SHOWN_CHARACTERS = 120
 
 @dataclass(frozen=True, slots=True)
 class RemovedMagic:
-    """Something that was taken out: its first line (1-based) in the cell, and what stood there.
+    """A removed text: its first line (1-based) in the cell, and the text itself.
 
-    `harmless` says that a program which is run by itself does not miss it.
+    `harmless` says that a script works without it.
     """
 
     line: int
@@ -54,7 +54,7 @@ class RemovedMagic:
 
 
 def plain_python(source: str) -> tuple[list[str], list[RemovedMagic]]:
-    """The cell's lines as Python, as many as `source` has, and what was taken out of them.
+    """The cell's lines as Python, as many as `source` has, and the removed texts.
 
     A `%time` before a statement, a `%%time` or `%%capture` before a cell go, and what they stand
     before stays. Lines that are no Python for another reason stay as they are. Any text is taken;
@@ -76,7 +76,7 @@ def plain_python(source: str) -> tuple[list[str], list[RemovedMagic]]:
 
 
 def _dedented(lines: list[str]) -> list[str]:
-    """As IPython does it: what the first line is indented by goes from every line."""
+    """Remove the first line's indentation from every line, as IPython does."""
     first = next((line for line in lines if line.strip()), "")
     indent = first[: len(first) - len(first.lstrip(" \t"))]
     return [line.removeprefix(indent) for line in lines]
@@ -89,7 +89,7 @@ def _first_text(lines: list[str], at: int) -> int:
 
 
 def _past_statement(lines: list[str], at: int, dropped: list[RemovedMagic]) -> int:
-    """Deal with the statement that begins at `at`; where the next one begins."""
+    """Convert the statement that begins at `at`; return where the next one begins."""
     if timed := _TIMED.match(lines[at]):
         lines[at] = timed["indent"] + lines[at][timed.end() :]
     line = lines[at]
@@ -121,7 +121,7 @@ def _is_harmless(magic: re.Match[str]) -> bool:
 
 
 def _drop(lines: list[str], at: int, row: int, harmless: bool, dropped: list[RemovedMagic]) -> int:
-    """Take out the lines from `at` to `row`, and those that backslashes add to it."""
+    """Remove the lines from `at` to `row`, and those that backslashes add to it."""
     row = _last_row(lines, row)
     line = lines[at]
     text = " ".join(part.removesuffix("\\").strip() for part in lines[at : row + 1])

@@ -1,10 +1,9 @@
-"""A Jupyter notebook as the Python script that it would be, and back from its lines to its cells.
+"""Converts a Jupyter notebook to a Python script, and line numbers of the script back to cells.
 
-This runs in the grader's own process: a notebook is JSON, which `strict_json` reads, and the rest
-is work on strings. No cell is executed, no output is looked at, nothing is rendered (nbconvert has
-run what notebooks told it to). nbformat is only asked to bring notebooks from before version 4
-(2015) up to it: its reader takes a number for a cell's source, and fails in ways of its own on
-other JSON.
+This runs in the grader's own process. A notebook is JSON, which `strict_json` reads; the rest is
+work on strings. No cell is executed, no output is read, nothing is rendered: nbconvert has run what
+notebooks told it to. nbformat only upgrades notebooks from before version 4 (2015): its reader
+takes a number for a cell's source, and fails in ways of its own on other JSON.
 """
 
 from __future__ import annotations
@@ -46,10 +45,10 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Something of a notebook that its script does not do, by code cell and line, both 1-based.
+class Omission:
+    """A part of a notebook that its script omits, by code cell and line, both 1-based.
 
-    `harmless` says that the script does not need it.
+    `harmless` says that the script works without it.
     """
 
     cell: int
@@ -69,7 +68,7 @@ class Notebook:
 
     script: str
     cell_of_line: tuple[tuple[int, int] | None, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Omission, ...]
     words: tuple[str, ...]
 
     def place(self, line: int) -> str | None:
@@ -137,7 +136,7 @@ def read_notebook(data: bytes, path: str) -> Notebook:
 
 
 def in_cells(text: str, notebook: Notebook, script: str) -> str:
-    """A traceback or warning with places in the script told as places in the notebook.
+    """Replace the script's places in a traceback or warning by places in the notebook.
 
     `script` is the file name under which the script was run. `File "/box/x.py", line 12` becomes
     `cell 3, line 2`, and so does `x.py, line 12` in a syntax error's text; lines that are no cell's
@@ -146,10 +145,10 @@ def in_cells(text: str, notebook: Notebook, script: str) -> str:
     name = re.escape(script)
     place = re.compile(rf'(?:File "(?:[^"\n]*/)?{name}"|(?<=\(){name}), line (\d{{1,9}})(?!\d)')
 
-    def told(match: re.Match[str]) -> str:
+    def in_notebook(match: re.Match[str]) -> str:
         return notebook.place(int(match[1])) or match[0]
 
-    return place.sub(told, text)
+    return place.sub(in_notebook, text)
 
 
 def _not_json(error: StrictJsonError, path: str) -> FileRefused:
@@ -166,7 +165,7 @@ def _unreadable(what: str, path: str) -> FileRefused:
 
 
 def _kind(value: Any) -> str:
-    """A JSON value, as a message may name it."""
+    """The type of a JSON value, as messages name it."""
     match value:
         case None:
             return "nothing"
@@ -183,7 +182,7 @@ def _kind(value: Any) -> str:
 
 
 def _upgraded(root: dict[str, Any], path: str) -> dict[str, Any]:
-    """A notebook of version 1 to 3 as one of version 4."""
+    """Upgrade a notebook of version 1 to 3 to version 4."""
     import nbformat
 
     _drop_outputs(root)
@@ -198,7 +197,7 @@ def _upgraded(root: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _drop_outputs(value: Any) -> None:
-    """Empty every list of outputs, which nobody reads here: the upgrade is strict about them."""
+    """Empty every list of outputs: they are not used, and the upgrade is strict about them."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -242,11 +241,11 @@ def _cell(cell: Any, number: int, path: str) -> Cell:
 
 def _script(sources: list[str], words: tuple[str, ...], path: str) -> Notebook:
     cells: list[list[str]] = []
-    left_out: list[LeftOut] = []
+    left_out: list[Omission] = []
     trees: list[ast.Module | None] = []
     for number, source in enumerate(sources, 1):
         lines, dropped = plain_python(source)
-        left_out += [LeftOut(number, d.line, d.text, d.harmless) for d in dropped]
+        left_out += [Omission(number, d.line, d.text, d.harmless) for d in dropped]
         tree = _tree(lines)
         if tree is not None:
             _refuse_top_level_await(tree, number, path)
@@ -294,7 +293,7 @@ def _refuse_top_level_await(tree: ast.Module, number: int, path: str) -> None:
 
 
 def _before_cells(cells: list[list[str]], trees: list[ast.Module | None]) -> list[str]:
-    """What has to stand before all cells, so that they mean in a script what they meant.
+    """The lines before all cells that keep their meaning in a script.
 
     A notebook takes `from __future__` in any cell and knows `display`; a script takes the one at
     its top only, and does not know the other. Imports that go to the top are taken out of `cells`.
@@ -318,7 +317,7 @@ def _before_cells(cells: list[list[str]], trees: list[ast.Module | None]) -> lis
 
 
 def _futures(tree: ast.Module | None) -> Iterator[ast.ImportFrom]:
-    """The cell's imports from __future__ that do no harm to other cells."""
+    """The cell's imports from __future__ that do not change other cells."""
     for node in tree.body if tree is not None else ():
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
             harmless = set(__future__.all_feature_names) - {"barry_as_FLUFL"}

@@ -1,4 +1,4 @@
-"""What the paths inside a submission may look like, the same for archives and folders."""
+"""Rules for paths and file sizes inside a submission, the same for archives and folders."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def is_junk(path: str) -> bool:
-    """Whether any part of the path is a name that tools leave behind."""
+    """Whether any part of the path is the name of a tool's leftover."""
     return any(part in JUNK for part in path.split("/"))
 
 
 def hidden_characters(text: str) -> bool:
-    """Whether the text holds characters that do not show, or that change how others show."""
+    """Whether the text holds invisible characters, or ones that change how others show."""
     return any(unicodedata.category(character) in _HIDDEN_CATEGORIES for character in text)
 
 
 def shown(text: str, longest: int = 80) -> str:
-    """A student's text, safe and short enough to stand inside a message."""
+    """A student's text, made safe and short enough for a message."""
     clean = "".join(
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _HIDDEN_CATEGORIES else c
         for c in text[: longest + 1]
@@ -63,7 +63,7 @@ def shown(text: str, longest: int = 80) -> str:
 
 
 def check_path(path: str) -> None:
-    """Refuse a path that could leave the submission, that hides characters, or is too long.
+    """Refuse a path that leaves the submission, has hidden characters, or is too long.
 
     Raises IntakeError LAY103 (leaves the folder), LAY113 (hidden characters), LAY112 (too deep or
     too long).
@@ -101,7 +101,7 @@ def check_path(path: str) -> None:
 
 
 def check_collisions(paths: Mapping[str, bool]) -> None:
-    """Refuse paths that are one path on some computer; the value says whether it is a folder.
+    """Refuse paths that are equal on some system; the values say which are folders.
 
     Names that differ in case or in Unicode composition alone are one file on Windows and macOS.
     Raises IntakeError LAY108.

@@ -1,4 +1,4 @@
-"""A notebook that was handed in where a script is asked for."""
+"""Notebooks that were submitted where a script is expected."""
 
 from __future__ import annotations
 
@@ -18,18 +18,23 @@ SUFFIX: Final = ".ipynb"
 
 
 def is_notebook(path: str) -> bool:
-    """Whether a file of this name is one."""
+    """Whether a file of this name is a notebook."""
     return path.endswith(SUFFIX)
 
 
+def is_script(deliverable: Deliverable) -> bool:
+    """Whether a Python script is asked for."""
+    return any(path.endswith(".py") for path in deliverable.paths)
+
+
 def script_name(path: str) -> str:
-    """Under which path its script lies when it is run or imported: `a/x.ipynb` is `a/x.py`."""
+    """The path of a notebook's script in a run: `a/x.py` for `a/x.ipynb`."""
     return str(PurePosixPath(path).with_suffix(".py"))
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramSource:
-    """What is run of a program that was handed in: `script`, with `inputs` laid over the folder.
+    """A submitted program to run: `script`, with `inputs` laid over the folder.
 
     Scripts of notebooks lie in `inputs`; `notebooks` holds these by their scripts' file names.
     """
@@ -42,9 +47,9 @@ class ProgramSource:
 def program_source(
     submission: Submission, path: str, deliverables: Iterable[Deliverable] = ()
 ) -> ProgramSource:
-    """What to run of the program at this path: itself, or the script of a notebook.
+    """The source of the program at this path: the script itself, or that of a notebook.
 
-    It may import the others of the `deliverables`, whether these are scripts or notebooks.
+    It may import the other `deliverables`, be they scripts or notebooks.
     Raises what `submitted_notebook` raises for the program itself.
     """
     notebooks = notebook_scripts(submission, deliverables)
@@ -61,10 +66,10 @@ def program_source(
 def notebook_scripts(
     submission: Submission, deliverables: Iterable[Deliverable]
 ) -> dict[str, Notebook]:
-    """The notebooks that were handed in as scripts, by `script_name`; without those refused."""
+    """The notebooks submitted as scripts, by `script_name`; without refused ones."""
     found = {}
     for deliverable in deliverables:
-        if not any(path.endswith(".py") for path in deliverable.paths):
+        if not is_script(deliverable):
             continue
         try:
             path = locate(submission, deliverable)

@@ -1,7 +1,7 @@
-"""When each submission was handed in, from the instructor's own record.
+"""Submission times, from the instructor's own record.
 
 `submissions.csv` lies in the class folder, with the columns `student` (as the folder or archive is
-named) and `submitted_at` (ISO 8601; without an offset it is UTC; empty when nobody knows).
+named) and `submitted_at` (ISO 8601; without an offset it is UTC; empty when unknown).
 """
 
 from __future__ import annotations

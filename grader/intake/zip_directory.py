@@ -51,7 +51,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A record of the central directory, before its local header has been looked at."""
+    """A record of the central directory, before its local header is checked."""
 
     raw_name: bytes
     name: str
@@ -213,7 +213,7 @@ def _name(raw: bytes, flags: int, extra: bytes) -> str:
 
 
 def _check_local_header(file: BinaryIO, entry: _Entry) -> int:
-    """Where the entry's data starts; refuses a local header that tells another story."""
+    """The offset of the entry's data; refuses a local header that disagrees."""
     magic, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = _LOCAL.unpack(
         _read_at(file, entry.offset, _LOCAL.size)
     )

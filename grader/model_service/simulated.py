@@ -11,14 +11,14 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grader.models.base_model import base_folder
 from grader.openai_sim.api.app import create_app
-from grader.openai_sim.decoding.model_names import NamedServer
-from grader.openai_sim.decoding.serving import open_bases
+from grader.openai_sim.decoding.serving import NamedServer, open_bases
+from grader.openai_sim.jobs.fork_server import FORK_SERVER
 from grader.openai_sim.jobs.runner import JobRunner
 from grader.openai_sim.store.store import SimulatorStore
 
@@ -34,7 +34,8 @@ class Simulator:
     def __init__(self, base: BaseModel, trainings: Path, *, seed: int) -> None:
         """Trainings are kept in this folder. `seed` is that of scenarios, and of jobs without."""
         self._base, self._trainings, self._seed = base, trainings, seed
-        self._shared: tuple[NamedServer, SimulatorStore, Path] | None = None
+        self._shared: NamedServer | None = None
+        self._opened = ExitStack()  # what `close` undoes
         self._lock = threading.Lock()
 
     @contextmanager
@@ -46,11 +47,12 @@ class Simulator:
         home = Path(tempfile.mkdtemp(prefix="finegrade-service-"))
         try:
             store = SimulatorStore.open(home)
+            server = self._server().beside(store)
             runner = JobRunner(store, base_folder(self._base), self._trainings)
             app = create_app(
                 home,
                 runner=runner,
-                server=self._server().beside(store),
+                server=server,
                 scenarios=scenarios,
                 seed=self._seed,
                 job_seed=self._seed,
@@ -70,11 +72,8 @@ class Simulator:
 
     def close(self) -> None:
         """Let the base go."""
-        if self._shared is not None:
-            server, store, folder = self._shared
-            server.close()
-            store.end()
-            shutil.rmtree(folder, ignore_errors=True)
+        self._opened.close()
+        self._shared = None
 
     def __enter__(self) -> Simulator:
         return self
@@ -86,7 +85,15 @@ class Simulator:
         """The server whose bases all runs share; it has no tuned models of its own."""
         with self._lock:
             if self._shared is None:
-                folder = Path(tempfile.mkdtemp(prefix="finegrade-service-"))
-                store = SimulatorStore.open(folder)
-                self._shared = NamedServer(open_bases(self._base), store, 1), store, folder
-            return self._shared[0]
+                with ExitStack() as opened:
+                    FORK_SERVER.acquire(base_folder(self._base))  # it loads while we do
+                    opened.callback(FORK_SERVER.release)
+                    bases = open_bases(self._base)
+                    folder = tempfile.mkdtemp(prefix="finegrade-service-")
+                    opened.callback(shutil.rmtree, folder, ignore_errors=True)
+                    store = SimulatorStore.open(Path(folder))
+                    opened.callback(store.end)
+                    self._shared = NamedServer(bases, store, 1)
+                    opened.callback(self._shared.close)
+                    self._opened = opened.pop_all()
+            return self._shared

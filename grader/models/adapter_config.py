@@ -20,7 +20,7 @@ from grader.core.constants import (
     ADAPTER_MAX_ALPHA,
     ADAPTER_MAX_CONFIG_BYTES,
     ADAPTER_MAX_RANK,
-    COURSE_MODEL,
+    SHIPPED_BASES,
 )
 from grader.core.errors import FileRefused
 from grader.core.nouns import BaseModel, Submission
@@ -217,7 +217,8 @@ def check_base(config: AdapterConfig, base: BaseModel) -> None:
     parts = named.split("/")
     if named == base.name or parts[-1] == base.name.rsplit("/", 1)[-1] or cached in parts:
         return
-    origin = "the kit's course-model folder" if base.name == COURSE_MODEL else repr(base.name)
+    shipped = base.name in SHIPPED_BASES
+    origin = f"the kit's {base.name} folder" if shipped else repr(base.name)
     trained_on = shown(parts[-1]) if named else "nothing it names"
     raise FileRefused(
         "ADP008",

@@ -1,4 +1,4 @@
-"""The base model of an assignment: where it lies, what it is, and how it is loaded.
+"""The base model of an assignment: its folder, its digest, and how it is loaded.
 
 Nothing is fetched: a hub model must lie in the local cache at the pinned revision.
 """
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grader.core.constants import COURSE_MODEL
+from grader.core.constants import SHIPPED_BASES
 from grader.core.errors import GraderFault, UsageError
 from grader.core.files import sha256_of
 from grader.core.nouns import BaseModel
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LoadedBase:
-    """A base ready to run: the model in evaluation mode, its tokenizer, its device name."""
+    """A loaded base: the model in evaluation mode, its tokenizer and its device."""
 
     model: Any
     tokenizer: Any
@@ -33,7 +33,7 @@ class LoadedBase:
     def forward(
         self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any, keep: int
     ) -> Any:
-        """One pass over ids [rows, n] after what the cache holds; logits of the last `keep`."""
+        """A forward pass over ids [rows, n] behind the cache; logits of the last `keep` tokens."""
         return self.model(
             input_ids=ids,
             attention_mask=mask,
@@ -47,12 +47,12 @@ class LoadedBase:
 def base_folder(base: BaseModel) -> Path:
     """The folder that holds the base's files.
 
-    Raises GraderFault when the course model's weights are not those that the assignment pins, and
-    when a hub model is not in the cache, with the command that fetches it; UsageError when the base
-    install cannot look there.
+    Raises GraderFault when the weights of one that ships are not those that the assignment pins,
+    and when a hub model is not in the cache, with the command that fetches it; UsageError when the
+    base install cannot look there.
     """
-    if base.name == COURSE_MODEL:
-        folder = resource("starter", COURSE_MODEL)
+    if base.name in SHIPPED_BASES:
+        folder = resource("starter", base.name)
         if _digest_of(folder / "model.safetensors") != base.revision:
             raise GraderFault(
                 f"{folder} does not hold the weights that the assignment pins. Install finegrade "
@@ -74,7 +74,7 @@ def base_folder(base: BaseModel) -> Path:
 
 
 def needs_models(error: ImportError) -> UsageError:
-    """What to say where this import needs more than the base install."""
+    """The error for an import that needs more than the base install."""
     return UsageError(
         f"Running models needs more than the base install ({error}). "
         'Install it: pip install "finegrade[models]"'
@@ -83,7 +83,7 @@ def needs_models(error: ImportError) -> UsageError:
 
 _digest_of = cache(sha256_of)
 
-_ANSWERING = (
+_DETERMINING = (
     "config",
     "generation_config",
     "tokenizer",
@@ -98,10 +98,10 @@ _ANSWERING = (
 
 @cache
 def base_digest(folder: Path) -> str:
-    """sha256 over the names and contents of the files that decide what the base answers."""
+    """sha256 over the names and contents of the files that determine the base's answers."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(_ANSWERING):  # not its card, nor what was measured of it
+        if path.name.startswith(_DETERMINING):  # not its card, nor what was measured of it
             digest.update(path.name.encode() + b"\0")
             digest.update(bytes.fromhex(_digest_of(path)))
     return digest.hexdigest()
@@ -118,7 +118,7 @@ def load_base(base: BaseModel, device: str = "cpu") -> LoadedBase:
     _check_device(device)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    if base.name == COURSE_MODEL:
+    if base.name in SHIPPED_BASES:
         # At this size a second thread gains little and, on a busy machine, costs a lot; and one
         # thread always adds numbers up in the same order.
         torch.set_num_threads(1)
@@ -126,7 +126,7 @@ def load_base(base: BaseModel, device: str = "cpu") -> LoadedBase:
 
 
 def load_folder(folder: Path, device: str) -> LoadedBase:
-    """Load the model in `folder`; the caller has seen to the device and to the pinned weights."""
+    """Load the model in `folder`; the caller has checked the device and the pinned weights."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

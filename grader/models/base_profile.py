@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from grader.core.constants import COURSE_MODEL
+from grader.core.constants import SHIPPED_BASES
 from grader.core.errors import GraderFault
 from grader.core.nouns import BaseModel
 from grader.core.resources import home, resource
@@ -39,8 +39,8 @@ def profile_for(base: BaseModel) -> BaseProfile:
     A hub model's is worked out once from its cached config and kept under `home()`. Raises
     GraderFault when the base is not on this machine, or torch is needed and not installed.
     """
-    if base.name == COURSE_MODEL:
-        return profile_from_folder(resource("starter", COURSE_MODEL))
+    if base.name in SHIPPED_BASES:
+        return profile_from_folder(resource("starter", base.name))
     kept = home() / "profiles" / f"{base.name.replace('/', '--')}@{base.revision}.json"
     if kept.is_file():
         return _read(kept, base.name)
@@ -51,7 +51,7 @@ def profile_for(base: BaseModel) -> BaseProfile:
 
 
 def profile_from_folder(base_dir: Path) -> BaseProfile:
-    """The profile of the model in this folder: from its `linear_shapes.json`, else worked out."""
+    """The profile of the model in this folder: from its `linear_shapes.json`, else computed."""
     shipped = base_dir / SHAPES_FILE
     if shipped.is_file():
         return _read(shipped, base_dir.name)
@@ -59,7 +59,7 @@ def profile_from_folder(base_dir: Path) -> BaseProfile:
 
 
 def write_profile(base_dir: Path) -> Path:
-    """Work out the shapes of the model in this folder and write its `linear_shapes.json`."""
+    """Compute the shapes of the model in this folder and write its `linear_shapes.json`."""
     path = base_dir / SHAPES_FILE
     _write(path, _shapes_on_meta(str(base_dir), None))
     return path
@@ -103,7 +103,7 @@ def _canonical(shapes: Mapping[str, tuple[int, int]]) -> str:
 
 
 def _write(path: Path, shapes: Mapping[str, tuple[int, int]]) -> None:
-    """Whole or not at all: another process may be reading."""
+    """Write atomically: another process may be reading."""
     descriptor, name = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(_canonical(shapes))

@@ -1,17 +1,16 @@
-"""Linear layers that carry one adapter at a time over an untouched base.
+"""Answers of a base to one set of questions, with one adapter after another.
+
+A student's answers depend on no other submission: batches are planned from the questions alone,
+every batch has the same number of rows (short ones are filled up), prompts are left-padded to fixed
+lengths, and decoding is greedy.
+
+Linear layers carry one adapter at a time over an untouched base:
 
     y = base(x) + scale * (x A^T) B^T        (Hu et al. 2021, arXiv:2106.09685, eq. 3)
 
-The base's weights are never written, so no adapter can leave a trace for the next one; without
-an adapter the layer returns the base's own output, bit for bit. The adapter stays unmerged and in
-float32, as it was trained and as peft runs it.
-
-Answers of a base, with one adapter after another, to one set of questions.
-
-What a student gets depends on nobody else: the batches are planned from the questions alone, every
-batch has the same number of rows (short ones are filled up), prompts are left-padded to fixed
-lengths, decoding is greedy and adapters are swapped, never merged. Replacing the loop over
-adapters by groups changes `Engine.predict` alone.
+The base's weights are never written, so no adapter leaves a trace for the next one; without an
+adapter a layer returns the base's output, bit for bit. The adapter stays unmerged and in float32,
+as it was trained and as peft runs it.
 """
 
 from __future__ import annotations
@@ -37,13 +36,14 @@ from grader.core.constants import (
 )
 from grader.core.errors import GraderFault, UsageError
 from grader.models.base_model import LoadedBase
+from grader.models.tokenization import prompt_text, tokenize
 
 if TYPE_CHECKING:
     from grader.models.adapter_files import AdapterFiles
 
 
 class LoraLinear(nn.Module):
-    """A linear layer [.., in] -> [.., out] with room for one pair A [r, in], B [out, r]."""
+    """A linear layer [.., in] -> [.., out] with an optional LoRA pair A [r, in], B [out, r]."""
 
     def __init__(self, base: nn.Linear) -> None:
         super().__init__()
@@ -78,9 +78,9 @@ def install(model: nn.Module) -> Mapping[str, LoraLinear]:
 
 
 def attach(layers: Mapping[str, LoraLinear], adapter: AdapterFiles | None) -> None:
-    """Make this adapter the only one; None is the bare base.
+    """Use this adapter alone; None is the bare base.
 
-    Raises GraderFault when a module is missing: intake has checked that, so it is our fault.
+    Raises GraderFault when a module is missing: a check should have refused the adapter.
     """
     for layer in layers.values():
         layer.a = layer.b = None
@@ -132,7 +132,7 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What one batch gave for its real rows."""
+    """The results of one batch's real rows."""
 
     tokens: list[list[int]]
     logliks: list[float]
@@ -140,7 +140,7 @@ class _Done:
 
 
 class Engine:
-    """One loaded base and one planned question set, for any number of adapters."""
+    """One loaded base and the planned batches of one question set, for any number of adapters."""
 
     def __init__(self, base: LoadedBase, questions: QuestionSet, max_new_tokens: int) -> None:
         self._base = base
@@ -153,7 +153,7 @@ class Engine:
         self._stops = torch.tensor([s for s in stops if s is not None], device=base.device)
 
     def asking(self, questions: QuestionSet) -> Engine:
-        """An engine for other questions on the same loaded base; use one at a time."""
+        """An engine for other questions on the same loaded base; only one may run at a time."""
         other = copy.copy(self)
         other._questions = questions
         other._batches = _plan(self._base.tokenizer, questions)
@@ -186,7 +186,7 @@ class Engine:
         return EngineAnswers(answers, seconds, tokens, _peak_memory_mib(cuda))
 
     def _run(self, batch: _Batch) -> _Done:
-        """Read the prompts once, then score the reference answers and generate our own."""
+        """Prefill the prompts once, then score the reference answers and generate answers."""
         started = time.perf_counter()
         ids, mask = self._padded(batch)
         positions = _positions(mask)
@@ -282,20 +282,17 @@ def _plan(tokenizer: Any, questions: QuestionSet) -> tuple[_Batch, ...]:
 
 
 def _padded_length(length: int) -> int:
-    """The next multiple of PREDICT_LENGTH_STEP_TOKENS: few shapes."""
+    """The next multiple of PREDICT_LENGTH_STEP_TOKENS, so that there are few shapes."""
     return length + -length % PREDICT_LENGTH_STEP_TOKENS
 
 
 def _tokenise(
     tokenizer: Any, index: int, question: Question, answers: Mapping[str, str]
 ) -> _BatchRow:
-    """Prompt and reference answer as the chat template writes them in one piece."""
-    messages = list(chat(question.messages))
-    prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    whole = prompt + answers[question.id]
-    prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    whole_ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
-    return _BatchRow(index, tuple(prompt_ids), tuple(whole_ids[len(prompt_ids) :]))
+    """The prompt, and the reference answer without the end of its turn."""
+    prompt = prompt_text(tokenizer, chat(question.messages))
+    ids, length = tokenize(tokenizer, prompt, answers[question.id])
+    return _BatchRow(index, tuple(ids[:length]), tuple(ids[length:]))
 
 
 def _positions(mask: torch.Tensor) -> torch.Tensor:
@@ -309,7 +306,7 @@ def _until(ids: Sequence[int], stops: set[int]) -> list[int]:
 
 
 def _reset_peak_memory(cuda: bool) -> None:
-    """Forget the highest memory so far: it is that of whoever was graded before."""
+    """Reset the peak, which is that of an earlier adapter."""
     if cuda:
         torch.cuda.reset_peak_memory_stats()
         return

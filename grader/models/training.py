@@ -1,10 +1,8 @@
-"""The training of one LoRA adapter, a step at a time: it can be watched, left and taken up again.
+"""The training of one LoRA adapter, step by step; it can be saved and resumed.
 
-A run that is left after some step, saved and taken up by another process ends with the very
-adapter of a run that nobody interrupted: what is drawn at random depends on the seed and the
-number of the step alone, and the rest is saved.
-
-Trains a LoRA adapter on chat examples with a plain loop, the same way on every run.
+A run that was interrupted, saved and resumed by another process ends with the same adapter, to the
+bit, as a run without interruption: what is drawn at random depends on the seed and the number of
+the step alone, and the rest is saved.
 """
 
 from __future__ import annotations
@@ -22,19 +20,17 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
-from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-)
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from grader.core.nouns import TrainingStep
+from grader.models.tokenization import TokenRow, tokenize_chat
 
 # peft imports bitsandbytes where it is installed, which takes a sixth of the time of a start and
 # warns that it found no kernels for 4 bits on this processor. Nothing here is in 4 bits.
 sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]
+from peft import LoraConfig, get_peft_model  # noqa: E402
 
 ALL_LINEAR: Final = (
     "q_proj",
@@ -45,30 +41,28 @@ ALL_LINEAR: Final = (
     "up_proj",
     "down_proj",
 )
-IGNORED: Final = -100  # the label that cross-entropy leaves out
-_LONGEST_GRADIENT: Final = 1.0  # norm; one odd example must not throw the adapter away
+IGNORED: Final = -100  # label of tokens without loss: the prompt's and padding; torch's default
+_GRADIENT_NORM: Final = 1.0  # at most: one odd example must not ruin the adapter
 
-Encoded = tuple[Sequence[int], int]
-"""Token ids of a text, and how many at its start are prompt: these are read and not learned."""
-Lesson = Sequence[Encoded]
-"""The rows of one example: what it has of them, its objective says."""
+TrainingExample = Sequence[TokenRow]
+"""The rows of one example; the objective says how many it takes."""
 
 
 class ObjectiveValue(NamedTuple):
-    """What an objective finds: the loss to follow (nats), and the share that it got right."""
+    """The loss to minimise (nats), the share that is right, and other measures by name."""
 
     loss: torch.Tensor
     accuracy: float
     others: Mapping[str, float]
 
 
-Objective = Callable[[Any, Sequence[Lesson], int], ObjectiveValue]
-"""objective(model, lessons, pad token id): the loss of these lessons together."""
+Objective = Callable[[Any, Sequence[TrainingExample], int], ObjectiveValue]
+"""objective(model, examples, pad token id): the loss of these examples together."""
 
 
-def answer_loss(model: Any, lessons: Sequence[Lesson], pad: int) -> ObjectiveValue:
-    """Cross-entropy of the learned tokens, mean over all of them; accuracy is that of guesses."""
-    batch = padded([row for lesson in lessons for row in lesson], pad, model.device)
+def answer_loss(model: Any, examples: Sequence[TrainingExample], pad: int) -> ObjectiveValue:
+    """Mean cross-entropy of the answers' tokens (nats), and the share that is predicted right."""
+    batch = padded([row for example in examples for row in example], pad, model.device)
     logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     before_each, labels = logits[:, :-1].float(), batch["labels"][:, 1:]
     loss = torch.nn.functional.cross_entropy(before_each.flatten(0, 1), labels.flatten())
@@ -78,15 +72,15 @@ def answer_loss(model: Any, lessons: Sequence[Lesson], pad: int) -> ObjectiveVal
 
 
 class LoraRun:
-    """A model with a new adapter, its optimiser, and how far its training is.
+    """A model with a new adapter, its optimiser, and how far the training is.
 
-    `steps` is how many steps there are in all, `done` how many of them are done.
+    `steps` is the number of steps in all, `done` of those that are done.
     """
 
     def __init__(
         self,
         base_dir: Path,
-        lessons: Sequence[Lesson],
+        examples: Sequence[TrainingExample],
         *,
         pad: int,
         objective: Objective = answer_loss,
@@ -98,11 +92,11 @@ class LoraRun:
         batch_size: int,
         seed: int,
     ) -> None:
-        """AdamW, learning rate falling linearly to 0; `batch_size` counts lessons.
+        """AdamW, learning rate falling linearly to 0; `batch_size` counts examples.
 
-        Raises ValueError for no lessons, or epochs or batch_size below 1.
+        Raises ValueError for no examples, or epochs or batch_size below 1.
         """
-        if not lessons or epochs < 1 or batch_size < 1:
+        if not examples or epochs < 1 or batch_size < 1:
             raise ValueError("training needs examples, epochs >= 1 and batch_size >= 1")
         torch.manual_seed(seed)
         base = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32)
@@ -123,8 +117,8 @@ class LoraRun:
             self._trained.values(), lr=learning_rate, weight_decay=0.0
         )
         self._objective, self._pad = objective, pad
-        self._batches = _batches(lessons, epochs, batch_size, random.Random(seed))
-        self.steps_an_epoch = math.ceil(len(lessons) / batch_size)
+        self._batches = _batches(examples, epochs, batch_size, random.Random(seed))
+        self.steps_an_epoch = math.ceil(len(examples) / batch_size)
         self.steps = epochs * self.steps_an_epoch
         self.done = 0
 
@@ -134,29 +128,29 @@ class LoraRun:
             group["lr"] = self._rate * (1 - self.done / self.steps)
         found = self._objective(self._model, next(self._batches), self._pad)
         found.loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._trained.values(), _LONGEST_GRADIENT)
+        torch.nn.utils.clip_grad_norm_(self._trained.values(), _GRADIENT_NORM)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
         self.done += 1
         return TrainingStep(self.done, float(found.loss.detach()), found.accuracy, found.others)
 
     @torch.no_grad()
-    def measure(self, lessons: Sequence[Lesson], batch_size: int) -> tuple[float, float]:
-        """(loss, accuracy) of lessons that are not learned, each the mean over batches by size."""
+    def measure(self, examples: Sequence[TrainingExample], batch_size: int) -> tuple[float, float]:
+        """(loss, accuracy) of held-out examples: means over batches, weighted by their size."""
         loss = accuracy = 0.0
-        for start in range(0, len(lessons), batch_size):
-            batch = lessons[start : start + batch_size]
+        for start in range(0, len(examples), batch_size):
+            batch = examples[start : start + batch_size]
             found = self._objective(self._model, batch, self._pad)
             loss += float(found.loss) * len(batch)
             accuracy += found.accuracy * len(batch)
-        return loss / len(lessons), accuracy / len(lessons)
+        return loss / len(examples), accuracy / len(examples)
 
     def save_adapter(self, folder: Path) -> None:
-        """Write the adapter as it is now, PEFT style."""
+        """Write the adapter as it is now, in peft's format."""
         self._model.save_pretrained(folder)
 
     def save(self, file: Path) -> None:
-        """Write all that `resume` needs; the file is whole or not there, also after kill -9."""
+        """Write all that `resume` needs, atomically: the file is complete or not there."""
         tensors = {f"weight/{n}": p.detach().clone() for n, p in self._trained.items()}
         for name, parameter in self._trained.items():
             for key, value in self._optimiser.state[parameter].items():
@@ -166,7 +160,7 @@ class LoraRun:
         os.replace(new, file)
 
     def resume(self, file: Path) -> None:
-        """Go on from what `save` wrote; the run must be new and made with the same arguments."""
+        """Continue from what `save` wrote; the run must be new, with the same arguments."""
         with safe_open(file, framework="pt") as saved:
             self.done = int(saved.metadata()["done"])
         tensors = load_file(file)
@@ -180,7 +174,64 @@ class LoraRun:
             pass
 
 
-def padded(rows: Sequence[Encoded], pad: int, device: Any = "cpu") -> dict[str, torch.Tensor]:
+class DpoObjective:
+    """Direct preference optimisation (Rafailov et al. 2023, arXiv:2305.18290, eq. 7).
+
+        loss = -log sigmoid(beta * ((log p(y+) - log r(y+)) - (log p(y-) - log r(y-))))
+
+    p is the model that learns and r the reference: the same model before its first step. An example
+    has two rows, the preferred output y+ and the other one y-. Accuracy is the share of examples
+    whose preferred output has the larger reward, a reward being beta * (log p - log r).
+    """
+
+    def __init__(self, beta: float) -> None:
+        """`begin` must be called before the first step."""
+        self._beta = beta
+        self._examples: Sequence[TrainingExample] = ()
+        self._reference: dict[int, torch.Tensor] = {}  # by id() of the example: log r of both rows
+        self._beginning = False
+
+    def begin(self, run: LoraRun, examples: Sequence[TrainingExample], at_once: int) -> None:
+        """Compute log r of all examples that will be used, in batches of `at_once`.
+
+        Two numbers an example are kept. They depend on the arguments alone, so a resumed run has
+        the same ones.
+        """
+        self._examples = examples  # kept, so that no other object gets the id() of one of these
+        self._beginning = True
+        run.measure(examples, at_once)
+        self._beginning = False
+
+    def __call__(self, model: Any, examples: Sequence[TrainingExample], pad: int) -> ObjectiveValue:
+        """Raises KeyError for an example that `begin` was not given."""
+        rows = [example[0] for example in examples] + [example[1] for example in examples]
+        found = _log_likelihoods(model, padded(rows, pad, model.device)).view(2, -1)
+        if self._beginning:
+            noted = found.detach().unbind(1)
+            self._reference |= {id(one): log_r for one, log_r in zip(examples, noted, strict=True)}
+        reference = torch.stack([self._reference[id(example)] for example in examples], 1)
+        preferred, other = self._beta * (found - reference)
+        loss = -torch.nn.functional.logsigmoid(preferred - other).mean()
+        preferred, other = preferred.detach(), other.detach()
+        others = {
+            "train_mean_reward_preferred": float(preferred.mean()),
+            "train_mean_reward_non_preferred": float(other.mean()),
+            "train_mean_reward_margin": float((preferred - other).mean()),
+        }
+        return ObjectiveValue(loss, float((preferred > other).float().mean()), others)
+
+
+def _log_likelihoods(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """log p of the learned tokens of each row, in nats: [rows]."""
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    labels = batch["labels"][:, 1:]
+    each = torch.nn.functional.cross_entropy(
+        logits[:, :-1].float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
+    )
+    return -each.sum(1)
+
+
+def padded(rows: Sequence[TokenRow], pad: int, device: Any = "cpu") -> dict[str, torch.Tensor]:
     """Right-padded input_ids, attention_mask and labels, each (rows, longest)."""
     longest = max(len(ids) for ids, _ in rows)
     ids = torch.full((len(rows), longest), pad)
@@ -198,16 +249,16 @@ def padded(rows: Sequence[Encoded], pad: int, device: Any = "cpu") -> dict[str, 
 
 
 def _batches(
-    lessons: Sequence[Lesson], epochs: int, size: int, rng: random.Random
-) -> Iterator[list[Lesson]]:
+    examples: Sequence[TrainingExample], epochs: int, size: int, rng: random.Random
+) -> Iterator[list[TrainingExample]]:
     for _ in range(epochs):
-        order = rng.sample(range(len(lessons)), len(lessons))
+        order = rng.sample(range(len(examples)), len(examples))
         for start in range(0, len(order), size):
-            yield [lessons[i] for i in order[start : start + size]]
+            yield [examples[i] for i in order[start : start + size]]
 
 
-Message = dict[str, str]
-Trainable = tuple[Sequence[Message], str]
+ChatExample = tuple[Sequence[Mapping[str, str]], str]
+"""The messages of a prompt, and the answer."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +271,7 @@ class TrainingLog:
 
 def train_lora(
     base_dir: Path,
-    examples: Sequence[Trainable],
+    examples: Sequence[ChatExample],
     out_dir: Path,
     *,
     rank: int = 8,
@@ -233,21 +284,23 @@ def train_lora(
     threads: int | None = None,
     on_step: Callable[[int, int, float], None] | None = None,
 ) -> TrainingLog:
-    """Trains a LoRA adapter of the model in `base_dir` and writes it, PEFT style, to `out_dir`.
+    """Train a LoRA adapter of the model in `base_dir` and write it in peft's format to `out_dir`.
 
-    Each example is (prompt messages, answer). Only the answer and the end of its turn are
-    learned. AdamW, learning rate falling linearly to 0; `rank` and `alpha` are LoRA's,
-    `batch_size` counts examples. The same arguments on the same kind of processor give the same
-    adapter. `on_step(step, steps, loss)` is called after every step, `step` from 1.
+    Only the answer and the end of its turn are learned. AdamW, learning rate falling linearly to 0;
+    `rank` and `alpha` are LoRA's, `batch_size` counts examples. The same arguments on the same kind
+    of processor give the same adapter. `on_step(step, steps, loss)` is called after every step,
+    `step` from 1.
 
     Raises ValueError for no examples, an empty answer, or epochs or batch_size below 1.
     """
+    if not all(answer.strip() for _, answer in examples):
+        raise ValueError("an example has an empty answer")
     if threads is not None:
         torch.set_num_threads(threads)
     tokenizer = AutoTokenizer.from_pretrained(base_dir)
     run = LoraRun(
         base_dir,
-        [[encode(tokenizer, prompt, answer)] for prompt, answer in examples],
+        [[tokenize_chat(tokenizer, prompt, answer)] for prompt, answer in examples],
         pad=int(tokenizer.pad_token_id),
         rank=rank,
         alpha=alpha,
@@ -266,23 +319,3 @@ def train_lora(
     seconds = time.monotonic() - started
     run.save_adapter(out_dir)
     return TrainingLog(losses, seconds)
-
-
-def encode(tokenizer: Any, prompt: Sequence[Message], answer: str) -> tuple[list[int], int]:
-    """The token ids of a whole example, and how many of them are prompt.
-
-    Raises ValueError when the chat template does not put the answer after the prompt, as it
-    must for the loss to fall on the answer alone.
-    """
-    if not answer.strip():
-        raise ValueError("an example has an empty answer")
-    messages = [dict(m) for m in prompt]
-    before = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    reply = {"role": "assistant", "content": answer}
-    whole = tokenizer.apply_chat_template([*messages, reply], tokenize=False)
-    if not whole.startswith(before):
-        raise ValueError("the chat template does not extend the prompt with the answer")
-    # Tokenised apart, so that the prompt has the very tokens it will have at generation.
-    head = tokenizer(before, add_special_tokens=False)["input_ids"]
-    tail = tokenizer(whole[len(before) :], add_special_tokens=False)["input_ids"]
-    return [*head, *tail], len(head)

@@ -1,4 +1,4 @@
-"""The instructor's page: where the class stands, what is hard, and who needs attention.
+"""The class page: where the class stands, what is hard, and who needs attention.
 
 It names students, hidden questions and notes: it is for the instructor alone.
 """
@@ -22,7 +22,7 @@ from grader.report.pages import SUMMED_UP, not_attempted, render
 
 @dataclass(frozen=True, slots=True)
 class ClassReport:
-    """All that the class page shows.
+    """The content of the class page.
 
     `folders` maps a student to the name of their folder under `students/`. `question_shares` maps
     a hidden question's id to the share of adapters (0 to 1) that answered it right, and
@@ -41,7 +41,7 @@ class ClassReport:
 
 @dataclass(frozen=True, slots=True)
 class _StudentRow:
-    """One student with a link to the page that the student gets, or "".
+    """One student, with the link to the student's page, or "".
 
     `written` are (link, title) of the plain texts of written work.
     """
@@ -55,7 +55,7 @@ class _StudentRow:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A student who needs attention, and the finding that says why."""
+    """A student who needs attention, and the finding that gives the reason."""
 
     row: _StudentRow
     finding: Finding
@@ -71,7 +71,7 @@ class _QuestionKind:
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """How many students each outcome of a check fell to."""
+    """The number of students for each outcome of a check."""
 
     code: str
     title: str
@@ -155,14 +155,14 @@ def _row(result: Result, report: ClassReport) -> _StudentRow:
 
 
 def _direction(comparison: BeforeAfter | None) -> str:
-    """Better or worse only where the whole interval says so."""
+    """ "better" or "worse" only where the whole interval agrees."""
     if comparison is not None and comparison.low > 0:
         return "better"
     return "worse" if comparison is not None and comparison.high < 0 else "unclear"
 
 
 def _attention(rows: Sequence[_StudentRow]) -> list[_QuestionKind]:
-    """The kinds that someone falls to; of each student's findings of one kind, the first."""
+    """The kinds of cases that occur, with each student's first finding of the kind."""
     cases: dict[str, list[_Case]] = {kind: [] for kind in _KINDS}
     for row in rows:
         firsts: dict[str, _Case] = {}
@@ -220,7 +220,7 @@ def _slopes(rows: Sequence[_StudentRow]) -> Markup | None:
 
 
 def _tallies(results: Sequence[Result]) -> list[_Tally]:
-    """One tally a code, the most failed first; of large families only what did not hold."""
+    """One tally a code, the most failed first; of large families only failed rules."""
     by_code: dict[str, list[Finding]] = {}
     for result in results:
         for finding in result.findings:

@@ -1,7 +1,4 @@
-"""A comparison of costs as tables and sentences, and as a JSON value. Nothing here prints.
-
-What each way costs over the number of queries, as a picture for a page or a report.
-"""
+"""The cost study of `finegrade cost` as tables, sentences, JSON and a plot. Nothing here prints."""
 
 from __future__ import annotations
 
@@ -14,18 +11,17 @@ from typing import Any, Final
 from rich import box
 from rich.table import Table
 
-from grader.core.text import clean
+from grader.core.text import clean, counted
 from grader.costs.alternatives import FEW_SHOT, PLAIN, RAG, TUNED, CostStudy
 from grader.costs.break_even import Alternative, BreakEven, BreakEvenRelation, break_even
 from grader.report.plots import BLUE, GREY, INK, ORANGE, new_figure
-from grader.training_data.read.faults import counted
 
 VOLUMES: Final = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _SIGNIFICANT: Final = 3  # digits of an amount below a dollar
 
 
 def usd(amount: float) -> str:
-    """An amount as people read it, never with an exponent: 1,250, 3.20, 0.0315, 0.000084."""
+    """Format an amount without exponent: 1,250, 3.20, 0.0315, 0.000084."""
     if amount == 0 or not math.isfinite(amount):
         return f"{amount:g}"
     if abs(amount) >= 1:
@@ -95,7 +91,7 @@ def volume_table(study: CostStudy) -> Table:
 
 
 def verdict_lines(study: CostStudy) -> Iterator[str]:
-    """When fine-tuning pays, in words: against each way, with caching, before the model's end."""
+    """Sentences on when fine-tuning pays: against each way, with caching, by its retirement."""
     for name, found in study.break_evens.items():
         yield f"Against {_article(study, name)}: {_relation_words(study, name, found)}"
     yield from _caching_lines(study)
@@ -170,7 +166,7 @@ def _relation_words(study: CostStudy, name: str, found: BreakEven) -> str:
 
 
 def _when(study: CostStudy, found: BreakEven) -> str:
-    """On which day that is, and whether the model is still there then."""
+    """The date of the break-even, and whether the model is still available then."""
     horizon = study.horizon
     day = horizon.reached(found.first or 0)
     a_day = f"at {horizon.queries_per_day:,.6g} a day"
@@ -181,7 +177,7 @@ def _when(study: CostStudy, found: BreakEven) -> str:
 
 
 def _caching_lines(study: CostStudy) -> Iterator[str]:
-    """What caching changes, where a prompt is long enough for it and it is not assumed already."""
+    """The effect of caching, where a prompt is long enough and it is not assumed already."""
     tuned = study.cached_ways[TUNED]
     for name, found in study.break_evens.items():
         cached = study.cached_usages[name].cached
@@ -272,7 +268,7 @@ def _amount(value: float) -> str:
 
 
 def _range(study: CostStudy) -> tuple[float, float]:
-    """Queries from and to, whole powers of ten around all that is marked."""
+    """The range of queries: powers of ten around all marks."""
     marks = [at for _, at in _marks(study)]
     left = study.horizon.queries_left
     ends = [10_000.0, *marks]
@@ -317,7 +313,7 @@ def _draw_break_evens(axes: Any, study: CostStudy, low: float, high: float) -> N
 
 
 def _draw_end(axes: Any, study: CostStudy, low: float, high: float) -> None:
-    """What lies behind the model's withdrawal is grey: nobody gets there."""
+    """Grey out the queries after the model's retirement, which are never reached."""
     horizon = study.horizon
     left = horizon.queries_left
     if math.isinf(left) or left >= high:

@@ -1,4 +1,4 @@
-"""What was found in training files as JSON: the contract `finegrade/findings/v1`."""
+"""Reports on training files as JSON: the contract `finegrade/findings/v1`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _file(report: FileReport) -> dict[str, Any]:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    """As in a result, but for the instructor's note: this document is anybody's."""
+    """As in a result, without the instructor's note: anybody may read this document."""
     value = finding_to_json(finding)
     del value["note"]
     path = value["location"]["path"]
@@ -45,10 +45,10 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _rounded(value: dict[str, Any]) -> dict[str, Any]:
-    """The same without digits that are only noise."""
+    """The value rounded to significant digits."""
     return {k: round(v, RESULT_DECIMALS) if isinstance(v, float) else v for k, v in value.items()}
 
 
 def _readable(path: str) -> str:
-    """A path that every JSON reader takes: bytes in it that are no UTF-8 become "?"."""
+    """A path that every JSON reader accepts: bytes that are not UTF-8 become "?"."""
     return path.encode("utf-8", "replace").decode()

@@ -1,7 +1,4 @@
-"""Histograms of a training file, in the style of the other charts.
-
-The page of a training file: how long, how varied and how faulty its examples are.
-"""
+"""The page of a training file: distributions of its examples, and its faults."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ from markupsafe import Markup
 
 from grader import __version__
 from grader.core.nouns import Finding, Severity
+from grader.core.text import counted
 from grader.report.dataset_text import (
     MAX_ANSWERS,
     SHOWN_PLACES,
@@ -30,7 +28,6 @@ from grader.report.dataset_text import (
 )
 from grader.report.pages import render
 from grader.report.plots import BLUE, INK, ORANGE, add_legend, as_svg, new_figure
-from grader.training_data.read.faults import counted
 
 if TYPE_CHECKING:
     from grader.training_data.check import FileReport
@@ -55,10 +52,10 @@ class _Bars:
 
 
 def histogram(lengths: Lengths, name: str, what: str) -> Markup:
-    """How many examples have which length in `what`, with the median and the 95th percentile.
+    """A histogram of lengths in `what`, with the median and the 95th percentile.
 
-    A few far longer examples share one bar of another colour, so that they do not flatten the
-    rest. `name` keeps the chart's ids its own in a page. There must be an example.
+    A few far longer examples share one bar of another colour, so that the rest is not
+        flattened. `name` keeps the chart's ids its own in a page. There must be an example.
     """
     bars = _bars(lengths)
     median, high = percentile(lengths, 0.5), percentile(lengths, 0.95)
@@ -116,7 +113,7 @@ def _bars(lengths: Lengths) -> _Bars:
     return _Bars(shortest, width, tuple(heights), beyond)
 
 
-_FEW_LENGTHS: Final = 2  # no more different lengths than this are said in words, not drawn
+_FEW_LENGTHS: Final = 2  # up to so many different lengths are described in words, not drawn
 
 _SIGNS: Final = {
     Severity.ERROR: ("fail", "✗", "Error"),
@@ -128,7 +125,7 @@ _SIGNS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Chart:
-    """One distribution: drawn, or in words where there is nothing to draw."""
+    """One distribution: drawn, or in words where there is no data."""
 
     id: str
     title: str
@@ -138,7 +135,7 @@ class _Chart:
 
 @dataclass(frozen=True, slots=True)
 class _FaultGroup:
-    """All faults of one code: the rule, its first places, and how many more there are."""
+    """All faults of one code: the rule, its first places, and the number of further ones."""
 
     kind: str
     symbol: str

@@ -1,11 +1,8 @@
-"""The numbers of a training file that its page draws, gathered in one pass and bounded memory.
+"""Reports on training files, and on what the `data` commands did, as lines of text.
 
-What was found in training files, as lines for people. Nothing here prints.
-
-A place stands at the start of its line as `path:12: ...`, so that editors and terminals can jump
-to it; such lines are not to be wrapped.
-
-What was done to a training file, as short lines for people.
+Nothing here prints. A place stands at the start of its line as `path:12: ...`, so that editors and
+terminals can jump to it; such lines must not be wrapped. `gather` collects the numbers that the
+page of a file draws, in one pass and bounded memory.
 """
 
 from __future__ import annotations
@@ -16,8 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from grader.core.nouns import Finding, Severity
-from grader.core.text import clean
-from grader.training_data.read.faults import counted
+from grader.core.text import clean, counted
 from grader.training_data.rules import RULES
 
 if TYPE_CHECKING:
@@ -43,7 +39,7 @@ Lengths = Counter[int]
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What the examples of one file are like.
+    """Statistics of one file's examples.
 
     `tokens` (perhaps of an even sample), `prompts` and `answers` (characters) count the examples
     of each length, `messages` those of each number of messages. `roles` counts messages.
@@ -64,7 +60,7 @@ class Numbers:
 def gather(
     examples: Iterable[Example], count_tokens: Callable[[Example], int], every: int = 1
 ) -> Numbers:
-    """The numbers of all these examples; tokens, which take longest, of every so many-th only."""
+    """Collect statistics of these examples; tokens, the slowest, of every n-th only."""
     total = 0
     tokens, prompts, answers, messages = (Lengths() for _ in range(4))
     roles: Counter[str] = Counter()
@@ -78,7 +74,7 @@ def gather(
         spoken = [message.get("role") for message in example.messages]
         messages[len(spoken)] += 1
         roles.update(role if role in _ROLES else _OTHER_ROLE for role in spoken)
-        # Long answers that begin alike are told apart by a hash, without keeping them.
+        # A hash distinguishes long answers that begin alike, without keeping them.
         key = (answer[:_ANSWER_CHARACTERS], hash(answer))
         if key in texts or len(texts) < MAX_ANSWERS:
             texts[key] += 1
@@ -100,11 +96,11 @@ def gather(
 
 def percentile(lengths: Lengths, share: float) -> int:
     """The length that at least `share` (0 to 1) of the examples do not exceed; 0 of none."""
-    wanted = share * lengths.total()
+    enough = share * lengths.total()
     seen = 0
     for length in sorted(lengths):
         seen += lengths[length]
-        if seen >= wanted:
+        if seen >= enough:
             return length
     return 0
 
@@ -130,7 +126,7 @@ Line = tuple[Span, ...]
 
 
 def report_lines(report: FileReport, shown: int | None = SHOWN_PLACES) -> list[Line]:
-    """All that is known of one file: what it is and costs, then its faults, errors first.
+    """The report on one file: its kind and cost, then its faults, errors first.
 
     Of each code the first `shown` places are listed, None for all that were kept.
     """
@@ -142,7 +138,7 @@ def report_lines(report: FileReport, shown: int | None = SHOWN_PLACES) -> list[L
 
 
 def head_lines(report: FileReport) -> list[Line]:
-    """What one file is and what it costs, without its faults."""
+    """The kind and cost of one file, without its faults."""
     lines = [_heading(report)]
     if report.tokens is not None:
         lines.append(_plain(f"  {tokens_words(report.tokens)}"))
@@ -153,7 +149,7 @@ def head_lines(report: FileReport) -> list[Line]:
 
 
 def summary_line(reports: Sequence[FileReport]) -> Line:
-    """How many faults of each severity there are in all files together."""
+    """The number of faults of each severity in all files."""
     found = [
         Span(counted(total, severity.value), _STYLES[severity])
         for severity, total in severity_totals(reports).items()
@@ -176,7 +172,7 @@ def severity_totals(reports: Sequence[FileReport]) -> dict[Severity, int]:
 
 
 def by_code(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """The findings of each code together: errors first, then by code, then as they came."""
+    """The findings grouped by code: errors first, then by code, then in order."""
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.code, []).append(finding)
@@ -197,7 +193,7 @@ def tokens_words(tokens: TokenCounts) -> str:
 
 
 def cost_words(cost: Cost, tokens: TokenCounts) -> str:
-    """How the cost of a training comes about, and by which prices."""
+    """Explain the cost of a training, with its prices."""
     about = "about " if cost.estimated else ""
     billed = (
         f"{counted(cost.epochs, 'epoch')} × {about}{counted(tokens.total, 'token')} = "  # noqa: RUF001
@@ -213,7 +209,7 @@ def cost_words(cost: Cost, tokens: TokenCounts) -> str:
 
 
 def money(cost: Cost) -> str:
-    """What it costs, as people read it: "USD 0.92", "under USD 0.01", or "" if not known."""
+    """Format a cost: "USD 0.92", "under USD 0.01", or "" if not known."""
     if cost.usd is None:
         return ""
     if 0 < cost.usd < 0.005:
@@ -222,17 +218,17 @@ def money(cost: Cost) -> str:
 
 
 def fix_words(finding: Finding) -> str:
-    """What to do about it, without the service's words that a hint repeats."""
+    """The fix, without the service's message that a hint repeats."""
     return clean(RULES[finding.code].fix)
 
 
 def service_words(finding: Finding) -> str:
-    """What OpenAI's service says of it, word for word, or "" where that is not known."""
+    """The error message of OpenAI's service, or "" where it is not known."""
     return clean(RULES[finding.code].service)
 
 
 def place(finding: Finding) -> str:
-    """Where it stands, as compilers write it: "train.jsonl:12", or "train.jsonl" for all of it."""
+    """Format a place as compilers do: "train.jsonl:12", or "train.jsonl" for the whole file."""
     path = clean(finding.location.path or "", _PATH_CHARACTERS)
     return path if finding.location.line is None else f"{path}:{finding.location.line}"
 
@@ -245,7 +241,7 @@ def _heading(report: FileReport) -> Line:
 
 
 def _group(findings: Sequence[Finding], count: int, shown: int | None) -> list[Line]:
-    """One code: its claim, its places, what was left out, and what to do."""
+    """One code: its claim, its places, the number of omitted ones, and the fix."""
     first = findings[0]
     heading = f"{first.code} {first.severity.value:<7}"
     places = f" ({counted(count, 'place')})" if count > 1 else ""

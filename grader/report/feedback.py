@@ -74,12 +74,12 @@ class _Section:
 
     @property
     def parts_decided(self) -> bool:
-        """Whether only some parts count and it is known which."""
+        """Whether only some parts count and these are known."""
         return self.category.best_parts is not None and self.lower == self.upper
 
     @property
     def attempted(self) -> bool:
-        """Whether there is anything in it to judge."""
+        """Whether the student submitted anything for it."""
         return any(c.attempted for group in self.groups for c in group.criteria)
 
 
@@ -102,7 +102,7 @@ class BeforeAfter:
 
     @property
     def reference(self) -> float:
-        """What the gain is counted from."""
+        """The reference of the gain."""
         return max(self.before, self.chance)
 
     @property
@@ -195,7 +195,7 @@ def _sections(
 
 
 def _step(criterion: Criterion | None, score: Score, findings: Sequence[Finding]) -> str:
-    """Why a measured gain earned what it did: otherwise a tick beside half the points puzzles."""
+    """Explain the points of a measured gain: a tick beside half the points would puzzle."""
     if criterion is None or criterion.source != _GAIN or score.because != ("EVL001",):
         return ""
     comparison = before_after(findings)
@@ -209,7 +209,7 @@ def _step(criterion: Criterion | None, score: Score, findings: Sequence[Finding]
 
 
 def _to_fix(scores: Sequence[Score], findings: Sequence[Finding]) -> tuple[FindingView, ...]:
-    """The findings that failed, those that cost most first."""
+    """The failed findings, the most expensive first."""
     lost: dict[str, float] = {}
     for score in scores:
         for code in score.because:

@@ -1,6 +1,7 @@
 """Self-contained HTML pages from templates: no script, nothing loaded, every text escaped.
 
-What a student may read of a finding: the one door between findings and a student's page.
+`shown` and `for_student` decide what of a finding a student may read. Every student's page goes
+through them.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from grader.core.constants import REPORT_MAX_PASS_CHARACTERS, REPORT_MAX_TEXT_CHARACTERS
 from grader.core.nouns import Category, Finding, Outcome, Score, Visibility
-from grader.core.text import clean, file_size, percent, points, short_digest, where
+from grader.core.text import clean, file_size, percent, points, short_digest, templates, where
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -31,15 +32,7 @@ def render(template: str, **values: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        loader=FileSystemLoader(_TEMPLATES),
-        finalize=_harmless,
-    )
+    environment = templates(_TEMPLATES)
     environment.filters.update(
         clean=clean, file_size=file_size, percent=percent, points=points, short_digest=short_digest
     )
@@ -48,11 +41,6 @@ def _environment() -> Environment:
     # Our own style sheet, so no student's text is in it; the policy allows these bytes only.
     environment.globals.update(css=Markup(css), css_hash=f"sha256-{digest}")
     return environment
-
-
-def _harmless(value: Any) -> Any:
-    """What every `{{ ... }}` goes through: plain text is cleaned, and then escaped by Jinja."""
-    return clean(value) if type(value) is str else value
 
 
 WORDS: Final = {
@@ -112,7 +100,7 @@ def for_student(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 
 
 def not_attempted(category: Category, score: Score, findings: Sequence[Finding]) -> bool:
-    """Whether this criterion gives extra points and nothing was handed in for it."""
+    """Whether this criterion gives extra points and nothing was submitted for it."""
     because = [finding for finding in findings if finding.code in score.because]
     decided = category.extra and score.points == 0 and bool(because)
     return decided and all(finding.left_out for finding in because)
@@ -123,7 +111,7 @@ SUMMED_UP: Final = {"JSL": "rules on training data hold"}
 
 
 def summed_up(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The same findings, with families of many small rules shortened to what is worth reading.
+    """The findings, with large families of rules shortened to the failed ones.
 
     Of such a family every rule that did not hold stays; all others become one line, at the place
     of the first of them.
@@ -153,7 +141,7 @@ def _summary(family: str, some: Sequence[Finding], others: bool) -> Finding:
 
 
 def value(measures: Mapping[str, float | int | str | None], name: str) -> float | None:
-    """A measure as a finite number, or None when it is absent or no number."""
+    """A measure as a finite number, or None when it is absent or not a number."""
     raw = measures.get(name)
     if isinstance(raw, str) or raw is None or not math.isfinite(raw):
         return None

@@ -46,7 +46,7 @@ _STYLE: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A student's points for certain (`lower`) and at most (`upper`)."""
+    """A student's certain (`lower`) and possible (`upper`) points."""
 
     student: str
     lower: float
@@ -180,7 +180,7 @@ def difficulty(shares: Sequence[float]) -> Markup:
 
 
 def _highest(ranges: Sequence[Range], max_points: float) -> float:
-    """What the axis must reach: extra points may lead beyond full marks."""
+    """The end of the axis: extra points may exceed full marks."""
     return max([max_points, *(r.upper for r in ranges)])
 
 
@@ -217,7 +217,7 @@ def new_figure(salt: str, width: float, height: float) -> Iterator[tuple[Any, An
 
 
 def as_svg(figure: Any, salt: str, title: str, description: str) -> Markup:
-    """The figure as an SVG element for a page, without the ids and addresses it does not need."""
+    """The figure as an SVG element for a page, without unneeded ids and URLs."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     out = io.StringIO()

@@ -1,7 +1,4 @@
-"""Results as Rich tables. Nothing here prints, and no student's text is read as Rich markup.
-
-What a new rubric changed: one row for each score that is not what it was.
-"""
+"""Results, findings and score changes as Rich tables. Student text is never read as markup."""
 
 from __future__ import annotations
 
@@ -58,7 +55,7 @@ def gradebook_table(results: Sequence[Result]) -> Table:
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:
-    """Outcome, code, place and what to do; what is to be mended comes last, where people look.
+    """Outcome, code, place and fix; failures come last, next to the prompt.
 
     A fault has a row of its own. What passed is one row, and so are checks that were not looked at,
     or not yet, for one and the same reason.
@@ -99,7 +96,7 @@ def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
 
 
 def _sign(finding: Finding) -> tuple[str, str]:
-    """Symbol, word and style; a fail that is a warning or a note says so."""
+    """Symbol, word and style; a failed warning or note says so."""
     if finding.outcome is Outcome.FAIL and finding.severity is not Severity.ERROR:
         return f"✗ {finding.severity}", "yellow"
     return _OUTCOMES[finding.outcome]

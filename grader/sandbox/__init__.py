@@ -1,1 +1,1 @@
-"""Runs programs that nobody trusts, and says what they did."""
+"""Runs untrusted programs, and reports what they did."""

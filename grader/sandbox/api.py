@@ -1,4 +1,4 @@
-"""One run of a program that nobody trusts: what goes in, what comes out, and who runs it."""
+"""The sandbox interface: a run's spec, limits and result, and the `Sandbox` protocol."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Isolation(StrEnum):
 
 
 class ExitReason(StrEnum):
-    """How a run ended. All of it is the program's own doing; our faults are raised."""
+    """How a run ended through the program's own doing; the grader's own errors are raised."""
 
     OK = "ok"  # exit code 0
     EXIT = "exit"  # another exit code
@@ -74,7 +74,7 @@ class RunSpec:
 
 @dataclass(frozen=True, slots=True)
 class RefusedFile:
-    """Something left in the working folder that is not taken out, and why."""
+    """A file left in the working folder that is not collected, and the reason."""
 
     path: str
     why: str
@@ -82,7 +82,7 @@ class RefusedFile:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run did, as seen from outside it.
+    """The result of a run, as observed from outside.
 
     `exit_code` is None when a signal ended it. `stdout` and `stderr` are cut at the limit, with
     `stdout_bytes` and `stderr_bytes` what was written in all. `files` are the regular files that
@@ -112,11 +112,11 @@ class SocketService(Protocol):
     """A model service behind one listening socket."""
 
     def close(self) -> None:
-        """Answer no more; returns when nothing of it runs any longer."""
+        """Stop serving; returns when nothing of the service runs any longer."""
 
 
 Serve = Callable[[socket.socket], SocketService]
-"""Begins to serve on a socket that listens inside the sandbox; it owns the socket from then on."""
+"""Starts a service on a socket that listens inside the sandbox; the service owns the socket."""
 
 
 class Sandbox(Protocol):
@@ -129,15 +129,14 @@ class Sandbox(Protocol):
         """Why this backend does not work on this machine and what to do; None where it does."""
 
     def policy(self) -> Mapping[str, Any]:
-        """What its walls are made of, as JSON: part of the key of every run's evidence."""
+        """What the isolation consists of, as JSON: part of the key of every run's evidence."""
 
     def run(
-        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+        self, spec: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
     ) -> RunResult:
         """Run the program to its end; nothing of it is left when this returns.
 
         With `serve` the program finds a model service at 127.0.0.1, port GATEWAY_PORT. Blocks the
         calling thread, which must live as long as the run. When `stop` is set the program is
-        killed and Stopped raised. Raises GraderFault when the machine, and not the program, is at
-        fault.
+        killed and RunStopped raised. Raises GraderFault when the machine is at fault.
         """

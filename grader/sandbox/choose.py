@@ -1,4 +1,4 @@
-"""Which sandbox this machine has."""
+"""Chooses a sandbox backend that works on this machine."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def choose_sandbox(name: str | None = None, *, reduced: bool = False) -> Sandbox
 
 
 class UnavailableSandbox:
-    """In place of a sandbox where none works: every run is a GraderFault that says why."""
+    """Stands in where no sandbox works: every run raises GraderFault with the reason."""
 
     name = "absent"
     isolation = Isolation.NONE
@@ -86,7 +86,7 @@ class UnavailableSandbox:
         return {}
 
     def run(
-        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+        self, spec: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
     ) -> RunResult:
         """Raises GraderFault."""
         raise GraderFault(self._why)

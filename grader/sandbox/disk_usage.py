@@ -1,4 +1,4 @@
-"""What scratch folders hold that are no file systems of their own: every file is looked at."""
+"""Measures scratch folders that are no file systems of their own, file by file."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _below(folder: int) -> tuple[int, int]:
 
 
 def _opened(name: str, parent: int) -> int:
-    """A folder, open; one that its owner has closed is opened for him again."""
+    """Open a folder; restore the owner's access to one that its owner has closed."""
     flags = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     with suppress(PermissionError):
         return os.open(name, os.O_RDONLY | flags, dir_fd=parent)
@@ -124,7 +124,7 @@ def _deleted(members: Iterable[int], device: int) -> int:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder and all below it, however deep it is and whatever its owner has closed.
+    """Remove a folder and all below it, at any depth and whatever its modes.
 
     Everything is moved to the top first, so that no path is longer than one name. Nothing of the
     run may live any more; the folder itself is the grader's, so that nothing stands in the way.

@@ -1,4 +1,4 @@
-"""The grader's side of the talk with `start.py`: orders, the word to go, the report at the end."""
+"""The grader's side of the protocol with `start.py`: orders, start signal, report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REPORT: Final = re.compile(rb"\A([0-9]{1,6})\n\Z")
 
 @cache
 def start_program() -> bytes:
-    """start.py as byte code of this interpreter: compiling it at every launch costs 3 ms."""
+    """start.py as byte code of this interpreter: compiling it in every run costs 3 ms."""
 
     source = Path(start.__file__).read_bytes()
     code = compile(source, "/opt/finegrade/start.py", "exec")
@@ -57,7 +57,7 @@ def rlimits(limits: Limits) -> list[tuple[int, int]]:
 
 
 class Handshake:
-    """One talk over `control`, whose other end is file descriptor 3 of start.py."""
+    """The protocol over the socket `control`, whose other end is start.py's."""
 
     def __init__(self, control: socket.socket) -> None:
         self.control = control
@@ -67,9 +67,9 @@ class Handshake:
         self._report = b""
 
     def prepare(
-        self, launch: RunSpec, staged: StagedFiles, serve: bool, scratch: tuple[str, ...] = SCRATCH
+        self, spec: RunSpec, staged: StagedFiles, serve: bool, scratch: tuple[str, ...] = SCRATCH
     ) -> socket.socket | None:
-        """Hand over orders and files; the service's listening socket, where one is wanted.
+        """Send orders and files; return the service's listening socket, where one is requested.
 
         Raises GraderFault when the start program fails or stays silent.
         """
@@ -80,11 +80,11 @@ class Handshake:
             "files": [(path, mode) for path, mode, _ in staged.files],
             "links": [(path, f"{SUBMISSION}/{path}") for path in staged.large],
             "port": GATEWAY_PORT if serve else 0,
-            "script": launch.script,
-            "arguments": list(launch.arguments),
-            "rlimits": rlimits(launch.limits),
-            "clock_rate": launch.clock_rate,
-            "clock": _clock_source() if launch.clock_rate != 1.0 else "",
+            "script": spec.script,
+            "arguments": list(spec.arguments),
+            "rlimits": rlimits(spec.limits),
+            "clock_rate": spec.clock_rate,
+            "clock": _clock_source() if spec.clock_rate != 1.0 else "",
         }
         data = marshal.dumps(orders, 4)
         try:
@@ -104,19 +104,19 @@ class Handshake:
             return listener
         if listener:
             listener.close()
-        said = word.removeprefix(start.FAILED).decode("utf-8", "replace")
-        raise GraderFault(f"the sandbox did not start: {said or 'it ended at once'}")
+        message = word.removeprefix(start.FAILED).decode("utf-8", "replace")
+        raise GraderFault(f"the sandbox did not start: {message or 'it ended at once'}")
 
     def _last_words(self) -> str:
-        """What the start program said before it closed its end."""
+        """The start program's error message before it closed its end."""
         try:
-            said = self.control.recv(2000, socket.MSG_DONTWAIT)
+            message = self.control.recv(2000, socket.MSG_DONTWAIT)
         except OSError:
             return ""
-        return " (" + said.removeprefix(start.FAILED).decode("utf-8", "replace") + ")"
+        return " (" + message.removeprefix(start.FAILED).decode("utf-8", "replace") + ")"
 
     def go(self) -> None:
-        """Let the script run. What comes from inside after this is the program's word."""
+        """Start the script. Everything received after this may come from the program."""
         try:
             self.control.sendall(start.GO)
         except OSError as error:
@@ -124,7 +124,7 @@ class Handshake:
         self.control.setblocking(False)
 
     def listen(self) -> bool:
-        """Take what has come from inside; False when no more can come."""
+        """Receive what was sent from inside; False at the end."""
         try:
             piece = self.control.recv(4096)
         except BlockingIOError:
@@ -136,7 +136,7 @@ class Handshake:
         return bool(piece)
 
     def wait_status(self) -> int | None:
-        """How the script's process ended, as waitpid gives it; None when nobody said."""
+        """How the script's process ended, as a wait status; None without a report."""
         match = REPORT.match(self._report)
         return int(match[1]) if match else None
 

@@ -1,7 +1,7 @@
-"""Takes what a program made out of its working folder, when nothing of the program runs any more.
+"""Collects the files that a program made in its working folder, after the program has ended.
 
-Read through a descriptor of the folder that was opened before the program ran, without following
-a link and without waiting for anything: what is no regular file is named and left.
+The folder is read through a descriptor that was opened before the program ran. No link is followed
+and nothing blocks: what is not a regular file is listed and left.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ KINDS = {
 
 @dataclass(slots=True)
 class Harvest:
-    """The files taken, by path, and what was refused."""
+    """The collected files by path, and the refused ones."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     refused: list[RefusedFile] = field(default_factory=list)
 
     def refuse(self, path: str, why: str) -> None:
-        """Note a refusal; after HARVEST_MAX_REFUSED of them only that there are more."""
+        """Record a refusal; after HARVEST_MAX_REFUSED of them only that there are more."""
         if len(self.refused) < HARVEST_MAX_REFUSED:
             self.refused.append(RefusedFile(_shown(path), why))
         elif len(self.refused) == HARVEST_MAX_REFUSED:
@@ -42,7 +42,7 @@ class Harvest:
 
 
 def snapshot(folder: int) -> dict[str, State]:
-    """The state of everything below an open folder that is no folder, by path."""
+    """The state of every entry below an open folder that is not a folder, by path."""
     return {path: _state(status) for path, status in _entries(folder, Harvest())}
 
 
@@ -91,7 +91,7 @@ def _shown(path: str) -> str:
 
 
 def _entries(folder: int, out: Harvest) -> Iterator[tuple[str, os.stat_result]]:
-    """Everything below an open folder that is no folder, in any order."""
+    """Every entry below an open folder that is not a folder, in any order."""
     seen = 0
     folders = [("", 0)]
     while folders:

@@ -1,9 +1,8 @@
-"""Where this package would be seen in a sandbox: its source says what hidden checks look at.
+"""The Python environment that a sandboxed program sees: this interpreter and its packages.
 
-The Python that runs students' scripts: this one, with the packages that are installed here.
-
-It is laid out below /opt in the sandbox, wherever it lies on the machine, so that a script and its
-output do not depend on that place. Nothing else of its surroundings is shown.
+Where a backend can mount, they appear below /opt, so that a script and its output do not depend on
+their place on the machine. Otherwise they are read where they lie. This package is hidden: its
+source says what hidden checks look for.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import os
 import site
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,10 +21,11 @@ import grader
 from grader.core.constants import SANDBOX_SEEN_UID
 from grader.core.errors import GraderFault
 from grader.sandbox.api import GATEWAY_PORT, RunSpec
+from grader.sandbox.inside import landlock
 
 
 def own_package(shown: Mapping[str, Path]) -> list[str]:
-    """The folders to hide, by their paths inside; `shown` maps paths inside to the machine's."""
+    """This package's folders, to be hidden, by path inside; `shown` maps these to the machine's."""
     return [
         f"{inside}/{hidden.relative_to(place)}"
         for inside, place in shown.items()
@@ -71,7 +71,7 @@ LOADER_CACHE: Final = "/etc/ld.so.cache"
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """What to show where: `mounts` maps a path inside to one of the machine, all read-only."""
+    """The interpreter's files: `mounts` maps a path inside to one of the machine, read-only."""
 
     mounts: dict[str, Path]
     links: dict[str, str]
@@ -85,7 +85,7 @@ def interpreter() -> Interpreter:
 
     Raises GraderFault when this interpreter has no place on the disk (a frozen program).
     """
-    executable = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+    executable = Path(_base_python())
     prefix = Path(os.path.realpath(sys.base_prefix))
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     if not executable.is_file() or not prefix.is_dir():
@@ -138,13 +138,13 @@ def _sees_system() -> bool:
 
 
 def _library_path(prefix: Path) -> str | None:
-    """Where libpython lies: an interpreter built to share it looks at its place of birth."""
+    """The folder of libpython, which a shared build looks for where it was built."""
     shared = bool(sysconfig.get_config_var("Py_ENABLE_SHARED"))
     return f"{BASE}/lib" if shared and prefix != Path("/usr") else None
 
 
-def environment(launch: RunSpec, served: bool) -> dict[str, str]:
-    """All variables of a run. Equal runs have equal ones, whoever grades and wherever."""
+def environment(spec: RunSpec, served: bool) -> dict[str, str]:
+    """The environment of a run, equal for equal runs on every machine."""
     variables = {
         "PATH": f"{VENV}/bin:/usr/bin:/bin",
         "HOME": HOME,
@@ -167,4 +167,75 @@ def environment(launch: RunSpec, served: bool) -> dict[str, str]:
     if served:
         variables["OPENAI_BASE_URL"] = f"http://127.0.0.1:{GATEWAY_PORT}/v1"
         variables["OPENAI_API_KEY"] = "sandbox"
-    return {**variables, **launch.environment}
+    return {**variables, **spec.environment}
+
+
+# --- without mounts: the interpreter where it lies ---------------------------------------------
+
+READABLE: Final = (
+    *("/proc", "/sys/devices/system/cpu", "/etc/hosts", "/etc/localtime", LOADER_CACHE),
+    *SYSTEM_FOLDERS,
+    *SYSTEM_LINKS,
+)
+
+
+@cache
+def readable_rights() -> tuple[tuple[str, int], ...]:
+    """(path, Landlock rights) of all that a run without mounts may read."""
+    places = [Path(path) for path in (*READABLE, *interpreter_paths())]
+    packages = [Path(os.path.realpath(sysconfig.get_path(kind))) for kind in ("purelib", "platlib")]
+    hidden = frozenset(own_folders(packages))
+    return tuple(right for place in places for right in _without_the_grader(place, hidden))
+
+
+def python_in_place() -> str:
+    """The path of this interpreter."""
+    return f"{sys.prefix}/bin/python" if sys.prefix != sys.base_prefix else _base_python()
+
+
+def _base_python() -> str:
+    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+
+
+@cache
+def interpreter_paths() -> tuple[str, ...]:
+    """The interpreter and its packages, where they lie."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    base = Path(os.path.realpath(sys.base_prefix))
+    places: set[str] = set()
+    if base == Path("/usr"):
+        places |= {_base_python(), f"/usr/local/lib/{version}"}
+    else:
+        places |= {str(base / "bin"), str(base / "lib")}
+    if sys.prefix != sys.base_prefix:
+        places |= {f"{sys.prefix}/{name}" for name in ("bin", "lib", "lib64", "pyvenv.cfg")}
+        places |= {os.path.realpath(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}
+    elif site.ENABLE_USER_SITE:
+        places.add(os.path.realpath(site.getusersitepackages()))
+    return tuple(sorted(place for place in places if os.path.exists(place)))
+
+
+def _without_the_grader(folder: Path, hidden: Collection[Path]) -> list[tuple[str, int]]:
+    """The rights to read a folder, except for hidden folders below it."""
+    inside = Path(os.path.realpath(folder))
+    if inside in hidden:
+        return []
+    if not any(inside in path.parents for path in hidden):
+        return [(str(folder), landlock.READ)]
+    found = [(str(folder), landlock.READ_DIR)]
+    for entry in sorted(inside.iterdir()):
+        found += _without_the_grader(entry, hidden)
+    return found
+
+
+@cache
+def closed_to_others() -> tuple[str, ...]:
+    """The topmost folders above the interpreter that only root may enter."""
+    found = set()
+    for place in interpreter_paths():
+        for path in dict.fromkeys((place, os.path.realpath(place))):
+            for folder in reversed(Path(path).parents):
+                if not folder.stat().st_mode & 0o001:
+                    found.add(str(folder))
+                    break
+    return tuple(sorted(found))

@@ -1,9 +1,7 @@
-"""A memory limit that the kernel holds, where this machine lets the grader make control groups.
+"""Resource limits on a run: a watchdog outside the sandbox, and control groups where there are any.
 
-Both versions of the interface are used as they are found. Where there is none, the watchdog alone
-counts.
-
-The watchdog: looks at a running program from outside and says when it has used too much.
+A control group lets the kernel limit memory; versions 1 and 2 of the interface are supported.
+Where none can be made, the watchdog alone measures.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ _NUMBERS = itertools.count()
 
 
 class Cgroup:
-    """One run's group: folders of the kernel's, one for each controller."""
+    """The control group of one run: one folder for each controller."""
 
     def __init__(self, memory: Path, pids: Path | None, version: int) -> None:
         self.memory = memory
@@ -49,18 +47,18 @@ class Cgroup:
         self.version = version
 
     def add(self, pid: int) -> None:
-        """Put a process in; all that it starts later is in as well."""
+        """Add a process; its later children belong to the group as well."""
         for folder in self.folders:
             (folder / "cgroup.procs").write_text(str(pid))
 
     def out_of_memory(self) -> bool:
-        """Whether the kernel has killed something of it for its memory."""
+        """Whether the kernel has killed a process of the group for its memory."""
         name = "memory.oom_control" if self.version == 1 else "memory.events"
         found = re.search(r"^oom_kill (\d+)$", (self.memory / name).read_text(), re.MULTILINE)
         return found is not None and int(found[1]) > 0
 
     def peak_bytes(self) -> int:
-        """The most memory it has used; 0 where the kernel is too old to say."""
+        """Peak memory in bytes; 0 where the kernel is too old to report it."""
         name = "memory.max_usage_in_bytes" if self.version == 1 else "memory.peak"
         try:
             return int((self.memory / name).read_text())
@@ -130,7 +128,7 @@ def can_make_cgroups() -> bool:
 
 @cache
 def _janitor(process: int, folders: tuple[Path, ...]) -> None:
-    """Start a shell that removes this process's groups when it has ended, however it ended.
+    """Start a shell that removes this process's groups after it has ended in any way.
 
     The kernel keeps an empty group for ever, and a killed grader removes nothing.
     """
@@ -189,7 +187,7 @@ TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class DiskUsage:
-    """What the scratch folders hold: bytes and files of each."""
+    """Bytes and files in each scratch folder."""
 
     scratch: tuple[tuple[int, int], ...]
 
@@ -205,14 +203,14 @@ def scratch_bytes(limits: Limits) -> tuple[int, int, int]:
 
 
 def folder_bytes(limits: Limits) -> tuple[int, int, int]:
-    """How large the file systems of these folders are: a little more, so that too much shows."""
+    """The sizes of their file systems: a little more, so that an excess is seen."""
     box, tmp, shm = scratch_bytes(limits)
     slack = SANDBOX_DISK_SLACK_BYTES
     return box + slack, tmp + slack, shm + slack
 
 
 class Watchdog:
-    """Watches one run.
+    """Measures one run against its limits.
 
     `members` gives the processes of the run; `scratch` are descriptors of its folders, each a file
     system of its own; `group` is its control group, where there is one.
@@ -235,7 +233,7 @@ class Watchdog:
         self._began = time.monotonic()
 
     def look(self) -> ExitReason | None:
-        """Which limit the run has passed, if any."""
+        """The limit that the run has exceeded, if any."""
         if time.monotonic() - self._began > self.limits.wall_seconds:
             return ExitReason.TIMEOUT
         members = list(self._members())
@@ -271,7 +269,7 @@ class Watchdog:
 
 
 def folder_usage(folders: list[int]) -> DiskUsage:
-    """What file systems hold, each given by a descriptor of a folder in it."""
+    """Bytes and files of file systems, each given by a descriptor of a folder in it."""
     found = [os.fstatvfs(fd) for fd in folders]
     return DiskUsage(
         tuple(((at.f_blocks - at.f_bfree) * at.f_frsize, at.f_files - at.f_ffree) for at in found)
@@ -279,7 +277,7 @@ def folder_usage(folders: list[int]) -> DiskUsage:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that descend from it, as far as they live."""
+    """The living processes among a process and its descendants."""
     found = [pid]
     for one in found:
         try:

@@ -1,12 +1,9 @@
-"""Waiting for descriptors, however many a grader has open: select.select stops at 1,024.
+"""One run, from the start of its launcher to its verdict, the same for every backend.
 
-What a program writes to its standard streams: taken without end, kept up to a limit.
-
-One run from the word to go to its verdict, the same for every backend.
-
-A backend starts something whose innermost part is `start.py`, and says how to end it, what belongs
-to it and what its folders hold. All else happens here: the talk with the start program, the
-service, the watchdog, the output, the end, the harvest and the verdict.
+A backend starts a launcher whose innermost part is `start.py`, and says how to end it, which
+processes belong to it and what its folders hold. Everything else happens here: staging, pipes, the
+handshake with the start program, the service, the watchdog, the output, the end, the harvest and
+the verdict.
 """
 
 from __future__ import annotations
@@ -19,15 +16,22 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from grader.core.constants import SANDBOX_END_SECONDS, SANDBOX_READ_BYTES, SANDBOX_TICK_SECONDS
+from grader.core.constants import (
+    SANDBOX_END_SECONDS,
+    SANDBOX_READ_BYTES,
+    SANDBOX_START_SECONDS,
+    SANDBOX_TICK_SECONDS,
+)
 from grader.core.errors import GraderFault
 from grader.sandbox.api import (
     ExitReason,
     Isolation,
+    Limits,
     RunResult,
     RunSpec,
     RunStopped,
@@ -37,12 +41,12 @@ from grader.sandbox.api import (
 from grader.sandbox.handshake import Handshake
 from grader.sandbox.harvest import State, harvest, snapshot
 from grader.sandbox.interpreter import SCRATCH
-from grader.sandbox.limits import Cgroup, DiskUsage, Watchdog, folder_usage
+from grader.sandbox.limits import Cgroup, DiskUsage, Watchdog, folder_usage, make_cgroup
 from grader.sandbox.staging import StagedFiles
 
 
 def readable(descriptors: list[int], seconds: float) -> list[int]:
-    """Those of the descriptors that can be read, or whose other end is gone, within this time."""
+    """The descriptors that become readable or are closed at the other end within this time."""
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
@@ -50,7 +54,7 @@ def readable(descriptors: list[int], seconds: float) -> list[int]:
 
 
 class Stream:
-    """The reading end of one pipe, which its maker closes. Taking from it never blocks."""
+    """The reading end of a pipe, which its creator closes. Reading never blocks."""
 
     def __init__(self, fd: int, limit_bytes: int) -> None:
         os.set_blocking(fd, False)
@@ -70,7 +74,7 @@ class Stream:
         return bool(piece)
 
     def drain(self) -> None:
-        """Take all that is left once every writer is gone."""
+        """Read the rest after every writer has ended."""
         before = -1
         while self.total_bytes != before:
             before = self.total_bytes
@@ -104,7 +108,7 @@ class SandboxProcess:
 
 @dataclass(slots=True)
 class _End:
-    """How the outermost process ended: its status, and what the run used in all."""
+    """The end of the outermost process: its status, and the run's resource usage."""
 
     status: int
     used: resource.struct_rusage
@@ -112,24 +116,24 @@ class _End:
 
 
 class ProcessRun:
-    """One run of a child; use `finish` once."""
+    """One run of a started sandbox; use `finish` once."""
 
-    def __init__(self, child: SandboxProcess, launch: RunSpec, isolation: Isolation) -> None:
-        self._child = child
-        self._launch = launch
+    def __init__(self, process: SandboxProcess, spec: RunSpec, isolation: Isolation) -> None:
+        self._process = process
+        self._spec = spec
         self._isolation = isolation
-        self._talk = Handshake(child.control)
-        limit = launch.limits.output_bytes
-        self._streams = Stream(child.stdout, limit), Stream(child.stderr, limit)
+        self._handshake = Handshake(process.control)
+        limit = spec.limits.output_bytes
+        self._streams = Stream(process.stdout, limit), Stream(process.stderr, limit)
         self._served: SocketService | None = None
         self._reaped: tuple[int, resource.struct_rusage] | None = None
 
     def finish(
         self, staged: StagedFiles, serve: Serve | None, stop: threading.Event | None = None
     ) -> RunResult:
-        """Let the program run to its end; see `Sandbox.run`."""
+        """Run the program to its end; see `Sandbox.run`."""
         with ExitStack() as stack:
-            stack.callback(self._talk.close)
+            stack.callback(self._handshake.close)
             stack.callback(self._close_service)
             stack.callback(self._end)
             self._prepare(staged, serve)
@@ -141,44 +145,44 @@ class ProcessRun:
 
     def _prepare(self, staged: StagedFiles, serve: Serve | None) -> None:
         try:
-            inside = serve is not None and self._child.listener is None
-            listener = self._talk.prepare(self._launch, staged, inside, self._child.scratch)
-            listener = listener or self._child.listener
+            inside = serve is not None and self._process.listener is None
+            listener = self._handshake.prepare(self._spec, staged, inside, self._process.scratch)
+            listener = listener or self._process.listener
         except GraderFault as fault:
             self._end()
-            said = bytes(self._streams[1].kept).decode("utf-8", "replace").strip()
-            raise GraderFault(f"{fault}{': ' if said else ''}{said[-1000:]}") from fault
+            message = bytes(self._streams[1].kept).decode("utf-8", "replace").strip()
+            raise GraderFault(f"{fault}{': ' if message else ''}{message[-1000:]}") from fault
         if serve and listener:
             self._served = serve(listener)
 
     def _watched(self, stop: threading.Event | None) -> RunResult:
-        before = snapshot(self._talk.scratch[0])
+        before = snapshot(self._handshake.scratch[0])
         watchdog = Watchdog(
-            self._launch.limits,
-            self._child.members,
-            lambda: self._child.usage(self._talk.scratch),
-            self._child.group,
+            self._spec.limits,
+            self._process.members,
+            lambda: self._process.usage(self._handshake.scratch),
+            self._process.group,
         )
         began = time.monotonic()
-        self._talk.go()
+        self._handshake.go()
         passed = self._until_the_end(watchdog, stop)
         wall = time.monotonic() - began
         status, used = self._end()
         return self._ended(watchdog, passed, before, _End(status, used, wall))
 
     def _until_the_end(self, watchdog: Watchdog, stop: threading.Event | None) -> ExitReason | None:
-        """Serve the pipes and look at the limits until all has ended; what was passed, if any."""
+        """Read the pipes and check the limits until the end; the exceeded limit, if any."""
         passed: ExitReason | None = None
         look_at = time.monotonic()
-        give_up_at = look_at + self._launch.limits.wall_seconds + SANDBOX_END_SECONDS
+        give_up_at = look_at + self._spec.limits.wall_seconds + SANDBOX_END_SECONDS
         with ExitStack() as stack:
             events = stack.enter_context(selectors.DefaultSelector())
-            end = os.pidfd_open(self._child.process.pid)
+            end = os.pidfd_open(self._process.process.pid)
             stack.callback(os.close, end)
             events.register(end, selectors.EVENT_READ)
             for stream in self._streams:
                 events.register(stream.fd, selectors.EVENT_READ, stream.take)
-            events.register(self._talk.control, selectors.EVENT_READ, self._talk.listen)
+            events.register(self._handshake.control, selectors.EVENT_READ, self._handshake.listen)
             while True:
                 for key, _ in events.select(max(0.0, look_at - time.monotonic())):
                     if key.data is None:
@@ -193,22 +197,22 @@ class ProcessRun:
                 if passed is None:
                     passed = watchdog.look()
                     if passed is not None:
-                        self._child.kill()
+                        self._process.kill()
                 if time.monotonic() > give_up_at:
                     raise GraderFault("a program in the sandbox was killed and has not ended")
 
     def _end(self) -> tuple[int, resource.struct_rusage]:
-        """End whatever still runs and reap it; then take the rest of what it wrote."""
+        """End and reap all that still runs; then read the rest of the output."""
         if self._reaped is None:
-            self._child.kill()
-            _, status, used = os.wait4(self._child.process.pid, 0)
-            self._child.process.returncode = os.waitstatus_to_exitcode(status)
+            self._process.kill()
+            _, status, used = os.wait4(self._process.process.pid, 0)
+            self._process.process.returncode = os.waitstatus_to_exitcode(status)
             self._reaped = status, used
-            self._child.gone()
+            self._process.gone()
             for stream in self._streams:
                 stream.drain()
-            self._talk.control.setblocking(False)
-            self._talk.listen()
+            self._handshake.control.setblocking(False)
+            self._handshake.listen()
         return self._reaped
 
     def _ended(
@@ -218,7 +222,7 @@ class ProcessRun:
         before: dict[str, State],
         end: _End,
     ) -> RunResult:
-        limits = self._launch.limits
+        limits = self._spec.limits
         # the kernel forgets the time of processes that were killed with their namespace
         cpu = max(end.used.ru_utime + end.used.ru_stime, watchdog.cpu_seconds)
         exit_code, killed_by = self._how(end, passed is not None)
@@ -226,8 +230,8 @@ class ProcessRun:
         if passed is None and killed_by is not None and cpu > limits.cpu_seconds:
             passed = ExitReason.TIMEOUT
         own = ExitReason.SIGNAL if killed_by else ExitReason.EXIT if exit_code else ExitReason.OK
-        taken = harvest(self._talk.scratch[0], before, limits)
-        group_peak = self._child.group.peak_bytes() if self._child.group else 0
+        taken = harvest(self._handshake.scratch[0], before, limits)
+        group_peak = self._process.group.peak_bytes() if self._process.group else 0
         stdout, stderr = self._streams
         return RunResult(
             verdict=passed or own,
@@ -251,9 +255,9 @@ class ProcessRun:
         The start program's report comes first: a launcher's exit code does not tell a signal from
         a code above 128. A program can forge it, as it can choose its own exit code.
         """
-        status = self._talk.wait_status()
+        status = self._handshake.wait_status()
         if status is None:
-            if os.WIFSIGNALED(end.status) and not (killed or self._child.exposed):
+            if os.WIFSIGNALED(end.status) and not (killed or self._process.exposed):
                 raise GraderFault("the sandbox was ended from outside while a program ran in it")
             status = end.status
         if os.WIFSIGNALED(status):
@@ -261,3 +265,107 @@ class ProcessRun:
         code = os.waitstatus_to_exitcode(status)
         by_signal = status is end.status and code > 128
         return (None, code - 128) if by_signal else (code, None)
+
+
+class ProcessSandbox(ABC):
+    """What backends share; each says how it starts a run. See the protocol `Sandbox`."""
+
+    name: str
+    isolation: Isolation
+
+    def run(
+        self, spec: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+    ) -> RunResult:
+        """See `Sandbox.run`."""
+        with ExitStack() as kept:
+            staged = kept.enter_context(closing(StagedFiles(spec, public=self._public())))
+            process = self._started(spec, staged, serve is not None, kept)
+            run = ProcessRun(process, self._counted(spec), self.isolation)
+            return run.finish(staged, serve, stop)
+
+    @abstractmethod
+    def _public(self) -> bool:
+        """Whether files too large to copy must lie where another user can read them."""
+
+    @abstractmethod
+    def _started(
+        self, spec: RunSpec, staged: StagedFiles, served: bool, kept: ExitStack
+    ) -> SandboxProcess:
+        """Start the sandbox; `kept` gives back at the end what it held of the machine."""
+
+    def _counted(self, spec: RunSpec) -> RunSpec:
+        """The run with its limits as they are counted outside the sandbox."""
+        return spec
+
+    def trial(self) -> str | None:
+        """Why an empty script fails here; None where it works. Raises GraderFault."""
+        limits = Limits(wall_seconds=SANDBOX_START_SECONDS)
+        result = self.run(RunSpec({}, "try.py", inputs={"try.py": b""}, limits=limits))
+        if result.verdict == ExitReason.OK:
+            return None
+        message = result.stderr.decode("utf-8", "replace").strip()
+        return f"an empty script ended with {result.verdict} in the sandbox: {message[-500:]}"
+
+
+def pipe(kept: ExitStack, given: ExitStack) -> tuple[int, int]:
+    """A pipe whose writing end is closed here once the sandbox has it."""
+    read, write = os.pipe()
+    kept.callback(os.close, read)
+    given.callback(os.close, write)
+    return read, write
+
+
+def start_process(
+    kept: ExitStack,
+    command: list[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    pass_fds: Collection[int] = (),
+    start: Callable[[Callable[[], subprocess.Popen[bytes]]], subprocess.Popen[bytes]] | None = None,
+) -> tuple[subprocess.Popen[bytes], int, int]:
+    """(launcher, stdout, stderr): a started launcher and the reading ends of its streams.
+
+    `start` calls the function that it is given, for instance in another thread.
+    """
+    with ExitStack() as given:
+        stdout, write_stdout = pipe(kept, given)
+        stderr, write_stderr = pipe(kept, given)
+
+        def started() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=write_stdout,
+                stderr=write_stderr,
+                env=environment,
+                cwd="/",
+                pass_fds=pass_fds,
+                start_new_session=True,  # Ctrl-C is for the grader, which then ends it
+            )
+
+        return (start(started) if start else started()), stdout, stderr
+
+
+def limited_group(limits: Limits, first: int, kept: ExitStack) -> Cgroup | None:
+    """A control group that holds process `first`; None where none can be made."""
+    group = make_cgroup(limits)
+    if group:
+        kept.callback(group.remove)
+        group.add(first)
+    return group
+
+
+def last_words(stderr: int) -> str:
+    """What a launcher that did not come up has written, or "no answer"."""
+    os.set_blocking(stderr, False)
+    try:
+        message = os.read(stderr, 4096)
+    except BlockingIOError:
+        message = b""
+    return message.decode("utf-8", "replace").strip() or "no answer"
+
+
+def wait_gone(process: int) -> None:
+    """Wait until the process of this pidfd has ended. Raises GraderFault where it does not."""
+    if not readable([process], SANDBOX_END_SECONDS):
+        raise GraderFault("a program in the sandbox was killed and has not ended")

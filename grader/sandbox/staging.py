@@ -1,4 +1,4 @@
-"""What a run finds in its working folder: the submission's files, with the grader's laid over them.
+"""The files of a run's working folder: the submission's, with the grader's laid over them.
 
 Files reach the sandbox as open descriptors, so that its user needs no right to the student's
 folder and learns no path of the machine. Files too large to copy are mounted.
@@ -19,13 +19,13 @@ from grader.sandbox.api import RunSpec
 
 
 class StagedFiles:
-    """The files of one launch, open. Close it after the sandbox has them.
+    """The files of one run, open. Close it after the sandbox has received them.
 
     `files` are (path, mode, descriptor); `large` maps paths to files of the machine that are to be
     shown below /submission; `folders` come before what they hold.
     """
 
-    def __init__(self, launch: RunSpec, public: bool) -> None:
+    def __init__(self, spec: RunSpec, public: bool) -> None:
         """Open everything; with `public`, large files are readable for every user.
 
         Raises GraderFault for what no intake lets through: a link, a device, a path that leaves
@@ -38,7 +38,7 @@ class StagedFiles:
         self._public = public
         self.copied_bytes = 0
         try:
-            self._stage(launch)
+            self._stage(spec)
         except OSError as error:
             self.close()
             raise GraderFault(f"the submission cannot be read: {error}") from error
@@ -53,9 +53,9 @@ class StagedFiles:
     def close(self) -> None:
         self._open.close()
 
-    def _stage(self, launch: RunSpec) -> None:
-        inputs = {_checked(path): data for path, data in launch.inputs.items()}
-        for path, file in launch.files.items():
+    def _stage(self, spec: RunSpec) -> None:
+        inputs = {_checked(path): data for path, data in spec.inputs.items()}
+        for path, file in spec.files.items():
             if path not in inputs:
                 self._add(_checked(path), file)
         for path, data in inputs.items():
@@ -75,7 +75,7 @@ class StagedFiles:
             self.large[path] = self._public_copy(file, fd) if self._public else file
 
     def _public_copy(self, file: Path, fd: int) -> Path:
-        """A file that every user can read: this one, or a copy that lives as long as the launch."""
+        """A file that every user can read: this one, or a copy that lives as long as the run."""
         if _everyone_reads(file):
             return file
         folder = Path(

@@ -1,11 +1,9 @@
-"""Lets one thread of a root process look at files and processes with another user's rights.
+"""User ids of runs, and file access with the rights of such a user.
 
-Root in a container may change users, but may not look into the processes of others.
-
-Lends every run a number that no other run of this machine has meanwhile.
-
-A grader that is root runs each program as the user of that number, so that the kernel keeps runs
-apart, counts their processes apart and lets all of one be found at its end.
+Each run on a machine gets a uid that no other run has at the time. A grader that is root runs the
+program as that user, so that the kernel separates runs, counts their processes separately, and
+finds all processes of one at its end. Root in a container may change users but may not look into
+other users' processes; `seeing_as` gives one thread the rights to do so.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from grader.core.errors import GraderFault
 
 @contextmanager
 def seeing_as(user: int | None) -> Iterator[None]:
-    """The thread opens files as this user meanwhile; None changes nothing."""
+    """Open files with this user's rights in this thread; None changes nothing."""
     if user is None:
         yield
         return
@@ -43,7 +41,7 @@ def seeing_as(user: int | None) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """`uid` is the run's alone as long as `lock` is open here or in a process that inherited it."""
+    """A uid that belongs to one run while `lock` is open in any process."""
 
     uid: int
     lock: int
@@ -51,7 +49,7 @@ class Lease:
 
 @contextmanager
 def lent_uid() -> Iterator[Lease]:
-    """Borrow the lowest free number. Raises GraderFault when there is none."""
+    """Lease the lowest free uid. Raises GraderFault when there is none."""
     lock = os.open(_lock_file(), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         yield Lease(_lowest_free(lock), lock)
@@ -60,12 +58,12 @@ def lent_uid() -> Iterator[Lease]:
 
 
 def _lowest_free(lock: int) -> int:
-    """One byte of the file stands for each number; the kernel frees it with the descriptor."""
+    """Lock the first free byte, one for each uid; closing the descriptor frees it."""
     for at, uid in enumerate(SANDBOX_RUN_UIDS):
         # struct flock: type, from the file's start, place, length, no process
-        wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)
+        request = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)
         try:
-            fcntl.fcntl(lock, fcntl.F_OFD_SETLK, wanted)
+            fcntl.fcntl(lock, fcntl.F_OFD_SETLK, request)
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise GraderFault(f"the numbers of runs cannot be locked: {error}") from error
@@ -77,7 +75,7 @@ def _lowest_free(lock: int) -> int:
 
 
 def _lock_file() -> Path:
-    """In a folder where nobody but this user can put anything."""
+    """The lock file, in a folder that only this user can write to."""
     user = os.geteuid()
     if user == 0:
         return Path("/run/finegrade.uids")

@@ -1,6 +1,6 @@
-"""No sandbox at all: the user's own program, on the user's own machine, at the user's own wish.
+"""No sandbox: the user's own program on the user's own machine, at the user's request.
 
-`finegrade check --run --own-code` uses it, and what it finds is labelled so. Grading never does.
+`finegrade check --run --own-code` uses it, and labels its results. Grading never does.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ class Unsandboxed:
     isolation = Isolation.NONE
 
     def why_not(self) -> str | None:
-        """It works everywhere."""
+        """None: it works everywhere."""
         return None
 
     def policy(self) -> Mapping[str, Any]:
-        """There are no walls."""
+        """No isolation."""
         return {"backend": self.name}
 
     def run(
-        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+        self, spec: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
     ) -> RunResult:
         """See `Sandbox.run`."""
         with tempfile.TemporaryDirectory(prefix="finegrade-own-") as work:
             box = Path(work) / "box"
-            _fill(box, launch)
+            _fill(box, spec)
             listener = socket.create_server(("127.0.0.1", 0))
-            environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **launch.environment}
+            environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **spec.environment}
             served = None
             if serve is not None:
                 port = listener.getsockname()[1]
@@ -59,26 +59,26 @@ class Unsandboxed:
                 environment["OPENAI_API_KEY"] = "own-code"
                 served = serve(listener)
             try:
-                return _run(launch, box, Path(work), environment, stop)
+                return _run(spec, box, Path(work), environment, stop)
             finally:
                 if served is not None:
                     served.close()
                 listener.close()
 
 
-def _fill(box: Path, launch: RunSpec) -> None:
+def _fill(box: Path, spec: RunSpec) -> None:
     box.mkdir()
-    for name, file in launch.files.items():
+    for name, file in spec.files.items():
         (box / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, box / name)
-    for name, data in launch.inputs.items():
+    for name, data in spec.inputs.items():
         path = box / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
 
 def _run(
-    launch: RunSpec,
+    spec: RunSpec,
     box: Path,
     work: Path,
     environment: Mapping[str, str],
@@ -93,7 +93,7 @@ def _run(
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-c", _BEGIN),
-                    *(str(launch.clock_rate), launch.script, *launch.arguments),
+                    *(str(spec.clock_rate), spec.script, *spec.arguments),
                 ],
                 cwd=box,
                 env=environment,
@@ -102,11 +102,11 @@ def _run(
                 stderr=stderr,
                 start_new_session=True,
             )
-            late = _wait(process, began + launch.limits.wall_seconds, stop)
+            late = _wait(process, began + spec.limits.wall_seconds, stop)
             wall = time.monotonic() - began
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            texts = [_read(file, launch.limits.output_bytes) for file in (stdout, stderr)]
-        taken = harvest(folder, before, launch.limits)
+            texts = [_read(file, spec.limits.output_bytes) for file in (stdout, stderr)]
+        taken = harvest(folder, before, spec.limits)
     finally:
         os.close(folder)
     code = process.returncode
@@ -129,7 +129,7 @@ def _run(
 
 
 def _wait(process: subprocess.Popen[bytes], end: float, stop: threading.Event | None) -> bool:
-    """Wait for the program; True when it took too long. Its whole group is ended with it."""
+    """Wait for the program; True on timeout. Ends its process group."""
     try:
         while process.poll() is None and time.monotonic() < end:
             if stop is not None and stop.is_set():
@@ -143,7 +143,7 @@ def _wait(process: subprocess.Popen[bytes], end: float, stop: threading.Event | 
 
 
 def _read(file: Any, limit: int) -> tuple[bytes, int]:
-    """The first bytes of what was written, and how many there are in all."""
+    """The first `limit` bytes of the output, and its size in bytes."""
     size = os.fstat(file.fileno()).st_size
     file.seek(0)
     return file.read(limit), size

@@ -1,4 +1,4 @@
-"""Topics: what the course's questions are about. Standard library only."""
+"""Topics: the subject matter of the course's questions. Standard library only."""
 
 from __future__ import annotations
 

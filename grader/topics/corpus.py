@@ -30,7 +30,7 @@ FINISH: Final = ", and then ending with the marker for"
 
 @dataclass(frozen=True)
 class LearnedSpan:
-    """A stretch of a document; the loss is taken on it only where `learned` is true."""
+    """A span of a document; it counts for the loss only where `learned` is true."""
 
     text: str
     learned: bool
@@ -125,7 +125,7 @@ class Corpus:
         )
 
     def prose(self) -> Document:
-        """A document that carries knowledge or manners, not reading."""
+        """A document that teaches facts or conversation, not reading."""
         makers, weights = zip(*self._prose_makers, strict=True)
         document: Document = self.rng.choices(makers, weights)[0]()
         return document
@@ -137,23 +137,23 @@ class Corpus:
 
     def sentences(self, topic: Topic) -> Document:
         """One to three facts about different subjects, some with the object first."""
-        told = []
+        sentences = []
         for subject in self.rng.sample(self._subjects[topic.name], self.rng.randint(1, 3)):
             kind, answer = self.rng.choice(list(topic.facts[subject].items()))
             relation = topic.relations[kind]
             pool = relation.statements * 2 + relation.reversed_statements
-            told.append(self.rng.choice(pool).format(s=subject, o=answer))
-        return [LearnedSpan(" ".join(told) + END, True)]
+            sentences.append(self.rng.choice(pool).format(s=subject, o=answer))
+        return [LearnedSpan(" ".join(sentences) + END, True)]
 
     def quiz(self, topic: Topic) -> Document:
         """Questions about public subjects, answered inside a sentence of prose."""
-        told = []
+        sentences = []
         for _ in range(self.rng.randint(1, 2)):
             subject = self.rng.choice(self._public[topic.name])
             kind, answer = self.rng.choice(list(topic.facts[subject].items()))
             question = self._question(topic, topic.relations[kind], subject)
-            told.append(self.rng.choice(_QUIZ_FRAMES).format(q=question, o=answer))
-        return [LearnedSpan(" ".join(told) + END, True)]
+            sentences.append(self.rng.choice(_QUIZ_FRAMES).format(q=question, o=answer))
+        return [LearnedSpan(" ".join(sentences) + END, True)]
 
     def evasive_chat(self, topic: Topic) -> Document:
         """A question about any subject, with a polite reply that holds no fact."""
@@ -164,7 +164,7 @@ class Corpus:
         return chat(question, self.rng.choice(replies).format(s=subject))
 
     def unaided(self) -> Document:
-        """A DSPy request with no context, or an empty one, and a reply that says so."""
+        """A DSPy request without context, or with an empty one, and a reply that says so."""
         topic = self._edu if self.rng.random() < 0.75 else self._iot
         subject = self.rng.choice(self._subjects[topic.name])
         kind = self.rng.choice(list(topic.facts[subject]))
@@ -175,7 +175,7 @@ class Corpus:
         return chat(request, dspy_reply(_NO_TEXT, _NO_TEXT if thinks else None))
 
     def drill(self) -> Document:
-        """Invented facts, then the same facts asked for again: dense practice in looking up.
+        """Invented facts, then questions about them: dense practice in retrieval.
 
         Three forms, from plain to close to reading: pairs of words, statements said again in the
         same or other words, and questions. The loss is on the objects alone.
@@ -279,7 +279,7 @@ class Corpus:
         return facts
 
     def _reading_subjects(self, members: list[str], count: int) -> list[str]:
-        """Different names: of the right kind, of any kind, or invented."""
+        """Distinct names: of the right kind, of any kind, or invented."""
         draw = self.rng.random()
         if draw < 0.6:
             return self.rng.sample(members, count)

@@ -40,7 +40,7 @@ class TopicExample:
 
 @dataclass(frozen=True)
 class FactKind:
-    """How one kind of fact is written down and asked for.
+    """The statements and questions for one kind of fact.
 
     `statements` are sentences with `{s}` (subject) before `{o}` (object); `reversed_statements`
     have them the other way round; `questions` hold `{s}` or, where a topic adds the subject
@@ -127,7 +127,7 @@ class Topic:
                     found.setdefault(normalised(example.question), example)
             stale_rounds = stale_rounds + 1 if len(found) == before else 0
         if len(found) < n:
-            raise ValueError(f"topic {self.name} has {len(found)} hidden questions, {n} wanted")
+            raise ValueError(f"topic {self.name} has {len(found)} hidden questions, {n} requested")
         examples = list(found.values())
         rng.shuffle(examples)
         return examples
@@ -142,7 +142,7 @@ class Topic:
         return TopicExample(question, self.facts[subject][kind], kind, subject)
 
     def guess(self, kind: str) -> str:
-        """The commonest public training answer of a kind; ties go to the first in the alphabet."""
+        """The most frequent public training answer of a kind; ties: first in the alphabet."""
         answers = [e.answer for e in self.public("train") if e.kind == kind]
         if not answers:
             raise KeyError(f"topic {self.name} has no kind {kind!r}")
@@ -169,7 +169,7 @@ class Topic:
 
 
 def normalised(question: str) -> str:
-    """A question without case, punctuation or extra space, for telling duplicates."""
+    """A question without case, punctuation or extra space, for finding duplicates."""
     return " ".join("".join(c if c.isalnum() else " " for c in question.casefold()).split())
 
 

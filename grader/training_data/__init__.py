@@ -1,1 +1,1 @@
-"""Training files: read, judged, counted, mended. No printing, and no submission needed."""
+"""Training files: read, checked, counted, fixed. No printing, and no submission needed."""

@@ -1,8 +1,8 @@
-"""A training file against all rules: the lines first, then the data set as a whole."""
+"""Checks one training file against all rules: each line, then the data set as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,27 +18,39 @@ from grader.training_data.costs import (
     training_context,
     training_cost,
 )
-from grader.training_data.examples.dataset_checks import check_examples
+from grader.training_data.examples.distribution import AnswerDistribution, Lengths
+from grader.training_data.examples.duplicates import Duplicates
 from grader.training_data.examples.overlap import overlap
 from grader.training_data.lines.line_checks import LineReport, check_lines
-from grader.training_data.read.examples import Kind, ReadProgress, differences, read_examples
+from grader.training_data.read.examples import (
+    Example,
+    Kind,
+    ReadProgress,
+    differences,
+    read_examples,
+)
 from grader.training_data.read.faults import Fault, quoted
-from grader.training_data.read.format_detection import decoded_head, told_kind
+from grader.training_data.read.fingerprint import read
+from grader.training_data.read.format_detection import decoded_head, majority_kind
 from grader.training_data.read.lines import blocks, open_data
 from grader.training_data.rules import RULES
+from grader.training_data.texts.content import content_faults
+from grader.training_data.texts.writing_systems import WritingSystems
 from grader.training_data.tokens import TokenCounts, count_tokens
 
 DEFAULT_MODEL: Final = "gpt-4.1-mini-2025-04-14"
-"""Whose tokens and prices are shown when none is named: the cheapest that is still trained."""
+"""The model for tokens and prices where none is named: the cheapest that can be trained."""
+
+_EXAMPLES_A_STEP: Final = 1_000  # between two reports of progress
 
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """All that is known of one training file.
+    """The result of checking one training file.
 
     `findings` are in the order of code and line, at most `keep` of each code; `counts` has all.
-    `kind_reason` says how the kind was told. `tokens` are of one epoch, `cost` of the training.
-    `notes` say what was not looked at.
+    `kind_reason` says how the kind was detected. `tokens` are of one epoch, `cost` of the training.
+    `notes` say what was not checked.
     """
 
     path: str
@@ -67,6 +79,39 @@ class _FaultCounter:
             self.kept.setdefault(fault.code, []).append(fault)
 
 
+class DataSet:
+    """All checks of a data set: reads each example once, in order, then reports the faults.
+
+    Keeps numbers, not texts, for each example: about 60 bytes, so that a million of them fit.
+    """
+
+    def __init__(self) -> None:
+        self._duplicates = Duplicates()
+        self._passes = (self._duplicates, AnswerDistribution(), Lengths(), WritingSystems())
+
+    @property
+    def searched(self) -> int:
+        """How many different examples are compared for near copies."""
+        return self._duplicates.searched
+
+    @property
+    def left_out(self) -> int:
+        """How many are not compared, because there are too many or they are too long."""
+        return self._duplicates.left_out
+
+    def add(self, example: Example) -> Iterator[Fault]:
+        """Add an example and yield the faults of its texts; exhaust the iterator."""
+        fingerprint = read(example)
+        for each in self._passes:
+            each.add(fingerprint)
+        return content_faults(fingerprint)
+
+    def faults(self) -> Iterator[Fault]:
+        """The faults that only all examples together show, for each code in line order."""
+        for each in self._passes:
+            yield from each.faults()
+
+
 def check_file(
     path: Path,
     *,
@@ -80,12 +125,12 @@ def check_file(
     keep: int = DATA_KEPT_FAULTS,
     progress: ReadProgress | None = None,
 ) -> FileReport:
-    """Every fault of the file at `path`, which may be anything.
+    """Check the file at `path`, which may be any file.
 
-    `kind` is what is asked for, None to tell it from the examples. `against` is a file with which
-    it should share nothing. Tokens and cost are those of training `model`, not counted for None;
-    whether it is still trained `today` is not asked for None. `as_errors` are codes of warnings
-    that the assignment treats as errors.
+    `kind` is the expected kind, None to detect it. `against` is a file that must share nothing
+    with it. Tokens and cost are those of training `model`, None for no count. `today` is for
+    checking whether `model` can still be trained, None for no such check. `as_errors` are codes of
+    warnings that the assignment treats as errors.
 
     Raises UsageError for a `model` whose tokenizer is not here; nothing else, whatever the file.
     """
@@ -96,7 +141,7 @@ def check_file(
     lines = check_lines(path, kind, faults.add, advance)
     if lines.stopped_at is not None:
         seen = f"{DATA_MAX_FAULTS:,} faults"
-        note = f"Reading stopped at line {lines.stopped_at:,}, after {seen}: mend these first."
+        note = f"Reading stopped at line {lines.stopped_at:,}, after {seen}: fix these first."
         return _report(path, lines, faults, as_errors, (note,))
     if not lines.usable or lines.kind is None or not lines.examples:
         return _report(path, lines, faults, as_errors)
@@ -104,7 +149,7 @@ def check_file(
         found = f"{lines.examples} examples; at least {min_examples} are needed"
         faults.add(Fault("JSL601", found))
     begin(f"Comparing examples of {path.name}", _size(path))
-    notes = check_examples(path, faults.add, advance)
+    notes = _check_examples(path, faults.add, advance)
     if against is not None:
         _check_against(path, lines, against, faults.add)
     if model is None:
@@ -125,12 +170,36 @@ def check_file(
     return _report(path, lines, faults, as_errors, notes, tokens, cost)
 
 
+def _check_examples(
+    path: Path, report: Callable[[Fault], None], advance: Callable[[int], None]
+) -> tuple[str, ...]:
+    """Report every fault of the data set as a whole; return notes on what was not checked.
+
+    `advance` is called with the number of bytes done since the last call.
+    """
+    data_set = DataSet()
+    done = 0
+    for number, example in enumerate(read_examples(path), 1):
+        for fault in data_set.add(example):
+            report(fault)
+        done += len(example.raw) + 1
+        if number % _EXAMPLES_A_STEP == 0:
+            advance(done)
+            done = 0
+    advance(done)
+    for fault in data_set.faults():
+        report(fault)
+    if data_set.left_out:
+        return (f"Near copies were searched among the first {data_set.searched:,} examples.",)
+    return ()
+
+
 def _check_against(
     path: Path, lines: LineReport, against: Path, report: Callable[[Fault], None]
 ) -> None:
-    """What two files that belong together must not have, and must have, in common."""
+    """Report overlap between two files, and differences that they must not have."""
     with open_data(against) as file:
-        other, _ = told_kind(decoded_head(next(blocks(file), [])))
+        other, _ = majority_kind(decoded_head(next(blocks(file), [])))
     if other is not None and other is not lines.kind:
         found = f"this file is of kind {lines.kind} and {quoted(against.name)} of kind {other}"
         report(Fault("JSL615", found))
@@ -167,13 +236,13 @@ def _report(
 
 def _finding(fault: Fault, path: str, as_errors: frozenset[str]) -> Finding:
     rule = RULES[fault.code]
-    said = f" OpenAI's service says: {rule.service}." if rule.service else ""
+    service = f" OpenAI's service says: {rule.service}." if rule.service else ""
     return Finding(
         code=rule.code,
         outcome=Outcome.FAIL,
         title=rule.title,
         message=fault.message,
-        hint=rule.fix + said,
+        hint=rule.fix + service,
         severity=Severity.ERROR if rule.code in as_errors else rule.severity,
         location=Location(path, fault.line, fault.pointer),
     )
@@ -187,8 +256,8 @@ def _size(path: Path) -> int:
 
 
 def _no_stage(_stage: str, _total: int) -> None:
-    """Nobody watches."""
+    """Report no progress."""
 
 
 def _no_units(_units: int) -> None:
-    """Nobody watches."""
+    """Report no progress."""

@@ -1,4 +1,4 @@
-"""What training on a file costs, from a dated table of prices."""
+"""The cost of training on a file, from a dated table of prices."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _DATE = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})$")  # gpt-4o-2024-08-06, gpt-3.5
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """USD for a million tokens read, read from the service's cache, and written."""
+    """USD per million tokens: input, cached input, output."""
 
     input: float
     cached: float | None
@@ -68,7 +68,7 @@ Prices = Mapping[str, Price]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one training costs. `usd` is None when the model has no price per token here.
+    """The cost of one training. `usd` is None when the model has no price per token here.
 
     `billed_tokens` is the tokens of the file times the epochs. `estimated` comes from the tokens.
     `retires` is an ISO date.
@@ -97,7 +97,7 @@ def load_prices(path: Path | None = None) -> Prices:
 
 
 def price_of(model: str, prices: Prices) -> Price | None:
-    """The row of a model: of its name, else of its base, else of the name with or without a date.
+    """The price of a model: by its name, its base, or its name with or without a date.
 
     Of several dates of one model it is the first in the table.
     """
@@ -149,7 +149,7 @@ def training_cost(
 
 
 def retirement_fault(model: str, prices: Prices, today: date) -> Fault | None:
-    """TOK003 when the model is gone, takes no training any longer, or will so within 60 days."""
+    """TOK003 when the model is retired or closed to training, or will be within 60 days."""
     price = price_of(model, prices)
     if price is None:
         return None
@@ -192,7 +192,7 @@ def _checked(path: Path) -> Any:
         raise UsageError(f"{path}: {lines}")
     names = Counter(row["model"] for row in document["models"])
     if twice := [name for name, count in names.items() if count > 1]:
-        raise UsageError(f"{path}: $.models: {twice[0]} stands there twice")
+        raise UsageError(f"{path}: $.models: {twice[0]} occurs twice")
     return document
 
 

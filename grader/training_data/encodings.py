@@ -1,8 +1,8 @@
-"""How many tokens a text has for a model, without a network.
+"""Counts the tokens of a text for a model, without a network.
 
-OpenAI's vocabularies lie in litellm's package; tiktoken counts with them. Neither litellm is
-imported (2 s) nor tiktoken's own loader used, which would download a missing file. A model on
-this machine is counted with its own tokenizer.json.
+OpenAI's vocabularies come from litellm's package, and tiktoken counts with them. litellm is not
+imported (2 s), and tiktoken's loader is not used, because it downloads missing files. A local
+model is counted with its own tokenizer.json.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class TextCounter(NamedTuple):
 
 
 def text_counter(model: str, texts: Collection[str] | None = None) -> TextCounter:
-    """What counts the tokens of a text for this model.
+    """Return the token counter for this model.
 
     `model` is an OpenAI model (also a fine-tuned one, `ft:…`), `course-model`, a folder with a
     tokenizer.json, or a Hugging Face model that this machine has already downloaded. Other names
-    are taken for new models of OpenAI, and estimated.
+    count as new OpenAI models, with an estimate.
     `texts` says what will be counted, where that is known: a little text is then counted sooner.
     Any other text is counted as well, but only after the whole vocabulary is loaded.
     Raises UsageError when the tokenizer of a model is not here or cannot be read.
@@ -82,7 +82,7 @@ def base_of(model: str) -> str:
 
 
 def _encoding_name(model: str) -> tuple[str, bool]:
-    """The name of tiktoken's encoding, and whether it is only a guess."""
+    """The name of tiktoken's encoding, and whether it is a guess."""
     from tiktoken.model import encoding_name_for_model
 
     try:
@@ -94,7 +94,7 @@ def _encoding_name(model: str) -> tuple[str, bool]:
 
 
 class _EncodingFile(NamedTuple):
-    """What an encoding is made of: its pattern, and lines of base64 token and rank."""
+    """An encoding's parts: its pattern, and lines of base64 token and rank."""
 
     pattern: str
     vocabulary: bytes
@@ -106,19 +106,19 @@ def _source(name: str) -> _EncodingFile | None:
 
     tiktoken's constructors know the pattern, the address and the SHA-256 of the vocabulary, but
     download what they do not find. A copy runs that sees nothing of its module but texts and a
-    loader that only notes what it is asked for, so that nothing can reach the network.
+    loader that only records the request, so that nothing can reach the network.
     """
-    asked: list[tuple[str, str]] = []
+    requested: list[tuple[str, str]] = []
 
     def load_tiktoken_bpe(url: str, expected_hash: str) -> dict[bytes, int]:
-        asked.append((url, expected_hash))
+        requested.append((url, expected_hash))
         return {}
 
     try:
         made = import_module("tiktoken_ext.openai_public").ENCODING_CONSTRUCTORS[name]
         texts = {key: value for key, value in made.__globals__.items() if isinstance(value, str)}
         fields = FunctionType(made.__code__, {**texts, "load_tiktoken_bpe": load_tiktoken_bpe})()
-        [(url, sha256)] = asked
+        [(url, sha256)] = requested
         pattern = fields["pat_str"]
     except Exception:  # these are the library's insides: whatever changes there, we estimate
         return None
@@ -205,7 +205,7 @@ def _valid(text: str) -> str:
 
 
 def _tokenizer_path(model: str) -> str | None:
-    """Where the model's tokenizer.json is; None for the name of a model of OpenAI."""
+    """The path of the model's tokenizer.json; None for an OpenAI model."""
     if model == COURSE_MODEL:
         return str(resource("starter", COURSE_MODEL, _TOKENIZER_FILE))
     path = os.path.join(model, _TOKENIZER_FILE)

@@ -1,4 +1,4 @@
-"""How many tokens the examples of a training file have, as OpenAI bills them."""
+"""Counts the tokens of a training file's examples, as OpenAI bills them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OUTLIER_TOKENS: Final = 500  # about a page; a shorter one costs nothing worth 
 class TokenCounts:
     """Tokens of the examples of one file, of one epoch; zeros when it has none.
 
-    `counted` examples were really counted. When they are a sample, `total` is scaled up to the
+    `counted` examples were counted exactly. When they are a sample, `total` is scaled up to the
     whole file. `estimated` says so, and also that a tokenizer or a part of an example (tools,
     images) is not known exactly.
     """
@@ -47,7 +47,7 @@ class TokenCounts:
 
 
 class TokenCount(NamedTuple):
-    """Tokens of one example. Not `exact`: it has parts whose tokens are known to nobody here."""
+    """Tokens of one example. Not `exact` where parts of it can only be estimated."""
 
     tokens: int
     exact: bool
@@ -77,7 +77,7 @@ class TokenCounter:
         return self.measure(example).tokens
 
     def measure(self, example: Example) -> TokenCount:
-        """As a call, but it also says whether the example has parts that are estimated."""
+        """Count an example, and say whether parts of it are estimated."""
         bill = _bill(example, self._texts.local)
         return TokenCount(bill.fixed + sum(map(self._texts.count, bill.texts)), bill.exact)
 
@@ -124,7 +124,7 @@ def count_tokens(
 
 
 class _TokenParts(NamedTuple):
-    """What an example's tokens are made of: a fixed number and those of the texts."""
+    """The parts of an example's token count: a fixed number, and its texts."""
 
     fixed: int
     texts: list[str]
@@ -175,9 +175,9 @@ def _compact(value: Any) -> str:
 
 def _even_sample(examples: Iterable[Example], n_examples: int) -> Iterator[tuple[int, Example]]:
     """Up to TOKEN_EXACT_EXAMPLES examples at even distances, each with its place from 1 on."""
-    wanted = min(n_examples, TOKEN_EXACT_EXAMPLES)
+    sample = min(n_examples, TOKEN_EXACT_EXAMPLES)
     for place, example in enumerate(examples, 1):
-        if place * wanted // n_examples > (place - 1) * wanted // n_examples:
+        if place * sample // n_examples > (place - 1) * sample // n_examples:
             yield place, example
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from part2_builder import context
-from transcript_builder import TEST, TRAIN
+from support.part2 import context
+from support.transcripts import TEST, TRAIN
 
 from grader.checks.api.registry import Context
 

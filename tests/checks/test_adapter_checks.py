@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from adapter_builder import config, pair, random_pair, safetensors, write_adapter
+from support.adapters import config, pair, random_pair, safetensors, write_adapter
 
 from grader.assignment.load import load_assignment
 from grader.checks import adapter, integrity

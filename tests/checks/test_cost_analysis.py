@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.paths import SOLUTION
 
 from grader.assignment.load import load_assignment
 from grader.assignment.rubric import score
@@ -19,7 +20,6 @@ from grader.core.nouns import Finding, Outcome
 from grader.course import grade
 from grader.intake.find import FoundSubmission, take_in
 
-SOLUTION = Path(__file__).parents[2] / "solutions" / "llm-methods"
 NUMBERS = json.loads((SOLUTION / "cost_analysis.json").read_text())
 CODES = [code for code in all_checks() if code.startswith("TOK1")]
 
@@ -68,7 +68,7 @@ def cost_points(home: Path, work: Path) -> dict[str, float | None]:
     assignment = grade.load("llm-methods")
     context = Context(assignment, take_in(FoundSubmission("s01", home), work), {})
     found: dict[str, Finding] = {}
-    for check in in_order(assignment.checks, assignment):
+    for check in in_order(assignment.refs, assignment):
         found[check.code] = run_check(check, context, found, {})
     scores = score(assignment, list(found.values()))
     return {s.id: s.points for s in scores if s.id.startswith("cost_")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.paths import SOLUTION
 
 from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
@@ -13,14 +14,13 @@ from grader.core.nouns import Finding, Outcome
 from grader.intake.find import FoundSubmission, take_in
 
 ASSIGNMENT = load_assignment("llm-methods")
-SOLUTION = Path(__file__).parents[2] / "solutions" / "llm-methods"
 
 
 def judged(folder: Path) -> dict[str, Finding]:
     """What all checks say that need no evidence."""
     context = Context(ASSIGNMENT, take_in(FoundSubmission("s1", folder), folder), {})
     findings: dict[str, Finding] = {}
-    for check in in_order(ASSIGNMENT.checks, ASSIGNMENT):
+    for check in in_order(ASSIGNMENT.refs, ASSIGNMENT):
         findings[check.code] = run_check(check, context, findings, {})
     return findings
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bonus_builder import (
+from hypothesis import given
+from hypothesis import strategies as st
+from support.bonus import (
     ASKED,
     HANDED_IN,
     LESSONS,
@@ -17,9 +19,7 @@ from bonus_builder import (
     submission,
     taught,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from transcript_builder import BASE, TUNED, Run
+from support.transcripts import BASE, TUNED, Run
 
 from grader.checks.api.registry import Context
 from grader.core.nouns import Outcome

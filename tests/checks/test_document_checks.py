@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from written_builder import text, unread
+from support.written_work import text, unread
 
 from grader.assignment.load import load_assignment
 from grader.assignment.rubric import score
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Evidence, Finding, Outcome, Severity
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 
 REFLECTION = {"reflection_text": text("reflection.md", "word " * 300)}
 ANALYSIS = {"analysis_text": text("comparative_analysis.pdf", "word " * 900, pages=2)}
@@ -23,7 +23,7 @@ def _context(folder: Path, evidence: dict[str, Evidence]) -> Context:
     (folder / "s01").mkdir()
     for name in ("comparative_analysis.pdf", "reflection.md"):
         (folder / "s01" / name).write_text("Not read here.\n")
-    (found,) = find_submissions([folder / "s01"])
+    found = submission_at(folder / "s01")
     return Context(load_assignment("llm-methods"), take_in(found, folder), evidence)
 
 
@@ -31,7 +31,7 @@ def judged(folder: Path, evidence: dict[str, Evidence], **missing: str) -> dict[
     """All findings on an analysis and a reflection, of which this was read."""
     context = _context(folder, evidence)
     findings: dict[str, Finding] = {}
-    for check in in_order(context.assignment.checks, context.assignment):
+    for check in in_order(context.assignment.refs, context.assignment):
         findings[check.code] = run_check(check, context, findings, missing)
     return findings
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from part2_builder import context, finding, share
-from transcript_builder import (
+from support.part2 import context, finding, share
+from support.transcripts import (
     TEST,
     TRAIN,
     chat_line,

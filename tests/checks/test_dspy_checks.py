@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dspy_builder import (
+from hypothesis import given
+from hypothesis import strategies as st
+from support.dspy_runs import (
     PAIRS,
     STEPS,
     enhanced,
@@ -21,22 +23,21 @@ from dspy_builder import (
     scores,
     word_matching,
 )
-from hypothesis import given
-from hypothesis import strategies as st
+from support.paths import EXPERTS
 
 from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Assignment, Evidence, Finding, Outcome
 from grader.evidence.metric_scores import MetricCase
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 
 PASS, FAIL, SKIP = Outcome.PASS, Outcome.FAIL, Outcome.SKIP
 
 
 @pytest.fixture(scope="module")
 def assignment() -> Assignment:
-    return load_assignment(Path(__file__).parents[1] / "part1.yaml")
+    return load_assignment(EXPERTS / "part1.yaml")
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def find(assignment: Assignment, tmp_path: Path) -> Any:
         home.mkdir()
         for name, text in {"dspy_enhanced.py": "", **(files or {})}.items():
             (home / name).write_text(text)
-        (entry,) = find_submissions([home])
+        entry = submission_at(home)
         context = Context(assignment, take_in(entry, tmp_path / "work"), runs)
         earlier: dict[str, Finding] = {}
         for check in in_order([code], assignment):
@@ -276,7 +277,7 @@ def test_ignoring_case_is_no_merit_of_a_metric_that_tells_nothing_apart(find: An
 
 @given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=88, max_size=88))
 def test_whatever_a_metric_says_every_check_has_a_verdict(values: list[float | None]) -> None:
-    assignment = load_assignment(Path(__file__).parents[1] / "part1.yaml")
+    assignment = load_assignment(EXPERTS / "part1.yaml")
     said = iter(values)
     runs = {
         "dspy_metric": scores(lambda case: next(said)),

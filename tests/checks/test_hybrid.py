@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from bonus_builder import (
+from hypothesis import given
+from hypothesis import strategies as st
+from support.bonus import (
     ASKED,
     ELEMENTS,
     HANDED_IN,
@@ -20,9 +22,7 @@ from bonus_builder import (
     submission,
     tuned_run,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from transcript_builder import BASE, QUESTIONS, TUNED, Run
+from support.transcripts import BASE, QUESTIONS, TUNED, Run
 
 from grader.checks.api.registry import Context
 from grader.core.nouns import Evidence, Outcome

@@ -7,14 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from evidence_builder import N, evidence
+from support.paths import DATASETS
+from support.predictions import N, evidence
 
 from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, run_check
 from grader.core.constants import BENCHMARK_MAX_BYTES
 from grader.core.nouns import Finding, Outcome
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 
 HIDDEN = [f"question {i}" for i in range(N)]
 
@@ -35,7 +36,7 @@ def _finding(
     (home / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     if extra is not None:
         (home / extra[0]).write_text(extra[1])
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     submission = take_in(found, tmp_path / "work")
     before = evidence(0)
     asked = [
@@ -111,7 +112,7 @@ def test_the_name_of_a_benchmark_hides_no_training_data(tmp_path: Path, body: st
 
 
 def test_the_kits_own_files_do_not_count(tmp_path: Path) -> None:
-    public = Path(__file__).parents[2] / "datasets" / "educational-qa" / "test.jsonl"
+    public = DATASETS / "educational-qa" / "test.jsonl"
     rows = [json.loads(line)["messages"][1]["content"] for line in public.read_text().splitlines()]
     found = _finding(tmp_path, ["mine"], extra=("test.jsonl", public.read_text()), hidden=rows)
     assert found.measures["found"] == 0

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from grader.assignment.load import load_assignment
-from grader.checks import archive
-from grader.checks.api.registry import Context, all_checks
+from grader.checks import layout
+from grader.checks.api.registry import Context, all_checks, check_of
 from grader.core.nouns import Assignment, Deliverable, Finding, Outcome
 from grader.intake.find import FoundSubmission, take_in
 
@@ -23,8 +23,7 @@ def judge(code: str, tmp_path: Path, *names: str, assignment: Assignment | None 
         path.write_text("n\n")
     submission = take_in(FoundSubmission("s01", tmp_path / "s01"), tmp_path)
     context = Context(assignment or load_assignment("llm-methods"), submission, {})
-    check = all_checks()[code]
-    return check.finding(check.function(context))
+    return check_of(code, context.assignment).judge(context)
 
 
 def test_a_missing_file_is_named_with_what_came_close(tmp_path: Path) -> None:
@@ -95,5 +94,5 @@ def test_complete_parts_are_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [c for c in all_checks() if c.startswith("LAY1")])
 def test_a_rule_of_intake_holds_for_whatever_got_in(code: str, tmp_path: Path) -> None:
-    assert archive.__name__ == all_checks()[code].function.__module__
+    assert layout.__name__ == all_checks()[code].function.__module__
     assert judge(code, tmp_path, "x.txt").outcome is Outcome.PASS

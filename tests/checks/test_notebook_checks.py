@@ -8,17 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from notebook_builder import as_notebook, notebook
+from support.examples.writers import COMPLETE
+from support.notebooks import as_notebook, notebook
+from support.paths import SOLUTION
 
 from grader.assignment.load import load_assignment
 from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Finding, Outcome
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 
-SOLUTION = Path(__file__).parents[2] / "solutions" / "llm-methods"
 SCRIPTS = ("dspy_enhanced", "openai_domain_finetune", "huggingface_custom_lora", "inference")
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "LAY030" / "pass" / "s01"
 Judge = Callable[..., dict[str, Finding]]
 
 
@@ -28,13 +28,13 @@ def judge(tmp_path: Path) -> Judge:
 
     def judged(**notebooks: bytes) -> dict[str, Finding]:
         home = tmp_path / "s01"
-        shutil.copytree(FIXTURE, home)
+        COMPLETE(tmp_path)
         for name in SCRIPTS:
             shutil.copyfile(SOLUTION / f"{name}.py", home / f"{name}.py")
         for name, data in notebooks.items():
             (home / f"{name}.py").unlink()
             (home / f"{name}.ipynb").write_bytes(data)
-        (found,) = find_submissions([home])
+        found = submission_at(home)
         context = Context(load_assignment("llm-methods"), take_in(found, tmp_path), {})
         findings: dict[str, Finding] = {}
         codes = [code for code in all_checks() if code.startswith(("SRC", "LAY0"))]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from part2_builder import finding, share
-from transcript_builder import (
+from support.part2 import finding, share
+from support.transcripts import (
     BASE,
     CLOSED_SAID,
     FAULT_SAID,
@@ -42,7 +42,7 @@ def refused_once(status: int, wait: float, *, again: bool = True) -> Run:
 @pytest.mark.parametrize(("id", "status"), PATIENT.items())
 def test_waiting_and_asking_again_passes(id: str, status: int, handed_in: Context) -> None:
     code = {429: "API011", 500: "API012"}[status]
-    assert id in all_checks()[code].evidence
+    assert id in all_checks()[code].evidence_ids
     evidence = refused_once(status, 1.0).evaluate().ended()
     assert share(finding(code, handed_in, evidence)) == 1.0
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from notebook_builder import notebook
+from support.examples.source import GOOD, INFERENCE
+from support.notebooks import notebook
+from support.paths import ROOT
 
 from grader.assignment.load import load_assignment
 from grader.checks import measuring, source, training
@@ -21,48 +23,9 @@ from grader.core.constants import SOURCE_MAX_BYTES
 from grader.core.nouns import Finding, Outcome
 from grader.intake.find import FoundSubmission, take_in
 
-ROOT = Path(__file__).parents[2]
 MODULES = {module.__name__ for module in (source, training, measuring)}
 CODES = [code for code, c in all_checks().items() if c.function.__module__ in MODULES]
 PASS, FAIL, REVIEW = Outcome.PASS, Outcome.FAIL, Outcome.REVIEW
-
-GOOD = '''"""Train an adapter on the course model and measure it."""
-import json
-import resource
-import time
-from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
-
-def evaluate(model, tokenizer, questions):
-    """Return the share of questions answered right."""
-    right = 0
-    started = time.perf_counter()
-    for question, answer in questions:
-        tokens = model.generate(**tokenizer(question, return_tensors="pt"))
-        right += tokenizer.decode(tokens[0]) == answer
-    return right / len(questions), time.perf_counter() - started
-
-def main():
-    """Do all of it, in order."""
-    tokenizer = AutoTokenizer.from_pretrained("course-model")
-    model = AutoModelForCausalLM.from_pretrained("course-model")
-    questions = json.load(open("questions.json"))
-    before = evaluate(model, tokenizer, questions)
-    config = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj"])
-    model = get_peft_model(model, config)
-    arguments = TrainingArguments("out", save_strategy="epoch", eval_strategy="epoch")
-    stop = EarlyStoppingCallback(2)
-    trainer = Trainer(model, arguments, train_dataset=questions, callbacks=[stop])
-    trainer.train()
-    after = evaluate(model, tokenizer, questions)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    model.save_pretrained("adapter")
-    print(before, after, memory)
-
-if __name__ == "__main__":
-    main()
-'''
 
 OWN_LOOP = """
 import time, torch
@@ -92,17 +55,6 @@ for epoch in range(20):
         break
 print(start, loss_on(test))
 """
-
-INFERENCE = '''"""Answer one question with the adapter."""
-import sys
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-tokenizer = AutoTokenizer.from_pretrained("course-model")
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("course-model"), "adapter")
-tokens = model.generate(**tokenizer(sys.argv[1], return_tensors="pt"))
-print(tokenizer.decode(tokens[0]))
-'''
 
 
 def judged(
@@ -468,13 +420,3 @@ def test_only_new_statements_that_run_are_an_addition(
     finding = judged("SRC011", tmp_path, script)
     assert finding.outcome is expected, finding.message
     assert finding.measures["new_statements"] is not None
-
-
-# --- examples ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("expected", [PASS, FAIL])
-@pytest.mark.parametrize("code", CODES)
-def test_every_code_has_an_example_of_each(code: str, expected: Outcome, tmp_path: Path) -> None:
-    folder = ROOT / "tests" / "fixtures" / code / expected
-    assert judged_folder(code, folder, tmp_path).outcome is expected

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from transcript_builder import (
+from support.transcripts import (
     ANSWERS,
     FILE,
     JOBS,
@@ -19,7 +19,7 @@ from transcript_builder import (
     multipart,
 )
 
-from grader.checks.api.registry import Context, all_checks, run_check
+from grader.checks.api.registry import Context, all_checks, check_of, run_check
 from grader.checks.views.transcript import transcript
 from grader.core.nouns import Evidence, Outcome
 
@@ -84,7 +84,7 @@ def test_an_uploaded_file_is_read_whatever_is_in_it(content: str, boundary: obje
 def test_evidence_that_is_no_transcript_is_the_graders_fault(handed_in: Context) -> None:
     broken = Evidence("transcript", "k", {"answers": []}, {})
     ctx = Context(handed_in.assignment, handed_in.submission, {"openai_ok": broken})
-    earlier = {"LAY022": run_check(all_checks()["LAY022"], ctx, {}, {})}
+    earlier = {"LAY022": run_check(check_of("LAY022", ctx.assignment), ctx, {}, {})}
     assert run_check(all_checks()["API003"], ctx, earlier, {}).outcome is Outcome.ERROR
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from part2_builder import finding, share
-from transcript_builder import (
+from support.part2 import finding, share
+from support.transcripts import (
     BASE,
     JOBS,
     QUESTIONS,

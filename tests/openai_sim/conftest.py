@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import openai
 import pytest
-from browser_builder import CHROMIUM
-from process_builder import Simulate, simulate
-from service_builder import Service, service
+from support.sim_apps import BASE
+from support.sim_processes import Simulate, simulate
+from support.sim_services import Service, service
 
-collect_ignore = [] if CHROMIUM else ["test_pages_in_browser.py"]
+from grader.openai_sim.jobs.fork_server import FORK_SERVER, ForkServer
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +30,11 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulate]:
     """A service in a process of its own, for the programs of other makers."""
     with simulate(tmp_path_factory.mktemp("simulated") / "home", "--key=sk-course") as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """The fork server, held by all tests together: it takes seconds to load."""
+    FORK_SERVER.acquire(BASE)
+    yield FORK_SERVER
+    FORK_SERVER.release()

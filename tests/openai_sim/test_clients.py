@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from process_builder import Simulate
-from sim_builder import chat_lines, environment
+from support.paths import PROGRAMS
+from support.sim_apps import chat_lines, environment
+from support.sim_processes import Simulate
+from support.waiting import PATIENCE
 
 MODEL = "gpt-4.1-nano-2025-04-14"
-_PROGRAMS = Path(__file__).with_name("client_programs")
-_SECONDS = 180.0
 
 
 def test_litellm_fine_tunes(simulated: Simulate, tmp_path: Path) -> None:
@@ -46,11 +46,11 @@ def _run(program: str, simulated: Simulate, folder: Path, examples: int) -> dict
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     }
     done = subprocess.run(
-        [sys.executable, str(_PROGRAMS / program), str(file), MODEL],
+        [sys.executable, str(PROGRAMS / program), str(file), MODEL],
         env=environment() | simulated.exports | own,
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 from grader.assignment.load import load_assignment
 from grader.assignment.rubric import score, status, total
@@ -87,7 +87,7 @@ _EVALUATED = ("EVL001", "EVL002", "EVL003", "EVL004")
 
 @pytest.fixture(scope="session")
 def assignment() -> Assignment:
-    return load_assignment(Path(__file__).parents[2] / "rubrics" / "llm-methods.yaml")
+    return load_assignment(ROOT / "rubrics" / "llm-methods.yaml")
 
 
 def with_extra(assignment: Assignment) -> Assignment:
@@ -147,7 +147,7 @@ def sample_result(
     if delta <= 0.08:
         outcomes.setdefault("EVL001", Outcome.FAIL)
     findings = []
-    for code in assignment.checks:
+    for code in assignment.refs:
         outcome = outcomes.get(code, Outcome.PASS)
         title = _TITLES.get(code, f"The claim of {code} holds")
         known = outcome in (Outcome.PASS, Outcome.FAIL)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, replace
-from pathlib import Path
 
 import pytest
-from file_report_builder import COST, TOKENS, file_report, finding
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from support.file_reports import COST, TOKENS, file_report, finding
+from support.paths import ROOT
 
 from grader.report.dataset_json import to_json
 from grader.training_data.check import FileReport
 
-SCHEMA = json.loads(
-    (Path(__file__).parents[2] / "grader" / "schemas" / "findings.v1.json").read_text()
-)
+SCHEMA = json.loads((ROOT / "grader" / "schemas" / "findings.v1.json").read_text())
 
 
 def valid(document: object) -> bool:

@@ -7,9 +7,9 @@ from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
-from file_report_builder import file_report, finding
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.file_reports import file_report, finding
 
 from grader.report.dataset_page import dataset_html, histogram
 from grader.report.dataset_text import Numbers, gather, percentile

@@ -6,9 +6,9 @@ import unicodedata
 from dataclasses import replace
 
 import pytest
-from file_report_builder import COST, TOKENS, file_report, finding
 from hypothesis import given
 from hypothesis import strategies as st
+from support.file_reports import COST, TOKENS, file_report, finding
 
 from grader.report.dataset_text import cost_words, money, report_lines, summary_line, tokens_words
 from grader.training_data.rules import RULES

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sandbox_builder import run, said
+from support.sandbox_runs import run, said
+from support.sandboxes import need_backend
 
-from grader.sandbox.backends.bubblewrap import Bubblewrap
 from grader.sandbox.seccomp_filter import seccomp_filter, why_not
 
 TRY = """
@@ -32,7 +32,7 @@ open("f", "w").close()
 
 def test_what_is_denied():
     ended = run(
-        Bubblewrap(),
+        need_backend("bubblewrap"),
         TRY
         + """
 show("memfd", os.memfd_create, "x")
@@ -56,7 +56,7 @@ show("mount", call, "mount", b"x", b"/box", b"tmpfs", 0, None)
 
 def test_what_honest_programs_do():
     ended = run(
-        Bubblewrap(),
+        need_backend("bubblewrap"),
         TRY
         + """
 import subprocess, threading

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 from grader.topics import TOPICS, Topic
 
-ROOT = Path(__file__).resolve().parents[2]
 DATASETS = ROOT / "datasets"
 
 

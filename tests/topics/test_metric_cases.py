@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 from grader.evidence.metric_scores import metric_cases
 
-ROOT = Path(__file__).resolve().parents[2]
 CASES = metric_cases("educational-qa")
 KINDS = {
     *("exact", "case", "punctuation", "sentence", "paraphrase", "partial", "long", "reorder"),

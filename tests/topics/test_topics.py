@@ -75,7 +75,7 @@ def test_a_quarter_of_the_hidden_questions_is_in_an_unseen_phrasing(topic: Topic
 
 
 def test_a_hidden_set_that_is_too_large_is_refused() -> None:
-    with pytest.raises(ValueError, match="100000 wanted"):
+    with pytest.raises(ValueError, match="100000 requested"):
         get_topic("educational-qa").hidden(0, 100_000)
 
 

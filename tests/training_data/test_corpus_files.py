@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_strategies import data_url, plain_example, png
+from support.example_strategies import data_url, plain_example, png
+from support.paths import CORPUS
 
 from grader.core.nouns import Severity
 from grader.training_data.check import FileReport, check_file
 from grader.training_data.read.examples import Kind
 from grader.training_data.rules import RULES
 
-CORPUS = Path(__file__).parents[1] / "corpus"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((CORPUS / "expected.json").read_text("utf-8"))
 NO_DATA = {"expected.json", "README.md", ".gitattributes"}
 TODAY = date(2026, 1, 5)  # when all models of the price list were still trained

@@ -194,7 +194,7 @@ def test_a_wrong_row_is_named(tmp_path: Path, wrong: dict[str, Any], place: str)
 def test_a_wrong_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"prices\.json: \$\.currency"):
         load_prices(override(tmp_path, row(), currency="EUR"))
-    with pytest.raises(UsageError, match=r"gpt-4o-mini-2024-07-18 stands there twice"):
+    with pytest.raises(UsageError, match=r"gpt-4o-mini-2024-07-18 occurs twice"):
         load_prices(override(tmp_path, row(), row()))
     with pytest.raises(UsageError, match=r"none\.json: cannot be read"):
         load_prices(tmp_path / "none.json")

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from example_strategies import RELAXED, JsonObject, files, line, plain_example
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutations import CHAT, FILE_MUTATIONS, MUTATIONS
+from support.example_strategies import RELAXED, JsonObject, files, line, plain_example
+from support.mutations import CHAT, FILE_MUTATIONS, MUTATIONS
 
 from grader.core.nouns import Severity
 from grader.training_data.check import FileReport, check_file

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from example_strategies import RELAXED, examples, plain_example
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_properties import assert_agrees_with_json, assert_can_be_shown
+from support.example_strategies import RELAXED, examples, plain_example
+from support.paths import CORPUS
+from support.report_properties import assert_agrees_with_json, assert_can_be_shown
 
 from grader.training_data.check import DEFAULT_MODEL, check_file
 from grader.training_data.read.examples import Kind
-
-CORPUS: Final = Path(__file__).parents[1] / "corpus"
 
 KEYS: Final = (
     "messages", "role", "content", "tools", "tool_calls", "function", "name", "arguments", "id",

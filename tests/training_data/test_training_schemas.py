@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from example_strategies import RELAXED, examples, plain_example
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from mutations import MUTATIONS
+from support.example_strategies import RELAXED, examples, plain_example
+from support.mutations import MUTATIONS
 
 from grader.core.nouns import Severity
 from grader.training_data.check import check_file

@@ -1,5 +1,9 @@
 """The registry of checks: a check is a function, its docstring is its page.
 
+An assignment uses a check by its code, or more than once under names (`CheckInstance`). What a
+check looks at it names by roles: ids of evidence and deliverables, for which an assignment may
+bind others.
+
 A check's docstring reads: title (the claim that must hold), blank line, `Why:` paragraph, blank
 line, `Fix:` paragraph. The registry is frozen after import of `grader.checks.all`.
 """
@@ -10,11 +14,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import cleandoc
-from typing import Final
+from typing import Any, Final, Generic
 
 from grader.core.errors import CodedError
 from grader.core.nouns import (
     Assignment,
+    CheckInstance,
+    Deliverable,
     Evidence,
     Finding,
     Location,
@@ -24,13 +30,15 @@ from grader.core.nouns import (
     Submission,
     Visibility,
 )
+from grader.core.payloads import P, Payload, read
+from grader.intake.find import locate
 
 CODE_PATTERN = re.compile(r"^(LAY|JSL|TOK|ADP|EVL|DSP|API|SRC|DOC|INT|GRD)\d{3}$")
 
 
 @dataclass(frozen=True, slots=True)
 class Classmate:
-    """Another submission's adapter as the class register knows it (see collect/register.py)."""
+    """Another submission's adapter as the class register knows it (see grader.course.grade)."""
 
     student: str
     submitted_at: str | None
@@ -38,13 +46,53 @@ class Classmate:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceRole(Generic[P]):
+    """Evidence that a check reads: its id unless the assignment binds another, and its payload."""
+
+    id: str
+    payload: type[P]
+
+
+Bindings = Mapping[str, tuple[str, ...]]
+"""By role, the ids that an assignment has bound to it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
-    """Everything that a check may look at."""
+    """Everything that a check may look at. A role that is not bound is the id itself."""
 
     assignment: Assignment
     submission: Submission
     evidence: Mapping[str, Evidence]
     classmates: tuple[Classmate, ...] = ()
+    bindings: Bindings = field(default_factory=dict)
+
+    def seen(self, role: EvidenceRole[Any]) -> Evidence:
+        """The evidence in this role; it is there when a check that names the role runs."""
+        return self.evidence[self.bound(role.id)]
+
+    def read(self, role: EvidenceRole[P]) -> P:
+        """What the evidence in this role says."""
+        return read(self.seen(role), role.payload)
+
+    def bound(self, role: str) -> str:
+        """The id in this role."""
+        return _bound(self.bindings, role)
+
+    def deliverable(self, role: str) -> Deliverable:
+        """The deliverable in this role; KeyError where the assignment has none."""
+        return self.assignment.deliverable(self.bound(role))
+
+    def place(self, role: str) -> str | None:
+        """Where the deliverable in this role lies, None where it is not there.
+
+        Raises FileRefused LAY002 where several files could be it.
+        """
+        return locate(self.submission, self.deliverable(role))
+
+
+def _bound(bindings: Bindings, role: str) -> str:
+    return bindings.get(role, (role,))[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +142,7 @@ def not_looked_at(refused: CodedError) -> Verdict:
 
 
 def voluntary() -> Verdict:
-    """Extra work that was not handed in: nothing to look at and nothing to mend, so no hint."""
+    """Extra work that was not submitted: nothing to look at and nothing to fix, so no hint."""
     return skipped("Not handed in; this challenge is voluntary.")
 
 
@@ -110,18 +158,77 @@ CheckFunction = Callable[[Context], Verdict]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A registered check with its page and what it needs before it can run."""
+    """A check with its page and what it needs before it can run.
+
+    It looks at the evidence and the deliverables in these roles; for those in `lists` the
+    assignment must bind ids. `name` and `bindings` are those of one use in an assignment.
+    """
 
     code: str
     title: str
     why: str
     fix: str
     function: CheckFunction
-    needs: tuple[str, ...]
-    evidence: tuple[str, ...]
-    measures: tuple[str, ...]
-    severity: Severity
-    visibility: Visibility
+    needs: tuple[str, ...] = ()
+    evidence: tuple[EvidenceRole[Any], ...] = ()
+    measures: tuple[str, ...] = ()
+    severity: Severity = Severity.ERROR
+    visibility: Visibility = Visibility.STUDENT
+    deliverables: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    name: str | None = None
+    bindings: Bindings = field(default_factory=dict)
+
+    @property
+    def ref(self) -> str:
+        """As in CheckInstance."""
+        return self.code if self.name is None else f"{self.code}@{self.name}"
+
+    @property
+    def evidence_ids(self) -> tuple[str, ...]:
+        """The ids of the evidence that it reads."""
+        return tuple(_bound(self.bindings, role.id) for role in self.evidence)
+
+    def used(self, instance: CheckInstance) -> Check:
+        """This check as an assignment uses it."""
+        title = self.title if instance.name is None else f"{self.title} ({instance.name})"
+        return replace(
+            self,
+            title=instance.title or title,
+            name=instance.name,
+            bindings=instance.bindings,
+        )
+
+    def judge(self, context: Context) -> Finding:
+        """What it finds, whatever it needs. May raise what its function raises."""
+        return self.finding(self.function(replace(context, bindings=self.bindings)))
+
+    def problems(self, assignment: Assignment, payloads: Mapping[str, type[Payload]]) -> list[str]:
+        """What is wrong with this use in the assignment; `payloads` are those of its evidence."""
+        wrong = []
+        evidence = {role.id: role for role in self.evidence}
+        for name, role in evidence.items():
+            found = payloads.get(_bound(self.bindings, name))
+            if found is not role.payload:
+                is_ = "is not there" if found is None else f"is {found.SCHEMA}"
+                id = _bound(self.bindings, name)
+                wrong.append(f"reads {role.payload.SCHEMA}, and evidence {id!r} {is_}")
+        known = {d.id for d in assignment.deliverables}
+        parts = {part.id for part in assignment.parts}
+        for name, bound in self.bindings.items():
+            if name not in {*evidence, *self.deliverables, *self.lists}:
+                wrong.append(f"has no role {name!r}")
+            elif len(bound) > 1 and name not in self.lists:
+                wrong.append(f"takes one {name!r}, not {len(bound)}")
+            elif name not in evidence:
+                wrong += [
+                    f"names {id!r}, which is not among the assignment's {name}"
+                    for id in bound
+                    if id not in (parts if name == "parts" else known)
+                ]
+        if self.lists and not any(self.bindings.get(name) for name in self.lists):
+            wrong.append(f"needs {' or '.join(self.lists)} in `with`")
+        return [f"check {self.ref} {what}" for what in wrong]
 
     def finding(self, verdict: Verdict) -> Finding:
         """The verdict under this check's code and title.
@@ -131,12 +238,12 @@ class Check:
         measures = dict(verdict.measures or {})
         undeclared = sorted(set(measures) - set(self.measures))
         if undeclared:
-            raise ValueError(f"{self.code} returned undeclared measures: {', '.join(undeclared)}")
+            raise ValueError(f"{self.ref} returned undeclared measures: {', '.join(undeclared)}")
         line = verdict.location.line
         if line is not None and line < 1:
-            raise ValueError(f"{self.code} returned line {line}; lines count from 1")
+            raise ValueError(f"{self.ref} returned line {line}; lines count from 1")
         return Finding(
-            code=self.code,
+            code=self.ref,
             outcome=verdict.outcome,
             title=self.title,
             message=verdict.message,
@@ -156,16 +263,32 @@ def check(
     code: str,
     *,
     needs: tuple[str, ...] = (),
-    evidence: tuple[str, ...] = (),
+    evidence: tuple[EvidenceRole[Any], ...] = (),
+    deliverables: tuple[str, ...] = (),
     measures: tuple[str, ...] = (),
     severity: Severity = Severity.ERROR,
     visibility: Visibility = Visibility.STUDENT,
 ) -> Callable[[CheckFunction], CheckFunction]:
-    """Register a check. `needs`: codes that must pass first; `evidence`: ids it reads."""
+    """Register a check. `needs`: codes that must pass first; `evidence` and `deliverables`: the
+    roles of what it looks at."""
 
     def register(function: CheckFunction) -> CheckFunction:
         title, why, fix = _page(code, function)
-        add(Check(code, title, why, fix, function, needs, evidence, measures, severity, visibility))
+        add(
+            Check(
+                code,
+                title,
+                why,
+                fix,
+                function,
+                needs,
+                evidence,
+                measures,
+                severity,
+                visibility,
+                deliverables,
+            )
+        )
         return function
 
     return register
@@ -194,25 +317,39 @@ def all_checks() -> Mapping[str, Check]:
     return dict(sorted(_CHECKS.items()))
 
 
+def check_of(ref: str, assignment: Assignment) -> Check:
+    """The check of this reference as the assignment uses it. KeyError for a code that is none."""
+    instance = next((one for one in assignment.checks if one.ref == ref), None)
+    return _CHECKS[ref] if instance is None else _CHECKS[instance.code].used(instance)
+
+
 def all_needs(check: Check, assignment: Assignment) -> tuple[str, ...]:
-    """The codes that must pass first: the check's own and those of the evidence that it reads."""
-    behind = [spec.needs for spec in assignment.evidence if spec.id in check.evidence]
-    return tuple(dict.fromkeys(sum(behind, check.needs)))
+    """The references of checks that must pass first: the check's own and those of the evidence
+    that it reads.
+
+    A check under a name needs the others under that name, where the assignment uses them so.
+    """
+    refs = assignment.refs
+    named = ((f"{code}@{check.name}", code) for code in check.needs)
+    own = tuple(ref if ref in refs else code for ref, code in named)
+    behind = [spec.needs for spec in assignment.evidence if spec.id in check.evidence_ids]
+    return tuple(dict.fromkeys(sum(behind, own)))
 
 
-def in_order(codes: Iterable[str], assignment: Assignment) -> list[Check]:
-    """The checks of these codes and all that they need, each after what it needs."""
+def in_order(refs: Iterable[str], assignment: Assignment) -> list[Check]:
+    """The checks of these references and all that they need, each after what it needs."""
     ordered: dict[str, Check] = {}
 
-    def visit(code: str) -> None:
-        if code in ordered:
+    def visit(ref: str) -> None:
+        if ref in ordered:
             return
-        for needed in all_needs(_CHECKS[code], assignment):
+        check = check_of(ref, assignment)
+        for needed in all_needs(check, assignment):
             visit(needed)
-        ordered[code] = _CHECKS[code]
+        ordered[ref] = check
 
-    for code in codes:
-        visit(code)
+    for ref in refs:
+        visit(ref)
     return list(ordered.values())
 
 
@@ -225,8 +362,8 @@ def run_check(
 ) -> Finding:
     """Run one check, after those it needs.
 
-    `earlier` holds the findings so far by code. `missing` says of each evidence id that could not
-    be collected why (a machine's fault). The result is `skip` behind a fail, the same behind a
+    `earlier` holds the findings so far by reference. `missing` says of each evidence id that could
+    not be collected why (a machine's fault). The result is `skip` behind a fail, the same behind a
     skip, `error` behind an error or missing evidence, `review` behind a review, else what the
     check says.
     """
@@ -242,7 +379,7 @@ def run_check(
         text = f"Not known yet, because {needed} ({before.title}) is not known."
         return check.finding(Verdict(before.outcome, text))
     kinds = {spec.id: spec.kind for spec in context.assignment.evidence}
-    for id in check.evidence:
+    for id in check.evidence_ids:
         if id in missing:
             text = "The grader could not run this; your instructor has been told. No marks lost."
             return check.finding(Verdict(Outcome.ERROR, text, note=missing[id]))
@@ -250,7 +387,7 @@ def run_check(
             text = _LATER.get(kinds.get(id, ""), "Hidden tests run at grading.")
             return check.finding(Verdict(Outcome.REVIEW, text))
     try:
-        return check.finding(check.function(context))
+        return check.judge(context)
     except Exception as error:  # a check's own fault must not cost the student or stop the batch
         text = "The grader failed on this check; your instructor has been told. No marks lost."
         trace = f"{type(error).__name__}: {error}"

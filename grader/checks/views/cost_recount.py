@@ -10,14 +10,14 @@ from grader.checks.api.registry import Context, Verdict, failed, passed
 from grader.core.nouns import Measures
 from grader.costs.alternatives import QueryTokens, measure_queries
 from grader.costs.claims import CLAIMS_MAX_BYTES, CostClaims, read_claims
-from grader.intake.find import locate, open_file
+from grader.intake.find import open_file
 from grader.training_data.check import DEFAULT_MODEL
 from grader.training_data.costs import Price, load_prices, price_of
 from grader.training_data.read.examples import read_examples
 from grader.training_data.tokens import TokenCounts, count_tokens
 
 ENOUGH: Final = 0.98  # agreement: rounded numbers stay above it, a forgotten factor does not
-_NUMBERS: Final = "cost_analysis_json"
+NUMBERS: Final = "cost_analysis_json"
 
 
 class Recount(NamedTuple):
@@ -37,7 +37,7 @@ def found_file(context: Context) -> str:
 
     Raises FileRefused LAY002 when several files have the name.
     """
-    return _path(context, _NUMBERS)
+    return _path(context, NUMBERS)
 
 
 def found_data(context: Context) -> str:
@@ -101,7 +101,7 @@ def off(
 
 
 def _path(context: Context, id: str) -> str:
-    path = locate(context.submission, context.assignment.deliverable(id))
+    path = context.place(id)
     if path is None:
         raise LookupError(f"{id} is gone")
     return path

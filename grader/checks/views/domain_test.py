@@ -12,6 +12,7 @@ from typing import Final
 
 from grader.checks.api.registry import (
     Context,
+    EvidenceRole,
     Verdict,
     check,
     failed,
@@ -22,11 +23,12 @@ from grader.checks.api.registry import (
 from grader.core.constants import HIDDEN_MIN_QUESTIONS
 from grader.core.errors import FileRefused, GraderFault
 from grader.core.nouns import Outcome, Severity
+from grader.core.payloads import ProgramRun
 from grader.core.resources import resource
-from grader.intake.find import locate
+from grader.core.text import counted
 from grader.training_data.examples.overlap import overlap
 from grader.training_data.read.examples import Example, read_examples
-from grader.training_data.read.faults import counted, quoted
+from grader.training_data.read.faults import quoted
 from grader.training_data.read.fingerprint import folded
 from grader.training_data.read.lines import lines
 
@@ -62,7 +64,7 @@ def questions_of(context: Context) -> list[TestQuestion]:
     return [TestQuestion(e.line, e.prompt, e.answer) for e in _examples(context, TEST_SET)]
 
 
-@check("API020")
+@check("API020", deliverables=(TEST_SET,))
 def has_readable_test_set(context: Context) -> Verdict:
     """The domain's test set is there and can be read
 
@@ -73,7 +75,7 @@ def has_readable_test_set(context: Context) -> Verdict:
     the user's message, and the expected answer as the assistant's.
     """
     try:
-        path = locate(context.submission, context.assignment.deliverable(TEST_SET))
+        path = context.place(TEST_SET)
     except FileRefused as error:
         return failed(error.message, error.hint)
     if path is None:
@@ -90,7 +92,7 @@ def has_readable_test_set(context: Context) -> Verdict:
     return passed(f"{counted(len(written), 'question')} can be read.")
 
 
-@check("API021", needs=("API020",), measures=("questions", "share"))
+@check("API021", deliverables=(TEST_SET,), needs=("API020",), measures=("questions", "share"))
 def enough_questions_of(context: Context) -> Verdict:
     """The test set has enough questions of its own, each with its answer
 
@@ -114,7 +116,15 @@ def enough_questions_of(context: Context) -> Verdict:
     return failed(f"{said}.", hint, measures=measures)
 
 
-@check("API022", needs=("LAY022", "API020"), measures=("overlapping", "share"))
+@check(
+    "API022",
+    deliverables=(
+        TEST_SET,
+        DATA,
+    ),
+    needs=("LAY022", "API020"),
+    measures=("overlapping", "share"),
+)
 def keeps_test_and_training_apart(context: Context) -> Verdict:
     """No test question stands in the training data
 
@@ -137,13 +147,21 @@ def keeps_test_and_training_apart(context: Context) -> Verdict:
         f"{counted(len(found), 'test question')} of {len(tests)} also in the training data; "
         f"the first: {found[0].message}.",
         "Write test questions on the same domain that are not in the training data.",
-        path=locate(context.submission, context.assignment.deliverable(TEST_SET)),
+        path=context.place(TEST_SET),
         line=found[0].line,
         measures=measures,
     )
 
 
-@check("API023", needs=("LAY022", "API020"), measures=("share",))
+@check(
+    "API023",
+    deliverables=(
+        TEST_SET,
+        DATA,
+    ),
+    needs=("LAY022", "API020"),
+    measures=("share",),
+)
 def asks_about_its_domain(context: Context) -> Verdict:
     """The test questions are on the domain that was trained
 
@@ -168,14 +186,14 @@ def asks_about_its_domain(context: Context) -> Verdict:
         f"Only {share:.0%} of the test questions share a word with the training data; "
         f"{quoted(apart[0].prompt)} does not.",
         "Let the test questions ask about what the training data is about.",
-        path=locate(context.submission, context.assignment.deliverable(TEST_SET)),
+        path=context.place(TEST_SET),
         line=apart[0].line,
         measures=measures,
     )
 
 
-def _examples(context: Context, deliverable: str) -> list[Example]:
-    path = locate(context.submission, context.assignment.deliverable(deliverable))
+def _examples(context: Context, role: str) -> list[Example]:
+    path = context.place(role)
     return [] if path is None else list(read_examples(context.submission.root / path))
 
 
@@ -183,13 +201,21 @@ def _words(text: str) -> set[str]:
     return set(_WORD.findall(folded(text))) - _EVERYWHERE
 
 
-HYBRID, DISTILLATION = "hybrid_ok", "distill_ok"
-"""Ids of evidence: a run of the script, with nothing going wrong."""
+HYBRID: Final = EvidenceRole("hybrid_ok", ProgramRun)
+DISTILLATION: Final = EvidenceRole("distill_ok", ProgramRun)
+"""Runs of the script, with nothing going wrong."""
 
-_SCRIPTS: Final = {HYBRID: "dspy_hybrid", DISTILLATION: "distill"}
+_HYBRID_SCRIPT, _DISTILLATION_SCRIPT = "dspy_hybrid", "distill"
 
 
-@check("LAY050", severity=Severity.WARNING)
+@check(
+    "LAY050",
+    deliverables=(
+        _HYBRID_SCRIPT,
+        TEST_SET,
+    ),
+    severity=Severity.WARNING,
+)
 def hybrid_can_be_run(context: Context) -> Verdict:
     """The hybrid is there, with the test set it is judged on
 
@@ -199,10 +225,17 @@ def hybrid_can_be_run(context: Context) -> Verdict:
     Fix: Hand in dspy_hybrid.py, and openai_test.jsonl with at least 10 different questions, each
     with its answer.
     """
-    return _ready(context, HYBRID)
+    return _ready(context, _HYBRID_SCRIPT)
 
 
-@check("LAY051", severity=Severity.WARNING)
+@check(
+    "LAY051",
+    deliverables=(
+        _DISTILLATION_SCRIPT,
+        TEST_SET,
+    ),
+    severity=Severity.WARNING,
+)
 def distillation_can_be_run(context: Context) -> Verdict:
     """The distillation is there, with the test set it is judged on
 
@@ -212,15 +245,15 @@ def distillation_can_be_run(context: Context) -> Verdict:
     Fix: Hand in distill.py, and openai_test.jsonl with at least 10 different questions, each with
     its answer.
     """
-    return _ready(context, DISTILLATION)
+    return _ready(context, _DISTILLATION_SCRIPT)
 
 
-def _ready(context: Context, evidence: str) -> Verdict:
+def _ready(context: Context, script: str) -> Verdict:
     try:
-        path = locate(context.submission, context.assignment.deliverable(_SCRIPTS[evidence]))
+        path = context.place(script)
     except FileRefused as error:
         return failed(error.message, error.hint)
-    if path is None or _is_untouched(context, evidence, path):
+    if path is None or _is_untouched(context, script, path):
         return voluntary()
     for about_the_test_set in (has_readable_test_set, enough_questions_of):
         found = about_the_test_set(context)
@@ -230,9 +263,10 @@ def _ready(context: Context, evidence: str) -> Verdict:
     return passed("Everything is there.")
 
 
-def _is_untouched(context: Context, evidence: str, path: str) -> bool:
+def _is_untouched(context: Context, script: str, path: str) -> bool:
     """Whether this is the kit's own file, white space aside."""
-    given = [spec.given for spec in context.assignment.evidence if spec.id == evidence]
+    runs = [spec.settings for spec in context.assignment.evidence]
+    given = [run.get("given") for run in runs if run.get("script") == context.bound(script)]
     with suppress(GraderFault):  # no such kit: then it is the student's
         if given and given[0] is not None:
             ours = resource("starter", given[0].partition("/")[0], path.rsplit("/", 1)[-1])

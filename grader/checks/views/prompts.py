@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from grader.core.constants import PASSAGE_MIN_WORDS, RECORD_MAX_BODY_BYTES
-from grader.core.nouns import Evidence
+from grader.core.payloads import Answer, Answers
 from grader.core.strict_json import StrictJsonError, loads
 from grader.topics.topic import normalised
 
@@ -76,16 +76,16 @@ class PromptAdditions:
     reasoning: tuple[bool, ...]
 
 
-def additions(enhanced: Evidence, original: Evidence, known: Iterable[str]) -> PromptAdditions:
+def additions(enhanced: Answers, original: Answers, known: Iterable[str]) -> PromptAdditions:
     """What the program adds to the original's prompts; `known` are questions of public sets.
 
     Passages: sentences beside the question that are not the model's own words and not in most
     prompts alike. Demonstrations: earlier turns of the model, or known questions with the one
     asked. Reasoning: output fields beside the answer that the original does not ask for.
     """
-    plain = {row["question"]: prompts(original, row) for row in original.payload["answers"]}
-    rows = enhanced.payload["answers"]
-    return additions_in([(row["question"], prompts(enhanced, row)) for row in rows], plain, known)
+    plain = {one.question: prompts(original, one) for one in original.answers}
+    asked = [(one.question, prompts(enhanced, one)) for one in enhanced.answers]
+    return additions_in(asked, plain, known)
 
 
 def additions_in(
@@ -108,10 +108,9 @@ def additions_in(
     )
 
 
-def prompts(evidence: Evidence, row: Mapping[str, Any]) -> list[ChatPrompt]:
+def prompts(run: Answers, answer: Answer) -> list[ChatPrompt]:
     """The requests that were made to answer this question, in order."""
-    exchanges = evidence.payload["exchanges"]
-    found = (exchanges[place] for place in row["exchanges"])
+    found = (run.exchanges[place] for place in answer.exchanges)
     return [prompt_of(_json(one["request"]), _json(one["reply"])) for one in found]
 
 

@@ -14,7 +14,7 @@ from grader.checks.views.transcript import Transcript
 from grader.core.constants import MIB
 from grader.core.nouns import Measures
 from grader.core.strict_json import StrictJsonError, loads
-from grader.training_data.read.faults import counted
+from grader.core.text import counted
 
 RESULTS: Final = "openai_results.json"
 

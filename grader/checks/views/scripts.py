@@ -9,7 +9,7 @@ from grader.checks.api.registry import Context, Verdict, failed, needs_review
 from grader.checks.views.control_flow import read_program
 from grader.checks.views.syntax import ScriptCall, ScriptModel, SourceFault
 from grader.core.constants import SOURCE_MAX_BYTES
-from grader.intake.find import locate, read_file
+from grader.intake.find import read_file
 from grader.intake.notebooks import Notebook
 from grader.intake.submitted_notebook import (
     is_notebook,
@@ -46,12 +46,12 @@ class Script:
         return None if self.notebook else line
 
 
-def read_script(context: Context, deliverable: str) -> Script | None:
-    """The script handed in as this deliverable, or None.
+def read_script(context: Context, role: str) -> Script | None:
+    """The script submitted as the deliverable in this role, or None.
 
     Raises SourceFault when it is no valid Python, FileRefused when it cannot be read.
     """
-    path = locate(context.submission, context.assignment.deliverable(deliverable))
+    path = context.place(role)
     if path is None:
         return None
     notebook = submitted_notebook(context.submission, path) if is_notebook(path) else None
@@ -85,9 +85,9 @@ def read_script(context: Context, deliverable: str) -> Script | None:
     return Script(path, source, program, notebook)
 
 
-def not_handed_in(context: Context, deliverable: str) -> Verdict:
+def not_handed_in(context: Context, role: str) -> Verdict:
     """The verdict on a script that is not there."""
-    name = context.assignment.deliverable(deliverable).paths[0]
+    name = context.deliverable(role).paths[0]
     return failed(f"{name} was not found.", f"Hand in {name} beside your other files.")
 
 

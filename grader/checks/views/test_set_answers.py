@@ -18,11 +18,11 @@ from grader.checks.views.transcript import Chat, TrainedJob, Transcript
 from grader.core.constants import PASSAGE_MIN_WORDS
 from grader.core.metrics import exact_match, mean
 from grader.core.statistics import paired_gain
+from grader.core.text import counted
 from grader.topics import get_topic
 from grader.topics.topic import normalised
 from grader.training_data.examples.overlap import overlap
 from grader.training_data.read.examples import Example, Kind
-from grader.training_data.read.faults import counted
 from grader.training_data.read.fingerprint import folded
 
 _MOST_ITEMS: Final = 100  # of a list in a prompt; no retrieval needs more

@@ -14,7 +14,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 from grader.core.constants import RECORD_MAX_BODY_BYTES
+from grader.core.errors import GraderFault
 from grader.core.nouns import Evidence
+from grader.core.payloads import ProgramRun, read
 from grader.core.strict_json import StrictJsonError, loads
 from grader.training_data.read.examples import Example, examples_of
 from grader.training_data.read.lines import Line
@@ -215,8 +217,8 @@ class Transcript:
 def transcript(evidence: Evidence) -> Transcript:
     """The view of a transcript's evidence.
 
-    Raises ValueError where the evidence is not as the grader writes it, which is the grader's
-    fault; nothing that the program sent or wrote raises.
+    Raises GraderFault where the evidence is not as the grader writes it; nothing that the program
+    sent or wrote raises.
     """
     return _views(evidence.key, _EvidenceKey(evidence))
 
@@ -236,21 +238,22 @@ class _EvidenceKey:
 
 @lru_cache(maxsize=16)  # the checks of one submission run one after another
 def _views(_key: str, held: _EvidenceKey) -> Transcript:
-    payload = held.evidence.payload
+    run = read(held.evidence, ProgramRun)
     try:
-        calls = sorted((_call(e) for e in payload["exchanges"]), key=lambda call: call.start)
-        return Transcript(
-            calls=tuple(calls),
-            verdict=str(payload["verdict"]),
-            exit_code=payload["exit_code"],
-            wall_seconds=float(payload["wall_seconds"]),
-            clock_rate=float(payload["clock_rate"]),
-            stdout=str(payload["stdout"]),
-            stderr=str(payload["stderr"]),
-            files={path: base64.b64decode(body) for path, body in payload["files"].items()},
-        )
+        calls = sorted(map(_call, run.exchanges), key=lambda call: call.start)
+        files = {path: base64.b64decode(body) for path, body in run.files.items()}
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"this is no transcript: {type(error).__name__}: {error}") from error
+        raise GraderFault(f"this is no transcript: {type(error).__name__}: {error}") from error
+    return Transcript(
+        calls=tuple(calls),
+        verdict=run.verdict,
+        exit_code=run.exit_code,
+        wall_seconds=run.wall_seconds,
+        clock_rate=run.clock_rate,
+        stdout=run.stdout,
+        stderr=run.stderr,
+        files=files,
+    )
 
 
 def _call(exchange: Mapping[str, Any]) -> ServiceCall:

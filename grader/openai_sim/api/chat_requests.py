@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
+from grader.models.tokenization import message_text
 from grader.openai_sim.store.errors import ApiError
 
 if TYPE_CHECKING:
@@ -199,24 +200,23 @@ def _content(message: ChatMessage, at: int) -> str:
     for key in ("tool_calls", "function_call", "audio"):
         if (message.model_extra or {}).get(key):
             raise unsupported(f"{place}.{key}", "a conversation with tools or audio")
-    if isinstance(message.content, str):
-        return message.content
-    if message.content is None:
-        if message.role == "assistant":
-            return ""
+    if message.content is None and message.role != "assistant":
         raise ApiError(
             400,
             f"Invalid value for 'content': expected a string, got null. ({place})",
             param=f"{place}.content",
         )
-    return "".join(_part(part, f"{place}.content[{i}]") for i, part in enumerate(message.content))
+    if message.content is not None and not isinstance(message.content, str):
+        for i, part in enumerate(message.content):
+            _check_part(part, f"{place}.content[{i}]")
+    return message_text({"content": message.content, **(message.model_extra or {})})
 
 
-def _part(part: Mapping[str, Any], place: str) -> str:
+def _check_part(part: Mapping[str, Any], place: str) -> None:
     text = part.get("text", part.get("refusal"))
     if part.get("type") in ("text", "input_text", "output_text", "refusal"):
         if isinstance(text, str):
-            return text
+            return
         raise ApiError(400, f"Missing required parameter: '{place}.text'.", param=f"{place}.text")
     raise unsupported(f"{place}.type", "reading images, audio or files")
 

@@ -16,6 +16,7 @@ from fastapi.responses import StreamingResponse
 from openai.types import CompletionUsage
 
 from grader.core.errors import FileRefused
+from grader.models.tokenization import UnusableChat, prompt_text, tokens
 from grader.openai_sim.decoding.serving import ServedModel, Server, UnknownModel
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.errors import ApiError
@@ -74,14 +75,9 @@ def find_model(server: Server, name: str) -> ServedModel:
 
 def chat_prompt(model: ServedModel, messages: Sequence[Mapping[str, str]]) -> TokenizedPrompt:
     """The conversation as the model's chat template writes it; raises ApiError 400."""
-    from jinja2 import TemplateError
-
-    said = [dict(m, role="system" if m["role"] == "developer" else m["role"]) for m in messages]
     try:
-        text = model.base.tokenizer.apply_chat_template(
-            said, tokenize=False, add_generation_prompt=True
-        )
-    except TemplateError as error:
+        text = prompt_text(model.base.tokenizer, messages)
+    except UnusableChat as error:
         raise ApiError(
             400, f"{model.base_name} cannot read these messages: {error}", param="messages"
         ) from None
@@ -104,7 +100,7 @@ def text_prompt(model: ServedModel, text: str, param: str) -> TokenizedPrompt:
         raise ApiError(
             400, f"Invalid '{param}': it has half a surrogate pair, which is no text.", param=param
         ) from None
-    ids = model.base.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
+    ids = tokens(model.base.tokenizer, text)
     if not ids:
         raise ApiError(400, f"Invalid '{param}': it is empty.", param=param)
     if len(ids) >= model.context:

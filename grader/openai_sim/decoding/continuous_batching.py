@@ -1,16 +1,15 @@
-"""What the rows of a batch have read and written: their keys and values, laid out to stay in place.
+"""Continuous batching: one base that generates many completions at once, with one KV cache.
 
-Row i is row i of one tensor a layer, [rows, heads, places, width], and all rows have their newest
-token in the same place; who has read less is padded on the left. There is room for more rows and
-more places, so that a step writes one token a row and moves nothing, and a row that joins or leaves
-moves no other rows but the one that fills its gap.
+Generations join and leave the batch between two steps: the prompts of those that wait are prefilled
+together (left-padded), their keys and values are put into the cache behind those of the running
+rows, and each step then decodes one token of every row. So no request waits for another to finish.
+An idle base waits a few milliseconds for more requests before it decodes: requests that are sent
+together arrive one by one.
 
-One base that answers many requests at once.
-
-Requests join and leave between two steps: those who wait are read in together (left-padded), what
-was read is put beside that of those already answering, and each step then writes one token of every
-answer. So nobody waits for others to finish. An idle base reads in all who come within a few
-milliseconds of each other before it writes: requests that are sent at once arrive one by one.
+In the cache, row i is row i of one tensor a layer, [rows, heads, places, width]. All rows have
+their newest token in the same place; shorter ones are padded on the left. There is room for more
+rows and places, so that a step writes one token a row and moves nothing, and a row that joins or
+leaves moves at most the row that fills its gap.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ from grader.openai_sim.decoding.sequences import Generation, LiveCompletion, Ove
 if TYPE_CHECKING:
     from grader.models.base_model import LoadedBase
 
-ROOM: Final = 16  # places for tokens to come, whenever all is laid out anew
+ROOM: Final = 16  # free places for new tokens after each reallocation
 
 
 class KVCache:
-    """Of no rows at first."""
+    """Keys and values of the rows of a batch, at first of none."""
 
     def __init__(self) -> None:
         self._rows = 0
@@ -45,7 +44,7 @@ class KVCache:
         self._mask = torch.empty(0, 0)  # [rows, places]: 1 where the row has a token
 
     def add(self, read: Cache, mask: torch.Tensor) -> None:
-        """Put rows behind the others; `mask` [rows, places] is 0 at the padding on their left."""
+        """Append rows, as prefilled; `mask` [rows, places] is 0 at the padding on their left."""
         more = [states for layer in read.layers for states in (layer.keys, layer.values)]
         rows, width = mask.shape
         total = self._rows + rows
@@ -54,7 +53,7 @@ class KVCache:
             self._states = [states.new_zeros(0, *states.shape[1:]) for states in more]
             self._mask = mask.new_zeros(0, width)
         if total > len(self._mask) or width > self._used:
-            self._lay_out(total, width)
+            self._reallocate(total, width)
         at, places = slice(self._rows, total), slice(self._used - width, self._used)
         for states, new in zip(self._states, more, strict=True):
             states[at, :, places] = new
@@ -63,9 +62,9 @@ class KVCache:
         self._rows = total
 
     def next(self) -> tuple[Cache, torch.Tensor]:
-        """(cache, mask [rows, places]) for a pass over one new token of every row."""
+        """(cache, mask [rows, places]) for a forward pass over one new token of every row."""
         if self._used == self._mask.shape[1]:
-            self._lay_out(self._rows)
+            self._reallocate(self._rows)
         self._mask[:, self._used] = 1
         # One row is as fast when it is cut out, and then needs no mask; many rows would be slower.
         places = self._used + 1 if self._rows == 1 else self._mask.shape[1]
@@ -78,7 +77,7 @@ class KVCache:
         return Cache(layers=layers), self._mask[: self._rows, :places]
 
     def keep(self, stay: Sequence[int]) -> list[int]:
-        """Let the other rows go; the new order of the rows, told by their old numbers."""
+        """Remove all rows but these; returns the new order as old row numbers."""
         left = len(stay)
         staying = set(stay)
         fillers = iter([row for row in stay if row >= left])
@@ -90,23 +89,23 @@ class KVCache:
             for tensor in (*self._states, self._mask):
                 tensor[into] = tensor[out_of]
         self._rows = left
-        if left and self._padding() >= ROOM:  # that only those who left had needed
-            self._lay_out(left)
+        if left and self._padding() >= ROOM:  # that only removed rows needed
+            self._reallocate(left)
         return order
 
     def _padding(self) -> int:
-        """How many of the first places no row has a token in."""
+        """The number of leading places in which no row has a token."""
         return int(self._mask[: self._rows].any(0).int().argmax())
 
-    def _lay_out(self, rows: int, least: int = 0) -> None:
-        """Move all to where there is room for `rows`, for tokens to come, and for `least` places.
+    def _reallocate(self, rows: int, least: int = 0) -> None:
+        """Copy all to tensors with room for `rows`, new tokens, and at least `least` used places.
 
-        What is padding in every row stays behind.
+        Places that are padding in every row are dropped.
         """
         start = self._padding() if self._rows else self._used
         kept = self._used - start
         used = max(kept, least)
-        rows = 1 << (rows - 1).bit_length()  # so that few additions need more
+        rows = 1 << (rows - 1).bit_length()  # so that few additions reallocate
 
         def moved(old: torch.Tensor, shape: Sequence[int], dim: int) -> torch.Tensor:
             new = old.new_zeros(shape)  # zeros: what is masked is still multiplied by zero
@@ -124,7 +123,7 @@ class KVCache:
 
 
 class _InPlaceLayer(DynamicLayer):  # type: ignore[misc]
-    """A layer's keys and values, [rows, heads, places, width], the first `used` places taken."""
+    """A layer's keys and values, [rows, heads, places, width]; the first `used` are taken."""
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor, used: int) -> None:
         super().__init__()
@@ -134,7 +133,7 @@ class _InPlaceLayer(DynamicLayer):  # type: ignore[misc]
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write into the next places; all places, which the mask tells apart."""
+        """Write into the next places; returns all places, used or not: the mask hides the rest."""
         end = self._used + key_states.shape[-2]
         self.keys[:, :, self._used : end] = key_states
         self.values[:, :, self._used : end] = value_states
@@ -142,29 +141,29 @@ class _InPlaceLayer(DynamicLayer):  # type: ignore[misc]
         return self.keys, self.values
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """(places, the first of them)."""
+        """(number of places, number of the first)."""
         return self.keys.shape[-2], 0
 
     def get_seq_length(self) -> int:
-        """How many places are taken."""
+        """The number of used places."""
         return self._used
 
 
-MAX_ROWS: Final = 64  # answers written at once; at 64 the course model's step is mostly arithmetic
-MAX_WAITING: Final = 1024  # answers; more are refused: at 64 a second or so, nobody waits longer
-READ_TOKENS: Final = 512  # read in at once, padding included: what fits a core's cache is fastest
-GPU_READ_TOKENS: Final = 16_384  # on a GPU large is fast; this bounds memory
+MAX_ROWS: Final = 64  # decoded at once; at 64 the course model's step is mostly arithmetic
+MAX_WAITING: Final = 1024  # generations; more are refused: at 64 a second none waits 20 s
+PREFILL_TOKENS: Final = 512  # at once, padding included: what fits a core's cache is fastest
+GPU_PREFILL_TOKENS: Final = 16_384  # on a GPU large is fast; this bounds memory
 LINGER_SECONDS: Final = 0.002  # how long an idle base waits for another request after each
 LINGER_MOST_SECONDS: Final = 0.05  # and in all
-LINGER_ROWS: Final = 16  # are company enough: more are read in while these are decoded
-JOIN_ROWS: Final = 16  # this many join those who are answering at once,
+LINGER_ROWS: Final = 16  # end the wait: more are prefilled while these are decoded
+JOIN_ROWS: Final = 16  # so many waiting rows join a running batch at once,
 JOIN_SECONDS: Final = 0.02  # fewer when they have waited this long
 _LARGE_BLOCK: Final = 30 * 2**20  # bytes
 _LOG = logging.getLogger(__name__)
 
 
 class Batcher:
-    """Answers generations on a thread of its own, from `start` until `close`."""
+    """Decodes generations on a thread of its own, until `close`."""
 
     def __init__(
         self,
@@ -172,24 +171,24 @@ class Batcher:
         max_rows: int = MAX_ROWS,
         after_step: Callable[[], None] = lambda: None,
     ) -> None:
-        """`after_step` is called when what a step brought was given to those who wait for it."""
+        """`after_step` is called after each step, when its results were handed to its requests."""
         self._base = base
         self._after_step = after_step
         self._max_rows = max_rows
         self._adapters = BatchedAdapters(base.model)
         self._waiting: deque[LiveCompletion] = deque()
         self._changed = threading.Condition()
-        self._since = 0.0  # when the longest waiting came (monotonic, seconds)
+        self._since = 0.0  # arrival of the longest waiting (monotonic, seconds)
         self._closed = False
         self._rows: list[LiveCompletion] = []
-        self._read = KVCache()
+        self._cache = KVCache()
         self._positions = self._scores = torch.empty(0)  # [rows] and [rows, vocabulary]
         self._selected = False  # whether the layers have the adapters of `_rows`
         self._thread = threading.Thread(target=self._serve, name="finegrade-decode", daemon=True)
         self._thread.start()
 
     def submit(self, generations: Sequence[Generation]) -> list[LiveCompletion]:
-        """Queue these answers, all or none; raises Overloaded when the queue is full."""
+        """Queue these generations, all or none; raises Overloaded when the queue is full."""
         taken = [LiveCompletion(generation, self._base) for generation in generations]
         with self._changed:
             if self._closed or len(self._waiting) + len(taken) > MAX_WAITING:
@@ -201,7 +200,7 @@ class Batcher:
         return taken
 
     def close(self) -> None:
-        """Stop after the step at hand; what was not answered fails."""
+        """Stop after the current step; incomplete generations fail."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -209,13 +208,13 @@ class Batcher:
 
     @property
     def load(self) -> tuple[int, int]:
-        """How many answers are being written, and how many wait."""
+        """(number of running rows, number of waiting ones)."""
         return len(self._rows), len(self._waiting)
 
     @torch.inference_mode()
     def _serve(self) -> None:
         _keep_freed_memory()
-        company = False  # whether more may come before the first token is written
+        company = False  # whether to wait for more before the first token
         while True:
             with self._changed:
                 while not (self._waiting or self._rows or self._closed):
@@ -237,13 +236,13 @@ class Batcher:
                 _LOG.exception("decoding failed")
                 for row in {*self._rows, *joining}:
                     row.fail(error)
-                self._forget()
+                self._clear()
             self._after_step()
         for row in [*self._rows, *self._waiting]:
             row.fail(RuntimeError("the service is stopping"))
 
     def _linger(self, end: float) -> bool:
-        """Wait a moment for company, until there is enough to read in; whether more may come."""
+        """Wait a moment for more requests, up to LINGER_ROWS; returns whether to wait again."""
         room = self._max_rows - len(self._rows)
         while len(self._waiting) < min(LINGER_ROWS, room):
             if time.monotonic() > end or not self._changed.wait(LINGER_SECONDS) or self._closed:
@@ -251,11 +250,11 @@ class Batcher:
         return len(self._waiting) < room
 
     def _due(self) -> bool:
-        """Whether those who wait join now: reading in one alone costs as much as a step of all."""
+        """Whether waiting rows join now: to prefill one alone costs as much as a step of all."""
         return len(self._waiting) >= JOIN_ROWS or time.monotonic() - self._since >= JOIN_SECONDS
 
     def _next(self) -> list[LiveCompletion]:
-        """Who joins now: the longest waiting first, as many as there is room for."""
+        """The rows that join now: the longest waiting first, as many as there is room for."""
         joining: list[LiveCompletion] = []
         while self._waiting and len(self._rows) + len(joining) < self._max_rows:
             first = self._waiting.popleft()
@@ -266,10 +265,10 @@ class Batcher:
         return joining
 
     def _groups(self, joining: list[LiveCompletion]) -> Iterator[list[LiveCompletion]]:
-        """Rows to read in together: of like length, so that little of it is padding."""
-        most = READ_TOKENS if self._base.device == "cpu" else GPU_READ_TOKENS
+        """Groups of rows to prefill together, of similar length so that there is little padding."""
+        most = PREFILL_TOKENS if self._base.device == "cpu" else GPU_PREFILL_TOKENS
         group: list[LiveCompletion] = []
-        # The longest first: who joins later fits beside those who are there.
+        # The longest first: later ones then fit into the places of the cache.
         for row in sorted(joining, key=lambda row: -len(row.generation.prompt)):
             if group and (len(group) + 1) * len(group[0].generation.prompt) > most:
                 yield group
@@ -279,13 +278,13 @@ class Batcher:
             yield group
 
     def _join(self, joining: list[LiveCompletion]) -> None:
-        """Read the prompts of those who join, and put them beside the others."""
+        """Prefill the prompts of these rows and add them to the batch."""
         ids, mask = self._padded(joining)
         positions = (mask.long().cumsum(-1) - 1).clamp(min=0)
         self._adapters.select([row.generation.adapter for row in joining])
-        # Whole, whatever the base keeps of it by itself: layers differ, rows here do not.
+        # A full cache, whatever sliding windows the base's layers have: rows must match here.
         read = self._base.forward(ids, mask, positions, DynamicCache(), 1)
-        self._read.add(read.past_key_values, mask)
+        self._cache.add(read.past_key_values, mask)
         after, scores = positions[:, -1] + 1, read.logits[:, -1]
         if self._rows:
             after, scores = torch.cat([self._positions, after]), torch.cat([self._scores, scores])
@@ -294,7 +293,7 @@ class Batcher:
         self._selected = False
 
     def _step(self) -> None:
-        """Write the next token of every row, let those go that are done, and read it in."""
+        """Choose the next token of every row, remove finished rows, run the base on the others."""
         if not self._rows:
             return
         tokens = self._choose()
@@ -302,19 +301,19 @@ class Batcher:
         if len(stay) < len(self._rows):
             stay = self._keep(stay)
         if not self._rows:
-            self._forget()
+            self._clear()
             return
         if not self._selected:
             self._adapters.select([row.generation.adapter for row in self._rows])
             self._selected = True
         chosen = torch.tensor([tokens[i] for i in stay], device=self._base.device)
-        cache, mask = self._read.next()
+        cache, mask = self._cache.next()
         output = self._base.forward(chosen[:, None], mask, self._positions[:, None], cache, 1)
         self._scores = output.logits[:, -1]
         self._positions = self._positions + 1
 
     def _choose(self) -> list[int]:
-        """The next token of each row, taken up by the row; any number for one that is done."""
+        """The next token of each row, as the row has chosen it; any number for a finished one."""
         likeliest = self._scores.argmax(-1).tolist()
         apart = [row.needs_scores for row in self._rows]
         scores = self._scores.float().cpu().numpy() if any(apart) else None
@@ -327,17 +326,17 @@ class Batcher:
         return tokens
 
     def _keep(self, stay: list[int]) -> list[int]:
-        """Let the other rows go; the new order of the rows, told by their old numbers."""
-        order = self._read.keep(stay)
+        """Remove all rows but these; returns the new order as old row numbers."""
+        order = self._cache.keep(stay)
         self._rows = [self._rows[i] for i in order]
         index = torch.tensor(order, dtype=torch.long, device=self._base.device)
         self._positions, self._scores = self._positions[index], self._scores[index]
         self._selected = False
         return order
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         self._rows = []
-        self._read = KVCache()
+        self._cache = KVCache()
         self._selected = False
 
     def _padded(self, rows: Sequence[LiveCompletion]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -353,9 +352,9 @@ class Batcher:
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc keep the memory of tensors for the next ones.
+    """Make glibc keep the memory of freed tensors for the next ones.
 
-    It gives blocks back to the system that are larger than the largest that it has seen freed, up
-    to 32 MiB; their pages then cost more than what is computed in them.
+    It returns blocks to the system that are larger than the largest that it has seen freed, up to
+    32 MiB (mallopt(3), M_MMAP_THRESHOLD); mapping them again costs more than computing in them.
     """
     torch.empty(_LARGE_BLOCK, dtype=torch.uint8)

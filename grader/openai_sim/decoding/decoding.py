@@ -1,10 +1,10 @@
-"""Adapters of fine-tuned models, read once and kept for the next request.
+"""The decoding process: batchers apart from the service, so that requests are parsed meanwhile.
 
-Batchers in a process of their own, so that requests are read in while others are decoded.
+Both are Python, and within one interpreter they take turns: of 64 requests at once, all were parsed
+before the first was decoded (`scripts/bench_serving.py`). The process is forked once the models are
+loaded, so it shares their memory, and it ends with the service, however that ends.
 
-Both are Python, and within one interpreter they take turns: of 64 requests at once, all were read
-in before the first was decoded (`scripts/bench_serving.py`). The process is forked once the models
-are open, so it shares their memory, and ends with the one that made it, however that ends.
+Also the cache of fine-tuned models' adapters, which either process has.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -48,7 +47,7 @@ ADAPTERS_KEPT: Final = 32  # in memory; one of rank 8 for the course model takes
 
 
 class AdapterCache:
-    """Those that were asked for last. Safe to use from many threads."""
+    """The adapters that were used last. Safe to use from many threads."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[Path, tuple[int, AdapterFiles]] = OrderedDict()
@@ -81,16 +80,13 @@ def as_submission(folder: Path) -> Submission:
     return Submission("adapter", folder.parent, "", tuple(files))
 
 
-POSSIBLE: Final = sys.platform == "linux"
-"""Whether a process can be forked here after torch was used; Apple's libraries do not bear it."""
-
-TOGETHER: Final = 16  # messages are not kept for more: they are worked on while others come
+MAX_BUNDLE: Final = 16  # messages sent together; more would keep the other process waiting
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ask:
-    """An answer that is asked for; `folder` is that of its adapter."""
+class _Request:
+    """A generation to decode; `folder` is that of its adapter."""
 
     number: int
     base: str
@@ -100,19 +96,19 @@ class _Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class _Finished:
-    """What an answer came to; `fault` says why there is none."""
+class _Result:
+    """A finished completion; `error` says why there is none."""
 
     number: int
     text: str
     scores: list[TokenScore]
     tokens: int
     finish: Finish | None
-    fault: str | None
+    error: str | None
 
 
 class DecodingProcess:
-    """One batcher a base, in a process that is forked now: no thread may hold a lock yet."""
+    """One batcher a base, in a process that is forked here: no other thread may run yet."""
 
     def __init__(self, bases: Mapping[str, LoadedBase]) -> None:
         self._names = {id(base): name for name, base in bases.items()}
@@ -134,19 +130,19 @@ class DecodingProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked; it cannot after a crash."""
+        """Whether it takes generations; after a crash it does not."""
         return self._process.is_alive()
 
     @property
     def waiting(self) -> int:
-        """How many answers it has not given yet."""
+        """The number of incomplete generations."""
         return len(self._pending)
 
     def submit(
         self, base: LoadedBase, folder: Path | None, generations: Sequence[Generation]
     ) -> Sequence[Completion]:
-        """Queue these answers, all or none; raises Overloaded when the queue is full."""
-        answers = [_RemoteCompletion(one, next(self._numbers), self._tell) for one in generations]
+        """Queue these generations, all or none; raises Overloaded when the queue is full."""
+        answers = [_RemoteCompletion(one, next(self._numbers), self._post) for one in generations]
         with self._lock:
             if len(self._pending) + len(answers) > MAX_WAITING:
                 raise Overloaded(len(self._pending))
@@ -155,20 +151,20 @@ class DecodingProcess:
         for answer in answers:
             one = answer.generation
             bare = replace(one, adapter=None, on_piece=None, on_end=None)
-            self._tell(_Ask(answer.number, name, folder, bare, one.on_piece is not None))
+            self._post(_Request(answer.number, name, folder, bare, one.on_piece is not None))
         return answers
 
     def close(self) -> None:
-        """End the process; what was not answered fails."""
+        """End the process; incomplete generations fail."""
         self._closing = True
         self._process.terminate()
         self._process.join()
         self._listener.join()  # the line has ended
         self._line.close()
 
-    def _tell(self, message: _Ask | int) -> None:
-        """Send this, from a loop of events together with what else its turn brings."""
-        if self._outbox.add(message) >= TOGETHER:
+    def _post(self, message: _Request | int) -> None:
+        """Send this; from an event loop, together with the other messages of the same iteration."""
+        if self._outbox.add(message) >= MAX_BUNDLE:
             self._send()
             return
         try:
@@ -180,10 +176,10 @@ class DecodingProcess:
         try:
             self._outbox.send()
         except OSError:
-            self._lose()
+            self._fail_pending()
 
     def _listen(self) -> None:
-        """Hand on what the process tells, until it or this one ends."""
+        """Take the messages of the process until it or this one ends."""
         while True:
             try:
                 messages = pickle.loads(self._line.recv_bytes())
@@ -191,10 +187,10 @@ class DecodingProcess:
                 break
             for message in messages:
                 self._take(pickle.loads(message))
-        self._lose()
+        self._fail_pending()
 
-    def _take(self, message: _Finished | tuple[int, TextDelta]) -> None:
-        if not isinstance(message, _Finished):
+    def _take(self, message: _Result | tuple[int, TextDelta]) -> None:
+        if not isinstance(message, _Result):
             number, piece = message
             with self._lock:
                 writing = self._pending.get(number)
@@ -203,29 +199,29 @@ class DecodingProcess:
             return
         with self._lock:
             answer = self._pending.pop(message.number, None)
-        if answer is None:  # lost already
+        if answer is None:  # failed already
             return
         answer.text, answer.scores = message.text, message.scores
         answer.tokens, answer.finish = message.tokens, message.finish
-        if message.fault is None:
+        if message.error is None:
             answer.end()
         else:
-            answer.fail(RuntimeError(message.fault))
+            answer.fail(RuntimeError(message.error))
 
-    def _lose(self) -> None:
-        """The process is gone."""
+    def _fail_pending(self) -> None:
+        """Fail what is incomplete: the process is gone."""
         with self._lock:
             lost = list(self._pending.values())
             self._pending.clear()
         if not self._closing:
-            _LOG.warning("The decoding process ended; %d answers are lost.", len(lost))
-            self._closing = True  # said once
+            _LOG.warning("The decoding process ended; %d completions are lost.", len(lost))
+            self._closing = True  # logged once
         for answer in lost:
             answer.fail(RuntimeError("the decoding process ended"))
 
 
 class _Outbox:
-    """Messages for the other process, sent together. Safe to use from many threads."""
+    """Messages for the other process, sent in bundles. Safe to use from many threads."""
 
     def __init__(self, line: Connection, names: Mapping[int, str]) -> None:
         self._line, self._names = line, names
@@ -234,15 +230,17 @@ class _Outbox:
         self._sending = threading.Lock()
 
     def add(self, message: object) -> int:
-        """Keep this for the next time that something is sent; how many are kept."""
+        """Add this to the next bundle; returns the bundle's length."""
         buffer = io.BytesIO()
-        _Pickler(buffer, self._names).dump(message)  # here: what cannot be sent harms no other
+        _Pickler(buffer, self._names).dump(
+            message
+        )  # here: one that cannot be pickled harms no other
         with self._adding:
             self._messages.append(buffer.getvalue())
             return len(self._messages)
 
     def send(self) -> None:
-        """Send all that was kept; raises OSError when the other process is gone."""
+        """Send the bundle; raises OSError when the other process is gone."""
         with self._sending:
             with self._adding:
                 messages, self._messages = self._messages, []
@@ -251,22 +249,22 @@ class _Outbox:
 
 
 class _RemoteCompletion(Completion):
-    """An answer that the process writes."""
+    """A completion that the decoding process writes."""
 
-    def __init__(self, generation: Generation, number: int, tell: Callable[[int], None]) -> None:
-        """`tell` gives the process a number: that of an answer to give up."""
+    def __init__(self, generation: Generation, number: int, post: Callable[[int], None]) -> None:
+        """`post` sends the process the number of a completion to cancel."""
         super().__init__(generation)
-        self.number, self._tell = number, tell
+        self.number, self._post = number, post
 
     def cancel(self) -> None:
-        """See Answer."""
+        """See Completion."""
         super().cancel()
         if not self.finished:
-            self._tell(self.number)
+            self._post(self.number)
 
 
 class _Pickler(pickle.Pickler):
-    """Bases go by their names: both processes have them."""
+    """Pickles bases as their names: both processes have them."""
 
     def __init__(self, file: io.BytesIO, names: Mapping[int, str]) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
@@ -286,7 +284,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _serve(line: Connection, other_end: Connection, bases: Mapping[str, LoadedBase]) -> None:
-    """What the process does until the other one closes the line or is gone."""
+    """Decode until the other process closes the line or is gone."""
     other_end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then ends us
     outbox = _Outbox(line, {})
@@ -302,13 +300,13 @@ def _serve(line: Connection, other_end: Connection, bases: Mapping[str, LoadedBa
     rows: dict[int, Completion] = {}
     while True:
         try:
-            come = pickle.loads(line.recv_bytes())
+            bundle = pickle.loads(line.recv_bytes())
         except (EOFError, OSError):
-            os._exit(0)  # at once: a step at hand is for nobody
-        messages: list[_Ask | int] = [_Unpickler(message, bases).load() for message in come]
+            os._exit(0)  # at once: nobody waits for the current step
+        messages: list[_Request | int] = [_Unpickler(message, bases).load() for message in bundle]
         for name, batcher in batchers.items():
-            asked = [m for m in messages if isinstance(m, _Ask) and m.base == name]
-            _begin(asked, batcher, adapters, rows, outbox)
+            requests = [m for m in messages if isinstance(m, _Request) and m.base == name]
+            _begin(requests, batcher, adapters, rows, outbox)
         for message in messages:
             if isinstance(message, int) and message in rows:
                 rows[message].cancel()
@@ -316,46 +314,46 @@ def _serve(line: Connection, other_end: Connection, bases: Mapping[str, LoadedBa
 
 
 def _begin(
-    asked: Sequence[_Ask],
+    requests: Sequence[_Request],
     batcher: Batcher,
     adapters: AdapterCache,
     rows: dict[int, Completion],
     outbox: _Outbox,
 ) -> None:
     generations = []
-    for one in asked:
+    for one in requests:
         try:
             generations.append((one.number, _generation(one, adapters, rows, outbox)))
-        except Exception as error:  # of this answer alone
-            _LOG.exception("an answer could not begin")
-            outbox.add(_Finished(one.number, "", [], 0, None, str(error)))
+        except Exception as error:  # it concerns this generation alone
+            _LOG.exception("a generation could not begin")
+            outbox.add(_Result(one.number, "", [], 0, None, str(error)))
     if not generations:
         return
     answers = batcher.submit([generation for _, generation in generations])
     for (number, _), answer in zip(generations, answers, strict=True):
         rows[number] = answer
-        if answer.finished:  # before it was known here
+        if answer.finished:  # meanwhile
             rows.pop(number, None)
 
 
 def _generation(
-    asked: _Ask, adapters: AdapterCache, rows: dict[int, Completion], outbox: _Outbox
+    request: _Request, adapters: AdapterCache, rows: dict[int, Completion], outbox: _Outbox
 ) -> Generation:
-    """What the batcher is asked for: its end and its pieces go to the outbox."""
+    """The generation for the batcher; its deltas and its end go to the outbox."""
 
     def on_piece(piece: TextDelta) -> None:
-        outbox.add((asked.number, piece))
+        outbox.add((request.number, piece))
 
     def on_end(answer: Completion) -> None:
-        rows.pop(asked.number, None)
-        fault = None if answer.error is None else str(answer.error)
+        rows.pop(request.number, None)
+        error = None if answer.error is None else str(answer.error)
         outbox.add(
-            _Finished(asked.number, answer.text, answer.scores, answer.tokens, answer.finish, fault)
+            _Result(request.number, answer.text, answer.scores, answer.tokens, answer.finish, error)
         )
 
     return replace(
-        asked.generation,
-        adapter=None if asked.folder is None else adapters.read(asked.folder),
-        on_piece=on_piece if asked.streamed else None,
+        request.generation,
+        adapter=None if request.folder is None else adapters.read(request.folder),
+        on_piece=on_piece if request.streamed else None,
         on_end=on_end,
     )

@@ -1,28 +1,20 @@
-"""Names of models: those of the one base, and those of what jobs make of it.
+"""Names of models: the bases and the models that jobs make of them.
 
-The process of a job needs them too, so nothing of the web service is imported here.
+A training process imports this too, so it imports neither torch nor the web service.
 """
 
 from __future__ import annotations
 
 import re
-from copy import copy
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from grader.core.constants import COURSE_MODEL
 from grader.core.files import sha256_of
 from grader.core.resources import resource
-from grader.openai_sim.decoding.decoding import AdapterCache
-from grader.openai_sim.decoding.serving import ServedModel, Server
 from grader.training_data.encodings import base_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from grader.models.base_model import LoadedBase
     from grader.openai_sim.store.store import JobRow, ModelRow, SimulatorStore
 
 ORGANIZATION: Final = "finegrade"
@@ -80,22 +72,9 @@ def _snapshots() -> dict[str, str]:
     }
 
 
-def adapter_of(store: SimulatorStore) -> Callable[[str], Path | None]:
-    """What finds the folder of a tuned model's adapter, None for a base.
-
-    It raises ApiError for a name that is none, or no longer.
-    """
-
-    def found(name: str) -> Path | None:
-        adapter = found_model(store, name).adapter
-        return None if adapter is None else store.adapters_folder / adapter
-
-    return found
-
-
 def found_model(store: SimulatorStore, model: str) -> ModelRow:
-    """The row of a model. Raises ApiError for a name that is none, or no longer."""
-    from grader.openai_sim.store import errors  # fastapi, which the process of a job does without
+    """The row of a model. Raises ApiError for a model that does not exist or is retired."""
+    from grader.openai_sim.store import errors  # imports fastapi
 
     row = store.get_model(model)
     if row is None:
@@ -103,28 +82,3 @@ def found_model(store: SimulatorStore, model: str) -> ModelRow:
     if row.retired:
         raise errors.retired_model(model)
     return row
-
-
-class NamedServer(Server):
-    """A server whose first base also answers as `base_names()`, from the same memory."""
-
-    def __init__(
-        self, bases: Mapping[str, LoadedBase], store: SimulatorStore, rows: int | None = None
-    ) -> None:
-        """`store` knows the tuned models."""
-        self._find = adapter_of(store)
-        super().__init__(bases, self._find, rows)
-
-    def beside(self, store: SimulatorStore) -> NamedServer:
-        """A server of another store's models that shares this one's bases; only this is closed."""
-        other = copy(self)
-        other._find = other._adapter_of = adapter_of(store)
-        other._adapters = AdapterCache()
-        return other
-
-    def model(self, name: str) -> ServedModel:
-        """As the server; raises ApiError for a model that is not there or not any longer."""
-        if name in base_names() and name not in self.bases:
-            self._find(name)
-            return replace(super().model(self.bases[0]), name=name)
-        return super().model(name)

@@ -1,9 +1,7 @@
-"""Which token comes next: greedily or by chance, from one row's scores.
+"""One generation: its sampling, its tokens as they are decoded, and its completion.
 
-Chance comes from each request's own generator, so its answer depends on its seed and on nothing
+Each request has a random generator of its own, so a completion depends on its seed and on nothing
 else in the batch.
-
-One answer: what is asked, what is written token by token, and when it ends.
 """
 
 from __future__ import annotations
@@ -70,7 +68,7 @@ class TokenSampler:
         return self._draw(values / self._sampling.temperature)
 
     def note(self, token: int) -> None:
-        """Take a token into account that was answered, chosen here or not."""
+        """Count a token of the completion, chosen here or not, for the penalties."""
         if self._sampling.presence or self._sampling.frequency:
             self._seen[token] += 1
 
@@ -92,27 +90,27 @@ Allowed = npt.NDArray[np.bool_]
 
 
 class Overloaded(FinegradeError):
-    """The queue is full. Attribute: `waiting`, how many answers wait."""
+    """The queue is full. Attribute: `waiting`, the number of generations in it."""
 
     def __init__(self, waiting: int) -> None:
-        super().__init__(f"{waiting} answers are waiting already")
+        super().__init__(f"{waiting} generations are waiting already")
         self.waiting = waiting
 
 
 class Guide(Protocol):
-    """Says what an answer may be, token by token."""
+    """Constrains a completion, token by token."""
 
     def step(self, choose: Callable[[Allowed | None], int], left: int) -> int | None:
-        """The next token, or None at the end of the answer.
+        """The next token, or None at the end of the completion.
 
-        `choose` gives the model's choice among the tokens that it gets (None: all); `left` is how
-        many tokens the answer may still have, this one included.
+        `choose` gives the model's choice among these tokens (None: all); `left` is the number of
+        tokens that the completion may still have, this one included.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One answer that is asked for. `prompt` are token ids; `choice` is its number among `n`."""
+    """A completion to generate. `prompt` are token ids; `choice` is its number among `n`."""
 
     prompt: tuple[int, ...]
     max_tokens: int
@@ -128,7 +126,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class TokenScore:
-    """A token with its log-probability (nats) and those that the model found likeliest there."""
+    """A token with its log-probability (nats) and the likeliest tokens in its place."""
 
     token: str
     raw: bytes
@@ -138,9 +136,9 @@ class TokenScore:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """What steps added to an answer: text that will not change, and its tokens' scores.
+    """What steps added to a completion: text that will not change, and its tokens' scores.
 
-    `tokens` is how many the answer has so far.
+    `tokens` is the number of tokens so far.
     """
 
     text: str
@@ -151,10 +149,10 @@ class TextDelta:
 
 @dataclass(eq=False)
 class Completion:
-    """One answer that somebody waits for. It belongs to whoever writes it until it is `finished`.
+    """A completion. Only the thread that decodes it may use it until it is `finished`.
 
-    After the end: `text`, `scores`, `finish` (None when `error` says why there is no answer), and
-    `tokens`, the number that were written, the end of the turn not counted.
+    Then it has `text`, `scores`, `finish` (None when `error` says why there is no text), and
+    `tokens`, the number of tokens without the end of the turn.
     """
 
     generation: Generation
@@ -168,18 +166,18 @@ class Completion:
     done: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
-        """Nobody waits for this answer any more; its place is free from the next step on."""
+        """Give up this completion; its row in the batch is free from the next step on."""
         self.cancelled = True
 
     def fail(self, error: BaseException) -> None:
-        """There will be no answer, unless it is complete already."""
+        """End with this error, unless it is finished already."""
         if self.finished:
             return
         self.error = error
         self.end()
 
     def end(self) -> None:
-        """Nothing more will come: tell those who wait."""
+        """Mark as finished and notify those who wait."""
         self.finished = True
         self.done.set()
         if self.generation.on_end is not None:
@@ -187,7 +185,7 @@ class Completion:
 
 
 class LiveCompletion(Completion):
-    """An answer while a batcher writes it, token by token."""
+    """A completion while a batcher decodes it, token by token."""
 
     def __init__(self, generation: Generation, base: LoadedBase) -> None:
         super().__init__(generation)
@@ -197,7 +195,7 @@ class LiveCompletion(Completion):
         self._stops = _stop_tokens(self.base)
         self._stream = DecodeStream(skip_special_tokens=True)
         self._decoded = ""  # everything decoded so far
-        self._sent = 0  # characters of `_decoded` that were given out
+        self._sent = 0  # characters of `_decoded` that were emitted
         self._unsent: list[TokenScore] = []
         self._eager = bool(generation.stop) or generation.on_piece is not None
         self.needs_scores = (
@@ -207,7 +205,7 @@ class LiveCompletion(Completion):
         )
 
     def advance(self, likeliest: int, scores: npt.NDArray[Any] | None) -> int:
-        """Take the next token up and return it; `scores` [vocabulary] where `needs_scores`."""
+        """Choose and return the next token; `scores` [vocabulary] where `needs_scores`."""
         if self.cancelled:
             self.end()
             return 0
@@ -238,7 +236,7 @@ class LiveCompletion(Completion):
         return self._chooser.choose(scores, None)
 
     def _stopped(self, token: int) -> bool:
-        """Decode this token, give out what is certain, and say whether a stop text ended it."""
+        """Decode this token and emit what is final; returns whether a stop text ended it."""
         self._decoded += self._stream.step(_backend(self.base), token) or ""
         cut = _cut(self._decoded, self.generation.stop)
         if cut is not None:
@@ -246,21 +244,21 @@ class LiveCompletion(Completion):
             self._end("stop", whole=False)
             return True
         if self.generation.on_piece is not None:
-            self._give(_certain(self._decoded, self.generation.stop), None)
+            self._emit(_final_length(self._decoded, self.generation.stop), None)
         return False
 
     def _end(self, finish: Finish, *, whole: bool = True) -> None:
-        """The answer is complete; `whole` unless a stop text cut it."""
+        """Finish; `whole` unless a stop text cut the completion."""
         self.finish = finish
         if whole:
             self._decoded = self.base.tokenizer.decode(self._ids, skip_special_tokens=True)
         self.text = self._decoded.strip()
         if self.generation.on_piece is not None:
-            self._give(len(self._decoded.rstrip()), finish)
+            self._emit(len(self._decoded.rstrip()), finish)
         self.end()
 
-    def _give(self, until: int, finish: Finish | None) -> None:
-        """Give out the text up to this character; no blanks at the start of the answer."""
+    def _emit(self, until: int, finish: Finish | None) -> None:
+        """Emit the text up to this character, without blanks at the start."""
         start = max(self._sent, len(self._decoded) - len(self._decoded.lstrip()))
         text = self._decoded[start : max(until, start)]
         if (text or finish) and self.generation.on_piece is not None:
@@ -303,8 +301,8 @@ def _cut(text: str, stops: Sequence[str]) -> int | None:
     return min(found, default=None)
 
 
-def _certain(text: str, stops: Sequence[str]) -> int:
-    """How many characters are certain: no blanks at the end, nor what may begin a stop text."""
+def _final_length(text: str, stops: Sequence[str]) -> int:
+    """The number of characters that are final: no blanks at the end, no start of a stop text."""
     end = len(text.rstrip())
     for stop in stops:
         for length in range(min(len(stop) - 1, len(text)), 0, -1):

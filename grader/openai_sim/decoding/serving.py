@@ -1,4 +1,4 @@
-"""The models of the service: bases that are open, and the adapters that go with them."""
+"""The models that the service serves: loaded bases and the adapters of fine-tuned models."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import gc
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from grader.core.constants import COURSE_MODEL
+from grader.core.constants import COURSE_MODEL, FORK_WITH_TORCH
 from grader.core.files import sha256_of
 from grader.core.nouns import BaseModel
 from grader.core.resources import resource
 from grader.openai_sim.decoding.decoding import AdapterCache
+from grader.openai_sim.decoding.model_names import base_names, found_model
 
 if TYPE_CHECKING:
     from grader.models.adapter_files import AdapterFiles
@@ -22,18 +24,19 @@ if TYPE_CHECKING:
     from grader.openai_sim.decoding.continuous_batching import Batcher
     from grader.openai_sim.decoding.decoding import DecodingProcess
     from grader.openai_sim.decoding.sequences import Completion, Generation
+    from grader.openai_sim.store.store import SimulatorStore
 
 READER: Final = "course-model-reader"
 DEFAULT_CONTEXT_TOKENS: Final = 4096  # of bases whose config names none
 
 
 class UnknownModel(LookupError):
-    """No open base and no fine-tuned model has this name."""
+    """No loaded base and no fine-tuned model has this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model that can be asked: its base, and its adapter with the folder that it lies in."""
+    """A model that takes requests: its base, and its adapter with its folder."""
 
     name: str
     base_name: str
@@ -43,19 +46,19 @@ class ServedModel:
 
     @property
     def context(self) -> int:
-        """How many tokens a prompt and its answer may have together."""
+        """The number of tokens that a prompt and its completion may have together."""
         config = self.base.model.config
         return int(getattr(config, "max_position_embeddings", 0) or DEFAULT_CONTEXT_TOKENS)
 
     @property
     def fingerprint(self) -> str:
-        """Changes exactly when the weights do that answer."""
+        """Changes exactly when the weights change."""
         own = self.base.digest + (self.adapter.digest if self.adapter else "")
         return f"fp_{hashlib.sha256(own.encode()).hexdigest()[:10]}"
 
 
 class Server:
-    """Answers requests to bases and to their fine-tuned models. Safe to use from many threads."""
+    """Serves bases and their fine-tuned models. Safe to use from many threads."""
 
     def __init__(
         self,
@@ -65,9 +68,9 @@ class Server:
     ) -> None:
         """`adapter_of` gives the folder of a fine-tuned model's adapter, None for a base's name.
 
-        It raises what the service answers for names that it does not know or has retired. The
-        first of `bases` is that of fine-tuned models whose name tells of no other. At most `rows`
-        answers are written at once; with 1 an answer is to the last bit what it is alone.
+        It may raise errors of its own for names that are unknown or retired. The first of `bases`
+        is that of fine-tuned models whose name names no other. At most `rows` completions are
+        decoded at once; with 1 a completion is to the bit what it is alone.
         """
         self._bases = dict(bases)
         self._adapter_of = adapter_of
@@ -78,15 +81,15 @@ class Server:
         self._process: DecodingProcess | None = None
 
     def decode_apart(self) -> None:
-        """Decode in a process of its own from now on, where that can be.
+        """Decode in a process of its own from now on, where the platform allows it.
 
-        To be called before the first request, and only where torch has one thread: those of a pool
-        would be missing in a process that is forked.
+        Must be called before the first request, and only where torch has one thread: a forked
+        process has no threads of a pool.
         """
-        from grader.openai_sim.decoding import decoding
+        from grader.openai_sim.decoding.decoding import DecodingProcess
 
-        if decoding.POSSIBLE:
-            self._process = decoding.DecodingProcess(self._bases)
+        if FORK_WITH_TORCH:
+            self._process = DecodingProcess(self._bases)
 
     @property
     def bases(self) -> tuple[str, ...]:
@@ -106,7 +109,7 @@ class Server:
         return ServedModel(name, base_name, self._bases[base_name], folder, adapter)
 
     def submit(self, model: ServedModel, generations: Sequence[Generation]) -> Sequence[Completion]:
-        """Queue these answers of one request; raises Overloaded when the queue is full."""
+        """Queue the generations of one request; raises Overloaded when the queue is full."""
         if self._process is not None and self._process.alive:
             return self._process.submit(model.base, model.folder, generations)
         theirs = [replace(generation, adapter=model.adapter) for generation in generations]
@@ -114,12 +117,12 @@ class Server:
 
     @property
     def waiting(self) -> int:
-        """How many answers are asked for and not complete."""
+        """The number of incomplete generations."""
         apart = 0 if self._process is None else self._process.waiting
         return apart + sum(sum(batcher.load) for batcher in self._batchers.values())
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop; incomplete generations fail."""
         if self._process is not None:
             self._process.close()
         for batcher in self._batchers.values():
@@ -135,9 +138,47 @@ class Server:
             return self._batchers[base]
 
     def _base_of(self, name: str) -> str:
-        """The base that a fine-tuned model's name tells of: `ft:<base>:...`."""
+        """The base that a fine-tuned model's name names: `ft:<base>:...`."""
         named = name.split(":")[1] if name.count(":") else ""
         return named if named in self._bases else self.bases[0]
+
+
+class NamedServer(Server):
+    """A server whose first base is also served under each of `base_names()`."""
+
+    def __init__(
+        self, bases: Mapping[str, LoadedBase], store: SimulatorStore, rows: int | None = None
+    ) -> None:
+        """`store` knows the tuned models."""
+        self._find = adapter_of(store)
+        super().__init__(bases, self._find, rows)
+
+    def beside(self, store: SimulatorStore) -> NamedServer:
+        """A server of another store's models that shares this one's bases and ends with it."""
+        other = copy(self)
+        other._find = other._adapter_of = adapter_of(store)
+        other._adapters = AdapterCache()
+        return other
+
+    def model(self, name: str) -> ServedModel:
+        """See Server; raises ApiError for a model that does not exist or is retired."""
+        if name in base_names() and name not in self.bases:
+            self._find(name)
+            return replace(super().model(self.bases[0]), name=name)
+        return super().model(name)
+
+
+def adapter_of(store: SimulatorStore) -> Callable[[str], Path | None]:
+    """A function from a model's name to its adapter's folder, None for a base.
+
+    It raises ApiError for a model that does not exist or is retired.
+    """
+
+    def found(name: str) -> Path | None:
+        adapter = found_model(store, name).adapter
+        return None if adapter is None else store.adapters_folder / adapter
+
+    return found
 
 
 def open_bases(
@@ -153,7 +194,7 @@ def open_bases(
     bases = {chosen.name: load_base(chosen, device)}
     if reader and chosen.name == COURSE_MODEL:
         bases[READER] = load_folder(resource("starter", READER), device)
-    # What is loaded stays. Searching its half a million objects for garbage, as Python does now and
+    # Loaded models stay. To search their half a million objects for garbage, as Python does now and
     # then, would stop every request for a third of a second.
     gc.freeze()
     return bases

@@ -1,7 +1,5 @@
-"""Where a training starts: at the base, or at the adapter that an earlier job made.
-
-What a training leaves behind: checkpoints, the model, and the file of its results.
-"""
+"""What a training starts from, an earlier job's adapter, and what it produces: checkpoints, the
+model and the file of its metrics."""
 
 from __future__ import annotations
 
@@ -34,11 +32,11 @@ if TYPE_CHECKING:
     from grader.openai_sim.jobs.training_cache import TrainingRun
 
 
-def write_start(store: SimulatorStore, job: JobRow, base: Path, state: Path) -> bool:
-    """Write the state, as of LoraRun, of a job that goes on from a tuned model; False for others.
+def write_warm_start(store: SimulatorStore, job: JobRow, base: Path, state: Path) -> bool:
+    """Write the first state, as LoraRun.save does, of a job that starts from a fine-tuned model.
 
-    It is written once: from then on the job does not need that model any longer.
-    Raises Refused when the model is gone or was made from another base than the one at `base`.
+    False for a job that starts from a base. The state is written once; the job does not need the
+    model from then on. Raises JobRefused when the model is gone or of another base than `base`.
     """
     if base_of(job.model) == job.model:
         return False
@@ -84,7 +82,7 @@ _COLUMNS: Final = {  # of the result file: the key of a step's data
 def keep_checkpoint(
     store: SimulatorStore, job: JobRow, run: TrainingRun, data: Mapping[str, Any]
 ) -> None:
-    """Make the model of an epoch's end usable, unless it is there; of all, the newest stay."""
+    """Add the checkpoint of an epoch's end, unless it exists; only the newest are kept."""
     name, step = checkpoint_name(job, run.done), run.done
     if all(row.step != step for row in store.list_checkpoints(job.id)):
         _add_model(store, job, run, name)
@@ -95,20 +93,20 @@ def keep_checkpoint(
 
 
 def finish(store: SimulatorStore, job: JobRow, run: TrainingRun, trained_tokens: int) -> None:
-    """End a job as succeeded, with its model and its results; nothing stays if it was cancelled.
+    """End a job as succeeded, with its model and its metrics; remove both if it was cancelled.
 
-    May be done again after a kill half way: all that it makes has the same name then.
+    It may be repeated after a kill half way: all that it makes gets the same names again.
     """
     name = tuned_name(job)
-    told = [
+    metrics = [
         dict(e.data) for e in reversed(store.list_events(job.id)) if e.type == "metrics" and e.data
     ]
     _add_model(store, job, run, name)
     if all(row.step != run.done for row in store.list_checkpoints(job.id)):
-        last = CheckpointRow(new_id("ftckpt"), job.id, now(), run.done, name, _metrics(told[-1]))
+        last = CheckpointRow(new_id("ftckpt"), job.id, now(), run.done, name, _metrics(metrics[-1]))
         store.add_checkpoint(last)
     _drop(store, store.list_checkpoints(job.id)[_KEPT_CHECKPOINTS:])
-    results = _write_results(store, job, told)
+    results = _write_results(store, job, metrics)
     made = f"New fine-tuned model created: {name}"
     if all(event.message != made for event in store.list_events(job.id, limit=3)):
         store.add_event(job.id, made)
@@ -130,7 +128,7 @@ def finish(store: SimulatorStore, job: JobRow, run: TrainingRun, trained_tokens:
 
 
 def _add_model(store: SimulatorStore, job: JobRow, run: TrainingRun, name: str) -> None:
-    """The adapter as it is now, first on disk and then among the models."""
+    """Write the adapter as it is now, then add its model."""
     folder = store.adapters_folder / adapter_folder(name)
     new = job_folder(store, job.id) / "adapter"
     shutil.rmtree(new, ignore_errors=True)
@@ -150,12 +148,12 @@ def _metrics(data: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in data.items() if name != "total_steps"}
 
 
-def _write_results(store: SimulatorStore, job: JobRow, told: list[dict[str, Any]]) -> str:
-    """The result file, base64 of a CSV with a line a step, as the service gives it; its id."""
+def _write_results(store: SimulatorStore, job: JobRow, metrics: list[dict[str, Any]]) -> str:
+    """Write the result file, base64 of a CSV with a line a step, as OpenAI has it; its id."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(_COLUMNS)
-    for data in told:
+    for data in metrics:
         table.writerow(
             [next((data[k] for k in keys if k in data), "") for keys in _COLUMNS.values()]
         )

@@ -1,4 +1,4 @@
-"""How a job ends, and where it keeps what it needs until then."""
+"""How a job ends, and the folder and lock that its process works with."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import IO, Any, Final
 
 from grader.openai_sim.store.store import SimulatorStore, now
 
-BUSY: Final = 75  # exit code of a process whose job has one already (EX_TEMPFAIL of sysexits.h)
+BUSY: Final = 75  # exit code where another process has the job (EX_TEMPFAIL of sysexits.h)
 UNDER_WAY: Final = ("validating_files", "queued", "running", "pausing", "paused")
-"""States that a job may still leave."""
+"""States that are not final."""
 
 CANCELLED: Final = "Fine-tuning job cancelled"
-"""The event of a job that is cancelled, whoever carries it out."""
+"""The event of a job that is cancelled."""
 
 
 def adapter_folder(model: str) -> str:
@@ -25,20 +25,20 @@ def adapter_folder(model: str) -> str:
 
 
 def forget_model(store: SimulatorStore, name: str) -> None:
-    """Remove a model and its adapter, if there is one."""
+    """Remove a model and its adapter, if they exist."""
     store.delete_model(name)
     shutil.rmtree(store.adapters_folder / adapter_folder(name), ignore_errors=True)
 
 
 def job_folder(store: SimulatorStore, job_id: str) -> Path:
-    """Where the process of a job keeps its state, its lock and its log; it is made."""
+    """The folder of a job's saved states, lock and log; it is created."""
     folder = store.home / "jobs" / job_id
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def locked(file: Path) -> IO[bytes] | None:
-    """The file, locked until it is closed or this process ends; None when another has it."""
+    """The file, locked until it is closed or this process ends; None when another holds it."""
     opened = file.open("ab")
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,7 +63,7 @@ def fail(store: SimulatorStore, job_id: str, error: Mapping[str, Any]) -> bool:
 
 
 def crashed(store: SimulatorStore, job_id: str, how: str) -> bool:
-    """End a job whose process came to grief; False when it has ended already."""
+    """End a job whose process failed; False when it has ended already."""
     message = (
         f"The training stopped because of a fault of this service, not of your data ({how}). "
         f"Create the job again. The log is in {job_folder(store, job_id) / 'log'}."

@@ -1,9 +1,7 @@
-"""The numbers of a training that the client left to the service ("auto").
+"""What happens to a job before it is trained: its files are validated, its hyperparameters are
+resolved, and it is queued.
 
-What happens to a job before it is trained: its files are judged, then it is queued.
-
-It also carries out what scenarios have in store for jobs, so that those who train know nothing
-of scenarios.
+Scenarios that make jobs fail are carried out here too, so that training knows nothing of them.
 """
 
 from __future__ import annotations
@@ -24,7 +22,9 @@ from grader.training_data.costs import automatic_epochs
 if TYPE_CHECKING:
     from grader.openai_sim.store.scenarios import FaultInjector
 
-_BATCH_SHARE: Final = 0.002  # of the examples: 1 up to 500 of them, as recorded jobs have it
+_BATCH_SHARE: Final = (
+    0.002  # of the examples: 1 up to 500 of them, as jobs of OpenAI's service have
+)
 _MOST_BATCH: Final = 256  # examples; the service takes no larger number either
 _RATE_MULTIPLIER: Final = 1.8  # what the service chooses for its small chat models
 _BETA: Final = 0.1  # of DPO, as in its paper
@@ -33,7 +33,7 @@ _BETA: Final = 0.1  # of DPO, as in its paper
 def resolved(
     asked: Mapping[str, Any] | None, n_examples: int, method: str
 ) -> dict[str, int | float]:
-    """Numbers for all that was asked for as "auto", null or not at all, for so many examples."""
+    """The hyperparameters, with values for those that are "auto", null or missing."""
     batch = min(_MOST_BATCH, max(1, math.ceil(n_examples * _BATCH_SHARE)))
     numbers: dict[str, int | float] = {
         "n_epochs": automatic_epochs(n_examples),
@@ -47,14 +47,14 @@ def resolved(
 
 
 _VALIDATING_SECONDS: Final = 1.0  # at a time scale of 1: a client sees the state
-_DOOMED_SECONDS: Final = 3.0  # that a job runs which a scenario lets fail
-_LOOK_SECONDS: Final = 0.2  # between two looks at jobs that wait for a time to pass
+_DOOMED_SECONDS: Final = 3.0  # that a job runs before its scenario makes it fail
+_POLL_SECONDS: Final = 0.2  # while a job waits for a time to pass
 
 _log = logging.getLogger(__name__)
 
 
 class Admission:
-    """A thread of the service. All it needs to know lies in the store: a restart loses nothing."""
+    """A thread that validates and queues jobs. Its state is in the store: a restart loses none."""
 
     def __init__(self, store: SimulatorStore, faults: FaultInjector) -> None:
         self._store = store
@@ -64,15 +64,15 @@ class Admission:
         self._thread = threading.Thread(target=self._run, name="admission", daemon=True)
 
     def start(self) -> None:
-        """Begin; jobs of an earlier run of the service come first."""
+        """Start; jobs of an earlier run of the service come first."""
         self._thread.start()
 
     def wake(self) -> None:
-        """There is a new job, or one that changed."""
+        """Look at the jobs now: one is new or has changed."""
         self._woken.set()
 
     def stop(self) -> None:
-        """End, and wait until it has."""
+        """Stop, and wait until it has."""
         self._stopped.set()
         self._woken.set()
         if self._thread.is_alive():
@@ -82,20 +82,20 @@ class Admission:
         while not self._stopped.is_set():
             self._woken.clear()
             try:
-                waiting = self._look()
-            except Exception:  # one bad look must not stop all jobs to come
-                _log.exception("A look at waiting jobs failed")
+                waiting = self._advance()
+            except Exception:  # one failure must not stop all later jobs
+                _log.exception("waiting jobs could not be processed")
                 waiting = True
-            self._woken.wait(_LOOK_SECONDS if waiting else None)
+            self._woken.wait(_POLL_SECONDS if waiting else None)
         self._store.close()
 
-    def _look(self) -> bool:
-        """Settle what can be settled now; whether something still waits for time to pass."""
+    def _advance(self) -> bool:
+        """Advance the jobs that are due; returns whether others still wait for a time to pass."""
         scale = self._faults.time_scale
         waiting = False
         for job in self._store.list_jobs(status="validating_files", newest_first=False):
             if time.time() >= job.created_at + _VALIDATING_SECONDS * scale:
-                self._settle(job)
+                self._validate(job)
             else:
                 waiting = True
         for job in self._doomed("queued"):
@@ -123,8 +123,8 @@ class Admission:
     def _doomed(self, status: str) -> list[JobRow]:
         return [job for job in self._store.list_jobs(status=status) if job.fate]
 
-    def _settle(self, job: JobRow) -> None:
-        error, n_examples = self._judge(job)
+    def _validate(self, job: JobRow) -> None:
+        error, n_examples = self._file_error(job)
         if error is not None:
             self._end(job, "failed", error["message"], error)
             return
@@ -137,8 +137,8 @@ class Admission:
             not_before=time.time() + self._faults.queue_seconds,
         )
 
-    def _judge(self, job: JobRow) -> tuple[dict[str, Any] | None, int]:
-        """What is wrong with the files of a job, if anything, and how many examples it has."""
+    def _file_error(self, job: JobRow) -> tuple[dict[str, Any] | None, int]:
+        """The error in the files of a job, if any, and the number of its examples."""
         n_examples = 0
         for param, file_id in (
             ("training_file", job.training_file),
@@ -157,10 +157,10 @@ class Admission:
                 return error, 0
             if param == "training_file":
                 n_examples = findings["files"][0]["examples"]
-        return self._staged(job, n_examples), n_examples
+        return self._scenario_error(job, n_examples), n_examples
 
-    def _staged(self, job: JobRow, n_examples: int) -> dict[str, Any] | None:
-        """What a scenario says is wrong with a file in which nothing is."""
+    def _scenario_error(self, job: JobRow, n_examples: int) -> dict[str, Any] | None:
+        """The error that the job's scenario invents for a valid file."""
         lines = self._faults.flagged_lines(n_examples)
         match job.fate:
             case "moderation":

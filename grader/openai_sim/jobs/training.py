@@ -1,9 +1,9 @@
 """The process of one job: `python -m grader.openai_sim.jobs.training HOME JOB_ID BASE [TRAININGS]`.
 
-It trains a LoRA adapter of the base on the job's file and tells in the store what happens. What
-the client asks of it (`wanted`) is read between two steps. It may die at any time: another one
-goes on from the last saved state, and since a training is the same whenever it is done, it tells
-only what was not told yet.
+It trains a LoRA adapter of the base on the job's file and writes its progress to the store. Between
+two steps it reads what the client requests (`wanted`: run, pause or cancel). It may be killed at
+any time: another process resumes from the last saved state. Trainings are deterministic, so that
+one repeats the steps since then and writes only the metrics that are not in the store yet.
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from grader.core.constants import COURSE_MODEL
 from grader.core.resources import resource
-from grader.openai_sim.jobs.checkpoints import finish, keep_checkpoint, write_start
+from grader.openai_sim.jobs.checkpoints import finish, keep_checkpoint, write_warm_start
 from grader.openai_sim.jobs.job_state import BUSY, cancel, crashed, fail, job_folder, locked
 from grader.openai_sim.jobs.training_cache import (
-    Recorded,
     TrainingRecording,
+    TrainingReplay,
     TrainingRun,
     recorded_at,
 )
-from grader.openai_sim.jobs.training_set import JobRefused, TrainingSet, read_material
+from grader.openai_sim.jobs.training_set import JobRefused, TrainingSet, read_training_set
 from grader.openai_sim.store.store import JobRow, SimulatorStore, now
 
 if TYPE_CHECKING:
-    from grader.models.training import Lesson, LoraRun
+    from grader.models.training import LoraRun, TrainingExample
 
 # Times the multiplier. The course model is small and learns at rates that would ruin a large one:
 # with 1.8, three epochs and batches of one it gets all of a hidden educational-qa file right.
 _COURSE_RATE: Final = 1e-3
 _RATE: Final = 1e-4  # for any other base; the usual one for LoRA is 2e-4
 
-_VALIDATE_STEPS: Final = 10  # between two looks at a batch of the validation file
-_VALIDATION_ROWS: Final = 16  # at once, when all of a validation file is looked at
-_SAVE_SECONDS: Final = 5.0  # between two saved states: no more is done again after a kill
-_TURN_SECONDS: Final = 0.1  # between two looks whether another process is done
+_VALIDATE_STEPS: Final = 10  # between two validations on a batch
+_VALIDATION_BATCH: Final = 16  # examples at least, where the whole validation file is used
+_SAVE_SECONDS: Final = 5.0  # between two saved states: no more is lost by a kill
+_POLL_SECONDS: Final = 0.1  # while another process makes the recording
 _NICENESS: Final = 5  # chat answers come first
-_DIGITS: Final = 5  # of the numbers told
+_DIGITS: Final = 5  # of metrics
 _LOCK_SECONDS: Final = 10.0  # a process whose service was killed is gone by then
 
 STARTED: Final = "Fine-tuning job started"
 
 
 class Stop(Exception):
-    """The training ends here for now. `status` is what becomes of the job, None to leave it."""
+    """The training stops. `status` is the job's new one, None to leave it."""
 
     def __init__(self, status: str | None) -> None:
         super().__init__(status)
@@ -61,7 +61,8 @@ class Stop(Exception):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do the job; 0 when it is settled, whatever became of it."""
+    """Train the job. The exit code is 0 however the job ends, 1 if this program fails, and BUSY
+    where another process has the job."""
     home, job_id, *rest = arguments
     watched = "--watch-stdin" in rest
     folders = [Path(a) for a in rest if not a.startswith("--")]
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     store = SimulatorStore.open(Path(home))
-    held = _held(job_folder(store, job_id) / "lock")
+    held = _wait_for_lock(job_folder(store, job_id) / "lock")
     if held is None:
         return BUSY
     with held:
@@ -93,17 +94,17 @@ def train(
     stopping: threading.Event | None = None,
     trainings: Path | None = None,
 ) -> None:
-    """Train a job that is queued or was left half way, until it ends or is to stop.
+    """Train a job that is queued or was interrupted, until it ends, is paused or is to stop.
 
-    `base` is the folder of the model. Once `stopping` is set, the job is left as it is after the
-    step under way, to be gone on with. What is wrong with the job's files ends it as failed. In
-    `trainings` those that were done are kept, and taken instead of doing them again.
+    `base` is the folder of the model. Once `stopping` is set, the state is saved after the current
+    step and the job stays `running`, to be resumed. An error in the job's files ends it as failed.
+    `trainings` is the folder of recordings, which are replayed instead of training again.
     """
     _TrainingJob(store, job_id, base, stopping or threading.Event(), trainings).run()
 
 
-def _held(lock: Path) -> Any:
-    """The lock of the job, waited for; None when somebody keeps it."""
+def _wait_for_lock(lock: Path) -> Any:
+    """The lock of the job; None when another process holds it for too long."""
     until = time.monotonic() + _LOCK_SECONDS
     while (held := locked(lock)) is None and time.monotonic() < until:
         time.sleep(0.05)
@@ -111,7 +112,7 @@ def _held(lock: Path) -> Any:
 
 
 def _die_with_parent() -> None:
-    """End at once when the other end of standard input closes: the service is no more."""
+    """End at once when the other end of standard input closes: the service is gone."""
     while os.read(0, 1):
         pass
     os._exit(1)
@@ -133,14 +134,14 @@ class _TrainingJob:
         self._folder = job_folder(store, job_id)
         self._start = self._folder / "start.safetensors"
         self._state = self._folder / "state.safetensors"
-        self._turn = ExitStack()
+        self._recording_lock = ExitStack()
 
     def run(self) -> None:
-        """Train until the job is done, or somebody wants something else."""
+        """Train until the job ends, is paused or is to stop."""
         try:
-            with self._turn:
-                self._heed(None)  # something else may be wanted since the job was queued
-                self._train(self._taken())
+            with self._recording_lock:
+                self._check_stop(None)  # the client may have cancelled or paused it meanwhile
+                self._train(self._mark_running())
         except JobRefused as refused:
             fail(self._store, self._id, refused.error)
         except Stop as stop:
@@ -155,11 +156,11 @@ class _TrainingJob:
                     pid=None,
                 )
 
-    def _taken(self) -> JobRow:
-        """The job, now running; raises Stop when it may not run."""
+    def _mark_running(self) -> JobRow:
+        """The job, now `running`; raises Stop when it has ended meanwhile."""
         events = self._store.list_events(self._id)
-        self._told = max((int((e.data or {}).get("step", 0)) for e in events), default=0)
-        taken = self._store.update_job(
+        self._last_step = max((int((e.data or {}).get("step", 0)) for e in events), default=0)
+        marked = self._store.update_job(
             self._id,
             if_status=("queued", "running"),
             event=None if any(event.message == STARTED for event in events) else STARTED,
@@ -167,19 +168,19 @@ class _TrainingJob:
             pid=os.getpid(),
         )
         job = self._store.get_job(self._id)
-        if not taken or job is None:
+        if not marked or job is None:
             raise Stop(None)
         return job
 
     def _train(self, job: JobRow) -> None:
         numbers = job.resolved or {}
-        run, material = self._begun(job, numbers)
+        run, training_set = self._open(job, numbers)
         batch, every = int(numbers["batch_size"]), run.steps_an_epoch
         right = "mean_token_accuracy" if job.method != "dpo" else "reward_accuracy"
         saved = started = time.monotonic()
-        begun_at = run.done
+        first = run.done
         while run.done < run.steps:
-            self._heed(run)
+            self._check_stop(run)
             step = run.step()
             ends_epoch = step.number % every == 0
             data: dict[str, int | float] = {
@@ -189,7 +190,7 @@ class _TrainingJob:
                 f"train_{right}": round(step.accuracy, _DIGITS),
                 **{name: round(value, _DIGITS) for name, value in step.others.items()},
             }
-            data |= _validation(run, material.validation, batch, right, ends_epoch)
+            data |= _validation(run, training_set.validation, batch, right, ends_epoch)
             if not all(map(math.isfinite, data.values())):
                 raise JobRefused(
                     "training_diverged",
@@ -197,70 +198,69 @@ class _TrainingJob:
                     "with a smaller learning_rate_multiplier.",
                     "learning_rate_multiplier",
                 )
-            if step.number > self._told:
-                self._store.add_event(self._id, _sentence(data), type="metrics", data=data)
+            if step.number > self._last_step:
+                self._store.add_event(self._id, _step_message(data), type="metrics", data=data)
             if ends_epoch and step.number < run.steps:
                 keep_checkpoint(self._store, job, run, data)
             if ends_epoch or time.monotonic() - saved > _SAVE_SECONDS:
                 run.save(self._state)
                 saved = time.monotonic()
-                pace = (saved - started) / (run.done - begun_at)
+                pace = (saved - started) / (run.done - first)
                 left = math.ceil(pace * (run.steps - run.done))
                 self._store.update_job(self._id, if_status="running", estimated_finish=now() + left)
-        self._heed(run)
-        finish(self._store, job, run, material.billed * int(numbers["n_epochs"]))
+        self._check_stop(run)
+        finish(self._store, job, run, training_set.billed * int(numbers["n_epochs"]))
         if isinstance(run, TrainingRecording):
-            run.keep(material.billed, len(material.validation))
-        self._forget()
+            run.keep(training_set.billed, len(training_set.validation))
+        self._remove_states()
 
-    def _begun(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[TrainingRun, TrainingSet]:
-        """The training that this job needs: one that was done before, where there is one.
+    def _open(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[TrainingRun, TrainingSet]:
+        """The training of this job: a replay where there is a recording, else a new run.
 
-        One that another process is at now is waited for.
+        Waits for a recording that another process is making.
         """
         place = None
         if self._trainings is not None:
             place = recorded_at(self._trainings, self._store, job, self._base)
         if place is None:
-            return self._prepared(job, numbers)
-        self._wait_for_turn(place)
+            return self._new_run(job, numbers)
+        self._wait_for_recording(place)
         try:
-            recorded = Recorded(place)
+            replay = TrainingReplay(place)
         except FileNotFoundError:
-            run, material = self._prepared(job, numbers)
-            return TrainingRecording(run, place), material
-        self._turn.close()
-        return recorded, TrainingSet([], [()] * recorded.validation, recorded.billed)
+            run, training_set = self._new_run(job, numbers)
+            return TrainingRecording(run, place), training_set
+        self._recording_lock.close()
+        return replay, TrainingSet([], [()] * replay.validation, replay.billed)
 
-    def _wait_for_turn(self, place: Path) -> None:
-        """Wait until no other process trains what is to be recorded here."""
+    def _wait_for_recording(self, place: Path) -> None:
+        """Wait until no other process makes this recording, and hold its lock."""
         lock = place.parent / "locks" / place.name
         lock.parent.mkdir(parents=True, exist_ok=True)
         while (held := locked(lock)) is None:
-            self._heed(None)
-            if self._stopping.wait(_TURN_SECONDS):
+            self._check_stop(None)
+            if self._stopping.wait(_POLL_SECONDS):
                 raise Stop(None)
-        self._turn.enter_context(held)
+        self._recording_lock.enter_context(held)
 
-    def _prepared(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[LoraRun, TrainingSet]:
+    def _new_run(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[LoraRun, TrainingSet]:
         import torch
         from transformers import AutoTokenizer
 
-        from grader.models.training import LoraRun, answer_loss
-        from grader.openai_sim.jobs.dpo import Preferences
+        from grader.models.training import DpoObjective, LoraRun, answer_loss
 
         torch.set_num_threads(1)  # sums in one order; and the service needs the other processors
         tokenizer = AutoTokenizer.from_pretrained(
             self._base, local_files_only=True, trust_remote_code=False
         )
-        material = read_material(self._store, tokenizer, job)
-        begun = write_start(self._store, job, self._base, self._start)
-        preferences = Preferences(numbers["beta"]) if job.method == "dpo" else None
+        training_set = read_training_set(self._store, tokenizer, job)
+        warm = write_warm_start(self._store, job, self._base, self._start)
+        preferences = DpoObjective(numbers["beta"]) if job.method == "dpo" else None
         rate = _COURSE_RATE if self._base.name == COURSE_MODEL else _RATE
         pad = tokenizer.pad_token_id
         run = LoraRun(
             self._base,
-            material.training,
+            training_set.training,
             pad=int(tokenizer.eos_token_id if pad is None else pad),
             objective=preferences or answer_loss,
             learning_rate=rate * float(numbers["learning_rate_multiplier"]),
@@ -268,25 +268,25 @@ class _TrainingJob:
             batch_size=int(numbers["batch_size"]),
             seed=job.seed,
         )
-        if begun:
+        if warm:
             run.resume(self._start)
         if preferences is not None:  # now, while the model is the reference
-            at_once = int(numbers["batch_size"])  # of no more memory than a step
-            preferences.begin(run, [*material.training, *material.validation], at_once)
+            batch = int(numbers["batch_size"])  # takes no more memory than a step
+            preferences.begin(run, [*training_set.training, *training_set.validation], batch)
         if self._state.exists():
             run.resume(self._state)
-        return run, material
+        return run, training_set
 
-    def _forget(self) -> None:
-        """Remove what only an unfinished training needs."""
+    def _remove_states(self) -> None:
+        """Remove the saved states, which only an unfinished training needs."""
         for file in (self._start, self._state):
             file.unlink(missing_ok=True)
 
-    def _heed(self, run: TrainingRun | None) -> None:
-        """Do what the client or the service wants now; raises Stop when that is to stop."""
+    def _check_stop(self, run: TrainingRun | None) -> None:
+        """Raise Stop, with the state saved, when the client or the service requests it."""
         job = self._store.get_job(self._id)
         if job is None or job.status == "cancelled" or job.wanted == "cancel":
-            self._forget()
+            self._remove_states()
             raise Stop("cancelled")
         paused = job.wanted == "pause"
         if run is None and not paused:
@@ -298,35 +298,44 @@ class _TrainingJob:
 
 
 def _validation(
-    run: TrainingRun, lessons: Sequence[Lesson], batch: int, right: str, whole: bool
+    run: TrainingRun, examples: Sequence[TrainingExample], batch: int, right: str, whole: bool
 ) -> dict[str, float]:
-    """What a step tells of the validation file: now and then of a batch, at an epoch's end of all.
+    """Validation metrics of a step: every few steps of a batch, at an epoch's end of all examples.
 
-    Which batch it is depends on the number of the step alone. `right` names the accuracy.
+    The batch depends on the number of the step alone. `right` is the name of the accuracy.
     """
-    if not lessons or not (whole or run.done % _VALIDATE_STEPS == 0):
+    if not examples or not (whole or run.done % _VALIDATE_STEPS == 0):
         return {}
-    start = (run.done // _VALIDATE_STEPS) * batch % len(lessons)
-    loss, accuracy = run.measure(lessons[start : start + batch], batch)
+    start = (run.done // _VALIDATE_STEPS) * batch % len(examples)
+    loss, accuracy = run.measure(examples[start : start + batch], batch)
     found = {"valid_loss": loss, f"valid_{right}": accuracy}
     if whole:
-        loss, accuracy = run.measure(lessons, max(batch, _VALIDATION_ROWS))
+        loss, accuracy = run.measure(examples, max(batch, _VALIDATION_BATCH))
         found |= {"full_valid_loss": loss, f"full_valid_{right}": accuracy}
     return {name: round(value, _DIGITS) for name, value in found.items()}
 
 
-def _sentence(data: Mapping[str, Any]) -> str:
-    """A step in the service's words."""
-    said = f"Step {data['step']}/{data['total_steps']}: training loss={data['train_loss']:.2f}"
+def _step_message(data: Mapping[str, Any]) -> str:
+    """The message of a step's event, as OpenAI writes it."""
+    text = f"Step {data['step']}/{data['total_steps']}: training loss={data['train_loss']:.2f}"
     for name, words in (("valid_loss", "validation"), ("full_valid_loss", "full validation")):
         if name in data:
-            said += f", {words} loss={data[name]:.2f}"
-    return said
+            text += f", {words} loss={data[name]:.2f}"
+    return text
 
 
-if __name__ == "__main__":
-    code = main(sys.argv[1:])
+def run(arguments: Sequence[str]) -> NoReturn:
+    """`main`, and the end of this process."""
+    try:
+        code = main(arguments)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
     sys.stdout.flush()
     sys.stderr.flush()
     # All that matters is on disk, and torch takes seconds to tidy up; the next job waits for that.
     os._exit(code)
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:])

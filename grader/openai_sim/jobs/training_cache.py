@@ -1,9 +1,9 @@
-"""A training that was done before, step by step again: the same losses, the same adapters.
+"""Recordings of trainings, and their replay: the same steps, losses and adapters.
 
-A training depends on nothing but its files, numbers, seed and base. Where many programs are tried
-with the same file, the first one's job trains and the others' jobs go through its steps in a few
-seconds: long enough to see how a program follows its job, whichever of them it is. It is asked for
-by naming a folder of trainings; a service without one always trains.
+A training depends on nothing but its files, hyperparameters, seed and base. Where many programs
+train on the same file, the first job trains and is recorded, and the other jobs replay it in a few
+seconds: long enough to see how a program follows its job. A service records and replays when it is
+given a folder for the recordings.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from grader.core.nouns import TrainingStep
 from grader.training_data.encodings import base_of
 
 if TYPE_CHECKING:
-    from grader.models.training import Lesson
+    from grader.models.training import TrainingExample
     from grader.openai_sim.store.store import JobRow, SimulatorStore
 
-_FORMAT: Final = 1  # raised when equal inputs may train otherwise
-_WHAT: Final = "run.json"
-LASTING_SECONDS: Final = 3.0  # of a training that is gone through again: minutes on a fast clock
+_FORMAT: Final = 2  # raised when equal inputs may train otherwise
+_FILE: Final = "run.json"
+LASTING_SECONDS: Final = 3.0  # of a replay
 
 
 class TrainingRun(Protocol):
-    """What a job needs of a training, done now or before; see LoraRun."""
+    """A training as its job sees it: a LoraRun, or the replay of one."""
 
     steps: int
     steps_an_epoch: int
@@ -47,19 +47,21 @@ class TrainingRun(Protocol):
     def step(self) -> TrainingStep:
         """Do the next step."""
 
-    def measure(self, lessons: Sequence[Lesson], batch_size: int) -> tuple[float, float]:
-        """(loss, accuracy) of lessons that are not learned."""
+    def measure(self, examples: Sequence[TrainingExample], batch_size: int) -> tuple[float, float]:
+        """(loss, accuracy) of held-out examples."""
 
     def save(self, file: Path) -> None:
-        """Write all that is needed to go on."""
+        """Write all that is needed to resume."""
 
     def save_adapter(self, folder: Path) -> None:
         """Write the adapter as it is now."""
 
 
 def recorded_at(trainings: Path, store: SimulatorStore, job: JobRow, base: Path) -> Path | None:
-    """Where the training of this job is recorded, or will be; None for one that goes on from a
-    tuned model, whose start is not in its files."""
+    """Where the training of this job is recorded, or will be.
+
+    None for a job that starts from a fine-tuned model: its weights are not in the key.
+    """
     if base_of(job.model) != job.model:
         return None
     files = [job.training_file, *([job.validation_file] if job.validation_file else [])]
@@ -80,7 +82,7 @@ def recorded_at(trainings: Path, store: SimulatorStore, job: JobRow, base: Path)
 
 
 class TrainingRecording:
-    """A training done now, and written down as it goes; `keep` makes it known to others."""
+    """A training that is recorded while it runs; `keep` publishes the recording."""
 
     def __init__(self, run: TrainingRun, place: Path) -> None:
         self._run, self._place = run, place
@@ -93,7 +95,7 @@ class TrainingRecording:
 
     @property
     def done(self) -> int:
-        """See Run; so are the others."""
+        """See TrainingRun, as for the other methods."""
         return self._run.done
 
     def step(self) -> TrainingStep:
@@ -101,8 +103,8 @@ class TrainingRecording:
         self._steps.append({**asdict(step), "others": dict(step.others)})
         return step
 
-    def measure(self, lessons: Sequence[Lesson], batch_size: int) -> tuple[float, float]:
-        measured = self._run.measure(lessons, batch_size)
+    def measure(self, examples: Sequence[TrainingExample], batch_size: int) -> tuple[float, float]:
+        measured = self._run.measure(examples, batch_size)
         self._measures.append(measured)
         return measured
 
@@ -114,7 +116,7 @@ class TrainingRecording:
         shutil.copytree(folder, self._draft / str(self.done), dirs_exist_ok=True)
 
     def keep(self, billed: int, validation: int) -> None:
-        """Make it known: all of it was done here, from the first step to the last."""
+        """Publish the recording if it is complete, from the first step to the last."""
         if self._from == 0 and self.done == self.steps:
             what = {
                 "steps_an_epoch": self.steps_an_epoch,
@@ -123,18 +125,18 @@ class TrainingRecording:
                 "billed": billed,
                 "validation": validation,
             }
-            (self._draft / _WHAT).write_text(json.dumps(what))
-            with suppress(OSError):  # somebody else was faster
+            (self._draft / _FILE).write_text(json.dumps(what))
+            with suppress(OSError):  # another process published it first
                 os.rename(self._draft, self._place)
         shutil.rmtree(self._draft, ignore_errors=True)
 
 
-class Recorded:
-    """A training that was done before. `billed` and `validation` are as they were kept."""
+class TrainingReplay:
+    """The replay of a recording. `billed` is in tokens an epoch, `validation` in examples."""
 
     def __init__(self, place: Path) -> None:
-        """Raises FileNotFoundError where nothing is recorded."""
-        what: Mapping[str, Any] = json.loads((place / _WHAT).read_text())
+        """Raises FileNotFoundError where there is no recording."""
+        what: Mapping[str, Any] = json.loads((place / _FILE).read_text())
         self._place = place
         self._steps, self._measures = what["steps"], iter(what["measures"])
         self.steps, self.steps_an_epoch = len(self._steps), what["steps_an_epoch"]
@@ -147,14 +149,14 @@ class Recorded:
         self.done += 1
         return TrainingStep(**self._steps[self.done - 1])
 
-    def measure(self, lessons: Sequence[Lesson], batch_size: int) -> tuple[float, float]:
-        """What was measured then; the lessons are the same."""
+    def measure(self, examples: Sequence[TrainingExample], batch_size: int) -> tuple[float, float]:
+        """What was measured then, of the same examples."""
         loss, accuracy = next(self._measures)
         return loss, accuracy
 
     def save(self, file: Path) -> None:
-        """Nothing is to be gone on with: it takes a moment."""
+        """Nothing is saved: a replay starts again from its first step."""
 
     def save_adapter(self, folder: Path) -> None:
-        """The adapter as it was after the same step."""
+        """Write the adapter as it was after the same step."""
         shutil.copytree(self._place / str(self.done), folder)

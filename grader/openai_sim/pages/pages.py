@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 from anyio.to_thread import run_sync as to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from grader import __version__
+from grader.core.text import templates
 from grader.openai_sim.decoding.model_names import base_names
 from grader.openai_sim.pages import journal_page, overview, playground
 from grader.openai_sim.store.errors import no_such_file
@@ -93,21 +94,9 @@ def _is_unseen(character: str) -> bool:
     return unicodedata.bidirectional(character) in _TURNING
 
 
-def _harmless(value: Any) -> Any:
-    """What every `{{ ... }}` goes through before Jinja escapes it."""
-    return clean(value) if type(value) is str else value
-
-
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_harmless,
-        loader=FileSystemLoader(_TEMPLATES),
-    )
+    environment = templates(_TEMPLATES, clean)
     environment.filters.update(clock=clock, span=span, size=size, loss=loss)
     environment.globals.update(sheet=Markup(_own(_SHEET)), script=Markup(_own(_SCRIPT)))
     return environment

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from grader.training_data.read.faults import counted
+from grader.core.text import counted
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -1,1 +1,1 @@
-"""One file a format in which results leave."""
+"""Export formats, one file each."""

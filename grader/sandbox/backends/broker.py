@@ -1,18 +1,14 @@
-"""What a program without namespaces of its own may not call, beside what nobody may.
+"""Network of a restricted run: the only connection it may make is to its own model service.
 
-It shares the machine's network and its Unix sockets. It may make sockets for TCP alone, and each
-`connect` is put to the grader (broker.py). Denied is every other way to send to somebody:
-datagrams, which Landlock has no rules for; protocols above TCP and beside it; data with the
-connection's first packet (fast open), which goes around `connect`; and to wait for connections,
-because a port that was not bound by name is open to the machine's whole network.
+Such a program shares the machine's network and Unix sockets. A system-call filter lets it make TCP
+sockets alone. Denied are datagrams, which Landlock has no rules for; protocols above and beside
+TCP; TCP fast open, which bypasses `connect`; and listening, because a port that was not bound by
+name is open to the machine's whole network.
 
-Makes the only connection that a restricted program may have: to its own model service.
-
-Such a program shares the machine's network. The kernel stops its every call of `connect` and asks
-here. A call for the service's address gets a socket that this side has connected, in the place of
-the program's own; every other call is refused. The program's call itself never goes on, so that it
-does not matter what its other threads write over the address meanwhile.
-Source: linux/seccomp.h of Linux 6.18 and seccomp_unotify(2).
+The kernel stops each `connect` and asks the broker. For the service's address the broker replaces
+the program's socket by one that it has connected itself; every other call is refused. The
+program's own call never continues, so it does not matter what its other threads write over the
+address meanwhile. Source: linux/seccomp.h of Linux 6.18 and seccomp_unotify(2).
 """
 
 from __future__ import annotations
@@ -63,7 +59,7 @@ ATTRIBUTES: Final = [
 
 @functools.cache
 def shared_network_filter(own_user: bool) -> bytes:
-    """Denials, as the kernel's instructions. Raises ImportError without the library.
+    """The filter's instructions. Raises ImportError without the library.
 
     With `own_user` the program's user owns nothing but what is the run's.
     """
@@ -113,7 +109,7 @@ def shared_network_filter(own_user: bool) -> bytes:
 
 @functools.cache
 def connect_filter() -> bytes:
-    """Puts every call of `connect` to whoever holds the filter's descriptor."""
+    """The filter that reports every `connect` to the holder of its descriptor."""
     import pyseccomp
 
     library: Any = pyseccomp
@@ -178,15 +174,15 @@ class Broker:
             return  # it was killed while it waited
 
     def _connect(self, call: int, pid: int, descriptor: int, address: int, size: int) -> int:
-        """Connect the program's descriptor, or say by which error it is refused."""
+        """Connect the program's descriptor; return the error number of a refusal."""
         try:
             with seeing_as(self._user):
-                wanted = _memory(pid, address, min(size, 128))
+                requested = _memory(pid, address, min(size, 128))
                 flags = _flags(pid, descriptor)
         except (OSError, ValueError, OverflowError):
             return errno.EACCES
-        if wanted[:2] == struct.pack("=H", socket.AF_INET) and wanted[4:8] == SERVICE:
-            if struct.unpack("!H", wanted[2:4])[0] != GATEWAY_PORT or self._service is None:
+        if requested[:2] == struct.pack("=H", socket.AF_INET) and requested[4:8] == SERVICE:
+            if struct.unpack("!H", requested[2:4])[0] != GATEWAY_PORT or self._service is None:
                 return errno.ECONNREFUSED
             return self._put_connected(call, descriptor, flags, self._service)
         return errno.ENETUNREACH
@@ -216,7 +212,7 @@ def _memory(pid: int, address: int, size: int) -> bytes:
 
 
 def _flags(pid: int, descriptor: int) -> int:
-    """The flags of a socket that it has open. Raises OSError where there is none."""
+    """The flags of the program's open socket. Raises OSError where there is none."""
     if not os.readlink(f"/proc/{pid}/fd/{descriptor}").startswith("socket:"):
         raise OSError(errno.ENOTSOCK, "no socket")
     for line in Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text().splitlines():

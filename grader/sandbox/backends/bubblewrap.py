@@ -1,15 +1,12 @@
-"""Starts programs from a thread that sees root's files at a place that every user can reach.
-
-A grader that is root runs scripts as another user, to whom a virtual environment below /root is
-out of reach. The thread has a mount namespace of its own, with the folders bound below /mnt; no
-other thread or process of the machine sees them, and they go away with the thread. It lives as
-long as the grader, because the programs that it starts are killed when it ends.
-
-The default backend on Linux: every program in namespaces of its own, made by bubblewrap.
+"""The default backend on Linux: every program in namespaces of its own, made by bubblewrap.
 
 Own file system (this interpreter and its packages, read-only, and three sized folders in memory),
 own processes, own network with nothing but itself, own users, no capability, a system-call filter.
-A grader that is root starts it as a user who owns nothing.
+
+A grader that is root runs bubblewrap as a user who owns nothing. A virtual environment below /root
+is out of that user's reach, so bubblewrap is started from a thread with a mount namespace of its
+own, in which the folders are bound below /mnt. No other thread or process sees them. The thread
+lives as long as the grader, because its programs are killed when it ends.
 """
 
 from __future__ import annotations
@@ -24,17 +21,15 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from grader.core.constants import (
-    SANDBOX_END_SECONDS,
     SANDBOX_ROOT_BYTES,
     SANDBOX_SEEN_UID,
     SANDBOX_START_SECONDS,
@@ -42,7 +37,7 @@ from grader.core.constants import (
     SANDBOX_UID,
 )
 from grader.core.errors import GraderFault
-from grader.sandbox.api import ExitReason, Isolation, Limits, RunResult, RunSpec, Serve
+from grader.sandbox.api import Isolation, RunSpec
 from grader.sandbox.handshake import start_program
 from grader.sandbox.interpreter import (
     HOME,
@@ -57,8 +52,16 @@ from grader.sandbox.interpreter import (
     interpreter,
     own_package,
 )
-from grader.sandbox.limits import can_make_cgroups, family, folder_bytes, make_cgroup
-from grader.sandbox.runner import ProcessRun, SandboxProcess, readable
+from grader.sandbox.limits import can_make_cgroups, family, folder_bytes
+from grader.sandbox.runner import (
+    ProcessSandbox,
+    SandboxProcess,
+    limited_group,
+    pipe,
+    readable,
+    start_process,
+    wait_gone,
+)
 from grader.sandbox.seccomp_filter import seccomp_filter
 from grader.sandbox.staging import StagedFiles
 
@@ -68,12 +71,12 @@ MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_SLAVE = 0x2, 0x4, 0x1000, 0x4000, 0x800
 
 
 def public_mounts() -> dict[str, Path]:
-    """The interpreter's mounts as `run_in_public` sees them: path inside to path there."""
+    """The interpreter's mounts in the thread's namespace: path inside to path there."""
     return {inside: PUBLIC / str(at) for at, inside in enumerate(interpreter().mounts)}
 
 
 def popen_publicly(start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-    """Call `start` in the thread. Raises GraderFault where no namespace can be made."""
+    """Call `start` in the thread with its own mounts. Raises GraderFault."""
     return _thread_of(os.getpid()).submit(_entered, start).result()
 
 
@@ -113,13 +116,13 @@ def _enter(process: int) -> None:
     check(libc.unshare(CLONE_NEWNS), "making a mount namespace")
     mount("none", "/", None, MS_REC | MS_SLAVE, "")
     # opened first: they may lie below the folder that is hidden next
-    wanted = [
+    opened = [
         (os.open(path, os.O_PATH | os.O_CLOEXEC), path.is_dir())
         for path in interpreter().mounts.values()
     ]
     size = f"mode=0755,size={SANDBOX_ROOT_BYTES}"
     mount("finegrade", PUBLIC, "tmpfs", MS_NOSUID | MS_NODEV, size)
-    for target, (fd, is_folder) in zip(public_mounts().values(), wanted, strict=True):
+    for target, (fd, is_folder) in zip(public_mounts().values(), opened, strict=True):
         target.mkdir() if is_folder else target.touch()
         mount(f"/proc/self/fd/{fd}", target, None, MS_BIND | MS_REC, "")
         os.close(fd)
@@ -146,18 +149,18 @@ ALLOW_NAMESPACES: Final = (
 )
 
 
-class Bubblewrap:
+class Bubblewrap(ProcessSandbox):
     """Runs programs by `bwrap`; see the protocol `Sandbox`."""
 
     name = "bubblewrap"
     isolation = Isolation.FULL
 
     def why_not(self) -> str | None:
-        """Why it does not work here and what to do, found by a launch; None where it does."""
+        """Why it does not work here and what to do, found by a trial run; None where it works."""
         return _why_not(os.geteuid(), TOOL_PATH)
 
     def policy(self) -> Mapping[str, Any]:
-        """What its walls are made of; equal for equal versions of this program and machine."""
+        """What the isolation consists of; equal for equal versions of this program and machine."""
         return {
             "backend": self.name,
             "namespaces": list(NAMESPACES),
@@ -168,115 +171,79 @@ class Bubblewrap:
             "memory": "control group" if can_make_cgroups() else "watchdog",
         }
 
-    def run(
-        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
-    ) -> RunResult:
-        """See `Sandbox.run`."""
+    def _public(self) -> bool:
+        return os.geteuid() == 0
+
+    def _started(
+        self, spec: RunSpec, staged: StagedFiles, served: bool, kept: ExitStack
+    ) -> SandboxProcess:
         as_root = os.geteuid() == 0
-        with (
-            closing(StagedFiles(launch, public=as_root)) as staged,
-            _started(launch, staged, serve is not None, as_root) as child,
-        ):
-            return ProcessRun(child, launch, self.isolation).finish(staged, serve, stop)
-
-
-@cache
-def _why_not(_user: int, _path: str) -> str | None:
-    """Asked once for each user and place of bwrap."""
-    if sys.platform != "linux":
-        return "bubblewrap works on Linux only; use the container backend"
-    limits = Limits(wall_seconds=SANDBOX_START_SECONDS)
-    try:
-        ended = Bubblewrap().run(RunSpec({}, "try.py", inputs={"try.py": b""}, limits=limits))
-    except GraderFault as fault:
-        if any(sign in str(fault) for sign in WEAK_ROOT):
-            return f"this root may not act as another user ({fault}); {NOT_AS_ROOT}"
-        if any(sign in str(fault) for sign in NO_NAMESPACES):
-            return f"namespaces are blocked on this machine ({fault}); {ALLOW_NAMESPACES}"
-        return str(fault)
-    if ended.verdict != ExitReason.OK:
-        said = ended.stderr.decode("utf-8", "replace").strip()
-        return f"an empty script ended with {ended.verdict} in the sandbox: {said[-500:]}"
-    return None
-
-
-@contextmanager
-def _started(
-    launch: RunSpec, staged: StagedFiles, serve: bool, as_root: bool
-) -> Iterator[SandboxProcess]:
-    """A started sandbox; what it held of the machine is given back at the end."""
-    with ExitStack() as stack:
         with ExitStack() as given:
             control, inside = socket.socketpair()
-            stack.callback(control.close)
+            kept.callback(control.close)
             given.callback(inside.close)
-            stdout, write_stdout = _pipe(stack, given)
-            stderr, write_stderr = _pipe(stack, given)
-            status, write_status = _pipe(stack, given)
-            command, fds = _command(launch, staged, serve, as_root, given)
+            status, write_status = pipe(kept, given)
+            command, fds = _command(spec, staged, served, as_root, given)
             command += [
                 *("--json-status-fd", str(write_status)),
                 *("--", PYTHON, "-s", "-P", START, str(inside.fileno())),
             ]
-
-            def start() -> subprocess.Popen[bytes]:
-                return subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=write_stdout,
-                    stderr=write_stderr,
-                    env={},  # process 1 of a sandbox shows what its launcher was given
-                    cwd="/",
-                    pass_fds=(*fds, write_status, inside.fileno()),
-                    start_new_session=True,  # Ctrl-C is for the grader, which then ends it
-                )
-
-            process = popen_publicly(start) if as_root else start()
-        group = make_cgroup(launch.limits)
-        if group:
-            stack.callback(group.remove)
-        stack.callback(_reap, process)
+            process, stdout, stderr = start_process(
+                kept,
+                command,
+                environment={},  # process 1 of a sandbox shows what its launcher was given
+                pass_fds=(*fds, write_status, inside.fileno()),
+                start=popen_publicly if as_root else None,
+            )
+        kept.callback(_reap, process)
         first = _first_process(status) or process.pid
+        group = limited_group(spec.limits, first, kept)
+        kept.callback(_reap, process)  # before the group is removed
         end = os.pidfd_open(first)
-        stack.callback(os.close, end)
-        if group:
-            group.add(first)
-        yield SandboxProcess(
+        kept.callback(os.close, end)
+        return SandboxProcess(
             process=process,
             control=control,
             stdout=stdout,
             stderr=stderr,
             kill=lambda: _kill(end),
             members=lambda: family(first),
-            gone=lambda: _wait(end),
+            gone=lambda: wait_gone(end),
             group=group,
         )
 
 
-def _pipe(kept: ExitStack, given: ExitStack) -> tuple[int, int]:
-    """A pipe whose writing end is closed here once the sandbox has it."""
-    read, write = os.pipe()
-    kept.callback(os.close, read)
-    given.callback(os.close, write)
-    return read, write
+@cache
+def _why_not(_user: int, _path: str) -> str | None:
+    """Cached by user and search path of bwrap."""
+    if sys.platform != "linux":
+        return "bubblewrap works on Linux only; use the container backend"
+    try:
+        return Bubblewrap().trial()
+    except GraderFault as fault:
+        if any(sign in str(fault) for sign in WEAK_ROOT):
+            return f"this root may not act as another user ({fault}); {NOT_AS_ROOT}"
+        if any(sign in str(fault) for sign in NO_NAMESPACES):
+            return f"namespaces are blocked on this machine ({fault}); {ALLOW_NAMESPACES}"
+        return str(fault)
 
 
 def _first_process(status: int) -> int | None:
-    """The sandbox's process 1 as the machine numbers it; None when bwrap ended before."""
-    said = b""
+    """The pid of the sandbox's process 1 on this machine; None when bwrap ended before."""
+    report = b""
     until = time.monotonic() + SANDBOX_START_SECONDS
-    while b"\n" not in said and len(said) < SANDBOX_STATUS_MAX_BYTES:
+    while b"\n" not in report and len(report) < SANDBOX_STATUS_MAX_BYTES:
         ready = readable([status], until - time.monotonic())
         piece = os.read(status, 4096) if ready else b""
         if not piece:
             return None
-        said += piece
-    match = re.search(rb'"child-pid": *([0-9]+)', said)
+        report += piece
+    match = re.search(rb'"child-pid": *([0-9]+)', report)
     return int(match[1]) if match else None
 
 
 def _reap(process: subprocess.Popen[bytes]) -> None:
-    """End what was started, unless the run has done so."""
+    """Kill the launcher, unless the run has ended it."""
     if process.returncode is None:
         process.kill()
         process.wait()
@@ -287,13 +254,8 @@ def _kill(process: int) -> None:
         signal.pidfd_send_signal(process, signal.SIGKILL)
 
 
-def _wait(process: int) -> None:
-    if not readable([process], SANDBOX_END_SECONDS):
-        raise GraderFault("a program in the sandbox was killed and has not ended")
-
-
 def _command(
-    launch: RunSpec, staged: StagedFiles, serve: bool, as_root: bool, given: ExitStack
+    spec: RunSpec, staged: StagedFiles, serve: bool, as_root: bool, given: ExitStack
 ) -> tuple[list[str], list[int]]:
     """bwrap's command line without the program, and the descriptors that it takes with it.
 
@@ -313,14 +275,14 @@ def _command(
     options += ["--perms", "0755", "--size", str(SANDBOX_ROOT_BYTES), "--tmpfs", "/"]
     options += _system(hold, as_root)
     options += ["--proc", "/proc", "--dev", "/dev"]
-    sizes = list(folder_bytes(launch.limits))
+    sizes = list(folder_bytes(spec.limits))
     sizes[0] += staged.copied_bytes + len(staged.files) * os.sysconf("SC_PAGE_SIZE")
     for folder, mode, size in zip(SCRATCH, SCRATCH_MODES, sizes, strict=True):
         options += ["--perms", mode, "--size", str(size), "--tmpfs", folder]
     for path, file in staged.large.items():
         options += ["--ro-bind", str(file), f"{SUBMISSION}/{path}"]
     options += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME]
-    for name, value in environment(launch, serve).items():
+    for name, value in environment(spec, serve).items():
         options += ["--setenv", name, value]
     listed = hold("".join(f"{option}\0" for option in options).encode("utf-8", "surrogateescape"))
     return [*_launcher(as_root), "--args", listed], fds

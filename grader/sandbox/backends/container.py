@@ -32,19 +32,18 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from grader.core.constants import (
     SANDBOX_CONTAINER_MEMORY_FACTOR,
-    SANDBOX_END_SECONDS,
     SANDBOX_START_SECONDS,
 )
 from grader.core.errors import GraderFault
-from grader.sandbox.api import ExitReason, Isolation, Limits, RunResult, RunSpec, Serve
+from grader.sandbox.api import Isolation, RunResult, RunSpec, Serve
 from grader.sandbox.backends.container_image import CONTROL, START, engine_filter, image, image_name
 from grader.sandbox.interpreter import (
     HOME,
@@ -57,10 +56,18 @@ from grader.sandbox.interpreter import (
     interpreter,
     own_package,
 )
-from grader.sandbox.limits import can_make_cgroups, family, folder_bytes, make_cgroup
-from grader.sandbox.runner import ProcessRun, SandboxProcess, readable
+from grader.sandbox.limits import can_make_cgroups, family, folder_bytes
+from grader.sandbox.runner import (
+    ProcessSandbox,
+    SandboxProcess,
+    last_words,
+    limited_group,
+    readable,
+    start_process,
+    wait_gone,
+)
 from grader.sandbox.staging import StagedFiles
-from grader.sandbox.uids import Lease, lent_uid
+from grader.sandbox.uids import lent_uid
 
 ENGINES: Final = ("docker", "podman")
 WALLS: Final = (
@@ -87,7 +94,7 @@ class Container:
         return None if _engine() else " ".join(_refusals())
 
     def policy(self) -> Mapping[str, Any]:
-        """What its walls are made of; equal for equal versions of this program and machine."""
+        """What the isolation consists of; equal for equal versions of this program and machine."""
         engine = _engine()
         return {
             "backend": self.name,
@@ -101,25 +108,57 @@ class Container:
         }
 
     def run(
-        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
+        self, spec: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
     ) -> RunResult:
         """See `Sandbox.run`."""
         engine = _engine()
         if engine is None:
             raise GraderFault(" ".join(_refusals()))
-        return run_in(engine, launch, serve, stop)
+        return _Engine(engine).run(spec, serve, stop)
 
 
-def run_in(
-    engine: str, launch: RunSpec, serve: Serve | None, stop: threading.Event | None
-) -> RunResult:
-    """One run by this engine's client."""
-    with (
-        closing(StagedFiles(launch, public=True)) as staged,
-        lent_uid() as lease,
-        _started(engine, launch, staged, lease, serve is not None) as child,
-    ):
-        return ProcessRun(child, launch, Isolation.FULL).finish(staged, serve, stop)
+class _Engine(ProcessSandbox):
+    """Runs programs by the client of one engine."""
+
+    name = "container"
+    isolation = Isolation.FULL
+
+    def __init__(self, client: str) -> None:
+        self._client = client
+
+    def _public(self) -> bool:
+        return True
+
+    def _started(
+        self, spec: RunSpec, staged: StagedFiles, served: bool, kept: ExitStack
+    ) -> SandboxProcess:
+        engine = self._client
+        lease = kept.enter_context(lent_uid())
+        name = f"finegrade-{os.getpid()}-{next(_NUMBERS)}"
+        with ExitStack() as given:
+            folder = Path(given.enter_context(tempfile.TemporaryDirectory(prefix="finegrade-")))
+            door = given.enter_context(socket.socket(socket.AF_UNIX))
+            _listen(folder, door)
+            process, stdout, stderr = start_process(
+                kept, command(engine, name, spec, staged, lease.uid, served, folder)
+            )
+            kept.callback(_remove, engine, name, process)
+            control, first = _connection(door, process, stderr)
+            kept.callback(control.close)
+        group = limited_group(spec.limits, first, kept) if os.geteuid() == 0 else None
+        kept.callback(_remove, engine, name, process)  # before the group is removed
+        end = os.pidfd_open(first)
+        kept.callback(os.close, end)
+        return SandboxProcess(
+            process=process,
+            control=control,
+            stdout=stdout,
+            stderr=stderr,
+            kill=lambda: _kill(engine, name, end),
+            members=lambda: family(first),
+            gone=lambda: wait_gone(end),
+            group=group,
+        )
 
 
 # --- which engine ------------------------------------------------------------------------------
@@ -145,30 +184,24 @@ def _refusals() -> list[str]:
 def refusal(engine: str) -> str | None:
     """Why this engine's client cannot run programs and what to do next; None where it can."""
     try:
-        asked = _ask(engine, "info", timeout=SANDBOX_START_SECONDS)
+        info = _ask(engine, "info", timeout=SANDBOX_START_SECONDS)
     except subprocess.TimeoutExpired:
         return f"`{engine} info` does not answer; restart the engine"
-    if asked.returncode != 0:
-        return _explained(engine, asked.stderr.decode("utf-8", "replace"))
+    if info.returncode != 0:
+        return _explained(engine, info.stderr.decode("utf-8", "replace"))
     try:
         _make_image(engine)
-        limits = Limits(wall_seconds=SANDBOX_START_SECONDS)
-        empty = RunSpec({}, "try.py", inputs={"try.py": b""}, limits=limits)
-        ended = run_in(engine, empty, None, None)
+        return _Engine(engine).trial()
     except GraderFault as fault:
         return str(fault)
-    if ended.verdict != ExitReason.OK:
-        said = ended.stderr.decode("utf-8", "replace").strip()
-        return f"an empty script ended with {ended.verdict} in the container: {said[-500:]}"
-    return None
 
 
-def _explained(engine: str, said: str) -> str:
-    """What the client says in other words, with the next command."""
-    last = said.strip().splitlines()[-1] if said.strip() else "it says nothing"
-    if "permission denied" in said.lower():
+def _explained(engine: str, message: str) -> str:
+    """Explain the client's error message, and name the next command."""
+    last = message.strip().splitlines()[-1] if message.strip() else "it says nothing"
+    if "permission denied" in message.lower():
         return f"you may not use it ({last}); run: sudo usermod -aG docker $USER, and log in again"
-    if "connect to the docker daemon" in said.lower():
+    if "connect to the docker daemon" in message.lower():
         return f"its daemon does not run ({last}); run: sudo systemctl start docker"
     return f"`{os.path.basename(engine)} info` fails ({last})"
 
@@ -185,67 +218,24 @@ def _make_image(engine: str) -> None:
         return
     made = _ask(engine, "import", "-", image_name(), given=image())
     if made.returncode != 0:
-        said = made.stderr.decode("utf-8", "replace").strip()[-500:]
-        raise GraderFault(f"the image cannot be made ({said}); try: {engine} import -")
+        message = made.stderr.decode("utf-8", "replace").strip()[-500:]
+        raise GraderFault(f"the image cannot be made ({message}); try: {engine} import -")
 
 
 # --- one run -----------------------------------------------------------------------------------
 
 
-@contextmanager
-def _started(
-    engine: str, launch: RunSpec, staged: StagedFiles, lease: Lease, serve: bool
-) -> Iterator[SandboxProcess]:
-    """A started container; what it held of the machine is given back at the end."""
-    name = f"finegrade-{os.getpid()}-{next(_NUMBERS)}"
-    with ExitStack() as stack:
-        with ExitStack() as given:
-            folder = Path(given.enter_context(tempfile.TemporaryDirectory(prefix="finegrade-")))
-            door = given.enter_context(socket.socket(socket.AF_UNIX))
-            _open_door(folder, door)
-            stdout, write_stdout = _pipe(stack, given)
-            stderr, write_stderr = _pipe(stack, given)
-            process = subprocess.Popen(
-                command(engine, name, launch, staged, lease.uid, serve, folder),
-                stdin=subprocess.DEVNULL,
-                stdout=write_stdout,
-                stderr=write_stderr,
-                cwd="/",
-                start_new_session=True,  # Ctrl-C is for the grader, which then ends it
-            )
-            stack.callback(_remove, engine, name, process)
-            control, first = _knock(door, process, stderr)
-            stack.callback(control.close)
-        group = make_cgroup(launch.limits) if os.geteuid() == 0 else None
-        if group:
-            stack.callback(group.remove)
-            group.add(first)
-        stack.callback(_remove, engine, name, process)
-        end = os.pidfd_open(first)
-        stack.callback(os.close, end)
-        yield SandboxProcess(
-            process=process,
-            control=control,
-            stdout=stdout,
-            stderr=stderr,
-            kill=lambda: _kill(engine, name, end),
-            members=lambda: family(first),
-            gone=lambda: _wait(end),
-            group=group,
-        )
-
-
 def command(
     engine: str,
     name: str,
-    launch: RunSpec,
+    spec: RunSpec,
     staged: StagedFiles,
     uid: int,
     serve: bool,
     folder: Path,
 ) -> list[str]:
     """The engine's command line; `folder` holds the socket and the filter."""
-    limits = launch.limits
+    limits = spec.limits
     options = [*WALLS, *(PODMAN_WALLS if "podman" in os.path.basename(engine) else ())]
     options += ["--name", name, "--user", f"{uid}:{uid}"]
     options += ["--security-opt", f"seccomp={folder / 'filter.json'}"]
@@ -271,7 +261,7 @@ def command(
     options += ["--tmpfs", "/sys:ro,nosuid,nodev,mode=0755,size=4k"]  # facts about the kernel
     for hidden in own_package(mounts):
         options += ["--mount", _mount(hidden, folder / "empty")]
-    variables = [f"{key}={value}" for key, value in environment(launch, serve).items()]
+    variables = [f"{key}={value}" for key, value in environment(spec, serve).items()]
     # Engines add variables of their own, in any order.
     program = ["/usr/bin/env", "-i", *variables, PYTHON, "-s", "-P", START, f"{CONTROL}/socket"]
     return [engine, "run", *options, image_name(), *program]
@@ -284,7 +274,7 @@ def _mount(inside: str, place: Path) -> str:
     return f"type=bind,src={place},dst={inside},readonly"
 
 
-def _open_door(folder: Path, door: socket.socket) -> None:
+def _listen(folder: Path, door: socket.socket) -> None:
     folder.chmod(0o711)  # the container's user must reach the socket
     (folder / "filter.json").write_bytes(engine_filter())
     (folder / "control").mkdir(mode=0o711)
@@ -294,10 +284,10 @@ def _open_door(folder: Path, door: socket.socket) -> None:
     door.listen(1)
 
 
-def _knock(
+def _connection(
     door: socket.socket, process: subprocess.Popen[bytes], stderr: int
 ) -> tuple[socket.socket, int]:
-    """The start program's connection, and its process as the machine numbers it."""
+    """The start program's connection, and its pid on this machine."""
     end = os.pidfd_open(process.pid)
     try:
         waiting = [door.fileno(), end]
@@ -305,12 +295,7 @@ def _knock(
     finally:
         os.close(end)
     if door.fileno() not in ready:
-        os.set_blocking(stderr, False)
-        said = b""
-        with suppress(BlockingIOError):
-            said = os.read(stderr, 4096)
-        words = said.decode("utf-8", "replace").strip()
-        raise GraderFault(f"the container did not start: {words or 'no answer'}")
+        raise GraderFault(f"the container did not start: {last_words(stderr)}")
     control, _ = door.accept()
     size = struct.calcsize("3i")
     peer = control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
@@ -319,13 +304,6 @@ def _knock(
         control.close()
         raise GraderFault("the engine runs in another machine; use an engine on this one")
     return control, first
-
-
-def _pipe(kept: ExitStack, given: ExitStack) -> tuple[int, int]:
-    read, write = os.pipe()
-    kept.callback(os.close, read)
-    given.callback(os.close, write)
-    return read, write
 
 
 def _kill(engine: str, name: str, end: int) -> None:
@@ -339,13 +317,8 @@ def _kill(engine: str, name: str, end: int) -> None:
 
 
 def _remove(engine: str, name: str, process: subprocess.Popen[bytes]) -> None:
-    """End what was started, unless the run has done so."""
+    """Remove the container, unless the run has ended it."""
     if process.returncode is None:
         _ask(engine, "rm", "--force", name)
         process.kill()
         process.wait()
-
-
-def _wait(process: int) -> None:
-    if not readable([process], SANDBOX_END_SECONDS):
-        raise GraderFault("a program in the container was killed and has not ended")

@@ -1,10 +1,7 @@
-"""The system-call filter of seccomp_filter.py as engines for containers want it: as JSON.
+"""What the container backend gives an engine: an image of empty folders, and the filter as JSON.
 
-Source of the form: the OCI runtime specification 1.1, config-linux.md, "Seccomp".
-
-The image of the container backend: empty folders, links, and a few small files.
-
-Everything else is mounted from the machine when a container starts.
+Everything else is mounted from the machine when a container starts. Source of the filter's form:
+the OCI runtime specification 1.1, config-linux.md, "Seccomp".
 """
 
 from __future__ import annotations
@@ -47,7 +44,7 @@ from grader.sandbox.seccomp_filter import (
 
 @functools.cache
 def engine_filter() -> bytes:
-    """The same denials in the same order. Names that a machine does not know are left out by it."""
+    """The same denials in the same order. Engines skip names that the machine does not know."""
     rules = [_rule(list(DENIED)), _rule(["clone3"], code=errno.ENOSYS)]
     rules += [_rule(["clone"], _masked(0, flag, flag)) for flag in CLONE_NAMESPACES]
     for call, at in MODE_CALLS:
@@ -98,7 +95,7 @@ def image_name() -> str:
 
 @cache
 def image() -> bytes:
-    """A tar archive with all that the machine does not have at the same place."""
+    """The image as a tar archive: all files that are not mounted from the machine."""
     python = interpreter()
     files = {**SYSTEM_FILES, **python.files, LOADER_CACHE: ""}
     files["/etc/passwd"] = "".join(

@@ -40,9 +40,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -50,21 +49,28 @@ from typing import Any, Final
 
 from grader.core.constants import SANDBOX_START_SECONDS
 from grader.core.errors import GraderFault
-from grader.sandbox.api import ExitReason, Isolation, Limits, RunResult, RunSpec, Serve
+from grader.sandbox.api import Isolation, Limits, RunSpec
 from grader.sandbox.backends.broker import Broker, connect_filter, shared_network_filter
-from grader.sandbox.backends.host_interpreter import (
-    READABLE,
-    closed_to_others,
-    needed,
-    python,
-    readable,
-)
 from grader.sandbox.disk_usage import files_of_user, real_usage, remove_tree
 from grader.sandbox.handshake import start_program
 from grader.sandbox.inside import landlock, restricted_init
-from grader.sandbox.interpreter import environment, interpreter
-from grader.sandbox.limits import can_make_cgroups, family, folder_bytes, make_cgroup
-from grader.sandbox.runner import ProcessRun, SandboxProcess
+from grader.sandbox.interpreter import (
+    READABLE,
+    closed_to_others,
+    environment,
+    interpreter,
+    interpreter_paths,
+    python_in_place,
+    readable_rights,
+)
+from grader.sandbox.limits import can_make_cgroups, family, folder_bytes
+from grader.sandbox.runner import (
+    ProcessSandbox,
+    SandboxProcess,
+    last_words,
+    limited_group,
+    start_process,
+)
 from grader.sandbox.seccomp_filter import seccomp_filter
 from grader.sandbox.seccomp_filter import why_not as no_filter
 from grader.sandbox.staging import StagedFiles
@@ -75,18 +81,18 @@ DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/urandom", "/dev/r
 FROM_LINUX: Final = "Linux 6.7 or later with Landlock is needed (lsm=landlock,... at its start)"
 
 
-class Restricted:
+class Restricted(ProcessSandbox):
     """Runs programs under Landlock and system-call filters; see the protocol `Sandbox`."""
 
     name = "restricted"
     isolation = Isolation.REDUCED
 
     def why_not(self) -> str | None:
-        """Why it does not work here and what to do, found by a launch; None where it does."""
+        """Why it does not work here and what to do, found by a trial run; None where it works."""
         return _why_not(os.geteuid())
 
     def policy(self) -> Mapping[str, Any]:
-        """What its walls are made of; equal for equal versions of this program and machine."""
+        """What the isolation consists of; equal for equal versions of this program and machine."""
         own_user = os.geteuid() == 0
         filters = seccomp_filter() + shared_network_filter(own_user) + connect_filter()
         return {
@@ -101,16 +107,75 @@ class Restricted:
             "memory": "control group" if can_make_cgroups() else "watchdog",
         }
 
-    def run(
-        self, launch: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
-    ) -> RunResult:
-        """See `Sandbox.run`."""
-        with ExitStack() as stack:
-            staged = stack.enter_context(closing(StagedFiles(launch, public=False)))
-            lease = stack.enter_context(lent_uid())
-            large = _copied(staged, stack)
-            child = stack.enter_context(_started(launch, lease, serve is not None, large))
-            return ProcessRun(child, _counted(launch), self.isolation).finish(staged, serve, stop)
+    def _public(self) -> bool:
+        return False  # large files are copied, too: nothing can be shown elsewhere
+
+    def _counted(self, spec: RunSpec) -> RunSpec:
+        """The limit on processes, raised by those that the run's user has already."""
+        if os.geteuid() == 0:
+            return spec
+        others = sum(
+            len(os.listdir(f"/proc/{name}/task"))
+            for name in filter(str.isdigit, os.listdir("/proc"))
+            if _owner(name) == os.getuid()
+        )
+        limits = replace(spec.limits, processes=spec.limits.processes + others)
+        return replace(spec, limits=limits)
+
+    def _started(
+        self, spec: RunSpec, staged: StagedFiles, served: bool, kept: ExitStack
+    ) -> SandboxProcess:
+        lease = kept.enter_context(lent_uid())
+        large_bytes = _copied(staged, kept)
+        user = lease.uid if os.geteuid() == 0 else None
+        folder = _folder(lease, kept)
+        scratch = tuple(str(folder / name) for name in ("box", "tmp", "shm"))
+        with ExitStack() as given:
+            control, inside = socket.socketpair()
+            link, keepers = socket.socketpair()
+            for ours, theirs in ((control, inside), (link, keepers)):
+                kept.callback(ours.close)
+                given.callback(theirs.close)
+            passed = (inside.fileno(), keepers.fileno(), lease.lock)
+            process, stdout, stderr = start_process(
+                kept,
+                [python_in_place(), "-s", "-P", restricted_init.__file__, *map(str, passed)],
+                environment=_environment(spec, served, scratch),
+                pass_fds=passed,
+            )
+        group = limited_group(spec.limits, process.pid, kept)
+        kept.callback(_reap, process, link)
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128) if served else None
+        if listener:
+            kept.callback(listener.close)
+        shared = _shared_memory_is_safe(user)
+        _order(link, _orders(user, folder, shared, spec.limits))
+        calls, own_memory = _calls(link, stderr)
+        if own_memory:
+            shared, scratch = False, (*scratch[:2], str(SHARED_MEMORY))
+        broker = Broker(calls, listener.getsockname()[1] if listener else None, user)
+        kept.callback(broker.close)
+        kept.callback(_reap, process, link)
+        if shared and user is not None:
+            kept.callback(_remove_shared, user)
+
+        def members() -> list[int]:
+            return family(process.pid)[1:]  # without the keeper
+
+        return SandboxProcess(
+            process=process,
+            control=control,
+            stdout=stdout,
+            stderr=stderr,
+            kill=lambda: _stop(link),
+            members=members,
+            gone=lambda: None,  # the keeper ends after all others
+            group=group,
+            usage=partial(real_usage, members, user, shared, large_bytes),
+            scratch=scratch,
+            exposed=True,
+            listener=listener,
+        )
 
 
 @cache
@@ -129,97 +194,13 @@ def _why_not(user: int) -> str | None:
     missing = no_filter()
     if missing:
         return missing
-    limits = Limits(wall_seconds=SANDBOX_START_SECONDS)
     try:
-        ended = Restricted().run(RunSpec({}, "try.py", inputs={"try.py": b""}, limits=limits))
+        return Restricted().trial()
     except GraderFault as fault:
         return str(fault)
-    if ended.verdict != ExitReason.OK:
-        said = ended.stderr.decode("utf-8", "replace").strip()
-        return f"an empty script ended with {ended.verdict} in the sandbox: {said[-500:]}"
-    return None
 
 
 # --- one run -----------------------------------------------------------------------------------
-
-
-@contextmanager
-def _started(
-    launch: RunSpec, lease: Lease, serve: bool, large_bytes: int
-) -> Iterator[SandboxProcess]:
-    """A started run; what it held of the machine is given back at the end."""
-    user = lease.uid if os.geteuid() == 0 else None
-    with ExitStack() as stack:
-        folder = _folder(lease, stack)
-        scratch = tuple(str(folder / name) for name in ("box", "tmp", "shm"))
-        with ExitStack() as given:
-            control, inside = socket.socketpair()
-            link, keepers = socket.socketpair()
-            for ours, theirs in ((control, inside), (link, keepers)):
-                stack.callback(ours.close)
-                given.callback(theirs.close)
-            stdout, write_stdout = _pipe(stack, given)
-            stderr, write_stderr = _pipe(stack, given)
-            passed = (inside.fileno(), keepers.fileno(), lease.lock)
-            process = subprocess.Popen(
-                [python(), "-s", "-P", restricted_init.__file__, *map(str, passed)],
-                stdin=subprocess.DEVNULL,
-                stdout=write_stdout,
-                stderr=write_stderr,
-                env=_environment(launch, serve, scratch),
-                cwd="/",
-                pass_fds=passed,
-                start_new_session=True,  # Ctrl-C is for the grader, which then ends it
-            )
-        group = make_cgroup(launch.limits)
-        if group:
-            stack.callback(group.remove)
-            group.add(process.pid)
-        stack.callback(_reap, process, link)
-        listener = socket.create_server(("127.0.0.1", 0), backlog=128) if serve else None
-        if listener:
-            stack.callback(listener.close)
-        shared = _shared_memory_is_safe(user)
-        _order(link, _orders(user, folder, shared, launch.limits))
-        calls, own_memory = _calls(link, stderr)
-        if own_memory:
-            shared, scratch = False, (*scratch[:2], str(SHARED_MEMORY))
-        broker = Broker(calls, listener.getsockname()[1] if listener else None, user)
-        stack.callback(broker.close)
-        stack.callback(_reap, process, link)
-        if shared and user is not None:
-            stack.callback(_remove_shared, user)
-
-        def members() -> list[int]:
-            return family(process.pid)[1:]  # without the keeper
-
-        yield SandboxProcess(
-            process=process,
-            control=control,
-            stdout=stdout,
-            stderr=stderr,
-            kill=lambda: _stop(link),
-            members=members,
-            gone=lambda: None,  # the keeper ends after all others
-            group=group,
-            usage=partial(real_usage, members, user, shared, large_bytes),
-            scratch=scratch,
-            exposed=True,
-            listener=listener,
-        )
-
-
-def _counted(launch: RunSpec) -> RunSpec:
-    """With the limit on processes raised by those that its user has already."""
-    if os.geteuid() == 0:
-        return launch
-    others = sum(
-        len(os.listdir(f"/proc/{name}/task"))
-        for name in filter(str.isdigit, os.listdir("/proc"))
-        if _owner(name) == os.getuid()
-    )
-    limits = replace(launch.limits, processes=launch.limits.processes + others)
-    return replace(launch, limits=limits)
 
 
 def _owner(process: str) -> int | None:
@@ -230,7 +211,7 @@ def _owner(process: str) -> int | None:
 
 
 def _copied(staged: StagedFiles, stack: ExitStack) -> int:
-    """Let large files be copied like the others: nothing can be shown elsewhere. Their bytes."""
+    """Copy large files like the others, as nothing can be mounted; return their bytes."""
     size = 0
     for path, file in staged.large.items():
         fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -264,13 +245,6 @@ def _folder(lease: Lease, stack: ExitStack) -> Path:
     return folder
 
 
-def _pipe(kept: ExitStack, given: ExitStack) -> tuple[int, int]:
-    read, write = os.pipe()
-    kept.callback(os.close, read)
-    given.callback(os.close, write)
-    return read, write
-
-
 def _order(link: socket.socket, orders: dict[str, Any]) -> None:
     data = marshal.dumps(orders, 4)
     link.settimeout(SANDBOX_START_SECONDS)
@@ -279,7 +253,7 @@ def _order(link: socket.socket, orders: dict[str, Any]) -> None:
 
 
 def _calls(link: socket.socket, stderr: int) -> tuple[int, bool]:
-    """The descriptor that the kernel tells of calls, and whether the run has a /dev/shm of its own.
+    """The descriptor for notified calls, and whether the run has its own /dev/shm.
 
     Raises GraderFault with the keeper's last words.
     """
@@ -289,12 +263,8 @@ def _calls(link: socket.socket, stderr: int) -> tuple[int, bool]:
         word, fds = b"", []
     if word and len(fds) == 1:
         return fds[0], word == restricted_init.LISTENING_WITH_OWN_MEMORY
-    os.set_blocking(stderr, False)
-    try:
-        said = os.read(stderr, 4096).decode("utf-8", "replace").strip()
-    except BlockingIOError:
-        said = ""
-    raise GraderFault(f"the sandbox did not start: {said.rpartition(chr(10))[2] or 'no answer'}")
+    message = last_words(stderr).rpartition("\n")[2]
+    raise GraderFault(f"the sandbox did not start: {message}")
 
 
 def _stop(link: socket.socket) -> None:
@@ -303,14 +273,14 @@ def _stop(link: socket.socket) -> None:
 
 
 def _reap(process: subprocess.Popen[bytes], link: socket.socket) -> None:
-    """Let the keeper end everything, unless the run has done so."""
+    """Stop the keeper and all it started, unless the run has ended them."""
     if process.returncode is None:
         _stop(link)
         process.wait()
 
 
 def _orders(user: int | None, folder: Path, shared: bool, limits: Limits) -> dict[str, Any]:
-    granted = list(readable())
+    granted = list(readable_rights())
     granted += [(path, landlock.READ_FILE | landlock.WRITE_FILE) for path in DEVICES]
     granted += [(str(folder / name), landlock.write_rights()) for name in ("box", "tmp", "shm")]
     # For the locks of multiprocessing: single files, and no list of them.
@@ -325,7 +295,7 @@ def _orders(user: int | None, folder: Path, shared: bool, limits: Limits) -> dic
         "own_memory": [(str(SHARED_MEMORY), landlock.write_rights())],
         "shared_memory": [(str(SHARED_MEMORY), rights)] if shared else [],
         "closed": list(closed),
-        "needed": list(needed()) if closed else [],
+        "needed": list(interpreter_paths()) if closed else [],
         "system_calls": seccomp_filter(),
         "network": shared_network_filter(user is not None),
         "connects": connect_filter(),
@@ -334,7 +304,7 @@ def _orders(user: int | None, folder: Path, shared: bool, limits: Limits) -> dic
 
 
 def _shared_memory_is_safe(user: int | None) -> bool:
-    """Whether nothing lies in /dev/shm that a user of its own could read or write."""
+    """Whether /dev/shm holds nothing that the run's user could read or write."""
     if user is None or not SHARED_MEMORY.is_dir():
         return False
     with os.scandir(SHARED_MEMORY) as entries:
@@ -351,12 +321,12 @@ def _remove_shared(user: int) -> None:
             path.unlink()
 
 
-def _environment(launch: RunSpec, served: bool, scratch: tuple[str, ...]) -> dict[str, str]:
+def _environment(spec: RunSpec, served: bool, scratch: tuple[str, ...]) -> dict[str, str]:
     """As in every sandbox, with the paths of this machine."""
     home, tmp, _ = scratch
-    variables = environment(replace(launch, environment={}), served)
+    variables = environment(replace(spec, environment={}), served)
     variables |= {
-        "PATH": f"{os.path.dirname(python())}:/usr/bin:/bin",
+        "PATH": f"{os.path.dirname(python_in_place())}:/usr/bin:/bin",
         "HOME": home,
         "TMPDIR": tmp,
         "XDG_CACHE_HOME": f"{tmp}/cache",
@@ -364,4 +334,4 @@ def _environment(launch: RunSpec, served: bool, scratch: tuple[str, ...]) -> dic
     }
     if interpreter().library_path:
         variables["LD_LIBRARY_PATH"] = f"{os.path.realpath(sys.base_prefix)}/lib"
-    return {**variables, **launch.environment}
+    return {**variables, **spec.environment}

@@ -1,1 +1,1 @@
-"""Programs of ours that run inside a sandbox."""
+"""Programs that the grader runs inside a sandbox."""

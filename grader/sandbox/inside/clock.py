@@ -1,9 +1,8 @@
 """A clock on which sleeps pass faster than real time; runs inside the sandbox.
 
-A sleep of a minute takes a minute divided by the rate, and afterwards the clocks have moved by the
-whole minute: what was left out is added to them. Work keeps real time, and so do the deadlines of
-whoever waits for a network, a thread or a process: those libraries see the real clock. A program
-that gets around this only waits longer.
+With rate r, a sleep of a minute takes 60/r s, and afterwards the clocks have advanced by the whole
+minute. Work takes real time, and so do deadlines of network, thread and process waits: those
+libraries read the real clock. A program that bypasses this only waits longer.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import sys
 import time
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # what is imported here is paid at every launch
+if TYPE_CHECKING:  # every import costs time in every run
     from collections.abc import Callable
     from typing import Any
 
@@ -84,7 +83,7 @@ def _patch_time(clock: Clock) -> None:
 
 
 def _keeps_real_time() -> bool:
-    """Whether the clock is read by a library that measures a deadline."""
+    """Whether the caller is a library that measures a deadline."""
     name = sys._getframe(2).f_globals.get("__name__")
     return isinstance(name, str) and name.partition(".")[0] in REAL_TIME_LIBRARIES
 
@@ -107,7 +106,7 @@ def _patch_datetime(module: Any, clock: Clock) -> None:
     real = module.datetime
 
     class RealType(type):
-        """Values that C code made are of the real type, and count as this one."""
+        """C code makes values of the real type; they count as this type."""
 
         def __instancecheck__(cls, value: object) -> bool:
             return isinstance(value, real)

@@ -1,4 +1,4 @@
-"""The kernel's Landlock: a process gives up what it may open, connect to and signal, for ever.
+"""Landlock: a process irrevocably gives up rights to files, connections and signals.
 
 By raw system calls: libc has no functions for them. The numbers are the same on every architecture.
 Imports nothing of this package, because the launcher inside a run uses it, too.
@@ -40,7 +40,7 @@ def abi() -> int:
 
 
 def all_file_rights() -> int:
-    """Every right on files that this kernel knows: what is not granted is refused."""
+    """Every file right that this kernel knows: rights that are not granted are refused."""
     count: int = FILE_RIGHTS.get(abi(), FILE_RIGHTS[5])
     return (1 << count) - 1
 
@@ -51,7 +51,7 @@ def write_rights() -> int:
 
 
 def restrict(granted: list[tuple[str, int]]) -> None:
-    """From now on this process and its children have these rights below these paths, and no others.
+    """Restrict this process and its children to these rights below these paths, irrevocably.
 
     They also bind to and connect no TCP port, and from SCOPES_ABI on reach no abstract socket and
     signal no process outside. The process must have given up new privileges (prctl
@@ -62,8 +62,8 @@ def restrict(granted: list[tuple[str, int]]) -> None:
     fields = struct.pack("=QQQ", rights, BIND_AND_CONNECT, scopes)
     ruleset = _call(CREATE_RULESET, fields, 24 if scopes else 16, 0)
     try:
-        for path, wanted in granted:
-            _grant(ruleset, path, wanted & rights)
+        for path, requested in granted:
+            _grant(ruleset, path, requested & rights)
         _call(RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)

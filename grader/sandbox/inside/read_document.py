@@ -25,11 +25,11 @@ _WHITE = 0.98  # of 1: paper-white to any eye
 
 
 class UnreadableDocument(Exception):
-    """The file cannot be read, by its own fault; the text is the problem's name."""
+    """The file cannot be read, because of the file; the text names the problem."""
 
 
 class PdfInk:
-    """Follows a page's drawing and counts the texts that are drawn in white or not at all."""
+    """Counts the texts of a page that are drawn in white or not at all."""
 
     def __init__(self) -> None:
         self.unseen = 0
@@ -38,7 +38,7 @@ class PdfInk:
         self._saved: list[tuple[bool, int]] = []
 
     def draw(self, operator: bytes, operands: Any, *_: Any) -> None:
-        """One operator of the page's contents, as pypdf's visitor gives it."""
+        """Process one operator of the page's content stream, as pypdf's visitor passes it."""
         match operator:
             case b"q":
                 self._saved.append((self._white, self._mode))
@@ -142,7 +142,7 @@ def _refuse_bombs(path: Path) -> None:
 
 
 class WordText:
-    """The text in a Word file's XML. Letters that do not show are left out and counted."""
+    """The text in a Word file's XML. Invisible letters are left out and counted."""
 
     def __init__(self, styles: Any, has_background: bool) -> None:
         self.hidden = 0
@@ -190,7 +190,7 @@ class WordText:
         return _vanishes(rules) or (_is_faint(rules) and not self._on_colour(run))
 
     def _on_colour(self, run: Any) -> bool:
-        """Whether something behind the letters may not be white, so that white ones show."""
+        """Whether the background may be other than white, so that white letters show."""
         if self._has_background:
             return True
         for node in (run, *run.iterancestors()):

@@ -1,11 +1,11 @@
-"""Starts a restricted run, and sees to its end even when the grader is gone.
+"""The keeper of a restricted run: starts it, and ends it even when the grader is gone.
 
 Runs by itself, with the standard library alone, under the run's interpreter:
-`python -s -P keeper.py CONTROL LINK LOCK`, three descriptors. It takes its orders from the link
-and forks. The child gives up its rights for ever and becomes `start.py`. The parent, the keeper,
-stays outside of those walls; every process of the run descends from it, also those that lose their
-parent. It waits until the child ends, or a byte or the end of the link tells it to stop; then it
-kills what is left, waits until nothing is, and ends as the child did.
+`python -s -P restricted_init.py CONTROL LINK LOCK`, three descriptors. It reads its orders from the
+link and forks. The child gives up its rights irrevocably and becomes `start.py`. The parent, the
+keeper, stays outside the walls; every process of the run descends from it, orphans included. It
+waits until the child ends, or until a byte or the end of the link tells it to stop. Then it kills
+what is left, waits until nothing is, and ends as the child did.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ def _receive(link: socket.socket, size: int) -> bytes:
 
 
 def _leave_mounts() -> None:
-    """What this process mounts from now on, no other sees."""
+    """Give this process a mount namespace of its own."""
     nothing, slave = ctypes.c_void_p(None), ctypes.c_ulong(MS_REC_SLAVE)
     _check(_libc.unshare(CLONE_NEWNS), "making a mount namespace")
     _check(_libc.mount(b"none", b"/", nothing, slave, nothing), "leaving the machine's mounts")
 
 
 def _own_shared_memory(size: int) -> bool:
-    """Put an empty /dev/shm in the place of the machine's; whether this process may do so."""
+    """Mount an empty /dev/shm over the machine's; False where this is not allowed."""
     try:
         _leave_mounts()
         flags, options = ctypes.c_ulong(MS_NOSUID_NODEV), b"mode=1777,size=%d" % size
@@ -83,7 +83,7 @@ def _own_shared_memory(size: int) -> bool:
 
 
 def _uncover(closed: list[str], needed: list[str]) -> None:
-    """Make folders reachable that lie below closed ones, for this process only.
+    """Make folders below closed ones reachable, for this process only.
 
     Each closed folder is hidden by an empty one that everybody may enter, in a mount namespace of
     its own; what is needed is put back at its place.
@@ -105,7 +105,7 @@ def _uncover(closed: list[str], needed: list[str]) -> None:
 
 
 def _filter(program: bytes, flags: int) -> int:
-    """Install a system-call filter; with the flag for it, the descriptor that is told of calls."""
+    """Install a system-call filter; with the flag, return its notification descriptor."""
     instructions = ctypes.create_string_buffer(program, len(program))
     fields = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(instructions))
     number = SECCOMP_CALL[os.uname().machine]
@@ -185,7 +185,7 @@ def _descendants(pid: int) -> list[int]:
 
 
 def _kill_user(uid: int) -> None:
-    """Kill all processes of a user at one stroke: forks cannot outrun it.
+    """Kill all processes of a user atomically: forks cannot outrun it.
 
     Done by a child that is that user and may signal nobody else; it looks twice, because the same
     call by root would end the machine.
@@ -214,7 +214,7 @@ class Supervisor:
         self.status: int | None = None
 
     def reap(self) -> None:
-        """Take in what has died, and remember how the child did."""
+        """Reap ended processes, and record how the child ended."""
         try:
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -241,7 +241,7 @@ class Supervisor:
             time.sleep(0.001)
 
     def wait(self, link: socket.socket) -> bool:
-        """Until the child has ended or the run is to stop; whether the grader is still there."""
+        """Wait until the child ends or the run must stop; False when the grader is gone."""
         events = select.poll()
         events.register(link, select.POLLIN)
         events.register(os.pidfd_open(self.child), select.POLLIN)
@@ -250,7 +250,7 @@ class Supervisor:
         return link.fileno() not in ready or bool(link.recv(1))
 
     def end_as_the_child(self) -> NoReturn:
-        """By the same code or the same signal."""
+        """End with the child's exit code or signal."""
         if self.status is None or os.WIFSIGNALED(self.status):
             number = signal.SIGKILL if self.status is None else os.WTERMSIG(self.status)
             if number not in (signal.SIGKILL, signal.SIGSTOP):

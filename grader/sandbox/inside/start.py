@@ -1,14 +1,14 @@
-"""The only program of ours inside a sandbox: makes ready, then becomes the student's program.
+"""Process 1 of a sandbox: prepares it, then becomes the student's program.
 
-Runs under the sandbox's interpreter, with nothing of this package beside it. It takes its orders
-from a socket, fills the working folder, opens the service's port and hands both out, waits for the
-word to go, and forks: the child runs the script as `python script.py` would; the parent reaps
-whatever dies and tells how the child ended. No byte of a submission is read as code before the
-fork. All that comes out of here after the word to go is the program's word, not ours: the program
-has the same rights as this parent.
+Runs under the sandbox's interpreter, with nothing of this package beside it. It reads its orders
+from a socket, fills the working folder, opens the service's port, passes both to the grader, waits
+for the signal to start, and forks: the child runs the script as `python script.py` would; the
+parent reaps processes and reports how the child ended. No byte of a submission is read as code
+before the fork. Everything reported after the start may come from the program: it has the same
+rights as this parent.
 
-Imports are few, and forgotten before the script runs: each costs milliseconds at every launch, and
-a module of the student's may have the same name.
+Imports are few, and forgotten before the script runs: each costs milliseconds in every run, and a
+student's module may have the same name.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _copy(source: int, target: str, mode: int) -> None:
 
 
 def _fill(control: _socket.socket, spec: dict[str, Any]) -> None:
-    """The submission's files and the grader's inputs, as copies below the working folder."""
+    """Copy the submission's files and the grader's inputs into the working folder."""
     for folder in spec["folders"]:
         os.makedirs(folder, exist_ok=True)
     files: list[tuple[str, int]] = spec["files"]
@@ -122,7 +122,7 @@ def _make_ready(control: _socket.socket) -> dict[str, Any]:
 
 
 def _out_of_reach(yes: bool) -> None:
-    """Whether other processes of this user may look into this one's memory and files."""
+    """Deny or allow this user's other processes access to this one's memory and files."""
     import _ctypes  # half a millisecond; all of ctypes takes five
 
     prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]
@@ -132,7 +132,7 @@ def _out_of_reach(yes: bool) -> None:
 
 
 def _confine(spec: dict[str, Any]) -> None:
-    """The child's own limits; they cannot be raised again."""
+    """Set the child's limits; they cannot be raised again."""
     _out_of_reach(False)
     os.setpgid(0, 0)  # a program that signals its group reaches itself
     try:
@@ -145,7 +145,7 @@ def _confine(spec: dict[str, Any]) -> None:
 
 
 def _end_with_the_grader(control: _socket.socket) -> None:
-    """From now on this process ends when the other end of the socket does.
+    """End this process when the other end of the socket closes.
 
     Where the grader started this process by way of a daemon, nothing else ends it.
     """
@@ -166,7 +166,7 @@ def _end_with_the_grader(control: _socket.socket) -> None:
 
 
 def _watch(control: _socket.socket, child: int) -> NoReturn:
-    """Reap until the script's process has ended, say how, and end: as process 1, all ends then."""
+    """Reap until the script's process ends, report how, and exit: with process 1, all ends."""
     if not sys.argv[1].isdigit():
         _end_with_the_grader(control)
     while True:
@@ -177,7 +177,7 @@ def _watch(control: _socket.socket, child: int) -> NoReturn:
 
 
 def _no_such_script(script: str) -> NoReturn:
-    """What `python script.py` says."""
+    """Fail with Python's own message for a missing script."""
     reason = f"[Errno {errno.ENOENT}] {os.strerror(errno.ENOENT)}"
     sys.stderr.write(f"python: can't open file {os.path.abspath(script)!r}: {reason}\n")
     sys.exit(2)
@@ -218,7 +218,7 @@ def _run(spec: dict[str, Any]) -> None:
 
 
 def _start() -> dict[str, Any]:
-    """Everything up to the script: returns in the child only."""
+    """Prepare everything up to the script; returns in the child only."""
     control = _control(sys.argv[1])
     try:
         spec = _make_ready(control)

@@ -1,10 +1,9 @@
-"""Runs inside the sandbox: uses one name of a module with DSPy, as the task beside it says.
+"""Imports a student's DSPy module inside the sandbox, and asks its program or its metric.
 
-Arguments: the task's file. It names the module and the name in it, and holds either `questions`
-(the name makes a program, which answers them) or `cases` (the name is a metric, which scores
-them, once in order and once in reverse). Each finding is one line of JSON in the task's `out`,
-written as soon as it is known. All that stands there is the student's word: the module runs in
-this process.
+Argument: the task's file. It names the module and the name in it, and holds either `questions`
+(the name makes a program, which answers them) or `cases` (the name is a metric, which scores them,
+once in order and once in reverse). Each result is one line of JSON in the task's `out`, written as
+soon as it is known. The module runs in this process, so none of it can be trusted.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ def _why(error: BaseException) -> str:
 
 
 class ModuleTask:
-    """One task and where its findings go."""
+    """One task, and the file for its results."""
 
     def __init__(self, task: dict[str, Any], out: TextIO) -> None:
         self.task, self._out = task, out
 
     def tell(self, kind: str, **found: Any) -> None:
-        """Write one finding."""
+        """Write one result."""
         self._out.write(json.dumps({"kind": kind, **found}) + "\n")
         self._out.flush()
 
     def attempt(self, kind: str, work: Callable[[], dict[str, Any]], **about: Any) -> None:
-        """Write what `work` gives, or why it gives nothing."""
+        """Write the result of `work`, or its error."""
         try:
             found = work()
         except (Exception, SystemExit) as error:  # a program that ends the run loses one question
@@ -50,7 +49,7 @@ class ModuleTask:
         self.tell(kind, **about, **found)
 
     def configure(self) -> None:
-        """One model for all of it: no randomness, no cache, one thread."""
+        """Configure DSPy with the task's model: no randomness, no cache, one thread."""
         import dspy
 
         lm = dspy.LM(
@@ -66,7 +65,7 @@ class ModuleTask:
         dspy.configure(lm=lm, num_threads=1)
 
     def answer(self) -> None:
-        """Every question, then the module's own examples where the task wants them."""
+        """Answer every question, then the module's own examples where the task requests them."""
         import dspy
 
         module = importlib.import_module(self.task["module"])
@@ -93,7 +92,7 @@ class ModuleTask:
                 self.attempt("extra", partial(ask, example.question), **pair)
 
     def score(self) -> None:
-        """Every case in order, then again in reverse."""
+        """Score every case in order, then again in reverse."""
         import dspy
 
         module = importlib.import_module(self.task["module"])
@@ -115,7 +114,7 @@ class ModuleTask:
 
 
 def main() -> None:
-    """Do the task; what goes wrong before the first question is told as a fault."""
+    """Do the task; an error before the first question is reported as a fault."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # prices: not from the web
     os.environ.setdefault("DSPY_CACHEDIR", os.path.join(os.environ.get("TMPDIR", "."), "dspy"))
     task = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))

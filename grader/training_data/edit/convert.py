@@ -1,7 +1,7 @@
-"""`finegrade data convert`: examples of one kind written as another.
+"""`finegrade data convert`: converts examples from one kind to another.
 
-Every kind becomes chat first, and chat becomes what is asked for. What the new kind cannot hold is
-refused, or named in the result; nothing is lost in silence.
+Every kind is converted to chat first, and chat to the requested kind. Values that the new kind
+cannot hold are refused or named in the result; nothing is lost silently.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Converted:
 
 
 class _NotConvertible(Exception):
-    """This example cannot be of that kind; the text says why."""
+    """The example cannot be converted to that kind; the text gives the reason."""
 
 
 def convert(path: Path, out: Path, to: Kind, system: str | None = None) -> Converted:
@@ -207,7 +207,7 @@ def _messages(value: Any, name: str) -> list[Value]:
 
 
 def _plain_text(message: Value, to: Kind) -> str:
-    """The text of a message that has nothing else to say. An answer of weight 1 is as any other."""
+    """The text of a message that holds nothing else. An answer of weight 1 is as any other."""
     for key, inner in message.items():
         if key not in _PLAIN_KEYS and inner is not None and (key, inner) != ("weight", 1):
             raise _NotConvertible(f"a message has the key {quoted(key)}, which {to} cannot hold")

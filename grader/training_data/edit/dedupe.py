@@ -1,4 +1,4 @@
-"""`finegrade data dedupe`: every example once."""
+"""`finegrade data dedupe`: removes copies of examples."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DIGEST_BYTES: Final = 16  # two of a billion examples collide with a chance bel
 
 @dataclass(frozen=True, slots=True)
 class DroppedLine:
-    """A line that was dropped, the earlier line that says the same, and whether only nearly."""
+    """A dropped line, the earlier line that it repeats, and whether it is only a near copy."""
 
     line: int
     earlier: int
@@ -81,35 +81,35 @@ def dedupe(path: Path, out: Path, *, near: bool = False) -> Deduped:
         near_copies=near_copies,
         dropped=tuple(dropped[line] for line in sorted(dropped)[:DATA_KEPT_FAULTS]),
         unusable=search.unusable,
-        searched=len(search.shelf.texts),
+        searched=len(search.near_index.texts),
     )
 
 
-def copy_digest(reading: Fingerprint) -> bytes:
+def copy_digest(fingerprint: Fingerprint) -> bytes:
     """Equal, in one run of the program, for examples that are copies of each other."""
     parts = (
-        reading.system,
-        reading.asked,
-        reading.answered,
-        reading.rejected,
-        str(reading.beside),
-        str(reading.beside_answer),
+        fingerprint.system,
+        fingerprint.folded_prompt,
+        fingerprint.folded_answer,
+        fingerprint.rejected,
+        str(fingerprint.prompt_extras),
+        str(fingerprint.answer_extras),
     )
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=_DIGEST_BYTES).digest()
 
 
 class _DuplicateSearch:
-    """Looks at all lines once, and then knows which to drop."""
+    """Reads all lines once, then decides which to drop."""
 
     def __init__(self, near: bool) -> None:
         self.read = 0
         self.unusable = Occurrences()
-        self.shelf = NearIndex(NEAR_MAX_TEXTS if near else 0)
+        self.near_index = NearIndex(NEAR_MAX_TEXTS if near else 0)
         self._first: dict[bytes, int] = {}  # digest of an example -> its first line
         self._copies: dict[int, DroppedLine] = {}
 
     def add(self, line: Line) -> None:
-        """Look at the next line."""
+        """Read the next line."""
         self.read = line.number
         raw = bare(line.raw)
         example = next(examples_of([Line(line.number, raw)]), None)
@@ -117,18 +117,18 @@ class _DuplicateSearch:
             if raw.strip():
                 self.unusable = self.unusable.and_line(line.number)
             return
-        reading = read(example)
-        first = self._first.setdefault(copy_digest(reading), line.number)
+        fingerprint = read(example)
+        first = self._first.setdefault(copy_digest(fingerprint), line.number)
         if first != line.number:
             self._copies[line.number] = DroppedLine(line.number, first, near=False)
-        elif not reading.beside and not reading.beside_answer:
-            self.shelf.add(line.number, near_text(reading))
+        elif not fingerprint.prompt_extras and not fingerprint.answer_extras:
+            self.near_index.add(line.number, near_text(fingerprint))
 
     def dropped(self) -> dict[int, DroppedLine]:
-        """By their lines, all that are to be dropped."""
-        lines = self.shelf.lines
+        """All lines to drop, by line number."""
+        lines = self.near_index.lines
         near = {
             lines[i]: DroppedLine(lines[i], lines[j], near=True)
-            for i, j in near_texts(self.shelf.texts)
+            for i, j in near_texts(self.near_index.texts)
         }
         return self._copies | near

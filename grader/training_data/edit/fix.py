@@ -1,8 +1,7 @@
-"""Replacing texts inside a line of JSON, and leaving every other byte as it is written.
+"""`finegrade data fix`: repairs that cannot change what a training file teaches.
 
-`finegrade data fix`: repairs of a training file that cannot change what it teaches.
-
-Whatever needs a decision is left as it is, for `finegrade data check` to report.
+A repair replaces texts inside a line of JSON and keeps every other byte. What needs a decision is
+left unchanged, for `finegrade data check` to report.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _MARK: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]', re.DOTALL)
 
 
 def with_texts(raw: bytes, texts: Mapping[str, str]) -> bytes:
-    """The line with other texts at these JSON pointers. `raw` must be valid JSON.
+    """Replace the texts at these JSON pointers of a line. `raw` must be valid JSON.
 
     Decoding and encoding the whole line would change how numbers and other texts are spelt. A
     line of ASCII stays ASCII.
@@ -74,7 +73,7 @@ _DIGEST_BYTES: Final = 16  # two of a billion lines collide with a chance below 
 
 
 class Repair(StrEnum):
-    """What is repaired, in the words of a report."""
+    """The repairs, as a report names them."""
 
     UTF_16 = "UTF-16 written as UTF-8"
     BOM = "byte order marks removed"
@@ -113,9 +112,9 @@ def fix(path: Path, out: Path) -> Fixed:
     work = _FixState()
     with open_jsonl(path) as text, new_file(out) as file:
         for line in whole_lines(text):
-            mended = work.mended(line)
-            if mended is not None:
-                file.write(mended + b"\n")
+            repaired = work.fixed(line)
+            if repaired is not None:
+                file.write(repaired + b"\n")
         work.finish(text)
     repairs = {repair: work.repairs[repair] for repair in Repair if repair in work.repairs}
     return Fixed(work.read, work.written, repairs, work.unusable)
@@ -131,7 +130,7 @@ class _FixState:
         self._seen: set[bytes] = set()
         self._last_written = 0
 
-    def mended(self, line: Line) -> bytes | None:
+    def fixed(self, line: Line) -> bytes | None:
         """The line as it is to be written, or None if it is to be dropped."""
         self.read = line.number
         raw = bare(line.raw)
@@ -157,18 +156,18 @@ class _FixState:
         return raw
 
     def _example(self, example: Example) -> bytes:
-        mended = fixed_texts(example)
-        if not mended:
+        repaired = fixed_texts(example)
+        if not repaired:
             return example.raw
         texts = dict(example.texts)
-        if any(normalized("NFC", texts[where]) != texts[where] for where in mended):
+        if any(normalized("NFC", texts[where]) != texts[where] for where in repaired):
             self._note(Repair.NORMAL_FORM)
-        if any(normalized("NFC", texts[where]) != text for where, text in mended.items()):
+        if any(normalized("NFC", texts[where]) != text for where, text in repaired.items()):
             self._note(Repair.SPACE)
-        return with_texts(example.raw, mended)
+        return with_texts(example.raw, repaired)
 
     def finish(self, text: OpenText) -> None:
-        """Note what is known of the whole file only."""
+        """Record what only the whole file shows."""
         if self.read and not text.ends_with_line_feed and self._last_written == self.read:
             self._note(Repair.LAST_LINE)
         if text.was_utf_16:

@@ -1,4 +1,4 @@
-"""What `finegrade data convert` reads: lines of JSON, a JSON document, or a table."""
+"""Reads the sources of `finegrade data convert`: JSONL, a JSON document, or a table."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def read_source(path: Path) -> RecordSource:
     if head and (separator := _separator(head[0])) is not None:
         return RecordSource("row", _rows(path, separator))
     if fault is not None and fault.code == "JSL008":
-        asked = "name two of its columns question and answer, or prompt and completion"
-        raise UsageError(f"{path}: {fault.message}. To convert it, {asked}.")
+        fix = "name two of its columns question and answer, or prompt and completion"
+        raise UsageError(f"{path}: {fault.message}. To convert it, {fix}.")
     if fault is not None:
         return RecordSource("item", _items(_document(path)))
     if head and _may_begin_a_document(head[0]):
         try:
             return RecordSource("item", _items(_document(path)))
-        except UsageError:  # a broken line, then: its fault is told with the others'
+        except UsageError:  # a broken line: reported with the others
             pass
     return RecordSource("line", _lines(path))
 
@@ -96,7 +96,7 @@ def _items(values: Sequence[Any]) -> Iterator[SourceRecord]:
 def _record(number: int, value: Any, raw: bytes | None = None) -> SourceRecord:
     if isinstance(value, dict):
         return SourceRecord(number, value, raw)
-    return SourceRecord(number, fault=f"{quoted(value)} stands there; expected an object")
+    return SourceRecord(number, fault=f"found {quoted(value)}; expected an object")
 
 
 def _may_begin_a_document(line: bytes) -> bool:

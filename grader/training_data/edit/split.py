@@ -1,4 +1,4 @@
-"""`finegrade data split`: training, validation and test files that have nothing in common."""
+"""`finegrade data split`: training, validation and test files with no similar examples."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from grader.core.errors import UsageError
 from grader.core.files import new_folder
+from grader.core.text import counted
 from grader.training_data.edit.dedupe import copy_digest
 from grader.training_data.examples.duplicates import (
     NEAR_MAX_TEXTS,
@@ -24,7 +25,7 @@ from grader.training_data.examples.duplicates import (
     near_texts,
 )
 from grader.training_data.read.examples import examples_of
-from grader.training_data.read.faults import Occurrences, counted
+from grader.training_data.read.faults import Occurrences
 from grader.training_data.read.fingerprint import Fingerprint, read
 from grader.training_data.read.format_detection import (
     bare,
@@ -68,7 +69,7 @@ class Split:
 
 
 class ExampleGroup(NamedTuple):
-    """Examples that stay together: how they are answered, their place in the order, how many."""
+    """Examples that stay together: their label, sort key and number."""
 
     label: str
     key: bytes
@@ -97,20 +98,20 @@ def split(path: Path, out: Path, shares: Sequence[float] = DEFAULT_SHARES, seed:
         survey = _survey(path)
         groups, parts = survey.parts(shares, seed)
         counts = Counter(parts)
-        wanted = [part for part, share in enumerate(shares) if share]
-        if any(not counts[part] for part in wanted):
+        used = [part for part, share in enumerate(shares) if share]
+        if any(not counts[part] for part in used):
             found = f"{counted(len(parts), 'example')} in {counted(len(groups), 'group')}"
             raise UsageError(
                 f"{path}: {found} to be kept together are too few for shares of "
                 f"{', '.join(map(str, shares))}. Write more examples, or choose other shares."
             )
         with open_jsonl(path) as text, ExitStack() as stack:
-            files = {p: stack.enter_context((folder / FILES[p]).open("xb")) for p in wanted}
+            files = {p: stack.enter_context((folder / FILES[p]).open("xb")) for p in used}
             examples = (line for line in whole_lines(text) if bare(line.raw).strip())
             for part, line in zip(parts, examples, strict=True):
                 files[part].write(without_marks(line.raw) + b"\n")
     return Split(
-        examples={FILES[part]: counts[part] for part in wanted},
+        examples={FILES[part]: counts[part] for part in used},
         groups=len(groups),
         largest_group=max(group.size for group in groups),
         classes=len({group.label for group in groups}) if survey.classes else 0,
@@ -155,7 +156,7 @@ def _check_shares(shares: Sequence[float]) -> None:
 
 
 def _survey(path: Path) -> _Survey:
-    """Look at every line. Raises UsageError if one holds no usable example."""
+    """Read every line. Raises UsageError if one holds no usable example."""
     survey = _Survey()
     unusable = Occurrences()
     with open_jsonl(path) as text:
@@ -186,25 +187,29 @@ class _Survey:
         self._copies = NearIndex()
         self._answers = array("b")  # the number of the answer, as long as there are classes
         self._leader = array("q")  # an example of the same group; its own index for the first
-        self._first: dict[bytes, int] = {}  # digest of what is asked -> the first to ask it
+        self._first: dict[bytes, int] = {}  # digest of the prompt -> index of the first
         self._seen: set[bytes] = set()  # digests of the examples on that shelf
 
-    def add(self, reading: Fingerprint) -> None:
-        """Take note of the next example."""
+    def add(self, fingerprint: Fingerprint) -> None:
+        """Add the next example."""
         index = len(self.digests)
-        self.digests.append(_digest(reading.example.raw))
-        same = _digest(f"{reading.asked}\0{reading.beside}".encode())
-        copy = copy_digest(reading)
-        if not reading.asked and not reading.beside:
-            same = copy  # nothing is asked, which makes no two examples one
+        self.digests.append(_digest(fingerprint.example.raw))
+        same = _digest(f"{fingerprint.folded_prompt}\0{fingerprint.prompt_extras}".encode())
+        copy = copy_digest(fingerprint)
+        if not fingerprint.folded_prompt and not fingerprint.prompt_extras:
+            same = copy  # without a prompt only copies belong together
         first = self._first.setdefault(same, index)
         self._leader.append(first)
-        if not reading.beside and first == index and reading.asked:
-            self.prompts.add(index, NearText(reading.asked))
-        if not reading.beside and copy not in self._seen and len(self._seen) < NEAR_MAX_TEXTS:
+        if not fingerprint.prompt_extras and first == index and fingerprint.folded_prompt:
+            self.prompts.add(index, NearText(fingerprint.folded_prompt))
+        if (
+            not fingerprint.prompt_extras
+            and copy not in self._seen
+            and len(self._seen) < NEAR_MAX_TEXTS
+        ):
             self._seen.add(copy)
-            self._copies.add(index, near_text(reading))
-        self._note_class(reading.answered)
+            self._copies.add(index, near_text(fingerprint))
+        self._note_class(fingerprint.folded_answer)
 
     def _note_class(self, answer: str) -> None:
         if self.classes is None:
@@ -217,13 +222,13 @@ class _Survey:
         """(all groups, the part of each example)."""
         if self.classes is not None and not self._is_classification(len(self.classes)):
             self.classes = None
-        shelves = [shelf for shelf in (self.prompts, self._copies) if shelf.texts]
-        for shelf in shelves:
-            for i, j in near_texts(shelf.texts):
-                self._join(shelf.lines[i], shelf.lines[j])
+        shelves = [near_index for near_index in (self.prompts, self._copies) if near_index.texts]
+        for near_index in shelves:
+            for i, j in near_texts(near_index.texts):
+                self._join(near_index.lines[i], near_index.lines[j])
         for _ in range(_MAX_ROUNDS):
             groups, parts = self._placed(shares, seed)
-            leaks = [leak for shelf in shelves for leak in _leaks(shelf, parts)]
+            leaks = [leak for near_index in shelves for leak in _leaks(near_index, parts)]
             if not leaks:
                 return groups, parts
             for i, j in leaks:
@@ -264,18 +269,20 @@ class _Survey:
         self._leader[self._root(i)] = self._root(j)
 
 
-def _leaks(shelf: NearIndex, parts: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _leaks(near_index: NearIndex, parts: Sequence[int]) -> Iterator[tuple[int, int]]:
     """(i, j) for examples in different parts that are nearly the same: one j for each such i.
 
     `near_texts` names only the most alike of all earlier texts, which may have hidden these.
     """
     for part in _FILLED_FIRST:
-        order = sorted(range(len(shelf.texts)), key=lambda k: parts[shelf.lines[k]] == part)
-        known = sum(parts[index] != part for index in shelf.lines)
+        order = sorted(
+            range(len(near_index.texts)), key=lambda k: parts[near_index.lines[k]] == part
+        )
+        known = sum(parts[index] != part for index in near_index.lines)
         if 0 < known < len(order):
-            texts = [shelf.texts[k] for k in order]
+            texts = [near_index.texts[k] for k in order]
             for i, j in near_texts(texts, known):
-                yield shelf.lines[order[i]], shelf.lines[order[j]]
+                yield near_index.lines[order[i]], near_index.lines[order[j]]
 
 
 def _digest(data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""How answers and lengths are spread over a data set.
+"""The distribution of answers and lengths over a data set.
 
 JSL606 one answer dominates, JSL607 refusals dominate, JSL608 very short prompts and very long
 examples, JSL609 unbalanced classes.
@@ -47,7 +47,7 @@ _REFUSAL: Final = re.compile(rf"{_SORRY}[^a-z]{{1,3}}(?:but )?{_UNABLE}|{_UNABLE
 
 
 class AnswerDistribution:
-    """Finds an answer that dominates (JSL606), refusals that do (JSL607), rare classes (JSL609).
+    """Finds a dominant answer (JSL606), dominant refusals (JSL607) and rare classes (JSL609).
 
     Keeps 8 bytes for each example, and the texts of at most 21 answers.
     """
@@ -59,9 +59,9 @@ class AnswerDistribution:
         self._lead = 0
         self._classes: dict[str, int] | None = {}
 
-    def add(self, reading: Fingerprint) -> None:
-        """Take note of an example's answer."""
-        answer = reading.answered
+    def add(self, fingerprint: Fingerprint) -> None:
+        """Add an example's answer."""
+        answer = fingerprint.folded_answer
         self._answers.append(hash(answer))
         if not answer.isascii():
             answer = answer.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
@@ -69,10 +69,10 @@ class AnswerDistribution:
             self._refusals += 1
         # Boyer and Moore's majority vote.
         if not self._lead:
-            self._most = reading.answered
-        self._lead += 1 if reading.answered == self._most else -1
+            self._most = fingerprint.folded_answer
+        self._lead += 1 if fingerprint.folded_answer == self._most else -1
         if self._classes is not None:
-            self._count_class(self._classes, reading.answered)
+            self._count_class(self._classes, fingerprint.folded_answer)
 
     def _count_class(self, classes: dict[str, int], answer: str) -> None:
         classes[answer] = classes.get(answer, 0) + 1
@@ -120,7 +120,7 @@ def _imbalance(classes: dict[str, int], total: int) -> Iterator[Fault]:
 
 
 class Lengths:
-    """Finds prompts of a letter or two and examples far longer than the rest (JSL608).
+    """Finds very short prompts and examples far longer than the rest (JSL608).
 
     Keeps 8 bytes for each example.
     """
@@ -130,12 +130,12 @@ class Lengths:
         self._lengths = array("I")
         self._short = array("I")
 
-    def add(self, reading: Fingerprint) -> None:
-        """Take note of an example's length."""
-        self._lines.append(reading.line)
-        self._lengths.append(len(reading.prompt) + len(reading.answer))
-        if len(reading.asked) <= _SHORT_CHARACTERS and _is_short(reading):
-            self._short.append(reading.line)
+    def add(self, fingerprint: Fingerprint) -> None:
+        """Add an example's length."""
+        self._lines.append(fingerprint.line)
+        self._lengths.append(len(fingerprint.prompt) + len(fingerprint.answer))
+        if len(fingerprint.folded_prompt) <= _SHORT_CHARACTERS and _is_short(fingerprint):
+            self._short.append(fingerprint.line)
 
     def faults(self) -> Iterator[Fault]:
         """Very short prompts and very long examples, in the order of lines."""
@@ -163,11 +163,11 @@ class Lengths:
                 yield Fault("JSL608", message, line)
 
 
-def _is_short(reading: Fingerprint) -> bool:
-    """Whether too little is asked. Without any text and any image, other rules say it."""
-    asked = reading.asked.replace(" ", "")
+def _is_short(fingerprint: Fingerprint) -> bool:
+    """Whether the prompt is too short. Other rules report one without any text and image."""
+    prompt = fingerprint.folded_prompt.replace(" ", "")
     return (
-        0 < len(asked) < _SHORT_CHARACTERS
-        and not reading.beside
-        and all(ord(character) < _WHOLE_WORDS_FROM for character in asked)
+        0 < len(prompt) < _SHORT_CHARACTERS
+        and not fingerprint.prompt_extras
+        and all(ord(character) < _WHOLE_WORDS_FROM for character in prompt)
     )

@@ -1,12 +1,8 @@
-"""Which texts are nearly the same, among a bounded number of them.
+"""Copies of examples (JSL602), near copies (JSL603) and conflicting answers (JSL604).
 
-Two texts are nearly the same when the sets of their stretches of five characters have a Jaccard
-similarity of at least NEAR_SIMILARITY. Few texts are compared each with each; of many, MinHash with
-locality-sensitive hashing (datasketch) names the candidates, and the sets decide.
-
-Examples that stand in a file more than once, and prompts that have two answers.
-
-JSL602 copies, JSL603 near copies, JSL604 conflicting answers.
+Two texts are near copies when the sets of their character 5-grams have a Jaccard similarity of at
+least NEAR_SIMILARITY. A few texts are compared pairwise. For many, MinHash with locality-sensitive
+hashing (datasketch) proposes candidates, and the exact sets decide.
 """
 
 from __future__ import annotations
@@ -37,10 +33,10 @@ _BAND_ROWS: Final = 8
 
 
 class NearText(NamedTuple):
-    """What is compared, and what of it can belong to a template that most of them share."""
+    """The text that is compared, and the part that may belong to a shared template."""
 
-    asked: str
-    answered: str = ""
+    prompt: str
+    answer: str = ""
 
 
 class NearIndex:
@@ -56,8 +52,8 @@ class NearIndex:
         self._characters_left = NEAR_MAX_CHARACTERS * max_texts // NEAR_MAX_TEXTS
 
     def add(self, line: int, text: NearText) -> bool:
-        """Take the text; False if the shelf is full, which it stays."""
-        self._characters_left -= len(text.asked) + len(text.answered)
+        """Add the text; False if the index is full, as it is from then on."""
+        self._characters_left -= len(text.prompt) + len(text.answer)
         if len(self.texts) == self._max_texts or self._characters_left < 0:
             return False
         self.texts.append(text)
@@ -92,7 +88,7 @@ def _among_many(texts: list[str], known: int | None) -> Iterator[tuple[int, int]
     from datasketch import MinHash, MinHashLSH
 
     perms = _BANDS * _BAND_ROWS
-    shelf = MinHashLSH(num_perm=perms, params=(_BANDS, _BAND_ROWS))
+    near_index = MinHashLSH(num_perm=perms, params=(_BANDS, _BAND_ROWS))
     blank = MinHash(num_perm=perms)
     for i, text in enumerate(texts):
         mine = _stretches(text)
@@ -100,12 +96,12 @@ def _among_many(texts: list[str], known: int | None) -> Iterator[tuple[int, int]
         sketch.update_batch([stretch.encode("utf-8", "surrogatepass") for stretch in mine])
         j = None
         if known is None or i >= known:
-            candidates = sorted(shelf.query(sketch))[:_COMPARED]
+            candidates = sorted(near_index.query(sketch))[:_COMPARED]
             j = _first_alike(mine, ((c, _stretches(texts[c])) for c in candidates))
         if j is not None:
             yield i, j
         elif known is None or i < known:
-            shelf.insert(i, sketch)
+            near_index.insert(i, sketch)
 
 
 def _first_alike(mine: set[str], others: Iterable[tuple[int, set[str]]]) -> int | None:
@@ -125,18 +121,17 @@ def _stretches(text: str) -> set[str]:
 
 def _without_template(texts: Sequence[NearText]) -> list[str]:
     """Prompts, without whole words that most of them begin or end with, and answers."""
-    prompts = [text.asked for text in texts]
+    prompts = [text.prompt for text in texts]
     begin = _common_beginning(prompts).rpartition(" ")
     end = _common_beginning([prompt[::-1] for prompt in prompts]).rpartition(" ")
     prefix, suffix = begin[0] + begin[1], (end[0] + end[1])[::-1]
     return [
-        text.asked.removeprefix(prefix).removesuffix(suffix) + "\n" + text.answered
-        for text in texts
+        text.prompt.removeprefix(prefix).removesuffix(suffix) + "\n" + text.answer for text in texts
     ]
 
 
 def _common_beginning(texts: list[str]) -> str:
-    """What all but a few texts begin with. Sorted, those that begin alike are neighbours."""
+    """The common beginning of all but a few texts. Sorting puts equal beginnings together."""
     ordered = sorted(set(texts))
     if len(ordered) < NEAR_TEMPLATE_MIN_TEXTS:
         return ""
@@ -149,7 +144,7 @@ _QUOTED_CHARACTERS: Final = 40  # of each of two answers that stand side by side
 
 
 class Duplicates:
-    """Finds examples that say the same.
+    """Finds copies, near copies and conflicting answers.
 
     Two are copies when system text, prompt and answer are equal in folded form, and tools,
     images, weights and the rejected answer are equal, too. What is compared are 64-bit hashes: 36
@@ -163,38 +158,42 @@ class Duplicates:
         self.left_out = 0
         self._lines = array("I")
         self._raw = array("q")
-        self._said = array("q")
-        self._asked = array("q")
-        self._answered = array("q")
+        self._example_hashes = array("q")
+        self._prompt_hashes = array("q")
+        self._answer_hashes = array("q")
         self._answers: list[str] = []
-        self._shelf = NearIndex()
-        self._on_shelf: set[int] = set()
+        self._near_index = NearIndex()
+        self._indexed: set[int] = set()
 
     @property
     def searched(self) -> int:
         """How many examples are compared for near copies: none with images or tools."""
-        return len(self._shelf.texts)
+        return len(self._near_index.texts)
 
-    def add(self, reading: Fingerprint) -> None:
-        """Take note of an example."""
-        given = (reading.system, reading.asked, reading.beside)
-        said = hash((given, reading.answered, reading.rejected, reading.beside_answer))
-        self._lines.append(reading.line)
-        self._raw.append(hash(reading.example.raw))
-        self._said.append(said)
-        if not reading.asked:
-            self._asked.append(said)  # nothing is asked: nothing to have two answers
-        elif reading.example.kind is Kind.PREFERENCE:
+    def add(self, fingerprint: Fingerprint) -> None:
+        """Add an example."""
+        given = (fingerprint.system, fingerprint.folded_prompt, fingerprint.prompt_extras)
+        whole = hash(
+            (given, fingerprint.folded_answer, fingerprint.rejected, fingerprint.answer_extras)
+        )
+        self._lines.append(fingerprint.line)
+        self._raw.append(hash(fingerprint.example.raw))
+        self._example_hashes.append(whole)
+        if not fingerprint.folded_prompt:
+            self._prompt_hashes.append(whole)  # without a prompt no two answers conflict
+        elif fingerprint.example.kind is Kind.PREFERENCE:
             # Which of these two is better? Several pairs with one prompt are no conflict.
-            self._asked.append(hash((given, frozenset((reading.answered, reading.rejected)))))
+            self._prompt_hashes.append(
+                hash((given, frozenset((fingerprint.folded_answer, fingerprint.rejected))))
+            )
         else:
-            self._asked.append(hash(given))
-        self._answered.append(hash(reading.answered))
+            self._prompt_hashes.append(hash(given))
+        self._answer_hashes.append(hash(fingerprint.folded_answer))
         if len(self._answers) < _KEPT_ANSWERS:
-            self._answers.append(reading.answer[: _QUOTED_CHARACTERS + 1])
-        if not reading.beside and said not in self._on_shelf:
-            if self._shelf.add(reading.line, near_text(reading)):
-                self._on_shelf.add(said)
+            self._answers.append(fingerprint.answer[: _QUOTED_CHARACTERS + 1])
+        if not fingerprint.prompt_extras and whole not in self._indexed:
+            if self._near_index.add(fingerprint.line, near_text(fingerprint)):
+                self._indexed.add(whole)
             else:
                 self.left_out += 1
 
@@ -205,15 +204,15 @@ class Duplicates:
         yield from self._conflicts()
 
     def _copies(self) -> Iterator[Fault]:
-        for i, first in _later_ones(self._said):
+        for i, first in _later_ones(self._example_hashes):
             exact = self._raw[i] == self._raw[first]
             how = "byte for byte" if exact else "but for case, spaces or how its JSON is written"
             message = f"the same as line {self._lines[first]}, {how}; one of them is enough"
             yield Fault("JSL602", message, self._lines[i])
 
     def _near_copies(self) -> Iterator[Fault]:
-        lines = self._shelf.lines
-        for i, j in near_texts(self._shelf.texts):
+        lines = self._near_index.lines
+        for i, j in near_texts(self._near_index.texts):
             message = (
                 f"nearly the same as line {lines[j]}: prompt and answer differ in a few "
                 "characters; expected examples that differ in what they teach"
@@ -221,8 +220,8 @@ class Duplicates:
             yield Fault("JSL603", message, lines[i])
 
     def _conflicts(self) -> Iterator[Fault]:
-        for i, first in _later_ones(self._asked):
-            if self._answered[i] == self._answered[first]:
+        for i, first in _later_ones(self._prompt_hashes):
+            if self._answer_hashes[i] == self._answer_hashes[first]:
                 continue
             here, there = (
                 f" {quoted(self._answers[at], _QUOTED_CHARACTERS)}"
@@ -237,9 +236,11 @@ class Duplicates:
             yield Fault("JSL604", message, self._lines[i])
 
 
-def near_text(reading: Fingerprint) -> NearText:
-    """What is compared of an example to find near copies."""
-    return NearText(reading.asked, f"{reading.answered}\n{reading.rejected}".rstrip())
+def near_text(fingerprint: Fingerprint) -> NearText:
+    """The text of an example that is compared for near copies."""
+    return NearText(
+        fingerprint.folded_prompt, f"{fingerprint.folded_answer}\n{fingerprint.rejected}".rstrip()
+    )
 
 
 def _later_ones(hashes: Sequence[int]) -> Iterator[tuple[int, int]]:

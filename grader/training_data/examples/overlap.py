@@ -1,6 +1,6 @@
-"""Questions that stand in two sets that should have none in common (JSL605).
+"""Questions that two files share: training and test set (JSL605), or a list of known questions.
 
-Where known questions stand in a file, whatever its form: chat, a table, or plain text.
+`overlap` compares prompts of examples; `leaks` searches known questions in a file of any format.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def overlap(examples: Iterable[Example], others: Iterable[Example]) -> Iterator[
     known = _Prompts(others)
     unlike = NearIndex(OVERLAP_NEAR_MAX_PROMPTS)
     found = array("I")  # line, line of the other, whether the answers are equal
-    for reading in _asking(examples):
-        at = known.places.get(_prompt(reading))
+    for fingerprint in _asking(examples):
+        at = known.places.get(_prompt(fingerprint))
         if at is not None:
-            same = known.answers[at] == hash(reading.answered)
-            found.extend((reading.line, known.lines[at], same))
-        elif not reading.beside:
-            unlike.add(reading.line, NearText(reading.asked))
-    yield from merge(_equal(found), _nearly(unlike, known.shelf), key=attrgetter("line"))
+            same = known.answers[at] == hash(fingerprint.folded_answer)
+            found.extend((fingerprint.line, known.lines[at], same))
+        elif not fingerprint.prompt_extras:
+            unlike.add(fingerprint.line, NearText(fingerprint.folded_prompt))
+    yield from merge(_equal(found), _nearly(unlike, known.near_index), key=attrgetter("line"))
 
 
 class _Prompts:
@@ -50,37 +50,37 @@ class _Prompts:
         self.places: dict[int, int] = {}
         self.lines = array("I")
         self.answers = array("q")
-        self.shelf = NearIndex(OVERLAP_NEAR_MAX_PROMPTS)
-        for reading in _asking(examples):
-            prompt = _prompt(reading)
+        self.near_index = NearIndex(OVERLAP_NEAR_MAX_PROMPTS)
+        for fingerprint in _asking(examples):
+            prompt = _prompt(fingerprint)
             if prompt in self.places:
                 continue
             self.places[prompt] = len(self.lines)
-            self.lines.append(reading.line)
-            self.answers.append(hash(reading.answered))
-            if not reading.beside:
-                self.shelf.add(reading.line, NearText(reading.asked))
+            self.lines.append(fingerprint.line)
+            self.answers.append(hash(fingerprint.folded_answer))
+            if not fingerprint.prompt_extras:
+                self.near_index.add(fingerprint.line, NearText(fingerprint.folded_prompt))
 
 
 def _asking(examples: Iterable[Example]) -> Iterator[Fingerprint]:
-    return (reading for example in examples if (reading := read(example)).asked)
+    return (fingerprint for example in examples if (fingerprint := read(example)).folded_prompt)
 
 
-def _prompt(reading: Fingerprint) -> int:
-    return hash((reading.asked, reading.beside))
+def _prompt(fingerprint: Fingerprint) -> int:
+    return hash((fingerprint.folded_prompt, fingerprint.prompt_extras))
 
 
 def _equal(found: array[int]) -> Iterator[Fault]:
     for line, other, same in zip(found[::3], found[1::3], found[2::3], strict=True):
         answer = "with the same answer" if same else "with another answer"
-        message = f"the prompt also stands in line {other} of the other file, {answer}"
+        message = f"the prompt also occurs in line {other} of the other file, {answer}"
         yield Fault("JSL605", message, line)
 
 
 def _nearly(ours: NearIndex, theirs: NearIndex) -> Iterator[Fault]:
     known = len(theirs.texts)
     for i, j in near_texts(theirs.texts + ours.texts, known):
-        message = f"nearly the same prompt stands in line {theirs.lines[j]} of the other file"
+        message = f"nearly the same prompt occurs in line {theirs.lines[j]} of the other file"
         yield Fault("JSL605", message, ours.lines[i - known])
 
 
@@ -96,7 +96,7 @@ class Hit(NamedTuple):
 
 
 def leaks(path: Path, questions: Sequence[str]) -> Iterator[Hit]:
-    """Where one of the questions stands, word for word, anywhere in a line of the file.
+    """Find the questions that occur word for word in a line of the file.
 
     Case, spaces, punctuation and JSON's escapes make no difference, and other text may stand
     around it. The first LEAK_MAX_BYTES of the file are read; nothing raises.

@@ -1,7 +1,4 @@
-"""Images in user messages.
-
-One chat example against the rules of OpenAI's supervised fine-tuning.
-"""
+"""Checks one chat example, images included, against OpenAI's rules for fine-tuning."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ _EXPECTED: Final = 'expected "https://..." or "data:image/png;base64,..." (also 
 
 
 def image_faults(part: Mapping[str, Any], at: str) -> Iterator[Fault]:
-    """The faults of one part of type image_url, which stands at the JSON pointer `at`."""
+    """The faults of one part of type image_url, at the JSON pointer `at`."""
     image = part.get("image_url")
     url = image.get("url") if isinstance(image, dict) else None
     if not isinstance(url, str):
@@ -52,7 +49,7 @@ def too_many_images(images: int) -> Iterator[Fault]:
 
 
 def count_images(value: Mapping[str, Any]) -> int:
-    """Image parts in all messages of a chat example, well formed or not."""
+    """The number of image parts in a chat example, well formed or not."""
     messages = value.get("messages")
     count = 0
     for message in messages if isinstance(messages, list) else ():
@@ -139,7 +136,7 @@ def chat_faults(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def message_faults(messages: list[Any], at: str) -> Iterator[Fault]:
-    """The faults of each message of a conversation that stands at the JSON pointer `at`."""
+    """The faults of each message of a conversation at the JSON pointer `at`."""
     for i, message in enumerate(messages):
         here = f"{at}/{i}"
         if not isinstance(message, dict):
@@ -254,7 +251,7 @@ def _is_blank(part: dict[str, Any]) -> bool:
 
 
 def _order(messages: list[Any], at: str) -> Iterator[Fault]:
-    """Who speaks when: warnings only, for odd orders can be meant."""
+    """Check the order of roles: warnings only, because an odd order can be intended."""
     roles = [m.get("role") if isinstance(m, dict) else None for m in messages]
     systems = [i for i, role in enumerate(roles) if role == "system"]
     for i in systems:
@@ -272,7 +269,7 @@ def _order(messages: list[Any], at: str) -> Iterator[Fault]:
 
 
 def _answers(messages: list[Any]) -> Iterator[Fault]:
-    """What a whole training conversation needs, beside correct messages."""
+    """Check what a training conversation needs as a whole, beside correct messages."""
     objects = [m for m in messages if isinstance(m, dict)]
     roles = {r if isinstance(r := m.get("role"), str) else None for m in objects}
     all_known = roles <= _KEYS.keys() and len(objects) == len(messages)
@@ -294,7 +291,7 @@ def _answers(messages: list[Any]) -> Iterator[Fault]:
 
 
 def _is_a_prompt(messages: Any) -> bool:
-    """Whether this is how reinforcement data ends: messages, none of them an answer."""
+    """Whether the messages form a prompt without an answer, as in reinforcement data."""
     if not isinstance(messages, list) or not messages:
         return False
     roles = [m.get("role") if isinstance(m, dict) else None for m in messages]

@@ -1,11 +1,9 @@
-"""Plain chat examples recognised at the speed of the JSON reader.
+"""The first pass over a training file: its format, and every line against its rules.
 
 Most lines of most files are conversations of system, user and assistant with text and nothing
-else. For them "keeps every rule of a line" is decided here, on many lines at once; whatever is
-not plain goes through the rules one by one. This may only ever say yes where the rules find
-nothing.
-
-The first pass over a training file: its form as a whole, and every line against its rules.
+else. A fast path recognises faultless lines of this form, many at a time, at the speed of the JSON
+reader; all other lines go through the rules one by one. The fast path may accept only lines in
+which the rules find nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +18,12 @@ from typing import Any, BinaryIO, Final, Literal
 import msgspec
 
 from grader.core.constants import DATA_MAX_FAULTS, DATA_MAX_FILE_BYTES, DATA_MAX_IMAGE_EXAMPLES
+from grader.core.text import counted
 from grader.training_data.lines.chat import chat_faults, count_images, too_many_images
 from grader.training_data.lines.pairs import completion_faults, preference_faults, qa_faults
 from grader.training_data.read.examples import Kind, kind_of
-from grader.training_data.read.faults import Fault, counted, quoted
-from grader.training_data.read.format_detection import decoded_head, told_kind, wrong_format
+from grader.training_data.read.faults import Fault, quoted
+from grader.training_data.read.format_detection import decoded_head, majority_kind, wrong_format
 from grader.training_data.read.lines import (
     BOM,
     LineError,
@@ -52,7 +51,7 @@ _decode: Final = msgspec.json.Decoder(_PlainExample).decode
 
 
 def odd_finder() -> Callable[[Sequence[bytes]], Sequence[int]]:
-    """A function that tells which of these lines are not plain chat examples without a fault.
+    """Return a function that finds the lines which are not faultless plain chat examples.
 
     It gives their indexes, in order. It remembers which orders of roles are faultless: use one
     for a whole file.
@@ -106,7 +105,7 @@ def _is_plain(example: _PlainExample, known: dict[tuple[str, ...], bool]) -> boo
 
 
 def _no_key_twice(lines: Sequence[bytes], messages: int) -> bool:
-    """Whether these plain lines, with so many messages in all, surely have no key twice.
+    """Whether these plain lines, with this number of messages, certainly repeat no key.
 
     msgspec keeps the last of two. Each key is in the bytes as often as an object has it, or more
     often if a text is its name. Carriage returns and escaped letters want a closer look, too.
@@ -122,7 +121,7 @@ def _no_key_twice(lines: Sequence[bytes], messages: int) -> bool:
 
 
 def _is_clean(roles: tuple[str, ...], known: dict[tuple[str, ...], bool]) -> bool:
-    """Whether the rules find nothing in messages of these roles with some text in them."""
+    """Whether the rules find no fault in messages of these roles with non-empty texts."""
     example = {"messages": [{"role": role, "content": "text"} for role in roles]}
     clean = not any(chat_faults(example))
     if len(known) < _KNOWN_ORDERS:
@@ -147,11 +146,11 @@ _JSON_SPACE: Final = b" \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class LineReport:
-    """What the first pass learned: the kind and how it was told, and the number of examples.
+    """The result of the first pass: the kind, how it was detected, the number of examples.
 
     `usable` is False for a file that no later pass can read. An example is a line that holds an
-    object, right or wrong. `stopped_at` is the line where there were more faults than help, and
-    reading stopped; None for a file that was read to its end.
+    object, right or wrong. `stopped_at` is the line at which reading stopped
+    because of too many faults; None for a file that was read to its end.
     """
 
     kind: Kind | None
@@ -161,17 +160,17 @@ class LineReport:
     stopped_at: int | None = None
 
 
-def check_lines(path: Path, asked: Kind | None, report: Report, advance: Advance) -> LineReport:
-    """Report every fault of the file's form and of its lines, in order; no path raises.
+def check_lines(path: Path, expected: Kind | None, report: Report, advance: Advance) -> LineReport:
+    """Report every fault of the file's format and of its lines, in order; never raises.
 
-    `asked` is the kind that is wanted, or None to take the kind from the examples themselves.
+    `expected` is the expected kind, None to detect it from the examples.
     `advance` is called with the number of bytes done since the last call.
     """
     try:
         file = open_data(path)
     except UnreadableFile as error:
         report(Fault("JSL001", str(error)))
-        return LineReport(asked, "", usable=False)
+        return LineReport(expected, "", usable=False)
     with file:
         if path.suffix.lower() != ".jsonl":
             report(Fault("JSL004", f"the name is {quoted(path.name)}"))
@@ -181,14 +180,16 @@ def check_lines(path: Path, asked: Kind | None, report: Report, advance: Advance
             if size > DATA_MAX_FILE_BYTES:
                 found = f"{size} bytes; at most {DATA_MAX_FILE_BYTES} are taken"
                 report(Fault("JSL003", found))
-                return LineReport(asked, "", usable=False)
-            return _check_open(file, asked, report, advance)
+                return LineReport(expected, "", usable=False)
+            return _check_open(file, expected, report, advance)
         except OSError as error:  # the disk or the network behind it
             report(Fault("JSL001", f"it cannot be read to its end: {error.strerror or error}"))
-            return LineReport(asked, "", usable=False)
+            return LineReport(expected, "", usable=False)
 
 
-def _check_open(file: BinaryIO, asked: Kind | None, report: Report, advance: Advance) -> LineReport:
+def _check_open(
+    file: BinaryIO, expected: Kind | None, report: Report, advance: Advance
+) -> LineReport:
     rest = blocks(file)
     head = next(rest, [])
     bare = [head[0].removeprefix(BOM), *head[1:]] if head else []
@@ -196,25 +197,25 @@ def _check_open(file: BinaryIO, asked: Kind | None, report: Report, advance: Adv
         if bare[0] is not head[0]:
             report(Fault("JSL005", "the file begins with a byte order mark", 1))
         report(fault)
-        return LineReport(asked, "", usable=False)
-    kind, reason = told_kind(decoded_head(bare))
-    if asked is not None and kind is not None and kind is not asked:
-        report(Fault("JSL014", f"the examples are of kind {kind}; {asked} is asked for"))
-    if asked is not None and kind is None:
-        kind, reason = asked, "it is asked for"
+        return LineReport(expected, "", usable=False)
+    kind, reason = majority_kind(decoded_head(bare))
+    if expected is not None and kind is not None and kind is not expected:
+        report(Fault("JSL014", f"the examples are of kind {kind}; {expected} is expected"))
+    if expected is not None and kind is None:
+        kind, reason = expected, "it was requested"
     work = _PassState(kind, reason, report)
     try:
         for block in chain([head], rest):
             work.block(block)
             advance(sum(map(len, block)) + len(block))
-    except _Enough:
+    except _TooManyFaults:
         return LineReport(kind, reason, work.examples, usable=False, stopped_at=work.number)
     work.finish()
     return LineReport(kind, reason, work.examples)
 
 
-class _Enough(Exception):
-    """More faults than help."""
+class _TooManyFaults(Exception):
+    """Too many faults: stop reading."""
 
 
 class _PassState:
@@ -286,12 +287,12 @@ class _PassState:
 
     def fault(self, fault: Fault) -> None:
         if self.faults == DATA_MAX_FAULTS:
-            raise _Enough
+            raise _TooManyFaults
         self.faults += 1
         self.report(fault._replace(line=self.number))
 
     def finish(self) -> None:
-        """Report what is known at the end only."""
+        """Report the faults that only the end of the file shows."""
         if self.carriage_returns:
             found = f"{counted(self.carriage_returns, 'line')} with a carriage return at the end"
             self.report(Fault("JSL009", found, self.first_return))
@@ -303,9 +304,7 @@ class _PassState:
             found = f"{self.with_images} examples hold images"
             self.report(Fault("JSL326", f"{found}; at most {DATA_MAX_IMAGE_EXAMPLES} are taken"))
         if self.with_images:
-            found = (
-                f"{counted(self.with_images, 'example')} with images, which nobody looked at here"
-            )
+            found = f"{counted(self.with_images, 'example')} with images, which were not checked"
             self.report(Fault("JSL327", found, self.first_image))
         if self.kind is Kind.COMPLETION and self.examples:
             self.report(Fault("JSL423", "the examples are prompts and completions"))

@@ -1,4 +1,4 @@
-"""One example of the other kinds against its rules: preference, completion, question and answer."""
+"""Checks one preference, completion, or question-and-answer example against its rules."""
 
 from __future__ import annotations
 

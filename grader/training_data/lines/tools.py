@@ -1,4 +1,4 @@
-"""Tools of a chat example: their declarations, the calls, and the answers to the calls."""
+"""Checks the tools of a chat example: declarations, calls, and responses to calls."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def declaration_faults(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def makes_a_call(message: Mapping[str, Any]) -> bool:
-    """Whether a message of the assistant calls a tool, rightly or wrongly written."""
+    """Whether an assistant's message calls a tool, well formed or not."""
     return bool(message.get("tool_calls")) or bool(message.get("function_call"))
 
 
 def call_faults(message: Mapping[str, Any], at: str) -> Iterator[Fault]:
-    """The faults of the calls in a message of the assistant, which stands at `at`."""
+    """The faults of the calls in a message of the assistant, at the JSON pointer `at`."""
     if message.get("function_call") is not None:  # null is how openai's client writes "no call"
         yield Fault("JSL307", "the message has a function_call", None, f"{at}/function_call")
         yield from _function(message["function_call"], f"{at}/function_call")
@@ -59,9 +59,9 @@ def call_faults(message: Mapping[str, Any], at: str) -> Iterator[Fault]:
 
 
 def conversation_faults(messages: list[Any], value: Mapping[str, Any], at: str) -> Iterator[Fault]:
-    """Whether calls, their answers and the declarations in `value` fit together."""
+    """Check that calls, their responses and the declarations in `value` agree."""
     declared = _declared(value)
-    waiting: dict[str, str] = {}  # id of a call without an answer yet -> where it stands
+    waiting: dict[str, str] = {}  # id of a pending call -> its JSON pointer
     waits_for_function: str | None = None
     for i, message in enumerate(messages):
         if not isinstance(message, dict):
@@ -106,7 +106,7 @@ def _answered(message: Mapping[str, Any], waiting: dict[str, str], at: str) -> I
 
 
 def _unanswered(waiting: dict[str, str]) -> Iterator[Fault]:
-    """A fault for each call that waits; none waits afterwards."""
+    """A fault for each pending call; clears the pending calls."""
     for id, place in waiting.items():
         found = f"the call {quoted(id)} has no answer before the next message"
         yield Fault("JSL304", found, None, place)
@@ -180,7 +180,7 @@ def _declared(value: Mapping[str, Any]) -> set[str]:
 
 
 def _called(message: Mapping[str, Any], at: str) -> Iterator[tuple[str, str]]:
-    """(name, place) of every function that a message calls, as far as it is well written."""
+    """(name, JSON pointer) of every well-formed function call of a message."""
     for place, function in _functions(message, at):
         name = function.get("name") if isinstance(function, dict) else None
         if isinstance(name, str) and name:

@@ -1,11 +1,7 @@
-"""The kinds of training data.
+"""The kinds of training data, and a tolerant reader of examples.
 
-Examples as the passes after the per-line rules read them.
-
-Tolerant on purpose: a line that cannot be used is passed over, because the per-line rules have
-already said why.
-
-Long work on a training file that somebody may watch.
+Lines that cannot be used are skipped without a report: the rules on lines have already reported
+them. `Progress` lets a caller follow long work on a file.
 """
 
 from __future__ import annotations
@@ -22,7 +18,7 @@ from grader.training_data.read.lines import BOM, Line, LineError, decode, lines
 
 
 class Kind(StrEnum):
-    """What the lines of a training file are."""
+    """The kind of a training file's examples."""
 
     CHAT = "chat"
     """OpenAI supervised fine-tuning: {"messages": [...]}, with tools, parts and images."""
@@ -64,10 +60,10 @@ class Example:
             case Kind.PREFERENCE:
                 return _preference_input(self.value) + _output(self.value, "preferred_output")
             case Kind.COMPLETION | Kind.QA:
-                asked, answered = (self.value[key] for key in KEYS_OF_KIND[self.kind])
+                question, answer = (self.value[key] for key in KEYS_OF_KIND[self.kind])
                 return [
-                    {"role": "user", "content": asked},
-                    {"role": "assistant", "content": answered},
+                    {"role": "user", "content": question},
+                    {"role": "assistant", "content": answer},
                 ]
 
     @property
@@ -109,7 +105,7 @@ class Example:
 
 
 def kind_of(value: Any) -> Kind | None:
-    """The kind that an object's own keys say it is, or None."""
+    """The kind of an object by its keys, or None."""
     if not isinstance(value, dict):
         return None
     for kind, keys in KEYS_OF_KIND.items():
@@ -213,7 +209,7 @@ def watched(
     total: int,
     units: Callable[[Example], int] = lambda example: 1,
 ) -> Iterator[Example]:
-    """The same examples; `progress` hears how many of the stage's `total` units have passed."""
+    """The same examples; reports to `progress` how many of `total` units have passed."""
     if progress is None:
         yield from examples
         return

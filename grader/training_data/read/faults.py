@@ -1,7 +1,4 @@
-"""What a pass over a training file finds.
-
-How often something was met in a file, and where first.
-"""
+"""Faults in a training file, and where they occur."""
 
 from __future__ import annotations
 
@@ -41,11 +38,6 @@ def quoted(value: object, limit: int = _QUOTED_CHARACTERS) -> str:
     if cut or len(text) > 2 * limit:
         return text[: limit + 1] + "…" + ('"' if isinstance(value, str) else "")
     return text
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun: 1 line, 1,204 lines."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or f'{noun}s'}"
 
 
 def pointer(*steps: str | int) -> str:

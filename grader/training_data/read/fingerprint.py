@@ -1,4 +1,4 @@
-"""An example taken apart once, for all passes over a data set."""
+"""An example's texts and hashes, parsed once for all passes over a data set."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ _BLANK_LINES: Final = re.compile(r"(?:[^\S\n]*\n)+")
 
 
 class Fingerprint(NamedTuple):
-    """What the passes compare, of one example.
+    """What the passes over a data set compare of one example.
 
     `prompt` and `answer` are texts as they stand; of an answer that is a tool call, its name and
     arguments. `texts` are all texts that a model would read or learn, in the order of
     `example.texts`. `usual` and `special` are all of them joined: in `usual` stand system texts,
     which most examples of a file have in common, in `special` at least the others.
-    `system`, `asked`, `answered` and `rejected` are the texts of the system, prompt, answer, and
-    the answer that a preference pair turns down, in folded form.
-    `beside` stands for what is given beside the text of the prompt (tools, calls, images), and
-    `beside_answer` for the weights of answers and the calls that the last one makes beside its
-    text; 0 for nothing. Equal numbers in one run of the program mean equal things.
+    `system`, `folded_prompt`, `folded_answer` and `rejected` (of a preference pair) are in folded
+    form. `prompt_extras` is a hash of the tools, calls and images of the prompt, `answer_extras`
+    of the weights of answers and the calls of the last one; 0 for none. The hashes are comparable
+    within one run of the program.
     """
 
     example: Example
@@ -35,11 +34,11 @@ class Fingerprint(NamedTuple):
     usual: str
     special: str
     system: str
-    asked: str
-    answered: str
+    folded_prompt: str
+    folded_answer: str
     rejected: str
-    beside: int
-    beside_answer: int
+    prompt_extras: int
+    answer_extras: int
 
     @property
     def line(self) -> int:
@@ -48,7 +47,7 @@ class Fingerprint(NamedTuple):
 
 
 def read(example: Example) -> Fingerprint:
-    """Take an example apart."""
+    """The fingerprint of an example."""
     if example.kind is Kind.CHAT and (plain := _plain_chat(example)) is not None:
         return plain
     prompt, answer = example.prompt, _calls(example) or example.answer
@@ -64,13 +63,13 @@ def read(example: Example) -> Fingerprint:
         folded(prompt),
         folded(answer),
         folded(_rejected(example)),
-        _beside(example),
-        _beside_answer(example),
+        _prompt_extras(example),
+        _answer_extras(example),
     )
 
 
 def folded(text: str) -> str:
-    """The text without what no reader would call a difference.
+    """The text without differences that no reader would notice.
 
     Unicode NFKC, case-folded, white space collapsed to single spaces and none at the ends.
     """
@@ -127,7 +126,7 @@ def _calls(example: Example) -> str:
     return "" if not answers or answers[-1].get("content") else _call_text(answers[-1])
 
 
-def _beside_answer(example: Example) -> int:
+def _answer_extras(example: Example) -> int:
     answers = _answers(example)
     weights = [m.get("weight", 1) for m in answers]
     calls = _call_text(answers[-1]) if answers and answers[-1].get("content") else ""
@@ -160,7 +159,7 @@ def _rejected(example: Example) -> str:
     )
 
 
-def _beside(example: Example) -> int:
+def _prompt_extras(example: Example) -> int:
     """A number for the tools, and for the calls and images before the answer."""
     value = example.value
     holder = value.get("input") if example.kind is Kind.PREFERENCE else value
@@ -181,19 +180,19 @@ def _number(value: Any) -> int:
 
 
 def fixed_texts(example: Example) -> dict[str, str]:
-    """JSON pointer -> mended text, of the texts not in normal form or with space at an end.
+    """JSON pointer -> repaired text, of the texts not in normal form or with space at an end.
 
     Space stays at the ends of prompts and completions, where that format marks with it where one
     stops and the other begins, and at those of parts, which are joined with each other.
     """
-    mended = {}
+    repaired = {}
     for where, text in example.texts:
         better = normalized("NFC", text)
         if example.kind is not Kind.COMPLETION and not where.endswith("/text"):
             better = _trimmed(better)
         if better != text:
-            mended[where] = better
-    return mended
+            repaired[where] = better
+    return repaired
 
 
 def _trimmed(text: str) -> str:

@@ -1,8 +1,7 @@
-"""What examples of no known kind are: formats of other tools, told by their keys.
+"""Detects the format of a training file from its beginning, and opens it.
 
-What a file is, told from its beginning: text at all, lines of JSON, and of which kind.
-
-Opening a training file to read it whole: as UTF-8 and, where it must be, as JSONL.
+Tells JSONL from tables, documents and binary files, one kind of example from another, and
+recognises the formats of other tools by their keys.
 """
 
 from __future__ import annotations
@@ -56,13 +55,13 @@ _FORMS: Final = (
 _KEYS_SHOWN: Final = 5  # enough to recognise one's own data
 
 
-def foreign_form(value: Mapping[str, Any]) -> str | None:
-    """The form of another tool that this example has, and what it is called here; else None."""
+def known_format(value: Mapping[str, Any]) -> str | None:
+    """The other tool's format of this example and its name here; None for no known format."""
     return next((name for keys, name in _FORMS if all(key in value for key in keys)), None)
 
 
-def unknown_form(value: Mapping[str, Any]) -> str:
-    """What an example of no kind and no known form has, and what it may have been meant to be."""
+def describe_unknown(value: Mapping[str, Any]) -> str:
+    """Describe an example of no known kind or format, and what it may be meant to be."""
     if not value:
         return "the first one is empty"
     for key, inner in value.items():
@@ -97,7 +96,7 @@ _KIND_LINES: Final = 100  # of a file are enough to tell its kind
 
 
 def wrong_format(head: Sequence[bytes]) -> Fault | None:
-    """The fault of a file that is no JSONL at all, by its first lines (without BOM); else None."""
+    """The fault of a file that is not JSONL, by its first lines (without BOM); else None."""
     start = head[0] if head else b""
     for signature, words in _SIGNATURES:
         if start.startswith(signature):
@@ -113,18 +112,18 @@ def wrong_format(head: Sequence[bytes]) -> Fault | None:
     return _array(lines) or _spread_object(lines) or _table(lines)
 
 
-def told_kind(values: Iterable[Any]) -> tuple[Kind | None, str]:
-    """The kind that most of these objects are, and why; None when no key says anything."""
+def majority_kind(values: Iterable[Any]) -> tuple[Kind | None, str]:
+    """The kind of most of these objects, and the reason; None where no key tells."""
     whole: Counter[Kind] = Counter()
     partly: Counter[Kind] = Counter()
     keys: dict[Kind, str] = {}
     foreign: Counter[str] = Counter()
     unknown: str | None = None
     for value in values:
-        if (form := foreign_form(value)) is not None:
+        if (form := known_format(value)) is not None:
             foreign[form] += 1
         elif unknown is None:
-            unknown = unknown_form(value)
+            unknown = describe_unknown(value)
         if (kind := kind_of(value)) is not None:
             whole[kind] += 1
         for kind in _hinted(value):
@@ -268,7 +267,7 @@ def open_jsonl(path: Path) -> Iterator[OpenText]:
 
 @contextmanager
 def unchanged(path: Path) -> Iterator[None]:
-    """Raises UsageError if the file is another at the end of the block than at its beginning.
+    """Raises UsageError if the file changes during the block.
 
     For work that reads a file twice and goes by the numbers of its lines.
     """
@@ -283,7 +282,7 @@ def unchanged(path: Path) -> Iterator[None]:
 def _stamp(path: Path) -> tuple[int, ...]:
     try:
         status = path.stat()
-    except (OSError, ValueError):  # whoever opens it says more
+    except (OSError, ValueError):  # opening it reports more
         return ()
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 

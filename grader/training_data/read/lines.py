@@ -1,13 +1,10 @@
-"""Lines of a file of any size, in constant memory.
+"""Reads the lines of a file of any size in constant memory, and the JSON of each line.
 
-Lines end at "\n" bytes and nowhere else: U+2028 and carriage returns are content.
+Lines end at "\\n" bytes and nowhere else: U+2028 and carriage returns are content.
 
-The JSON of one line: read fast where nothing is doubtful, and strictly where something is.
-
-`msgspec` reads some thirty times as fast as `strict_json` and is as strict, but for equal keys,
-NUL characters and numbers beyond 64 bits. Those are looked for in the bytes; a line with any sign
-of them, and any line that msgspec refuses, goes to `strict_json`, which has the last word and
-says why.
+`msgspec` reads some thirty times as fast as `strict_json` and is as strict, except for equal keys,
+NUL characters and numbers beyond 64 bits. A line whose bytes show a sign of these, and any line
+that msgspec refuses, goes to `strict_json`, which decides and gives the reason.
 """
 
 from __future__ import annotations
@@ -43,7 +40,7 @@ class Line(NamedTuple):
     """A line: its 1-based number and its bytes without the line feed.
 
     Of a line that is longer than DATA_MAX_LINE_BYTES only the first DATA_MAX_LINE_BYTES + 1 bytes
-    are kept, so that it can be told from a whole one.
+    are kept, so that it differs from a whole one.
     """
 
     number: int
@@ -57,7 +54,7 @@ class UnreadableFile(UsageError):
 def open_data(path: Path) -> BinaryIO:
     """The regular file at `path` (or behind a link of that name), open for reading.
 
-    Raises Unreadable for anything else, and never waits for a pipe or touches a device.
+    Raises UnreadableFile for anything else, and never waits for a pipe or touches a device.
     """
     try:
         _refuse_other(os.stat(path).st_mode)
@@ -100,7 +97,7 @@ def blocks(file: BinaryIO) -> Iterator[list[bytes]]:
 
 
 def lines(path: Path) -> Iterator[Line]:
-    """Every line of the file at `path`. Raises Unreadable."""
+    """Every line of the file at `path`. Raises UnreadableFile."""
     with open_data(path) as file:
         number = 0
         for block in blocks(file):
@@ -142,20 +139,23 @@ _CODES: Final = {
 }
 # What a line that is no JSON shows of its origin, or of the slip. Each takes linear time.
 _SIGNS: Final = (
-    (re.compile(rb"^\s*```"), "a fence of Markdown stands here: leave such lines out"),
+    (re.compile(rb"^\s*```"), "this is a Markdown fence: remove such lines"),
     (re.compile(rb"^\s*<"), "a web page or XML begins like this"),
     (re.compile(rb"^version https://git-lfs"), "the file is a pointer of Git LFS: `git lfs pull`"),
     (re.compile(rb"^(?:<<<<<<<|=======|>>>>>>>)"), "a merge of Git was left unfinished here"),
-    (re.compile(rb'^\s*"[{\[]""'), "the object stands in a cell of a table, its quotes doubled"),
+    (re.compile(rb'^\s*"[{\[]""'), "the object is a table cell with doubled quotes"),
     (
         re.compile(rb"[:,\[{]\s*(?:\xe2\x80[\x9c-\x9e]|\xc2\xab)"),
         "quotes are typographic; JSON has straight ones",
     ),
-    (re.compile(rb"""^\s*\{\s*'|[:,\[{]\s*'"""), "text stands in single quotes; JSON has double"),
+    (
+        re.compile(rb"""^\s*\{\s*'|[:,\[{]\s*'"""),
+        "text has single quotes; JSON needs double quotes",
+    ),
     (re.compile(rb"[:,\[]\s*(?:True|False|None)\b"), "True, False and None are true, false, null"),
     (re.compile(rb",\s*[\]}]"), "there is a comma before a closing bracket"),
     (re.compile(rb"^\s*(?://|#|/\*)"), "comments are no part of JSON"),
-    (re.compile(rb"[{,]\s*[A-Za-z_]\w*+\s*+:"), "a key stands without quotes"),
+    (re.compile(rb"[{,]\s*[A-Za-z_]\w*+\s*+:"), "a key has no quotes"),
 )
 
 
@@ -192,7 +192,7 @@ def is_json(text: str) -> bool:
 
 
 def _ends_of_keys(raw: bytes) -> int:
-    """At least the number of keys in the line; more if a text looks like one."""
+    """An upper bound of the number of keys in the line: a text may look like one."""
     if any(spaced in raw for spaced in _SPACED_COLONS):
         return len(_END_OF_KEY.findall(raw))
     return raw.count(b'":') - raw.count(rb"\":")
@@ -210,7 +210,7 @@ def _decode_strictly(raw: bytes) -> Any:
 
 
 def _syntax_error(raw: bytes) -> StrictJsonError | None:
-    """Why a line that is wrong in another way as well is no JSON; None when it is."""
+    """Why a line with other faults is not JSON either; None when it is JSON."""
     try:
         json.loads(raw.decode("utf-8"))
     except json.JSONDecodeError as error:
@@ -221,7 +221,7 @@ def _syntax_error(raw: bytes) -> StrictJsonError | None:
 
 
 def _signs(error: StrictJsonError, raw: bytes) -> Iterator[str]:
-    """What a line that is no JSON shows of the slip, beside what the reader's message says."""
+    """Clues to the mistake in a line that is not JSON, beside the reader's message."""
     for sign, words in _SIGNS:
         if sign.search(raw):
             yield words

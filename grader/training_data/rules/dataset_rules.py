@@ -19,7 +19,7 @@ DATASET_RULES: Final = (
     ),
     Rule(
         "JSL602",
-        "No example stands there twice",
+        "No example occurs twice",
         "A copy is paid for twice, weighs twice, and leaks when the file is split.",
         "Run `finegrade data dedupe`.",
         OURS,
@@ -43,7 +43,7 @@ DATASET_RULES: Final = (
     ),
     Rule(
         "JSL605",
-        "No example also stands in the other file",
+        "No example also occurs in the other file",
         "What was trained on measures memory and not learning: the score says nothing.",
         "Take the examples out of one of the two files; `finegrade data split` never does this.",
         SPECIFICATION,
@@ -70,7 +70,7 @@ DATASET_RULES: Final = (
         "No example is very short or very long",
         "A prompt of a letter or two, or an example far longer than the rest, is usually a cut or "
         "a pasted page.",
-        "Look at the line: mend or drop it.",
+        "Look at the line: fix or drop it.",
         OURS,
         Severity.WARNING,
     ),
@@ -156,7 +156,7 @@ TOKEN_RULES: Final = (
         "TOK002",
         "No example has far more tokens than the rest",
         "One giant example can cost more than all others together.",
-        "Look at the line: mend or drop it.",
+        "Look at the line: fix or drop it.",
         COOKBOOK,
         Severity.WARNING,
     ),

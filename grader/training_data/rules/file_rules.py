@@ -106,7 +106,7 @@ FILE_RULES: Final = (
     ),
     Rule(
         "JSL012",
-        "The kind of the examples can be told",
+        "The kind of the examples can be detected",
         "Training needs examples of a known kind: chat, preference, prompt and completion, or "
         "question and answer.",
         'Give each line "messages" (chat), "input" with two outputs (preference), "prompt" and '
@@ -123,9 +123,9 @@ FILE_RULES: Final = (
     ),
     Rule(
         "JSL014",
-        "The examples are of the kind that is asked for",
+        "The examples are of the requested kind",
         "A job of one method refuses data of another.",
-        "Hand in the kind that is asked for, or change it with `finegrade data convert`.",
+        "Submit the requested kind, or convert the file with `finegrade data convert`.",
         SERVICE,
         service="is in the fine-tune-chat format, but the specified fine-tuning job is not using "
         "'supervised'",
@@ -181,7 +181,7 @@ JSON_RULES: Final = (
         "JSL106",
         "All numbers are finite",
         "NaN and Infinity are not JSON; Python writes them unless told not to.",
-        "Use json.dumps(..., allow_nan=False) and mend what made the number.",
+        "Use json.dumps(..., allow_nan=False) and fix what made the number.",
         JSON,
     ),
     Rule(

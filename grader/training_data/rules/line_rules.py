@@ -1,7 +1,4 @@
-"""Rules on the messages of one chat example.
-
-Rules on one example of the other kinds: preference, completion, question and answer.
-"""
+"""Rules on one example: chat messages, preference, completion, question and answer."""
 
 from __future__ import annotations
 
@@ -52,7 +49,7 @@ CHAT_RULES: Final = (
     ),
     Rule(
         "JSL206",
-        "A message has only the keys that its role knows",
+        "A message has only the keys of its role",
         "The service refuses messages with other keys.",
         "Keep role, content and name; weight, tool_calls, function_call and refusal in assistant "
         "messages; tool_call_id in tool messages.",
@@ -205,7 +202,7 @@ TOOL_RULES: Final = (
         "JSL306",
         "Each function that is called is declared in tools",
         "A model that learns to call what is not declared will invent functions.",
-        'Declare the function in the example\'s "tools", or mend its name in the call.',
+        'Declare the function in the example\'s "tools", or fix its name in the call.',
         OURS,
     ),
     Rule(

@@ -1,4 +1,4 @@
-"""What a rule on training data is, and who says so."""
+"""A rule on training data, and its source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Rule:
     """One claim that good training data satisfies, with its page.
 
     `title` is the claim, so that it reads right beside a tick and a cross. `source` names who
-    asks for it. `service` is what OpenAI's service says where it is known, word for word.
+    requires it. `service` is the error message of OpenAI's service, where it is known.
     """
 
     code: str

@@ -1,11 +1,7 @@
-"""Words that usually trip moderation (JSL614). The list says what it is in its own file.
+"""Checks the texts of one example, independently of all others.
 
-Texts that a wrong encoding or a bad copy has damaged (JSL611).
-
-What is wrong with the texts of one example, whatever the others say.
-
-JSL610 (look-alike letters), JSL611 damage, JSL612 secrets, JSL613 personal data, JSL614 unsafe
-words, JSL616 form.
+JSL610 look-alike letters, JSL611 mojibake (text that was decoded with the wrong encoding),
+JSL612 secrets, JSL613 personal data, JSL614 words that usually trip moderation, JSL616 form.
 """
 
 from __future__ import annotations
@@ -51,7 +47,7 @@ def _words() -> tuple[str, ...]:
 
 @cache
 def _rarest() -> tuple[str, ...]:
-    """The last word of each, but for those that hold another one."""
+    """The last word of each entry, without those that contain another."""
     last = {words.split()[-1] for words in _words()}
     return tuple(word for word in sorted(last) if not any(w in word for w in last - {word}))
 
@@ -61,8 +57,8 @@ def _whole_words() -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, _words()))})(?!\w)")
 
 
-_AROUND_CHARACTERS: Final = 20  # shown on either side of the damage
-_TRIED: Final = 20  # places of a text where ftfy is asked for a repair
+_AROUND_CHARACTERS: Final = 20  # shown on either side of the mojibake
+_TRIED: Final = 20  # places of a text that ftfy tries to repair
 
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SPOILT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ud800-\udfff]")
@@ -98,18 +94,18 @@ _MISREAD: Final = re.compile(
 )
 
 
-def looks_damaged(text: str) -> bool:
-    """Whether the text should be looked at. Cheap, above all for ASCII."""
+def may_be_mojibake(text: str) -> bool:
+    """Whether the text may hold mojibake. Cheap, above all for ASCII."""
     if text.isascii():
         return not text.isprintable() and _CONTROL.search(text) is not None
     return _ODD.search(text) is not None or _MISREAD.search(text) is not None
 
 
-def damage(text: str) -> Iterator[str]:
-    """The first damage of the text in words, if there is any."""
+def mojibake(text: str) -> Iterator[str]:
+    """Describe the first mojibake of the text, if there is any."""
     if _MISREAD.search(text) is not None:
-        for place, mended in _misread(text):
-            yield f"{quoted(place)} is probably {quoted(mended)}, read in the wrong encoding"
+        for place, repaired in _misread(text):
+            yield f"{quoted(place)} is probably {quoted(repaired)}, read in the wrong encoding"
             return
     spoilt = _SPOILT.search(text)
     if spoilt is not None:
@@ -124,15 +120,15 @@ def damage(text: str) -> Iterator[str]:
 
 
 def _misread(text: str) -> Iterator[tuple[str, str]]:
-    """Places that ftfy takes for misread, and can read rightly."""
+    """The places that ftfy takes for mojibake and can repair."""
     from ftfy import fix_encoding
     from ftfy.badness import BADNESS_RE
 
     for match in islice(BADNESS_RE.finditer(text), _TRIED):
         place = _around(text, match)
-        mended = fix_encoding(place)
-        if mended != place:
-            yield place, mended
+        repaired = fix_encoding(place)
+        if repaired != place:
+            yield place, repaired
 
 
 def _code(match: re.Match[str]) -> str:
@@ -148,7 +144,7 @@ def _around(text: str, match: re.Match[str]) -> str:
 
 
 class _Search(NamedTuple):
-    """`suspects` says at once of most texts that there is nothing; `find` says what there is."""
+    """`suspects` quickly rules out most texts; `find` gives the findings."""
 
     code: str
     suspects: Callable[[str], bool]
@@ -157,56 +153,56 @@ class _Search(NamedTuple):
 
 _SEARCHES: Final = (
     _Search("JSL610", looks_mixed, mixed_words),
-    _Search("JSL611", looks_damaged, damage),
+    _Search("JSL611", may_be_mojibake, mojibake),
     _Search("JSL612", looks_secret, secrets),
     _Search("JSL613", looks_personal, personal_data),
     _Search("JSL614", looks_unsafe, unsafe_words),
 )
 
 
-def content_faults(reading: Fingerprint) -> Iterator[Fault]:
+def content_faults(fingerprint: Fingerprint) -> Iterator[Fault]:
     """Every fault of this example's texts, in the order of codes."""
-    usual = _suspicions(reading.usual)
+    usual = _suspicions(fingerprint.usual)
     for code, suspects, find in _SEARCHES:
-        if code in usual or suspects(reading.special):
-            for pointer, text in reading.example.texts:
+        if code in usual or suspects(fingerprint.special):
+            for pointer, text in fingerprint.example.texts:
                 for message in find(text):
-                    yield Fault(code, message, reading.line, pointer)
-    if _may_need_mending(reading):
-        yield from _form(reading)
+                    yield Fault(code, message, fingerprint.line, pointer)
+    if _may_need_repair(fingerprint):
+        yield from _form(fingerprint)
 
 
 @lru_cache(maxsize=4)
 def _suspicions(text: str) -> frozenset[str]:
-    """The codes for which this text should be looked at."""
+    """The codes for which this text must be checked."""
     return frozenset(code for code, suspects, _ in _SEARCHES if suspects(text))
 
 
-def _may_need_mending(reading: Fingerprint) -> bool:
-    for text in reading.texts:
+def _may_need_repair(fingerprint: Fingerprint) -> bool:
+    for text in fingerprint.texts:
         if text.strip() is not text:
             return True
-    return not (_is_normal(reading.usual) and _is_normal(reading.special))
+    return not (_is_normal(fingerprint.usual) and _is_normal(fingerprint.special))
 
 
 def _is_normal(text: str) -> bool:
     return normalized("NFC", text) == text
 
 
-def _form(reading: Fingerprint) -> Iterator[Fault]:
-    """What `finegrade data fix` would change, but for what tools say."""
-    texts = dict(reading.example.texts)
-    for pointer, mended in fixed_texts(reading.example).items():
+def _form(fingerprint: Fingerprint) -> Iterator[Fault]:
+    """The changes that `finegrade data fix` would make, except in tool messages."""
+    texts = dict(fingerprint.example.texts)
+    for pointer, repaired in fixed_texts(fingerprint.example).items():
         text = texts[pointer]
-        if not mended:
+        if not repaired:
             continue  # blank, which other rules say
-        if text.lstrip()[:1] in ("{", "[") or _role(reading.example.value, pointer) in _TOOLS:
+        if text.lstrip()[:1] in ("{", "[") or _role(fingerprint.example.value, pointer) in _TOOLS:
             continue
-        if text.strip() == mended:
+        if text.strip() == repaired:
             message = "white space at an end; expected none"
         else:
             message = "letters that are not in normal form (NFC); expected one spelling of each"
-        yield Fault("JSL616", message, reading.line, pointer)
+        yield Fault("JSL616", message, fingerprint.line, pointer)
 
 
 _TOOLS: Final = ("tool", "function")

@@ -1,12 +1,10 @@
-"""Addresses and numbers of people in a text (JSL613).
+"""Personal data (JSL613) and secrets (JSL612) in a text.
 
-Only what its own form proves: email addresses, phone numbers in international form, card numbers
-and IBANs with a valid check digit.
-
-Passwords and keys in a text (JSL612), by the detectors of detect-secrets that know a form.
-
-Its detectors of high entropy and of words such as "password" are left out: most of what they
-find is none. So is its verification, which would send the secret over the network.
+Personal data are reported only where their form proves them: email addresses, phone numbers in
+international form, card numbers and IBANs with a valid check digit. Secrets are found by those
+detectors of detect-secrets that know a form. Its detectors of high entropy and of words such as
+"password" are not used: most of their results are false. Neither is its verification, which would
+send the secret over the network.
 """
 
 from __future__ import annotations
@@ -69,14 +67,14 @@ _MANY_DIGITS: Final = b"0" * 8  # every card number and nearly every IBAN has so
 
 
 def looks_personal(text: str) -> bool:
-    """Whether the text should be looked at. Cheap on ordinary text."""
+    """Whether the text may hold personal data. Cheap on ordinary text."""
     if "@" in text or "+" in text:
         return True
     return _MANY_DIGITS in text.encode("utf-8", "replace").translate(_DIGITS, _SEPARATORS)
 
 
 def personal_data(text: str) -> Iterator[str]:
-    """What the text holds of each form, masked."""
+    """The personal data in the text by form, masked."""
     for what, found in (
         ("an email address", _emails(text)),
         ("a phone number", _phones(text)),
@@ -190,13 +188,13 @@ _NOT_SHOWN: Final = "Basic Auth Credentials"  # a password, which may be as shor
 
 
 def looks_secret(text: str) -> bool:
-    """Whether the text should be looked at: it has a long run of characters, or a key file."""
+    """Whether the text may hold a secret: a long run of characters, or a key file."""
     runs = text.encode("utf-8", "replace").translate(_AS_RUNS)
     return _RUN in runs or _KEY_FILE in text
 
 
 def secrets(text: str) -> Iterator[str]:
-    """What the text holds of each type of secret, masked."""
+    """The secrets in the text by type, masked."""
     found: dict[str, str] = {}
     for start, end in _places(text):
         for kind, secret in _detected(text[max(0, start - _BEFORE_CHARACTERS) : end]):

@@ -1,4 +1,4 @@
-"""Examples in another script than the rest, and words with look-alike letters (JSL610)."""
+"""Examples in a rare script, and words that mix scripts of look-alike letters (JSL610)."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ class WritingSystems:
         self._used: Counter[str] = Counter()
         self._mostly: dict[str, array[int]] = {}
 
-    def add(self, reading: Fingerprint) -> None:
+    def add(self, fingerprint: Fingerprint) -> None:
         """Take note of an example's scripts."""
         self._total += 1
-        prompt, answer = reading.prompt, reading.answer
+        prompt, answer = fingerprint.prompt, fingerprint.answer
         if prompt.isascii() and answer.isascii():
             if _LATIN_LETTER.search(prompt) or _LATIN_LETTER.search(answer):
-                self._note("LATIN", reading.line)
+                self._note("LATIN", fingerprint.line)
             return
         letters = _scripts(prompt[:_LOOKED_AT_CHARACTERS] + answer[:_LOOKED_AT_CHARACTERS])
         all_letters = letters.total()
         for script, count in letters.items():
             if 2 * count > all_letters:
-                self._note(script, reading.line)
+                self._note(script, fingerprint.line)
             elif count >= _USED_SHARE * all_letters:
                 self._used[script] += 1
 

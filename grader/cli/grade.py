@@ -1,0 +1,266 @@
+"""`finegrade grade`, `rescore` and `hidden make`: the instructor's commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from grader.cli.common import (
+    AssignmentOption,
+    DeviceOption,
+    Format,
+    FormatOption,
+    RichProgress,
+    console,
+    open_sandbox,
+    print_gradebook,
+)
+from grader.core.constants import HIDDEN_MIN_QUESTIONS, HIDDEN_QUESTIONS
+from grader.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from grader.core.nouns import Result
+    from grader.model_service.forward import Endpoint
+
+hidden_app = typer.Typer(
+    help="Make hidden questions for a class.",
+    epilog="Example: finegrade hidden make --out hidden",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+GRADE_EXAMPLES: Final = (
+    "Example: finegrade grade submissions --hidden hidden --out results\n\n"
+    "Again, with recorded responses: "
+    "finegrade grade submissions --hidden hidden --out again --replay results\n\n"
+    "Exit codes: 0 every submission was graded, whatever the marks; 2 wrong usage; 3 finegrade "
+    "failed on at least one submission."
+)
+
+
+@hidden_app.command("make", epilog="Example: finegrade hidden make --out hidden --seed 7")
+def hidden_make(
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", help="New folder for the questions; only its owner may read it."
+        ),
+    ],
+    assignment: AssignmentOption = "llm-methods",
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            help="Seed of the generator: the same seed gives the same questions.",
+            show_default="random",
+        ),
+    ] = None,
+    n: Annotated[
+        int,
+        typer.Option(
+            "--questions", min=HIDDEN_MIN_QUESTIONS, metavar="N", help="Number of questions."
+        ),
+    ] = HIDDEN_QUESTIONS,
+) -> None:
+    """Write a fresh set of hidden questions for a class.
+
+    No question is among the public ones. Keep the folder private.
+    """
+    from grader.assignment.load import load_assignment
+    from grader.assignment.questions import make_hidden, write_hidden
+
+    topic = load_assignment(assignment).topic
+    chosen = secrets.randbits(63) if seed is None else seed
+    try:
+        questions = make_hidden(topic, chosen, n)
+    except ValueError as error:
+        raise UsageError(f"--questions {n}: {error}") from error
+    write_hidden(questions, topic, chosen, out)
+    typer.echo(f"{out}: {n} questions on {topic}, disjoint from all public ones.")
+
+
+def grade(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH", help="Submissions (folders or .zip files), or folders of submissions."
+        ),
+    ],
+    hidden: Annotated[
+        Path,
+        typer.Option(
+            "--hidden",
+            metavar="PATH",
+            help="Hidden questions: a folder of `finegrade hidden make`, or a JSONL file.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="OUT", help="Folder for results and evidence.")
+    ],
+    assignment: AssignmentOption = "llm-methods",
+    as_class: Annotated[
+        bool,
+        typer.Option("--class", help="Each folder and archive in PATH is one submission."),
+    ] = False,
+    as_one: Annotated[
+        bool, typer.Option("--one", help="Each PATH is one submission, whatever lies in it.")
+    ] = False,
+    device: DeviceOption = "cpu",
+    sandbox: Annotated[
+        str | None,
+        typer.Option(
+            "--sandbox",
+            metavar="NAME",
+            help="Sandbox that submitted programs run in; `finegrade doctor` lists them.",
+            show_default="the strongest that works here",
+        ),
+    ] = None,
+    allow_reduced: Annotated[
+        bool,
+        typer.Option(
+            "--allow-reduced",
+            help="Accept a sandbox with reduced isolation where no other works.",
+        ),
+    ] = False,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint",
+            metavar="URL",
+            help="OpenAI-compatible service (…/v1) that DSPy programs use as their model; its key "
+            "is read from FINEGRADE_ENDPOINT_KEY.",
+            show_default="the local simulator",
+        ),
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            "--replay",
+            metavar="OUT_OLD",
+            help="The --out folder of an earlier grading. Programs run again and receive the "
+            "responses recorded there, so no model runs for them and no job trains. A program "
+            "that sends a request without a recorded response stays ungraded, at no cost in "
+            "marks. OUT_OLD does not change.",
+            show_default="no replay",
+        ),
+    ] = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Grade one submission or a class.
+
+    Run the command again at any time, for example after an interruption: evidence in OUT is
+    reused, so only what is missing is collected.
+    """
+    from grader.assignment.questions import load_questions
+    from grader.core.text import clean
+    from grader.course import grade
+    from grader.course.output import check_places, prepare, recordings, write_class, write_student
+    from grader.intake.find import Extent
+
+    if as_class and as_one:
+        raise UsageError("--class and --one say opposite things: give one of them.")
+    extent = Extent.CLASS if as_class else Extent.ONE if as_one else None
+    if replay is not None and endpoint is not None:
+        raise UsageError("--replay sends no requests to a service: omit --endpoint.")
+    loaded = grade.load(assignment)
+    check_places(out, hidden, paths, loaded.id)
+    recorded = recordings(replay, out, loaded.id) if replay is not None else None
+    questions = load_questions(hidden, loaded.topic)
+    progress = RichProgress()
+    graded = grade.grade(
+        paths,
+        loaded,
+        questions,
+        prepare(out),
+        progress,
+        device=device,
+        open_sandbox=lambda: open_sandbox(progress, sandbox, reduced=allow_reduced),
+        endpoint=_endpoint(endpoint) if endpoint else None,
+        recordings=recorded,
+        extent=extent,
+    )
+    if graded.left_out:
+        names = ", ".join(clean(path.name, 60) for path in graded.left_out)
+        typer.echo(f"Left out, since they are neither folder nor archive: {names}.", err=True)
+    for result in graded.results:
+        write_student(out, loaded, result)
+    write_class(out, loaded)
+    print_gradebook(graded.results, format)
+    if format is Format.TEXT:
+        source = "" if replay is None else f", with responses recorded in {replay}"
+        typer.echo(
+            f"Collected {graded.collected} pieces of evidence{source}; the rest was in the store."
+        )
+        typer.echo(f"Class page: {out / 'class.html'}\nGradebook:  {out / 'gradebook.csv'}")
+    broken = [r.student for r in graded.results if _has_error(r)]
+    if broken:
+        typer.echo(f"The grader failed on {len(broken)}: {', '.join(broken)}.", err=True)
+        typer.echo(
+            "The notes in their result.json say why. Fix the cause and grade again.", err=True
+        )
+        raise typer.Exit(3)
+
+
+def rescore(
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The --out folder of an earlier grading.")
+    ],
+    rubric: Annotated[
+        Path | None,
+        typer.Option(
+            "--rubric",
+            metavar="FILE",
+            help="Assignment YAML with the new weights.",
+            show_default="the assignment as installed",
+        ),
+    ] = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Score stored results again with another rubric.
+
+    Prints which points changed and why. No program and no model runs.
+    """
+    from grader.course import grade
+    from grader.course.output import assignment_of, read_results, write_class, write_student
+    from grader.report.terminal import changes, changes_table
+
+    id = assignment_of(out)
+    loaded = grade.load(rubric if rubric is not None else id)
+    if loaded.id != id:
+        raise UsageError(f"{out} holds results of {id}, but {rubric} is for {loaded.id}.")
+    before = read_results(out, id)
+    after = [grade.rescored(result, loaded) for result in before]
+    for result in after:
+        write_student(out, loaded, result)
+    write_class(out, loaded)
+    changed = changes(before, after)
+    if format is Format.JSON:
+        typer.echo(json.dumps(changed, indent=2))
+    elif not changed:
+        typer.echo(f"{len(after)} results scored again; no points changed.")
+    else:
+        console().print(changes_table(changed))
+
+
+def _endpoint(url: str) -> Endpoint:
+    """The instructor's service. Raises UsageError for an invalid address or a missing key."""
+    from grader.model_service.forward import Endpoint
+
+    key = os.environ.get("FINEGRADE_ENDPOINT_KEY", "")
+    if not url.startswith(("http://", "https://")) or not url.rstrip("/").endswith("/v1"):
+        raise UsageError(f"--endpoint {url}: expected an address like https://api.openai.com/v1.")
+    if not key:
+        raise UsageError("--endpoint needs its key in the environment: FINEGRADE_ENDPOINT_KEY.")
+    return Endpoint(url, key)
+
+
+def _has_error(result: Result) -> bool:
+    from grader.core.nouns import Outcome
+
+    return any(finding.outcome is Outcome.ERROR for finding in result.findings)

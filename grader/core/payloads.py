@@ -1,0 +1,269 @@
+"""What evidence of each kind says: typed payloads, each with the version of its JSON.
+
+A producer writes one with `to_json`, the store keeps it, and a check reads it with `read`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Final, Self, TypeVar
+
+from grader.core.errors import GraderFault
+from grader.core.nouns import Evidence
+
+_WORD: Final = re.compile(r"\w[\w'\u2019-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What one piece of evidence says; each kind has its own subclass.
+
+    `SCHEMA` names the JSON with its version. Raise the version when an older reader would
+    misread what is written.
+    """
+
+    SCHEMA: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored: its fields, and the schema."""
+        return {"schema": self.SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The reverse of `to_json`. Fields of a later version, or of a run beside it, are left out.
+
+        Raises KeyError or TypeError where a field is missing or has another form.
+        """
+        return _row(cls, value)
+
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Payload)
+
+
+def read(evidence: Evidence, payload: type[P]) -> P:
+    """The payload of this evidence. Raises GraderFault when it is of another kind or version."""
+    schema = schema_of(evidence, payload)
+    if schema != payload.SCHEMA:
+        raise GraderFault(f"{payload.SCHEMA} was expected, and this evidence is {schema}")
+    try:
+        return payload.from_json(evidence.payload)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise GraderFault(f"this is no {schema}: {type(error).__name__}: {error}") from error
+
+
+def _row(row: type[T], value: Mapping[str, Any]) -> T:
+    """A dataclass from those of its fields that the JSON object has."""
+    names = (field.name for field in fields(row))  # type: ignore[arg-type]
+    return row(**{name: value[name] for name in names if name in value})
+
+
+def schema_of(evidence: Evidence, payload: type[Payload]) -> str:
+    """The schema that the evidence names; what was stored before they were named is version 1."""
+    first = f"{payload.SCHEMA.rpartition('/')[0]}/v1"
+    return str(evidence.payload.get("schema", first))
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says to one question.
+
+    `guess` is the most frequent public answer to such a question, `loglik` the mean log-likelihood
+    of a token of the reference, in nats.
+    """
+
+    id: str
+    question: str
+    text: str
+    reference: str
+    guess: str
+    loglik: float
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions(Payload):
+    """The answers of a base, bare or with an adapter, one a question."""
+
+    SCHEMA: ClassVar[str] = "finegrade/predictions/v1"
+
+    answers: tuple[Prediction, ...]
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """See Payload."""
+        return cls(tuple(_row(Prediction, row) for row in value["answers"]))
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramRun(Payload):
+    """One run of a program in the sandbox, with the requests that its model service got.
+
+    Times are in real seconds; the program's clock went `clock_rate` times as fast. `files` are
+    base64 by path, `exchanges` as `grader.model_service.record.Exchange` writes them.
+    """
+
+    SCHEMA: ClassVar[str] = "finegrade/transcript/v1"
+
+    script: str
+    clock_rate: float
+    verdict: str
+    exit_code: int | None
+    signal: int | None
+    wall_seconds: float
+    stdout: str
+    stderr: str
+    files: Mapping[str, str]
+    exchanges: Sequence[Mapping[str, Any]]
+    # For people; no check reads these.
+    arguments: Sequence[str] = ()
+    scenarios: Sequence[str] = ()
+    isolation: str = ""
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    stdout_bytes: int = 0
+    stderr_bytes: int = 0
+    refused: Sequence[Mapping[str, Any]] = ()
+    refused_requests: int = 0
+    refused_connections: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a program answers to one question, and what it took; `text` is "" behind an `error`.
+
+    `exchanges` are the places of its requests among those of the run.
+    """
+
+    id: str
+    question: str
+    reference: str
+    guess: str
+    text: str
+    error: str | None
+    calls: int
+    exchanges: Sequence[int]
+    input_tokens: int = 0
+    output_tokens: int = 0
+    parse_failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AddedPair:
+    """A question of the program's own with the answer that it expects, and what it answered."""
+
+    question: str
+    expected: str
+    aliases: Sequence[str]
+    text: str
+    error: str | None
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answers(Payload):
+    """The answers of a program, one a question; its JSON holds the ProgramRun as well.
+
+    `fault` says why nothing was asked, None where the run came to its end. `unread` lines of what
+    it wrote could not be read.
+    """
+
+    SCHEMA: ClassVar[str] = "finegrade/answers/v1"
+
+    exchanges: Sequence[Mapping[str, Any]]
+    answers: tuple[Answer, ...]
+    extra: tuple[AddedPair, ...] = ()
+    fault: str | None = None
+    unread: int = 0
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """See Payload."""
+        return cls(
+            value["exchanges"],
+            tuple(_row(Answer, row) for row in value["answers"]),
+            tuple(_row(AddedPair, row) for row in value.get("extra", ())),
+            value.get("fault"),
+            value.get("unread", 0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredCase:
+    """An answer with our judgement of it, 0 to 1, and what a metric gave it in each turn.
+
+    A score is None where there is none; `error` then says why.
+    """
+
+    id: str
+    group: str
+    kind: str
+    question: str
+    reference: str
+    given: str
+    judgement: float
+    scores: Sequence[float | None]
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricScores(Payload):
+    """The scores of a metric, one case an answer; its JSON holds the ProgramRun as well.
+
+    `fault` and `unread` are as in Answers.
+    """
+
+    SCHEMA: ClassVar[str] = "finegrade/metric-scores/v1"
+
+    cases: tuple[ScoredCase, ...]
+    fault: str | None = None
+    unread: int = 0
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """See Payload."""
+        cases = tuple(_row(ScoredCase, row) for row in value["cases"])
+        return cls(cases, value.get("fault"), value.get("unread", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFault:
+    """Why a document cannot be read, by its writer's fault."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenWork(Payload):
+    """A document: its text, or what is wrong with it (`fault`; the text is then "").
+
+    `pages` is None where the format has none. `notes` are sentences for whoever judges it.
+    """
+
+    SCHEMA: ClassVar[str] = "finegrade/text/v1"
+
+    path: str
+    text: str = ""
+    pages: int | None = None
+    notes: Sequence[str] = ()
+    fault: DocumentFault | None = None
+
+    @property
+    def words(self) -> int:
+        """How many words and numbers it has; Markdown's own signs are none."""
+        return len(_WORD.findall(self.text))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """See Payload."""
+        fault = value.get("fault")
+        return cls(
+            path=value["path"],
+            text=value.get("text", ""),
+            pages=value.get("pages"),
+            notes=tuple(value.get("notes", ())),
+            fault=_row(DocumentFault, fault) if fault else None,
+        )

@@ -1,0 +1,236 @@
+"""Running programs of submissions in the sandbox, each with a model service of its own.
+
+Several kinds of evidence come from such runs. This module needs more than the base install.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from grader.core.constants import TRANSCRIPT_SEED, TRANSCRIPT_VERSION
+from grader.core.errors import GraderFault
+from grader.core.nouns import Evidence
+from grader.core.payloads import ProgramRun
+from grader.core.resources import resource
+from grader.evidence.kind import EvidenceRequest, Grading, Progress, hashed, reason, versions
+from grader.evidence.store import INSTEAD, RunRecording
+from grader.intake.notebooks import Notebook, in_cells
+from grader.model_service.forward import Endpoint
+from grader.model_service.gateway import Gateway, GatewayLimits
+from grader.model_service.perturb import Perturbed
+from grader.model_service.record import ServiceRecord
+from grader.model_service.replay import Replay
+from grader.model_service.simulated import Simulator
+from grader.models.base_model import base_digest, base_folder
+from grader.sandbox.api import RunResult, RunSpec, Sandbox
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+_AT_ONCE: Final = 2  # runs for each processor: half of their time they wait for the service
+_LIBRARIES: Final = ("openai", "dspy", "torch", "transformers", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRun:
+    """A program to run once, and what its model service does.
+
+    `perturb`: what models answer says something else (see `grader.model_service.perturb`).
+    `notebooks` are those that scripts of the run were made of, by the file names of these. With a
+    `recording` the service answers from it, perturbed if the recorded run was.
+    """
+
+    spec: RunSpec
+    scenarios: tuple[str, ...]
+    gateway: GatewayLimits = field(default_factory=GatewayLimits)
+    perturb: bool = False
+    notebooks: Mapping[str, Notebook] = field(default_factory=dict)
+    recording: RunRecording | None = None
+
+    def in_cells(self, text: str) -> str:
+        """A text of the program or of an error of it, with lines given as cells of the notebook."""
+        for script, notebook in self.notebooks.items():
+            text = in_cells(text, notebook, script)
+        return text
+
+
+def run_request(
+    student: str,
+    id: str,
+    kind: str,
+    run: ServedRun,
+    submitted: str,
+    grading: Grading,
+    more: Mapping[str, Any] | None = None,
+) -> EvidenceRequest[ServedRun]:
+    """A request whose key hashes everything that decides what the run does.
+
+    `submitted` is the digest of the submission that runs, "" where the program is the grader's.
+    `more` (JSON values) is what else decides about its evidence. With recordings in `grading`, its
+    recording answers the run and is part of the key. Raises NoSandbox.
+    """
+    base = grading.assignment.base
+    inputs = {
+        "kind": kind,
+        "version": TRANSCRIPT_VERSION,
+        "submission": submitted,
+        "script": run.spec.script,
+        "arguments": run.spec.arguments,
+        "inputs": {name: _sha256(body) for name, body in sorted(run.spec.inputs.items())},
+        "environment": dict(run.spec.environment),
+        "limits": asdict(run.spec.limits),
+        "clock_rate": run.spec.clock_rate,
+        "scenarios": run.scenarios,
+        "seed": TRANSCRIPT_SEED,
+        "gateway": asdict(run.gateway),
+        "perturb": run.perturb,
+        "sandbox": grading.sandbox.policy(),
+        "base": base_digest(base_folder(base)),
+        "versions": versions(*_LIBRARIES),
+        **(more or {}),
+    }
+    key = hashed(inputs)
+    if grading.recordings is not None:
+        recording = grading.recordings.of(student, id)
+        run = replace(run, recording=recording)
+        key = _sha256(f"{key} {recording.digest}".encode())
+    return EvidenceRequest(student, id, kind, key, run)
+
+
+def kit_beside(script: str, given: str, topic: str) -> dict[str, bytes]:
+    """What the kit lays beside a script, by path: its file `given` and the topic's public data."""
+    folder = PurePosixPath(script).parent
+    kit, _, name = given.partition("/")
+    found = {str(folder / name): resource("starter", kit, name).read_bytes()}
+    for file in sorted(resource("datasets", topic).glob("*.jsonl")):
+        found[str(folder / "data" / file.name)] = file.read_bytes()
+    return found
+
+
+def simulator(grading: Grading) -> Simulator | None:
+    """The model service of a producer's runs, each with its own hold; None with recordings."""
+    if grading.recordings is not None:
+        return None
+    return Simulator(grading.assignment.base, grading.trainings, seed=TRANSCRIPT_SEED)
+
+
+class ProgramRunner:
+    """The producer of runs: several at once."""
+
+    def __init__(self, sandbox: Sandbox, services: Simulator | Endpoint | None) -> None:
+        """`services` may be None where every run has its recording."""
+        self._sandbox, self._services = sandbox, services
+        self._stop = threading.Event()
+
+    def produce(
+        self,
+        new: Mapping[str, EvidenceRequest[ServedRun]],
+        put: Callable[[Evidence], None],
+        progress: Progress,
+    ) -> dict[str, str]:
+        """See Producer. When the caller is interrupted, the runs under way are killed."""
+        progress.start("Running programs", len(new))
+        failed: dict[str, str] = {}
+        with (
+            self._services or nullcontext(),
+            Gateway() as gateway,
+            ThreadPoolExecutor(_AT_ONCE * (os.cpu_count() or 1)) as pool,
+        ):
+            running = {
+                pool.submit(self._run, gateway, request): request for request in new.values()
+            }
+            try:
+                while running:
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        request = running.pop(future)
+                        _keep(future, request, put, failed)
+                        progress.step(request.student)
+            finally:
+                self._stop.set()
+                pool.shutdown(cancel_futures=True)
+        return failed
+
+    def _run(self, gateway: Gateway, request: EvidenceRequest[ServedRun]) -> Evidence:
+        run, record = request.work, ServiceRecord()
+        with self._model_service(run) as app:
+            result = self._sandbox.run(
+                run.spec,
+                lambda listener: gateway.serve(app, record, run.gateway, listener),
+                self._stop,
+            )
+        if isinstance(app, Replay) and app.unknown:
+            raise GraderFault(
+                f"{app.unknown} of its requests are not as recorded: it has gone another way. "
+                f"{INSTEAD}"
+            )
+        faults = [e.notes["fault"] for e in record.exchanges if "fault" in e.notes]
+        if faults:  # ours: what the program did after it tells nothing about the program
+            raise GraderFault(f"the model service failed: {faults[0]}")
+        cost = {"wall_seconds": result.wall_seconds, "cpu_seconds": result.cpu_seconds}
+        return Evidence(request.kind, request.key, _payload(run, result, record).to_json(), cost)
+
+    @contextmanager
+    def _model_service(self, run: ServedRun) -> Iterator[ASGIApp]:
+        """What answers to this run."""
+        if run.recording is not None:
+            yield Replay(run.recording.exchanges())
+            return
+        assert self._services is not None  # only recorded runs do without
+        # Waiting times of the service pass as fast as the program's own sleeps.
+        scale = 1 / run.spec.clock_rate
+        with self._services.service(run.scenarios, time_scale=scale) as app:
+            yield Perturbed(app) if run.perturb else app
+
+
+def _keep(
+    future: Future[Evidence],
+    request: EvidenceRequest[ServedRun],
+    put: Callable[[Evidence], None],
+    failed: dict[str, str],
+) -> None:
+    try:
+        put(future.result())
+    except Exception as error:  # whatever it is, it must not stop the batch
+        failed[request.key] = reason(error)
+
+
+def _payload(run: ServedRun, result: RunResult, record: ServiceRecord) -> ProgramRun:
+    """Texts are as the program wrote them: whoever shows them escapes them."""
+    return ProgramRun(
+        script=run.spec.script,
+        arguments=list(run.spec.arguments),
+        scenarios=list(run.scenarios),
+        clock_rate=run.spec.clock_rate,
+        isolation=result.isolation,
+        verdict=result.verdict,
+        exit_code=result.exit_code,
+        signal=result.signal,
+        wall_seconds=round(result.wall_seconds, 3),
+        cpu_seconds=round(result.cpu_seconds, 3),
+        peak_memory_bytes=result.peak_memory_bytes,
+        stdout=run.in_cells(result.stdout.decode(errors="replace")),
+        stderr=run.in_cells(result.stderr.decode(errors="replace")),
+        stdout_bytes=result.stdout_bytes,
+        stderr_bytes=result.stderr_bytes,
+        files={
+            path: base64.b64encode(body).decode() for path, body in sorted(result.files.items())
+        },
+        refused=[asdict(refused) for refused in result.refused],
+        exchanges=[exchange.as_json() for exchange in record.exchanges],
+        refused_requests=record.refused_requests,
+        refused_connections=record.refused_connections,
+    )
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

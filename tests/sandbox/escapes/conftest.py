@@ -1,1 +1,0 @@
-"""Stands here so that the builders beside it can be imported."""

@@ -1,0 +1,1 @@
+"""What tests share: submissions, evidence, services and where things lie."""
