@@ -104,6 +104,13 @@ def grade(
         Path, typer.Option("--out", metavar="OUT", help="Folder for results and evidence.")
     ],
     assignment: AssignmentOption = "llm-methods",
+    as_class: Annotated[
+        bool,
+        typer.Option("--class", help="Each folder and archive in PATH is one submission."),
+    ] = False,
+    as_one: Annotated[
+        bool, typer.Option("--one", help="Each PATH is one submission, whatever lies in it.")
+    ] = False,
     device: DeviceOption = "cpu",
     sandbox: Annotated[
         str | None,
@@ -151,9 +158,14 @@ def grade(
     reused, so only what is missing is collected.
     """
     from grader.assignment.questions import load_questions
+    from grader.core.text import clean
     from grader.course import grade
     from grader.course.output import check_places, prepare, recordings, write_class, write_student
+    from grader.intake.find import Extent
 
+    if as_class and as_one:
+        raise UsageError("--class and --one say opposite things: give one of them.")
+    extent = Extent.CLASS if as_class else Extent.ONE if as_one else None
     if replay is not None and endpoint is not None:
         raise UsageError("--replay sends no requests to a service: omit --endpoint.")
     loaded = grade.load(assignment)
@@ -172,7 +184,11 @@ def grade(
         open_sandbox=lambda: open_sandbox(progress, sandbox, reduced=allow_reduced),
         endpoint=_endpoint(endpoint) if endpoint else None,
         recordings=recorded,
+        extent=extent,
     )
+    if graded.left_out:
+        names = ", ".join(clean(path.name, 60) for path in graded.left_out)
+        typer.echo(f"Left out, since they are neither folder nor archive: {names}.", err=True)
     for result in graded.results:
         write_student(out, loaded, result)
     write_class(out, loaded)

@@ -27,13 +27,13 @@ from grader.checks.api.registry import (
     run_check,
 )
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION
-from grader.core.errors import AssignmentError, IntakeError
+from grader.core.errors import AssignmentError, IntakeError, UsageError
 from grader.core.nouns import Assignment, Finding, Outcome, Result, Score, Status, Submission
 from grader.evidence import predictions
 from grader.evidence.kind import AdapterRef, Candidate, Collected, Grading, Progress, versions
 from grader.evidence.kinds import KINDS, collect, inconsistencies, specs
 from grader.evidence.store import EvidenceStore, Recordings, open_store
-from grader.intake.find import FoundSubmission, find_submissions, take_in
+from grader.intake.find import Extent, FoundClass, FoundSubmission, find_submissions, take_in
 from grader.models.adapter_files import read_adapter, sketch
 from grader.models.base_model import base_digest, base_folder
 from grader.training_data.rules import RULES
@@ -101,6 +101,8 @@ class Graded:
 
     results: tuple[Result, ...]
     collected: int
+    left_out: tuple[Path, ...] = ()
+    """Files of a class folder that are no submissions."""
 
 
 def grade(
@@ -114,8 +116,12 @@ def grade(
     open_sandbox: Callable[[], Sandbox] | None = None,
     endpoint: Endpoint | None = None,
     recordings: Recordings | None = None,
+    extent: Extent | None = None,
 ) -> Graded:
     """Grade every submission found under `paths`. Without questions, nothing is run.
+
+    `extent` is the caller's word on whether a folder is one submission or a class; see
+    `find_submissions`.
 
     `open_sandbox` (by default one whose walls were tried) is asked when a program is to be run;
     where it raises NoSandbox, what needs such a run stays unknown. An `endpoint` answers hidden
@@ -126,7 +132,8 @@ def grade(
     cannot be used.
     """
     with tempfile.TemporaryDirectory(prefix="finegrade-") as work, open_store(store_path) as store:
-        pupils, refused = _take_in_all(find_submissions(paths), Path(work), assignment, progress)
+        found = _found(paths, extent, assignment, store)
+        pupils, refused = _take_in_all(found.submissions, Path(work), assignment, progress)
         if recordings is not None:
             _remember(recordings, store)
         for pupil in pupils:
@@ -154,7 +161,34 @@ def grade(
         hidden = questions is None or not questions.public
         results = [_result(p, assignment, collected, classmates, about, hidden) for p in pupils]
         results += [_not_taken_in(found, first, assignment, about) for found, first in refused]
-    return Graded(tuple(sorted(results, key=lambda r: r.student)), collected.ran)
+    ordered = tuple(sorted(results, key=lambda r: r.student))
+    return Graded(ordered, collected.ran, found.left_out)
+
+
+def _found(
+    paths: Sequence[Path], extent: Extent | None, assignment: Assignment, store: EvidenceStore
+) -> FoundClass:
+    """The submissions at these paths; their places are noted.
+
+    Raises UsageError where a student whose submission lies elsewhere would be graded again with
+    what a folder holds of which the caller said nothing: it may be one submission of another
+    student, who chose the names in it.
+    """
+    places = store.places()
+    found = find_submissions(paths, extent, assignment.top_names, places.values())
+    moved = [
+        one.student for one in found.submissions if places.get(one.student, one.place) != one.place
+    ]
+    if extent is None and moved and len(found.submissions) < len(places):
+        first = moved[0]
+        raise UsageError(
+            f"{first} was graded from {places[first]}, and {paths[0]} has another {first}. Add "
+            "--class if it holds newer submissions of these students, or --one if it is one "
+            "submission itself."
+        )
+    for one in found.submissions:
+        store.note_place(one.student, one.place)
+    return found
 
 
 def _take_in_all(

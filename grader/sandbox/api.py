@@ -55,14 +55,15 @@ class Limits:
 class RunSpec:
     """A program to run.
 
-    `submission` is the student's folder: its files appear in the working folder, and the program
-    may change its copies. `inputs` are files of the grader by relative path, laid over them.
+    `files` are the submission's, by their relative path: those that were hashed and checked, and no
+    others, appear in the working folder, where the program may change its copies. `inputs` are
+    files of the grader by relative path, laid over them.
     `script` is a path relative to the working folder; `arguments` come after it. `environment`
     adds to the few variables that every run has. `clock_rate` is by how much faster than real
     time the program's sleeps pass; 1.0 leaves time alone.
     """
 
-    submission: Path | None
+    files: Mapping[str, Path]
     script: str
     arguments: tuple[str, ...] = ()
     inputs: Mapping[str, bytes] = field(default_factory=dict)

@@ -45,7 +45,7 @@ def _clock_source() -> str:
 def rlimits(limits: Limits) -> list[tuple[int, int]]:
     """The kernel's limits on each process of a program, as (number, value)."""
     return [
-        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CORE, 1),  # 0 does not stop a core_pattern that is a pipe, 1 does: core(5)
         (resource.RLIMIT_CPU, limits.cpu_seconds + SANDBOX_CPU_SLACK_SECONDS),
         (resource.RLIMIT_DATA, int(limits.memory_bytes * SANDBOX_DATA_FACTOR)),
         (resource.RLIMIT_FSIZE, limits.file_bytes),

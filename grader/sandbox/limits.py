@@ -263,10 +263,10 @@ class Watchdog:
         if self.group:
             self.peak_bytes = self.group.peak_bytes()
             return self.memory()
-        folders = self._usage().total_bytes
-        used = sum(map(resident_bytes, members)) + folders
+        other = sum(map(page_table_bytes, members)) + self._usage().total_bytes
+        used = sum(map(resident_bytes, members)) + other
         if used > self.limits.memory_bytes:  # pages that processes share were counted for each
-            used = sum(map(proportional_bytes, members)) + folders
+            used = sum(map(proportional_bytes, members)) + other
         self.peak_bytes = max(self.peak_bytes, used)
         return ExitReason.MEMORY if used > self.limits.memory_bytes else None
 
@@ -303,6 +303,14 @@ def resident_bytes(pid: int) -> int:
     """A process's pages, those shared with others included."""
     fields = _read(pid, "statm").split()
     return int(fields[1]) * PAGE if fields else 0
+
+
+def page_table_bytes(pid: int) -> int:
+    """A process's page tables: mappings that are only read fill them and nothing else."""
+    for line in _read(pid, "status").splitlines():
+        if line.startswith(b"VmPTE:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def proportional_bytes(pid: int) -> int:

@@ -313,7 +313,7 @@ class ProcessSandbox(ABC):
     def trial(self) -> str | None:
         """Why an empty script fails here; None where it works. Raises GraderFault."""
         limits = Limits(wall_seconds=SANDBOX_START_SECONDS)
-        result = self.run(RunSpec(None, "try.py", inputs={"try.py": b""}, limits=limits))
+        result = self.run(RunSpec({}, "try.py", inputs={"try.py": b""}, limits=limits))
         if result.verdict == ExitReason.OK:
             return None
         message = result.stderr.decode("utf-8", "replace").strip()

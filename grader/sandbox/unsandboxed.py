@@ -34,7 +34,6 @@ from grader.sandbox.api import (
 )
 from grader.sandbox.harvest import harvest, snapshot
 from grader.sandbox.inside.clock import install
-from grader.sandbox.staging import NEVER_SHOWN
 
 _BEGIN: Final = "import sys; from grader.sandbox.unsandboxed import begin; begin(*sys.argv[1:])"
 
@@ -77,10 +76,10 @@ class Unsandboxed:
 
 
 def _fill(box: Path, spec: RunSpec) -> None:
-    if spec.submission is None:
-        box.mkdir()
-    else:
-        shutil.copytree(spec.submission, box, ignore=shutil.ignore_patterns(*NEVER_SHOWN))
+    box.mkdir()
+    for name, file in spec.files.items():
+        (box / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, box / name)
     for name, data in spec.inputs.items():
         path = box / name
         path.parent.mkdir(parents=True, exist_ok=True)

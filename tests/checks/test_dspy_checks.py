@@ -30,7 +30,7 @@ from grader.checks import all as _all_checks  # noqa: F401  (registers every che
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Assignment, Evidence, Finding, Outcome
 from grader.evidence.metric_scores import MetricCase
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 
 PASS, FAIL, SKIP = Outcome.PASS, Outcome.FAIL, Outcome.SKIP
 
@@ -49,7 +49,7 @@ def find(assignment: Assignment, tmp_path: Path) -> Any:
         home.mkdir()
         for name, text in {"dspy_enhanced.py": "", **(files or {})}.items():
             (home / name).write_text(text)
-        (entry,) = find_submissions([home])
+        entry = submission_at(home)
         context = Context(
             assignment, take_in(entry, tmp_path / "work", assignment.deliverables), runs
         )

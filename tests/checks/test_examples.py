@@ -26,7 +26,7 @@ from grader.checks.api.registry import (
 )
 from grader.core.errors import FileRefused, IntakeError
 from grader.core.nouns import Assignment, Finding, Outcome, Submission
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import find_submissions, submission_at, take_in
 from grader.models.adapter_files import read_adapter, sketch
 from grader.training_data.rules import RULES
 
@@ -53,7 +53,7 @@ def _submissions(
     folder: Path, work: Path, assignment: Assignment
 ) -> tuple[list[Submission], list[IntakeError]]:
     taken, refused = [], []
-    for found in find_submissions([folder]):
+    for found in find_submissions([folder]).submissions:
         try:
             taken.append(take_in(found, work, assignment.deliverables))
         except IntakeError as error:
@@ -127,7 +127,7 @@ def _handed_in(data: Path, work: Path, assignment: Assignment) -> Submission:
     home = work / "s01"
     home.mkdir(parents=True)
     shutil.copyfile(data, home / deliverable.paths[0])
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     return take_in(found, work / "work", assignment.deliverables)
 
 

@@ -263,7 +263,8 @@ def test_copies_have_originals_where_one_student_is_replayed_alone(
 ) -> None:
     folder, out = graded
     hidden = out.parent / "hidden"
-    finegrade("grade", folder / "copy", "--hidden", hidden, "--out", tmp_path, "--replay", out)
+    alone = ("--hidden", hidden, "--out", tmp_path, "--one", "--replay", out)
+    finegrade("grade", folder / "copy", *alone)
     alone, then = (
         json.loads((place / "staff" / "copy" / "result.json").read_text())["criteria"]
         for place in (tmp_path, out)
@@ -296,3 +297,27 @@ def test_what_cannot_be_replayed_at_all_is_wrong_usage(
     done = finegrade("grade", folder, "--hidden", hidden, "--replay", *arguments, expect=2)
     assert says in done.stderr
     assert not (tmp_path / "o").exists()
+
+
+def test_a_folder_in_a_submission_never_overwrites_a_classmate(
+    graded: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _, out = graded
+    (tmp_path / "class" / "alice" / "bob").mkdir(parents=True)
+    (tmp_path / "class" / "bob").mkdir()
+    for home in (tmp_path / "class" / "alice" / "bob", tmp_path / "class" / "bob"):
+        (home / "reflection.md").write_text(f"Of {home.parent.name}.")
+    (tmp_path / "class" / "alice" / "submissions.csv").write_text("student,submitted_at\n")
+    here = ("--hidden", out.parent / "hidden", "--out", tmp_path / "out")
+    finegrade("grade", tmp_path / "class", *here)
+    before = (tmp_path / "out" / "gradebook.csv").read_text()
+    finegrade("grade", tmp_path / "class" / "alice", *here)  # known as one submission
+    assert (tmp_path / "out" / "gradebook.csv").read_text() == before
+    (tmp_path / "late").mkdir()
+    (tmp_path / "class" / "alice").rename(tmp_path / "late" / "carol")
+    told = finegrade("grade", tmp_path / "late" / "carol", *here, expect=2).stderr
+    assert "bob was graded from" in told
+    assert "--class" in told
+    assert "--one" in told
+    finegrade("grade", tmp_path / "late" / "carol", "--one", *here)
+    assert "carol" in (tmp_path / "out" / "gradebook.csv").read_text()

@@ -13,6 +13,7 @@ from grader.cli.demo_class import FULL, SMALL
 from grader.core.errors import UsageError
 from grader.core.nouns import Finding, Outcome, Result, Score, Status
 from grader.course import grade
+from grader.intake.find import Extent
 
 pytestmark = [
     pytest.mark.live,
@@ -93,7 +94,9 @@ def test_the_ranking_holds_on_other_hidden_questions(
     assignment = grade.load("llm-methods")
     questions = make_hidden(assignment.topic, seed, 150)
     folders = [out / "class" / recipe.student for recipe in FULL.recipes]
-    done = grade.grade(folders, assignment, questions, tmp_path / "e.sqlite", Silent())
+    done = grade.grade(
+        folders, assignment, questions, tmp_path / "e.sqlite", Silent(), extent=Extent.ONE
+    )
     rho, compared = quality_agreement(done.results, FULL)
     assert compared == len(FULL.recipes)
     assert rho >= 0.9

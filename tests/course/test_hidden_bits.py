@@ -36,7 +36,7 @@ from grader.assignment.rubric import score, status, total
 from grader.checks.api.registry import Check, Context, check_of, in_order, run_check
 from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Result
 from grader.course import grade
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 from grader.report.feedback import feedback_html
 
 Secret = int
@@ -149,7 +149,7 @@ class Grader:
         (home / "dspy_enhanced.py").write_text('"""Filler."""\n')
         (home / "dspy_report.md").write_text("Filler.")
         (home / "dspy_results.json").write_text(results())
-        (found,) = find_submissions([home])
+        found = submission_at(home)
         self.submission = take_in(found, work / "taken", self.assignment.deliverables)
         hidden = {
             spec.id

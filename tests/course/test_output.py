@@ -34,6 +34,7 @@ from grader.course.output import (
     write_student,
 )
 from grader.evidence.store import open_store
+from grader.intake.find import Extent
 from grader.report.result_json import to_json
 
 
@@ -44,7 +45,9 @@ def test_the_questions_of_students_benchmarks_are_not_the_classs(tmp_path: Path)
     (tmp_path / "s01" / "notes.md").write_text("n\n")
     out = tmp_path / "out"
     out.mkdir()
-    graded = grade.grade([tmp_path / "s01"], assignment, None, out / STORE_NAME, Silent())
+    graded = grade.grade(
+        [tmp_path / "s01"], assignment, None, out / STORE_NAME, Silent(), extent=Extent.ONE
+    )
     hidden = replace(evidence(40), kind="predictions", key="of hidden")
     own = replace(answered(), kind="predictions", key="of own")
     with open_store(out / STORE_NAME) as store:

@@ -23,7 +23,7 @@ from grader.evidence.kind import Batch, Candidate, Collected, EvidenceRequest, G
 from grader.evidence.program_runs import ProgramRunner, ServedRun
 from grader.evidence.store import open_store
 from grader.evidence.transcript import KIND, TranscriptSpec
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 from grader.model_service.forward import Endpoint
 from grader.model_service.simulated import Simulator
 from grader.sandbox.api import Sandbox
@@ -193,7 +193,7 @@ def notebook_request(folder: Path, sandbox: Sandbox, *cells: str, **more: Any) -
     home = folder / "book"
     home.mkdir()
     (home / "main.ipynb").write_bytes(notebook("md:Words.", "%pip install x", *cells))
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     submission = take_in(found, folder / "work", ASSIGNMENT.deliverables)
     return request_of(submission, sandbox, **more)
 
@@ -227,7 +227,7 @@ def test_a_script_may_import_what_was_handed_in_as_a_notebook(
     book = notebook("%pip install x", "def half(x):\n    return x / 2 if x else 1 / x")
     (home / "openai_domain_finetune.ipynb").write_bytes(book)
     (home / "inference.ipynb").write_text("{")  # refused: it is nobody else's fault
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     submission = take_in(found, tmp_path / "work", ASSIGNMENT.deliverables)
     wanted = request_of(submission, need_sandbox())
     assert wanted is not None

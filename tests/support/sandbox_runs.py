@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from grader.core.files import files_below
 from grader.sandbox.api import Limits, RunResult, RunSpec, Sandbox, Serve
 from grader.sandbox.limits import CGROUP_ROOT
 from support.waiting import PATIENCE
@@ -40,7 +41,7 @@ def run(
 ) -> RunResult:
     """Run the text of a program as `main.py`."""
     launch = RunSpec(
-        submission,
+        files_below(submission) if submission else {},
         "main.py",
         arguments,
         inputs={**(files or {}), "main.py": textwrap.dedent(program).encode()},
