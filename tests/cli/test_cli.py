@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -49,7 +50,7 @@ def test_grading_writes_everything_that_the_contract_names(graded: tuple[Path, P
     _, out = graded
     for name in ("gradebook.csv", "class.html", "evidence.sqlite"):
         assert (out / name).stat().st_size > 0
-    header = (out / "gradebook.csv").read_text().splitlines()[0].split(",")
+    header = next(csv.reader((out / "gradebook.csv").read_text().splitlines()))
     assert header[:6] == ["student", "status", "points", "max_points", "lower", "upper"]
     criteria = [criterion.id for criterion in load_assignment("llm-methods").criteria]
     assert header[6:] == criteria
@@ -164,6 +165,22 @@ def test_places_that_would_mix_submissions_with_the_instructors_own_are_refused(
     assert not (folder / "out").exists()
     exposed = finegrade("grade", out.parent, "--hidden", hidden, "--out", tmp_path, expect=2)
     assert "--hidden" in exposed.stderr or "--out" in exposed.stderr
+
+
+def test_an_out_folder_of_an_earlier_version_is_put_right_and_says_so(
+    graded: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _, out = graded
+    old = tmp_path / "old"
+    shutil.copytree(out, old)
+    for file in (old / "staff").glob("*/*"):
+        file.rename(old / "students" / file.parent.name / file.name)
+    shutil.rmtree(old / "staff")
+    said = finegrade("rescore", old)
+    assert "was moved from students/ to staff/, for 5 students." in said.stderr
+    assert "no points changed" in said.stdout
+    assert {path.name for path in (old / "students").glob("*/*")} == {"feedback.html"}
+    assert not finegrade("rescore", old).stderr
 
 
 def test_an_out_folder_of_another_assignment_is_left_as_it_is(

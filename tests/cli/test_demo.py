@@ -154,7 +154,8 @@ def test_run_again_it_trains_and_collects_nothing(
 
     monkeypatch.setattr("grader.cli.demo.make_class", refuse)
     monkeypatch.setattr("grader.models.base_model.load_base", refuse)
-    before = {p: p.read_bytes() for p in (out / "results" / "students").rglob("*.*")}
+    before = {p: p.read_bytes() for p in (out / "results").glob("st*/*/*")}
+    assert {p.parts[-3] for p in before} == {"students", "staff"}
     again = run_demo(out, Silent(), FULL)
     assert again.results == demo.results
     assert {p: p.read_bytes() for p in before} == before
