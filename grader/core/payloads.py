@@ -107,7 +107,6 @@ class ProgramRun(Payload):
     SCHEMA: ClassVar[str] = "finegrade/transcript/v2"
 
     script: str
-    clock_rate: float
     verdict: str
     exit_code: int | None
     signal: int | None
@@ -118,6 +117,7 @@ class ProgramRun(Payload):
     # For people; no check reads these.
     arguments: Sequence[str] = ()
     scenarios: Sequence[str] = ()
+    clock_rate: float = 1.0
     isolation: str = ""
     stdout_bytes: int = 0
     stderr_bytes: int = 0

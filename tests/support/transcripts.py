@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grader.core.nouns import Evidence
+from grader.core.payloads import ProgramRun
 
 BASE = "gpt-4.1-mini-2025-04-14"
 TUNED = f"ft:{BASE}:finegrade::abcdefgh"
@@ -153,6 +154,7 @@ class Run:
     ) -> Evidence:
         """The evidence of it all."""
         payload = {
+            "schema": ProgramRun.SCHEMA,
             "script": "openai_domain_finetune.py",
             "verdict": verdict or ("ok" if exit_code == 0 else "exit"),
             "exit_code": exit_code,
