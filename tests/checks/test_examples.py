@@ -34,6 +34,9 @@ CANNOT_FAIL = {
     "EVL003": "speed and memory vary between machines and never decide anything",
     "GRD001": "a fault of the machine is an error, never a student's fail",
     "INT002": "only a person decides where training questions come from",
+    "DOC201": "a person decides whether an aspect is spoken of",
+    "DOC202": "a person decides what a number claims",
+    "DOC203": "a person decides what may be taken over",
 }
 NOT_IN_A_SMALL_FILE = {  # tests/training_data/test_corpus_files.py makes these when it runs
     "JSL011": "a line of 16 MiB",
