@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from typer.main import get_command
 
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Check, all_checks
 from grader.cli.main import EXIT_CODES, app
 from grader.openai_sim.store.scenarios import SCENARIOS

@@ -38,7 +38,6 @@ from grader.core.resources import resource
 from grader.core.text import clean, counted
 from grader.costs.break_even import Alternative, break_even, query_cost
 from grader.costs.claims import ClaimsError
-from grader.intake.find import locate
 
 TEXT: Final = EvidenceRole("text", WrittenWork)
 _WORKFLOW: Final = "openai_ok"
@@ -113,7 +112,7 @@ def _costs(context: Context) -> Iterator[tuple[str, float]]:
 
 def _adapter(context: Context) -> Iterator[tuple[str, float]]:
     with suppress(FileRefused, KeyError):
-        folder = locate(context.submission, context.assignment.deliverable("adapter"))
+        folder = context.submission.place("adapter")
         weights = [
             file.size
             for file in context.submission.files

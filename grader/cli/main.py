@@ -162,7 +162,7 @@ def explain(
 
     Prints its claim, why the claim matters, and how to fix a failure.
     """
-    from grader.checks import all as _  # noqa: F401  (registers every check)
+    from grader.checks.api import all as _  # noqa: F401  (registers every check)
     from grader.checks.api.registry import all_checks
     from grader.training_data.rules import RULES
 

@@ -17,7 +17,7 @@ from grader import __version__
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import QuestionSet
 from grader.assignment.rubric import score, status, total
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import (
     Classmate,
     Context,

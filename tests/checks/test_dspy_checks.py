@@ -26,7 +26,7 @@ from support.dspy_runs import (
 from support.paths import EXPERTS
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Assignment, Evidence, Finding, Outcome
 from grader.evidence.metric_scores import MetricCase

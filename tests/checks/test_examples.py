@@ -14,7 +14,7 @@ from support.examples import EXAMPLES
 from support.paths import CORPUS, ROOT
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import (
     Check,
     Classmate,

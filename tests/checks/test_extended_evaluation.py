@@ -11,7 +11,7 @@ from support.benchmarks import BENCHMARK, PAIRS, TRUE, answered, exchange, resul
 from support.transcripts import BASE, TUNED, chat_line, followed
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, check_of, run_check
 from grader.core.nouns import Evidence, Finding, Outcome
 from grader.intake.find import submission_at, take_in

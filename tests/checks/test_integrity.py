@@ -11,7 +11,7 @@ from support.paths import DATASETS
 from support.predictions import N, evidence
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, run_check
 from grader.core.constants import BENCHMARK_MAX_BYTES
 from grader.core.nouns import Finding, Outcome

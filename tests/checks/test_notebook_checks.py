@@ -13,7 +13,7 @@ from support.notebooks import as_notebook, notebook
 from support.paths import SOLUTION
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Finding, Outcome
 from grader.intake.find import submission_at, take_in

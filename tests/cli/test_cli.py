@@ -17,7 +17,7 @@ from support.classes import write_class
 from support.paths import ROOT
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import all_checks
 from grader.core.resources import resource
 
@@ -225,7 +225,7 @@ def test_a_check_that_raises_ends_with_exit_three_and_everyone_is_graded(
     code = (
         "import sys\n"
         "from dataclasses import replace\n"
-        "import grader.checks.all; from grader.checks.api import registry\n"
+        "import grader.checks.api.all; from grader.checks.api import registry\n"
         "from grader.cli.main import main\n"
         "def raises(context): raise RuntimeError('a fault of ours')\n"
         "check = registry._CHECKS['LAY041']\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_needs, check_of, run_check
 from grader.core.nouns import Evidence, Finding, Outcome
 from grader.intake.find import submission_at, take_in

@@ -16,7 +16,7 @@ from support.written_work import text as written
 from support.written_work import unread
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, in_order, run_check
 from grader.checks.views.written_work.comparison_words import COMPARISON
 from grader.checks.views.written_work.measured import Measured
@@ -29,7 +29,7 @@ from grader.checks.views.written_work.text_facts import (
     facts_of,
 )
 from grader.core.nouns import CheckInstance, Evidence, Finding, Outcome
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -188,7 +188,7 @@ def finding(code: str, home: Path, evidence: Evidence) -> Finding:
     """What a check says of an analysis that was read so."""
     (home / "s01").mkdir(exist_ok=True)
     (home / "s01" / "comparative_analysis.md").write_text("Not read here.\n")
-    (found,) = find_submissions([home / "s01"])
+    found = submission_at(home / "s01")
     use = CheckInstance(code, bindings={"text": ("analysis_text",)})
     assignment = load_assignment("llm-methods")
     assignment = replace(assignment, checks=(*assignment.checks, use))

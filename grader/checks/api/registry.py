@@ -5,7 +5,7 @@ check looks at it names by roles: ids of evidence and deliverables, for which an
 bind others.
 
 A check's docstring reads: title (the claim that must hold), blank line, `Why:` paragraph, blank
-line, `Fix:` paragraph. The registry is frozen after import of `grader.checks.all`.
+line, `Fix:` paragraph. The registry is frozen after import of `grader.checks.api.all`.
 """
 
 from __future__ import annotations
