@@ -64,7 +64,10 @@ class Admission:
         self._thread = threading.Thread(target=self._run, name="admission", daemon=True)
 
     def start(self) -> None:
-        """Start; jobs of an earlier run of the service come first."""
+        """Start; jobs of an earlier run of the service, on whatever clock, come first."""
+        soon = self._clock.now() + self._clock.lasting(VALIDATING_SECONDS)
+        for job in self._store.list_jobs(status="validating_files"):
+            self._store.update_job(job.id, not_before=min(job.not_before, soon))
         self._thread.start()
 
     def wake(self) -> None:
