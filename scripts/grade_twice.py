@@ -1,8 +1,8 @@
 """Grade the same workflows twice, once beside busy processes, and compare the results.
 
 Usage: scripts/grade_twice.py [--busy N] [--rounds N] [NAME...]. NAMEs are variants of
-tests/variants/openai; "solution" is the one in solutions/. Each grading trains anew. Prints what
-differs in findings and scores, and the wall time of each grading.
+tests/experts/variants/openai; "solution" is the one in solutions/. Each grading trains anew. Prints
+what differs in findings and scores, and the wall time of each grading.
 Exit code: 0 when all are equal byte for byte, else 1.
 """
 
@@ -22,10 +22,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-VARIANTS, SOLUTION = ROOT / "tests" / "variants" / "openai", ROOT / "solutions" / "llm-methods"
+EXPERTS, SOLUTION = ROOT / "tests" / "experts", ROOT / "solutions" / "llm-methods"
+VARIANTS = EXPERTS / "variants" / "openai"
 SCRIPT = "openai_domain_finetune.py"
 DATA = ("openai_train.jsonl", "openai_test.jsonl")
-ASSIGNMENT = ROOT / "tests" / "part2.yaml"
+ASSIGNMENT = EXPERTS / "part2.yaml"
 NAMES = ("solution", "good", "naive", "busy", "endless")
 
 
