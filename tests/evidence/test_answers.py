@@ -83,7 +83,6 @@ def _completed(want: Request, lines: list[Any], **payload: Any) -> dict[str, Any
     """The evidence of a run that left these lines, JSON values or raw bytes."""
     body = b"\n".join(x if isinstance(x, bytes) else json.dumps(x).encode() for x in lines)
     fields: dict[str, Any] = {
-        "schema": ProgramRun.SCHEMA,
         "script": "s",
         "clock_rate": 60.0,
         "verdict": "ok",
