@@ -192,7 +192,8 @@ def finding(code: str, home: Path, evidence: Evidence) -> Finding:
     use = CheckInstance(code, bindings={"text": ("analysis_text",)})
     assignment = load_assignment("llm-methods")
     assignment = replace(assignment, checks=(*assignment.checks, use))
-    context = Context(assignment, take_in(found, home / "work"), {"analysis_text": evidence})
+    submission = take_in(found, home / "work", assignment.deliverables)
+    context = Context(assignment, submission, {"analysis_text": evidence})
     findings: dict[str, Finding] = {}
     for check in in_order([code], assignment):
         findings[check.ref] = run_check(check, context, findings, {})
