@@ -52,7 +52,7 @@ def ours(folder: Path, homes: list[Path], questions: Any) -> tuple[list[list[str
     engine = Engine(load_base(load_assignment("llm-methods").base), questions, NEW_TOKENS)
     adapters: list[AdapterFiles] = [
         read_adapter(take_in(found, folder), "adapter")
-        for found in find_submissions([homes[0].parent])
+        for found in find_submissions([homes[0].parent]).submissions
     ]
     done = [engine.predict(adapter) for adapter in adapters]
     texts = [[answer.text for answer in predictions.answers] for predictions in done]

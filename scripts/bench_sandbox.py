@@ -27,6 +27,7 @@ import uvicorn
 from starlette.responses import JSONResponse
 
 from grader.core.constants import MIB
+from grader.core.files import files_below
 from grader.model_service.gateway import Gateway, GatewayLimits
 from grader.model_service.record import ServiceRecord
 from grader.sandbox.api import ExitReason, RunSpec, Sandbox
@@ -157,7 +158,7 @@ def bare(folder: Path, *arguments: str) -> str:
 def inside(sandbox: Sandbox, gateway: Gateway, folder: Path, *arguments: str) -> str:
     """The script's output in the sandbox."""
     ended = sandbox.run(
-        RunSpec(folder, "main.py", arguments),
+        RunSpec(files_below(folder), "main.py", arguments),
         lambda listener: gateway.serve(hello, ServiceRecord(), GatewayLimits(), listener),
     )
     if ended.verdict is not ExitReason.OK:

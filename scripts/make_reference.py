@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from typer.main import get_command
 
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Check, all_checks
 from grader.cli.main import EXIT_CODES, app
 from grader.openai_sim.store.scenarios import SCENARIOS
@@ -87,13 +87,17 @@ OUTPUT_FILES: Final = (
         "lower and upper bound, one column per criterion",
     ),
     ("`OUT/class.html`", "Class page, for the instructor only: it shows hidden questions"),
-    ("`OUT/students/<student>/feedback.html`", "Page that the student may see"),
     (
-        "`OUT/students/<student>/result.json`",
+        "`OUT/students/<student>/feedback.html`",
+        "The student's page. Nothing else lies in students/, so you can give each student their "
+        "folder as it is",
+    ),
+    (
+        "`OUT/staff/<student>/result.json`",
         "Result in the schema `finegrade/result/v1`, with notes for the instructor",
     ),
     (
-        "`OUT/students/<student>/*.txt`",
+        "`OUT/staff/<student>/*.txt`",
         "Written work as plain text; the class page links to it",
     ),
     ("`OUT/evidence.sqlite`", "Evidence store"),

@@ -20,6 +20,7 @@ from grader.assignment.questions import make_hidden
 from grader.core.errors import AssignmentError
 from grader.core.nouns import Assignment, Outcome, Result
 from grader.course import grade
+from grader.intake.find import Extent
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
@@ -35,7 +36,9 @@ def test_it_is_worth_one_hundred_points(assignment: Assignment) -> None:
 
 def test_the_untouched_kit_fails_kindly(assignment: Assignment, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "starter" / assignment.id, tmp_path / "me")
-    done = grade.grade([tmp_path / "me"], assignment, None, tmp_path / "e.sqlite", Silent())
+    done = grade.grade(
+        [tmp_path / "me"], assignment, None, tmp_path / "e.sqlite", Silent(), extent=Extent.ONE
+    )
     (result,) = done.results
     assert not [f.code for f in result.findings if f.outcome is Outcome.ERROR]
     known = sum(score.points or 0 for score in result.scores)

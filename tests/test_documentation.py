@@ -13,7 +13,7 @@ import typer
 from markdown_it import MarkdownIt
 from typer.main import get_command
 
-from grader.checks import all as _  # noqa: F401  (registers every check)
+from grader.checks.api import all as _  # noqa: F401  (registers every check)
 from grader.checks.api.registry import all_checks
 from grader.cli.main import app
 from grader.openai_sim.store.scenarios import SCENARIOS

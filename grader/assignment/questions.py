@@ -35,11 +35,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
-    """Questions with their answers and guesses by id; `digest` covers all three."""
+    """Questions with their answers and guesses by id; `digest` covers all three.
+
+    Whether they are `public` decides what a student may read of a run that saw them.
+    """
 
     questions: tuple[Question, ...]
     answers: Mapping[str, str]
     guesses: Mapping[str, str]
+    public: bool = False
 
     @property
     def digest(self) -> str:
@@ -134,6 +138,7 @@ def public_test(topic_name: str) -> QuestionSet:
         ),
         answers={id: e.answer for id, e in zip(ids, examples, strict=True)},
         guesses={id: topic.guess(e.kind) for id, e in zip(ids, examples, strict=True)},
+        public=True,
     )
 
 

@@ -104,7 +104,8 @@ _TESTED_MAY_DIFFER: Final = 1.001  # pair: one answer may go the other way on an
 
 
 def _pairs(ctx: Context) -> Sequence[AddedPair]:
-    """The pairs as the run gave them; no text of theirs is shown, since a run knows questions."""
+    """The pairs as the run gave them. It knows hidden questions: a student reads only whether
+    there are five good ones."""
     return ctx.read(ENHANCED).extra
 
 
@@ -114,11 +115,12 @@ def _verdict_on_pairs(
     """`bad` says of each pair that does not hold why; five must."""
     good = len(pairs) - len(bad)
     measures = {"pairs": len(pairs), "share": round(min(1, good / EXTRA_PAIRS_AT_LEAST), 3)}
-    said = f"{good} of {counted(len(pairs), 'added pair')} {claim}"
-    if good >= EXTRA_PAIRS_AT_LEAST:
-        return passed(f"{said}.", measures=measures)
     first = f"; {bad[0]}" if bad else ""
-    return failed(f"{said}, {EXTRA_PAIRS_AT_LEAST} are wanted{first}.", hint, measures=measures)
+    exact = f"{good} of {counted(len(pairs), 'added pair')} {claim}{first}."
+    enough = f"{EXTRA_PAIRS_AT_LEAST} added pairs {claim}."
+    if good >= EXTRA_PAIRS_AT_LEAST:
+        return passed(f"At least {enough}", exact=exact, measures=measures)
+    return failed(f"Fewer than {enough}", hint, exact=exact, measures=measures)
 
 
 @check("DSP006", evidence=(ENHANCED,), measures=("pairs", "share"))
@@ -213,13 +215,15 @@ def added_pairs_were_tested(ctx: Context) -> Verdict:
     right = [_is_right(pair) for pair in pairs]
     apart = abs(results.extra - mean(right)) * len(right)
     measures = {"claimed": results.extra, "measured": mean(right), "pairs": len(pairs)}
-    text = (
+    exact = (
         f"Of {counted(len(pairs), 'added pair')} it reports {results.extra:.0%} right; asked by "
         f"the grader, {mean(right):.0%} are."
     )
     if apart <= _TESTED_MAY_DIFFER:
-        return passed(text, measures=measures)
-    return failed(text, hint, path=results.path, measures=measures)
+        text = "The reported share of right answers agrees with the measured one."
+        return passed(text, exact=exact, measures=measures)
+    text = f"It reports {results.extra:.0%} right; asked by the grader, another share is."
+    return failed(text, hint, path=results.path, exact=exact, measures=measures)
 
 
 def _is_right(pair: AddedPair) -> float:
@@ -297,13 +301,18 @@ def reported_numbers_agree(ctx: Context) -> Verdict:
     }
     off = _apart(ctx, results)
     if off:
-        text = f"Exact match {'; '.join(off)}; more apart than chance allows."
-        return failed(text, hint, path=results.path, measures=measures)
+        text = (
+            f"The reported exact match of the {' and the '.join(off)} program is further from the "
+            "measured one than chance allows."
+        )
+        exact = f"Exact match {'; '.join(off.values())}; more apart than chance allows."
+        return failed(text, hint, path=results.path, exact=exact, measures=measures)
     return passed("The reported exact match agrees with the measured one.", measures=measures)
 
 
-def _apart(ctx: Context, results: DspyResults) -> list[str]:
-    off = []
+def _apart(ctx: Context, results: DspyResults) -> dict[str, str]:
+    """The programs whose reported number is too far from ours, with both numbers in words."""
+    off = {}
     for name, claim, role in (
         ("original", results.before, ORIGINAL),
         ("enhanced", results.after, ENHANCED),
@@ -311,5 +320,5 @@ def _apart(ctx: Context, results: DspyResults) -> list[str]:
         right = correct(ctx.read(role).answers)
         luck = chance_apart(claim, results.questions, mean(right), len(right))
         if abs(claim - mean(right)) > CLAIM_TOLERANCE + luck:
-            off.append(f"{name}: {claim:.0%} reported, {mean(right):.0%} measured")
+            off[name] = f"{name}: {claim:.0%} reported, {mean(right):.0%} measured"
     return off

@@ -75,21 +75,25 @@ def _above(better: float, worse: float) -> bool:
 def _verdict(
     pairs: Sequence[Pair], holds: Callable[[Pair], bool], claim: str, hint: str
 ) -> Verdict:
-    """Pass where the claim holds for nearly all pairs; the share is measured."""
+    """Pass where the claim holds for nearly all pairs; the share is measured.
+
+    The answers are the grader's, so a student reads neither how many nor which ones.
+    """
     broken = [pair for pair in pairs if not holds(pair)]
     share = round(1 - len(broken) / len(pairs), _DECIMALS)
     measures = {"share": share, "n": len(pairs)}
-    said = f"{claim}: so in {share:.0%} of {counted(len(pairs), 'comparison')}"
+    exact = f"In {share:.0%} of {counted(len(pairs), 'comparison')} {claim}."
     if share >= METRIC_SHARE_AT_LEAST:
-        return passed(f"{said}.", measures=measures)
+        return passed(f"Nearly always {claim}.", exact=exact, measures=measures)
     one, other = broken[0]
-    found = f"{said}. Not so where {_told(one)} and {_told(other)}."
+    exact += f" Not so where {_told(one)} and {_told(other)}."
     note = f"{quoted(one.given)} and {quoted(other.given)} to {quoted(one.question)}"
-    return failed(found, hint, measures=measures, note=note)
+    found = f"Too often it is not so that {claim}."
+    return failed(found, hint, exact=exact, measures=measures, note=note)
 
 
 def _told(case: ScoredCase) -> str:
-    """What kind of answer got what score; the answer itself stays the grader's."""
+    """What kind of answer got what score; the answer itself is shown to nobody but staff."""
     score = case.scores[0]
     scored = "no score" if score is None else f"{score:.2f}"
     return f"{_KINDS.get(case.kind, case.kind)} got {scored}"
@@ -111,12 +115,15 @@ def scores_lie_between_0_and_1(ctx: Context) -> Verdict:
     out = [case for case in cases if not 0 <= _score(case) <= 1]
     share = round(1 - len(out) / len(cases), _DECIMALS)
     measures = {"share": share, "n": len(cases)}
-    said = f"{len(cases) - len(out)} of {counted(len(cases), 'answer')} got a number from 0 to 1"
+    exact = f"{len(cases) - len(out)} of {counted(len(cases), 'answer')} got a number from 0 to 1"
     if not out:
-        return passed(f"{said}.", measures=measures)
+        found = "Every answer got a number from 0 to 1."
+        return passed(found, exact=f"{exact}.", measures=measures)
     hint = "Let the metric return a float from 0 to 1 whatever the answer is."
     note = f"{out[0].error or ''} {quoted(out[0].given)}".strip()
-    return failed(f"{said}; {_told(out[0])}.", hint, measures=measures, note=note)
+    found = "Not every answer got a number from 0 to 1."
+    exact = f"{exact}; {_told(out[0])}."
+    return failed(found, hint, exact=exact, measures=measures, note=note)
 
 
 @check("DSP021", evidence=(METRIC,), measures=("share", "n"))
@@ -133,9 +140,14 @@ def scores_are_repeatable(ctx: Context) -> Verdict:
     share = round(1 - len(other) / len(cases), _DECIMALS)
     measures = {"share": share, "n": len(cases)}
     if not other:
-        return passed(f"{counted(len(cases), 'answer')} scored alike twice.", measures=measures)
-    text = f"{len(other)} of {counted(len(cases), 'answer')} did not get the same score twice."
-    return failed(text, "Make the metric's score depend on its arguments alone.", measures=measures)
+        exact = f"{counted(len(cases), 'answer')} scored alike twice."
+        return passed("Every answer got the same score twice.", exact=exact, measures=measures)
+    return failed(
+        "Not every answer got the same score twice.",
+        "Make the metric's score depend on its arguments alone.",
+        measures=measures,
+        exact=f"{len(other)} of {counted(len(cases), 'answer')} did not get the same score twice.",
+    )
 
 
 @check("DSP022", evidence=(METRIC,), measures=("share", "n"))
@@ -151,7 +163,7 @@ def right_answers_are_above_wrong_ones(ctx: Context) -> Verdict:
     return _verdict(
         pairs,
         lambda pair: _above(_score(pair[0]), _score(pair[1])),
-        "The exact answer scores more than a wrong one",
+        "the exact answer scores more than a wrong one",
         "Let the metric compare whole words and numbers with the expected answer, and mind what is "
         "denied.",
     )
@@ -171,7 +183,7 @@ def paraphrases_are_above_keywords(ctx: Context) -> Verdict:
     return _verdict(
         pairs,
         lambda pair: _above(_score(pair[0]), _score(pair[1])),
-        "A right answer in other words scores more than a list of keywords",
+        "a right answer in other words scores more than a list of keywords",
         "Let the metric count extra words against an answer, but not those of a plain sentence.",
     )
 
@@ -189,7 +201,7 @@ def nothing_said_scores_nothing(ctx: Context) -> Verdict:
     return _verdict(
         pairs,
         lambda pair: _score(pair[0]) <= METRIC_BOTTOM and _above(_score(pair[1]), _score(pair[0])),
-        f"Saying nothing scores at most {METRIC_BOTTOM}, and less than the exact answer",
+        f"saying nothing scores at most {METRIC_BOTTOM}, and less than the exact answer",
         "Let the metric return 0 for no answer, and for one that says that there is none.",
     )
 
@@ -206,7 +218,7 @@ def case_and_punctuation_are_ignored(ctx: Context) -> Verdict:
     return _verdict(
         pairs,
         lambda pair: abs(_score(pair[0]) - _score(pair[1])) <= METRIC_SAME,
-        "Another spelling scores as the exact answer does",
+        "another spelling scores as the exact answer does",
         "Let the metric normalise the answer and the expected answer in the same way.",
     )
 
@@ -224,7 +236,7 @@ def games_are_not_rewarded(ctx: Context) -> Verdict:
     return _verdict(
         pairs,
         lambda pair: _above(_score(pair[1]), _score(pair[0])),
-        "Copies and shuffled words score less than the exact answer",
+        "copies and shuffled words score less than the exact answer",
         "Let the metric compare counts of words, not sets, and look at their order.",
     )
 
@@ -250,14 +262,16 @@ def agrees_with_people(ctx: Context) -> Verdict:
         "original_agreement": round(theirs, _DECIMALS),
         "n": len(cases),
     }
-    found = (
+    exact = (
         f"Rank correlation with our judgement of {counted(len(cases), 'answer')}: {mine:.2f}; word "
         f"matching: {theirs:.2f}."
     )
     if mine >= AGREEMENT_AT_LEAST and mine > theirs:
-        return passed(found, measures=measures)
+        found = "It ranks answers as we do, and better than word matching does."
+        return passed(found, exact=exact, measures=measures)
+    found = "It ranks answers too differently from us, or no better than word matching does."
     hint = "Mend the metric first where word matching is wrong: sentences, lists, negations."
-    return failed(found, hint, measures=measures)
+    return failed(found, hint, exact=exact, measures=measures)
 
 
 def _agreement(found: MetricScores) -> float:

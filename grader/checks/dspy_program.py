@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -50,24 +49,18 @@ def answers_every_question(ctx: Context) -> Verdict:
     n = len(answers)
     measures = {"answered_share": round(answered / n, _DECIMALS), "n": n}
     if not errors:
-        return passed(f"It answered all {counted(n, 'question')}.", measures=measures)
+        exact = f"It answered all {counted(n, 'question')}."
+        return passed("It answered every question.", exact=exact, measures=measures)
     usual, times = errors.most_common(1)[0]
+    some = "most" if 2 * answered > n else "some" if answered else "none"
     return failed(
-        f"It answered {answered} of {counted(n, 'question')}; {times} times it ended in "
-        f"{_kind_of_error(usual)}.",
+        f"It answered {some} of the questions; at others it ended in an error or gave no text.",
         "Run dspy_enhanced.py as the kit's README says, then import it from another file and ask "
         "its program a question.",
         measures=measures,
-        note=quoted(usual, 300),
+        exact=f"It answered {answered} of {counted(n, 'question')}; {times} times it ended in "
+        f"{quoted(usual, 300)}.",
     )
-
-
-def _kind_of_error(text: str) -> str:
-    """Python's own name of it, if it is one: more could hold a hidden question."""
-    name = text.split(":")[0]
-    error = getattr(builtins, name, None)
-    known = isinstance(error, type) and issubclass(error, BaseException)
-    return name if known else "an error"
 
 
 @check(
@@ -130,14 +123,20 @@ def depends_on_the_model(ctx: Context) -> Verdict:
     changed = [new.error is not None or not exact_match(new.text, old.text) for old, new in both]
     share = _share(changed)
     measures["changed_share"] = share
-    found = (
+    exact = (
         f"When the model said something else, {sum(changed)} of "
         f"{counted(len(both), 'answer')} changed; {said_share:.0%} of the answers stand in what "
         f"the model said. It was asked {calls:.1f} times a question."
     )
-    if min(share, said_share) >= CHANGED_SHARE_AT_LEAST:
-        return passed(found, measures=measures)
-    return failed(found, hint, measures=measures)
+    few = {
+        "change when the model says something else": share < CHANGED_SHARE_AT_LEAST,
+        "stand in what the model said": said_share < CHANGED_SHARE_AT_LEAST,
+    }
+    if not any(few.values()):
+        found = f"Enough of its answers {' and '.join(few)}."
+        return passed(found, exact=exact, measures=measures)
+    found = f"Too few of its answers {' or '.join(what for what, so in few.items() if so)}."
+    return failed(found, hint, exact=exact, measures=measures)
 
 
 def is_said(run: Answers, answer: Answer) -> bool:
@@ -173,17 +172,20 @@ def addition_is_in_the_prompts(ctx: Context) -> Verdict:
         "reasoning_share": _share(added.reasoning),
     }
     measures = {**shares, "share": max(shares.values())}
-    found = (
+    exact = (
         f"Of the questions, {shares['passages_share']:.0%} went to the model with passages, "
         f"{shares['demos_share']:.0%} with demonstrations, {shares['reasoning_share']:.0%} with "
         "reasoning fields that the original has not."
     )
     if measures["share"] >= ADDITION_SHARE_AT_LEAST:
-        return passed(found, measures=measures)
+        found = "Passages, demonstrations or reasoning fields reach the model."
+        return passed(found, exact=exact, measures=measures)
     return failed(
-        found,
+        "Neither passages nor demonstrations, nor reasoning fields that the original has not, "
+        "reach the model for enough of the questions.",
         "Add passages, demonstrations or reasoning fields to what the model reads.",
         measures=measures,
+        exact=exact,
     )
 
 
@@ -221,13 +223,18 @@ def replies_can_be_read(ctx: Context) -> Verdict:
         "input_tokens_per_question": means["input_tokens"],
         "output_tokens_per_question": means["output_tokens"],
     }
-    found = (
+    exact = (
         f"For {shares['']:.0%} of the questions a reply could not be read (original: "
         f"{shares['original_']:.0%}). A question took {means['calls']:.1f} calls and "
         f"{means['input_tokens'] + means['output_tokens']:.0f} tokens (original: "
         f"{means['original_calls']:.1f} and "
         f"{means['original_input_tokens'] + means['original_output_tokens']:.0f})."
     )
-    if shares[""] <= shares["original_"] + PARSE_FAILURE_SHARE_AT_MOST and means["calls"] > 0:
-        return passed(found, measures=measures)
-    return failed(found, "Simplify the signature's output fields.", measures=measures)
+    hint = "Simplify the signature's output fields."
+    if not means["calls"]:
+        return failed("It never asked the model.", hint, exact=exact, measures=measures)
+    if shares[""] > shares["original_"] + PARSE_FAILURE_SHARE_AT_MOST:
+        found = "Fewer of the replies to it can be read than of those to the original."
+        return failed(found, hint, exact=exact, measures=measures)
+    found = "Replies to it can be read as often as those to the original."
+    return passed(found, exact=exact, measures=measures)

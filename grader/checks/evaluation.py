@@ -97,7 +97,7 @@ def text_measures(ctx: Context) -> Verdict:
             values = [function(answer.text, answer.reference) for answer in answers]
             measures[f"{name}_{when}"] = mean(values)
         measures[f"loglik_{when}"] = mean([answer.loglik for answer in answers])
-    text = (
+    exact = (
         f"Token F1 {measures['token_f1_before']:.2f} to {measures['token_f1_after']:.2f}, "
         f"BLEU {measures['bleu_before']:.2f} to {measures['bleu_after']:.2f}, "
         f"ROUGE-L {measures['rouge_l_before']:.2f} to {measures['rouge_l_after']:.2f}, "
@@ -105,9 +105,11 @@ def text_measures(ctx: Context) -> Verdict:
         "a token."
     )
     if measures["loglik_after"] > measures["loglik_before"]:
-        return passed(text, measures=measures)
+        text = "The right answers are more likely with the adapter."
+        return passed(text, exact=exact, measures=measures)
+    text = "The right answers are no more likely with the adapter."
     hint = "Check the learning rate, and that prompts in training use the base's chat template."
-    return failed(text, hint, measures=measures)
+    return failed(text, hint, exact=exact, measures=measures)
 
 
 @check(
@@ -178,18 +180,19 @@ def claims_agree(ctx: Context) -> Verdict:
     measures: dict[str, float] = {f"claimed_{when}": claims[when] for when in claims}
     measures["tolerance"] = CLAIM_TOLERANCE
     public = len(get_topic(ctx.assignment.topic).public("test"))
-    off = []
+    off = {}
     for when, role in (("before", BEFORE), ("after", AFTER)):
         claim, right = claims[when], correct(ctx.read(role).answers)
         ours = mean(right)
         if abs(claim - ours) > CLAIM_TOLERANCE + chance_apart(claim, public, ours, len(right)):
-            off.append(f"{when}: {claim:.0%} reported, {ours:.0%} measured")
+            off[when] = f"{when}: {claim:.0%} reported, {ours:.0%} measured"
     if off:
-        text = f"Exact match {'; '.join(off)}; more apart than chance allows."
         return failed(
-            text,
+            f"The reported exact match {' and '.join(off)} training is further from the measured "
+            "one than chance allows.",
             "Evaluate the saved adapter again and report that in metrics.json.",
             path=path,
             measures=measures,
+            exact=f"Exact match {'; '.join(off.values())}; more apart than chance allows.",
         )
     return passed("The reported exact match agrees with the measured one.", measures=measures)

@@ -41,10 +41,10 @@ from grader.core.constants import (
 )
 from grader.core.errors import FileRefused
 from grader.core.metrics import exact_match
-from grader.core.nouns import Assignment, Evidence
+from grader.core.nouns import Assignment, Evidence, Submission
 from grader.core.payloads import Prediction, Predictions, read
 from grader.core.resources import resource
-from grader.models.adapter_files import read_adapter, row_space, sketch
+from grader.models.adapter_files import AdapterFiles, read_adapter, row_space, sketch
 from grader.topics.topic import normalised
 from grader.training_data.examples.overlap import leaks
 
@@ -71,11 +71,9 @@ def adapter_is_not_a_copy(context: Context) -> Verdict:
     folder = context.place(ADAPTER)
     if folder is None:
         raise ValueError("ADP010 passed without an adapter folder")
-    student, at = context.submission.student, context.submission.submitted_at
-    adapter = read_adapter(context.submission, folder)
     traits = answer_traits(context.assignment, context.evidence).get(context.bound(ADAPTER))
-    mine = Classmate(student, at, sketch(adapter), row_space(adapter).tobytes(), traits)
-    mates = [mate for mate in context.classmates if mate.student != student]
+    mine = registered(context.submission, read_adapter(context.submission, folder), traits)
+    mates = [mate for mate in context.classmates if mate.student != mine.student]
     equal, near = [], {}
     for mate in mates:
         found = in_common(mine, mate, mates)
@@ -83,7 +81,7 @@ def adapter_is_not_a_copy(context: Context) -> Verdict:
             equal.append(mate)
         elif found.beyond_chance:
             near[mate] = found.beyond_chance
-    return _of_alike(at, equal, near) if equal or near else passed(_ORIGINAL)
+    return _of_alike(mine.submitted_at, equal, near) if equal or near else passed(_ORIGINAL)
 
 
 @check("INT002", evidence=(BEFORE,), measures=("found", "share"))
@@ -150,6 +148,14 @@ def _some(lines: Sequence[int]) -> str:
     """The first few of these lines, and how many more there are."""
     shown = ", ".join(str(line) for line in lines[:10])
     return shown if len(lines) <= 10 else f"{shown} and {len(lines) - 10} more"
+
+
+def registered(
+    submission: Submission, adapter: AdapterFiles, traits: AnswerTraits | None = None
+) -> Classmate:
+    """The adapter of this submission as the class register is to know it."""
+    space = row_space(adapter).tobytes()
+    return Classmate(submission.student, submission.submitted_at, sketch(adapter), space, traits)
 
 
 class InCommon(NamedTuple):

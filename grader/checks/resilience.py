@@ -167,9 +167,8 @@ def pays_once_when_an_answer_is_lost(context: Context) -> Verdict:
             run.verdict == "ok" and saw_end(run, job, "succeeded"), "it goes on with that job"
         ),
     ]
-    waited = job.made.end - job.made.start
     seen = (
-        f"The answer to the creation of a job got lost, and was waited for {waited:.0f} s. "
+        "The response to the creation of a job got lost. "
         f"{counted(len(jobs), 'job')} created in all; the program {ending(run)}."
     )
     hint = "Use OpenAI(timeout=30, max_retries=0), and look into jobs.list() before creating again."
@@ -294,7 +293,7 @@ def _again_after(run: Transcript, refused: ServiceCall) -> float:
     On the program's own clock, in seconds.
     """
     again = _again(run, refused)
-    return float("inf") if again is None else run.program_seconds(refused, again)
+    return float("inf") if again is None else again.waited_since(refused)
 
 
 def _answered_later(run: Transcript, refused: ServiceCall) -> bool:

@@ -143,7 +143,7 @@ def polls_at_a_sane_pace(context: Context) -> Verdict:
     looks = run.state_calls(job)
     if not looks:
         return never_met(run, "asked how its job stood", hint, {"polls": 0})
-    waits = [run.program_seconds(a, b) for a, b in zip([job.made, *looks], looks, strict=False)]
+    waits = [b.waited_since(a) for a, b in zip([job.made, *looks], looks, strict=False)]
     middle, third = median(waits), max(1, len(waits) // 3)
     last = median(waits[-third:])
     waits_at_all = middle >= _BUSY_SECONDS

@@ -14,7 +14,7 @@ from grader.cli.demo_class import ASSIGNMENT, SampleClass, make_class
 from grader.core.errors import UsageError
 from grader.core.nouns import Outcome, Result
 from grader.course import grade
-from grader.course.output import prepare, write_class, write_student
+from grader.course.output import STUDENTS, part_files, prepare, write_class, write_student
 from grader.intake.find import safe_name
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def run_demo(
         write_hidden(questions, assignment.topic, seed, hidden)
     elif not all((submissions / student).exists() for student in made.students - {"s22-bad-zip"}):
         raise UsageError(f"{out} holds another sample class. Choose another folder with --out.")
+    part_files(results_folder)
     graded = grade.grade(
         [submissions],
         assignment,
@@ -82,7 +83,7 @@ def run_demo(
         spearman=rho,
         compared=compared,
         class_page=results_folder / "class.html",
-        student_page=results_folder / "students" / safe_name(made.shown) / "feedback.html",
+        student_page=results_folder / STUDENTS / safe_name(made.shown) / "feedback.html",
         grade_command=f"finegrade grade {submissions} --hidden {hidden} --out {results_folder}",
     )
 

@@ -194,10 +194,10 @@ def _spoilt(pool: Sequence[Example], recipe: AdapterRecipe, rng: random.Random) 
 
 
 def _adapter(home: Path) -> Any:
-    from grader.intake.find import find_submissions, take_in
+    from grader.intake.find import submission_at, take_in
     from grader.models.adapter_files import read_adapter
 
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     return read_adapter(take_in(found, home), "adapter")
 
 

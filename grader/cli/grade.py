@@ -104,6 +104,13 @@ def grade(
         Path, typer.Option("--out", metavar="OUT", help="Folder for results and evidence.")
     ],
     assignment: AssignmentOption = "llm-methods",
+    as_class: Annotated[
+        bool,
+        typer.Option("--class", help="Each folder and archive in PATH is one submission."),
+    ] = False,
+    as_one: Annotated[
+        bool, typer.Option("--one", help="Each PATH is one submission, whatever lies in it.")
+    ] = False,
     device: DeviceOption = "cpu",
     sandbox: Annotated[
         str | None,
@@ -151,15 +158,21 @@ def grade(
     reused, so only what is missing is collected.
     """
     from grader.assignment.questions import load_questions
+    from grader.core.text import clean
     from grader.course import grade
     from grader.course.output import check_places, prepare, recordings, write_class, write_student
+    from grader.intake.find import Extent
 
+    if as_class and as_one:
+        raise UsageError("--class and --one say opposite things: give one of them.")
+    extent = Extent.CLASS if as_class else Extent.ONE if as_one else None
     if replay is not None and endpoint is not None:
         raise UsageError("--replay sends no requests to a service: omit --endpoint.")
     loaded = grade.load(assignment)
     check_places(out, hidden, paths, loaded.id)
     recorded = recordings(replay, out, loaded.id) if replay is not None else None
     questions = load_questions(hidden, loaded.topic)
+    _part_files(out)
     progress = RichProgress()
     graded = grade.grade(
         paths,
@@ -171,7 +184,11 @@ def grade(
         open_sandbox=lambda: open_sandbox(progress, sandbox, reduced=allow_reduced),
         endpoint=_endpoint(endpoint) if endpoint else None,
         recordings=recorded,
+        extent=extent,
     )
+    if graded.left_out:
+        names = ", ".join(clean(path.name, 60) for path in graded.left_out)
+        typer.echo(f"Left out, since they are neither folder nor archive: {names}.", err=True)
     for result in graded.results:
         write_student(out, loaded, result)
     write_class(out, loaded)
@@ -186,7 +203,9 @@ def grade(
     if broken:
         typer.echo(f"The grader failed on {len(broken)}: {', '.join(broken)}.", err=True)
         typer.echo(
-            "The notes in their result.json say why. Fix the cause and grade again.", err=True
+            f"The notes in {out / 'staff'}/<student>/result.json say why. Fix the cause and grade "
+            "again.",
+            err=True,
         )
         raise typer.Exit(3)
 
@@ -218,6 +237,7 @@ def rescore(
     loaded = grade.load(rubric if rubric is not None else id)
     if loaded.id != id:
         raise UsageError(f"{out} holds results of {id}, but {rubric} is for {loaded.id}.")
+    _part_files(out)
     before = read_results(out, id)
     after = [grade.rescored(result, loaded) for result in before]
     for result in after:
@@ -230,6 +250,18 @@ def rescore(
         typer.echo(f"{len(after)} results scored again; no points changed.")
     else:
         console().print(changes_table(changed))
+
+
+def _part_files(out: Path) -> None:
+    from grader.course.output import part_files
+
+    moved = part_files(out)
+    if moved:
+        typer.echo(
+            f"{out} is of an earlier version: what is for you alone was moved from students/ to "
+            f"staff/, for {moved} {'student' if moved == 1 else 'students'}.",
+            err=True,
+        )
 
 
 def _endpoint(url: str) -> Endpoint:

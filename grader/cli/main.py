@@ -119,12 +119,14 @@ def check(
 
     from grader.assignment.questions import public_test
     from grader.course import grade
+    from grader.intake.find import Extent, check_one
     from grader.sandbox.unsandboxed import Unsandboxed
 
     if own_code and not run:
         raise UsageError("--own-code has no effect without --run: give both.")
 
     loaded = grade.load(assignment)
+    check_one(path, loaded.top_names)
     progress = RichProgress()
     with tempfile.TemporaryDirectory(prefix="finegrade-") as work:
         graded = grade.grade(
@@ -137,6 +139,7 @@ def check(
             open_sandbox=Unsandboxed
             if own_code
             else lambda: open_sandbox(progress, None, reduced=True),
+            extent=Extent.ONE,
         )
     if own_code and format is Format.TEXT:
         typer.echo("Isolation: none. Your programs ran as you, with all your rights.", err=True)
@@ -159,7 +162,7 @@ def explain(
 
     Prints its claim, why the claim matters, and how to fix a failure.
     """
-    from grader.checks import all as _  # noqa: F401  (registers every check)
+    from grader.checks.api import all as _  # noqa: F401  (registers every check)
     from grader.checks.api.registry import all_checks
     from grader.training_data.rules import RULES
 

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from grader.core.errors import UsageError
+from grader.core.openai_wire import ANY_KEY, KEY_VARIABLE, URL_VARIABLE
 from grader.core.resources import home as cache
 
 if TYPE_CHECKING:
     from grader.core.nouns import BaseModel
+    from grader.openai_sim.store.journal import Journal
 
 _PORT: Final = 8400
 _START_SECONDS: Final = 30.0  # until the service listens, once the model is loaded
@@ -112,10 +114,13 @@ def simulate(
     from grader.openai_sim.api.http_protocol import SingleWriteProtocol
     from grader.openai_sim.decoding.serving import NamedServer, open_bases
     from grader.openai_sim.jobs.runner import JobRunner
+    from grader.openai_sim.store.clock import MachineClock
+    from grader.openai_sim.store.journal import Journal
     from grader.openai_sim.store.scenarios import FaultInjector
     from grader.openai_sim.store.store import SimulatorStore
 
-    FaultInjector(scenario or (), seed, time_scale)  # refuses a wrong name before the model loads
+    FaultInjector(scenario or (), seed)  # refuses a wrong name before the model loads
+    clock = MachineClock(time_scale)
     if key is None and not _is_loopback(host):
         key = f"sk-{secrets.token_urlsafe(24)}"
     chosen = _base(base)
@@ -126,6 +131,7 @@ def simulate(
         server = NamedServer(open_bases(chosen), store)
         if chosen is None:  # a large model's products release the interpreter's lock long enough
             server.decode_apart()
+        journal = Journal(store.home)
         app = create_app(
             store.home,
             runner=runner,
@@ -133,11 +139,12 @@ def simulate(
             scenarios=scenario or (),
             key=key,
             seed=seed,
-            time_scale=time_scale,
+            clock=clock,
+            journal=journal,
         )
         environment = {
-            "OPENAI_BASE_URL": f"{_url(listener)}/v1",
-            "OPENAI_API_KEY": key or _LOCAL_KEY,
+            URL_VARIABLE: f"{_url(listener)}/v1",
+            KEY_VARIABLE: key or ANY_KEY,
         }
         service = needed.Server(
             needed.Config(
@@ -146,7 +153,7 @@ def simulate(
         )
         try:
             if command:
-                raise typer.Exit(_run(command, environment, service, listener, app))
+                raise typer.Exit(_run(command, environment, service, listener, journal))
             for name, value in environment.items():
                 typer.echo(f"export {name}={shlex.quote(value)}")
             typer.echo(f"Open {_url(listener)}/ in a browser. Ctrl-C stops the service.", err=True)
@@ -160,7 +167,7 @@ def _run(
     environment: dict[str, str],
     service: Any,
     listener: socket.socket,
-    app: Any,
+    journal: Journal,
 ) -> int:
     """Run the command against the service and print a summary of its requests.
 
@@ -168,7 +175,6 @@ def _run(
     """
     from grader.openai_sim.store.journal import summary, summary_text
 
-    journal = app.state.journal
     since = journal.size()
     thread = threading.Thread(target=service.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -54,6 +54,15 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def files_below(root: Path) -> dict[str, Path]:
+    """The regular files of a folder of ours, by their path from it; links and pipes are none."""
+    return {
+        path.relative_to(root).as_posix(): path
+        for path in sorted(root.rglob("*"))
+        if stat.S_ISREG(path.lstat().st_mode)
+    }
+
+
 def create_new(path: Path) -> BinaryIO:
     """A new file at `path`, mode 0600, open for writing; FileExistsError if anything is there."""
     return os.fdopen(os.open(path, _CREATE, 0o600), "wb")

@@ -4,8 +4,9 @@ Normalisation and token F1 follow SQuAD 1.1 (Rajpurkar et al. 2016, arXiv:1606.0
 no punctuation, no articles, single spaces. BLEU is sacrebleu's sentence BLEU with effective order,
 because reference answers of one or two words have no 4-grams. ROUGE-L is rouge-score's F-measure.
 
-Gains are paired comparisons over the same questions. Exact McNemar: McNemar 1947; with few discordant pairs the exact binomial form is used. Paired
-percentile bootstrap: Efron & Tibshirani 1993, ch. 13. Both by scipy.
+Gains are paired comparisons over the same questions, by scipy. Exact McNemar: McNemar 1947; with
+few discordant pairs the exact binomial form is used. Paired percentile bootstrap: Efron &
+Tibshirani 1993, ch. 13.
 """
 
 from __future__ import annotations

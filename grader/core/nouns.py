@@ -142,6 +142,10 @@ class Submission:
             raise FileRefused("LAY002", place.message, place.hint)
         return place
 
+    def paths(self) -> dict[str, Path]:
+        """Where each file lies, by its relative path: what may be staged for a run."""
+        return {file.path: self.root / file.path for file in self.files}
+
     def file(self, path: str) -> SubmittedFile | None:
         """The file at this exact relative path, or None."""
         return next((f for f in self.files if f.path == path), None)
@@ -331,6 +335,12 @@ class Assignment:
     def max_points(self) -> float:
         """Full marks; extra points come on top."""
         return sum(category.points for category in self.categories if not category.extra)
+
+    @property
+    def top_names(self) -> frozenset[str]:
+        """The names that deliverables have at the top of a submission."""
+        paths = (path for deliverable in self.deliverables for path in deliverable.paths)
+        return frozenset(path.partition("/")[0] for path in paths)
 
     def deliverable(self, id: str) -> Deliverable:
         """The deliverable of that id; KeyError if the assignment has none."""

@@ -100,18 +100,16 @@ class Predictions(Payload):
 class ProgramRun(Payload):
     """One run of a program in the sandbox, with the requests that its model service got.
 
-    Times are in real seconds; the program's clock went `clock_rate` times as fast. `files` are
-    base64 by path, `exchanges` as `grader.model_service.record.Exchange` writes them.
+    Times are the program's own: its sleeps pass them, and take a `clock_rate`th of real time.
+    `files` are base64 by path, `exchanges` as `grader.model_service.record.Exchange` writes them.
     """
 
-    SCHEMA: ClassVar[str] = "finegrade/transcript/v1"
+    SCHEMA: ClassVar[str] = "finegrade/transcript/v2"
 
     script: str
-    clock_rate: float
     verdict: str
     exit_code: int | None
     signal: int | None
-    wall_seconds: float
     stdout: str
     stderr: str
     files: Mapping[str, str]
@@ -119,9 +117,8 @@ class ProgramRun(Payload):
     # For people; no check reads these.
     arguments: Sequence[str] = ()
     scenarios: Sequence[str] = ()
+    clock_rate: float = 1.0
     isolation: str = ""
-    cpu_seconds: float = 0.0
-    peak_memory_bytes: int = 0
     stdout_bytes: int = 0
     stderr_bytes: int = 0
     refused: Sequence[Mapping[str, Any]] = ()

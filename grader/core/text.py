@@ -79,6 +79,11 @@ def percent(share: float) -> str:
     return f"{share:.0%}"
 
 
+def about(share: float) -> str:
+    """A share from 0 to 1 in tens of percent: all that a student reads of a hidden run's share."""
+    return f"about {10 * round(10 * share)}%"
+
+
 def short_digest(digest: str) -> str:
     """The beginning of a hash, enough to tell two apart by eye."""
     return clean(digest)[:REPORT_SHORT_DIGEST_CHARACTERS]

@@ -18,7 +18,7 @@ from grader import __version__
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import QuestionSet
 from grader.assignment.rubric import score, status, total
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import (
     Classmate,
     Context,
@@ -27,25 +27,16 @@ from grader.checks.api.registry import (
     in_order,
     run_check,
 )
-from grader.checks.integrity import answer_traits
+from grader.checks.integrity import answer_traits, registered
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION
-from grader.core.errors import AssignmentError, IntakeError
-from grader.core.nouns import (
-    Assignment,
-    Evidence,
-    Finding,
-    Outcome,
-    Result,
-    Score,
-    Status,
-    Submission,
-)
+from grader.core.errors import AssignmentError, IntakeError, UsageError
+from grader.core.nouns import Assignment, Finding, Outcome, Result, Score, Status, Submission
 from grader.evidence import predictions
 from grader.evidence.kind import AdapterRef, Candidate, Collected, Grading, Progress, versions
 from grader.evidence.kinds import KINDS, collect, inconsistencies, specs
 from grader.evidence.store import EvidenceStore, Recordings, open_store
-from grader.intake.find import FoundSubmission, find_submissions, take_in
-from grader.models.adapter_files import read_adapter, row_space, sketch
+from grader.intake.find import Extent, FoundClass, FoundSubmission, find_submissions, take_in
+from grader.models.adapter_files import read_adapter
 from grader.models.base_model import base_digest, base_folder
 from grader.training_data.rules import RULES
 
@@ -114,6 +105,8 @@ class Graded:
 
     results: tuple[Result, ...]
     collected: int
+    left_out: tuple[Path, ...] = ()
+    """Files of a class folder that are no submissions."""
 
 
 def grade(
@@ -127,8 +120,12 @@ def grade(
     open_sandbox: Callable[[], Sandbox] | None = None,
     endpoint: Endpoint | None = None,
     recordings: Recordings | None = None,
+    extent: Extent | None = None,
 ) -> Graded:
     """Grade every submission found under `paths`. Without questions, nothing is run.
+
+    `extent` is the caller's word on whether a folder is one submission or a class; see
+    `find_submissions`.
 
     `open_sandbox` (by default one whose walls were tried) is asked when a program is to be run;
     where it raises NoSandbox, what needs such a run stays unknown. An `endpoint` answers hidden
@@ -139,7 +136,8 @@ def grade(
     cannot be used.
     """
     with tempfile.TemporaryDirectory(prefix="finegrade-") as work, open_store(store_path) as store:
-        pupils, refused = _take_in_all(find_submissions(paths), Path(work), assignment, progress)
+        found = _found(paths, extent, assignment, store)
+        pupils, refused = _take_in_all(found.submissions, Path(work), assignment, progress)
         if recordings is not None:
             _remember(recordings, store)
         for pupil in pupils:
@@ -162,9 +160,37 @@ def grade(
             _register(pupil, assignment, collected, store)
         classmates = store.registered()
         about = _provenance(assignment, questions, device, replayed=recordings is not None)
-        results = [_result(p, assignment, collected, classmates, about) for p in pupils]
+        hidden = questions is None or not questions.public
+        results = [_result(p, assignment, collected, classmates, about, hidden) for p in pupils]
         results += [_not_taken_in(found, first, assignment, about) for found, first in refused]
-    return Graded(tuple(sorted(results, key=lambda r: r.student)), collected.ran)
+    ordered = tuple(sorted(results, key=lambda r: r.student))
+    return Graded(ordered, collected.ran, found.left_out)
+
+
+def _found(
+    paths: Sequence[Path], extent: Extent | None, assignment: Assignment, store: EvidenceStore
+) -> FoundClass:
+    """The submissions at these paths; their places are noted.
+
+    Raises UsageError where a student whose submission lies elsewhere would be graded again with
+    what a folder holds of which the caller said nothing: it may be one submission of another
+    student, who chose the names in it.
+    """
+    places = store.places()
+    found = find_submissions(paths, extent, assignment.top_names, places.values())
+    moved = [
+        one.student for one in found.submissions if places.get(one.student, one.place) != one.place
+    ]
+    if extent is None and moved and len(found.submissions) < len(places):
+        first = moved[0]
+        raise UsageError(
+            f"{first} was graded from {places[first]}, and {paths[0]} has another {first}. Add "
+            "--class if it holds newer submissions of these students, or --one if it is one "
+            "submission itself."
+        )
+    for one in found.submissions:
+        store.note_place(one.student, one.place)
+    return found
 
 
 def _take_in_all(
@@ -212,9 +238,7 @@ def _read_adapters(pupil: _Student, assignment: Assignment) -> None:
             if path is not None:
                 read = partial(read_adapter, pupil.submission, path)
                 adapter = read()
-                student, at = pupil.student, pupil.submission.submitted_at
-                space = row_space(adapter).tobytes()
-                pupil.registered[id] = Classmate(student, at, sketch(adapter), space)
+                pupil.registered[id] = registered(pupil.submission, adapter)
                 pupil.adapters[id] = AdapterRef(adapter.digest, read)
         except Exception as error:  # a file that changed meanwhile must not stop the batch
             pupil.missing[spec.id] = f"{type(error).__name__}: {error}"
@@ -224,7 +248,7 @@ def _register(
     pupil: _Student, assignment: Assignment, collected: Collected, store: EvidenceStore
 ) -> None:
     """Note the student's adapters in the class register, with what they answered."""
-    traits = answer_traits(assignment, _evidence(pupil, assignment, collected))
+    traits = answer_traits(assignment, collected.of(pupil.student, assignment))
     adapters = [replace(one, traits=traits.get(id)) for id, one in pupil.registered.items()]
     store.register(pupil.student, adapters)
 
@@ -237,12 +261,6 @@ def _remember(recordings: Recordings, store: EvidenceStore) -> None:
             store.register(student, list(adapters))
 
 
-def _evidence(pupil: _Student, assignment: Assignment, collected: Collected) -> dict[str, Evidence]:
-    """The student's evidence that was collected, by id."""
-    mine = {s.id: collected.evidence.get((pupil.student, s.id)) for s in assignment.evidence}
-    return {id: evidence for id, evidence in mine.items() if evidence is not None}
-
-
 def _passed(pupil: _Student, codes: Sequence[str]) -> bool:
     return all(pupil.findings[code].outcome is Outcome.PASS for code in codes)
 
@@ -253,15 +271,16 @@ def _result(
     collected: Collected,
     classmates: Sequence[Classmate],
     about: Mapping[str, Any],
+    hidden: bool,
 ) -> Result:
-    evidence = _evidence(pupil, assignment, collected)
+    evidence = collected.of(pupil.student, assignment)
     missing = pupil.missing | {
         spec.id: collected.missing[pupil.student, spec.id]
         for spec in assignment.evidence
         if (pupil.student, spec.id) in collected.missing
     }
     others = tuple(mate for mate in classmates if mate.student != pupil.student)
-    context = Context(assignment, pupil.submission, evidence, others)
+    context = Context(assignment, pupil.submission, evidence, others, hidden=hidden)
     for check in in_order(assignment.refs, assignment):
         if check.ref not in pupil.findings:
             pupil.findings[check.ref] = run_check(check, context, pupil.findings, missing)

@@ -1,7 +1,8 @@
 """What `finegrade grade` leaves on disk, and reading it back.
 
     OUT/gradebook.csv, OUT/class.html, OUT/evidence.sqlite
-    OUT/students/<student>/result.json, feedback.html, and each written work's plain text
+    OUT/students/<student>/feedback.html, and nothing else: the folder may be handed out as it is
+    OUT/staff/<student>/result.json, and each written work's plain text
 
 Every file is replaced whole or not at all. The gradebook and the class page always show all of
 OUT, also when one student was graded alone.
@@ -10,7 +11,7 @@ OUT, also when one student was graded alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from grader.core.errors import UsageError
@@ -28,6 +29,9 @@ from grader.report.feedback import feedback_html
 from grader.report.result_json import from_json, to_text
 
 STORE_NAME = "evidence.sqlite"
+STUDENTS = "students"
+STAFF = "staff"
+_RESULT = "result.json"
 
 
 def check_places(out: Path, hidden: Path, paths: Sequence[Path], assignment_id: str) -> None:
@@ -43,7 +47,7 @@ def check_places(out: Path, hidden: Path, paths: Sequence[Path], assignment_id: 
                     f"{option} {ours} lies inside {path}, where it would count as a submission. "
                     "Choose a place outside."
                 )
-    if any((out / "students").glob("*/result.json")) and assignment_of(out) != assignment_id:
+    if any(_result_files(out)) and assignment_of(out) != assignment_id:
         raise UsageError(f"{out} holds results of {assignment_of(out)}: use another --out.")
 
 
@@ -53,6 +57,7 @@ def prepare(out: Path) -> Path:
         raise UsageError(f"{out} is a file; --out names a folder.")
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (out / STAFF).mkdir(mode=0o700, exist_ok=True)  # OUT itself may have been there, for all
     except OSError as error:
         raise UsageError(f"{out} cannot be made ({error.strerror}).") from error
     return out / STORE_NAME
@@ -82,9 +87,26 @@ def recordings(earlier: Path, out: Path, assignment_id: str) -> Recordings:
 
 def write_student(out: Path, assignment: Assignment, result: Result) -> None:
     """Write one student's result.json and feedback.html."""
-    folder = out / "students" / safe_name(result.student)
-    write_atomic(folder / "result.json", to_text(result))
-    write_atomic(folder / "feedback.html", feedback_html(assignment, result))
+    name = safe_name(result.student)
+    write_atomic(out / STAFF / name / _RESULT, to_text(result))
+    write_atomic(out / STUDENTS / name / "feedback.html", feedback_html(assignment, result))
+
+
+def part_files(out: Path) -> int:
+    """Move to staff/ what an earlier version wrote for the instructor beside feedback.html.
+
+    Returns the number of students. What lies there then is newer than what lies in staff/: every
+    command that writes begins with this. Half-written files of a killed run are removed.
+    """
+    for half in out.glob(f"{STUDENTS}/*/.*.tmp"):
+        half.unlink()
+    results = sorted(out.glob(f"{STUDENTS}/*/{_RESULT}"))
+    for result in results:
+        folder = out / STAFF / result.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in (*result.parent.glob("*.txt"), result):  # the result last: it tells the version
+            file.replace(folder / file.name)
+    return len(results)
 
 
 def write_class(out: Path, assignment: Assignment) -> tuple[Result, ...]:
@@ -112,7 +134,7 @@ def _write_texts(
     out: Path, assignment: Assignment, result: Result, store: EvidenceStore
 ) -> tuple[tuple[str, str], ...]:
     """Write what a person judges as plain text: (file name, title) of each work that was read."""
-    folder = out / "students" / safe_name(result.student)
+    folder = out / STAFF / safe_name(result.student)
     written: list[tuple[str, str]] = []
     for spec in specs(assignment, text.KIND):
         key = result.provenance["evidence"].get(spec.id)
@@ -134,7 +156,7 @@ def read_results(out: Path, assignment_id: str) -> tuple[Result, ...]:
     Raises UsageError when there are none, or when they are of another assignment.
     """
     results = []
-    for path in sorted((out / "students").glob("*/result.json")):
+    for path in _result_files(out):
         try:
             results.append(from_json(json.loads(path.read_bytes())))
         except (ValueError, UsageError) as error:
@@ -147,9 +169,15 @@ def read_results(out: Path, assignment_id: str) -> tuple[Result, ...]:
     return tuple(sorted(results, key=lambda r: r.student))
 
 
+def _result_files(out: Path) -> Iterator[Path]:
+    """Every result.json in OUT; an earlier version kept them in students/ (see `part_files`)."""
+    for folder in (STAFF, STUDENTS):
+        yield from sorted(out.glob(f"{folder}/*/{_RESULT}"))
+
+
 def assignment_of(out: Path) -> str:
     """The id of the assignment whose results lie in OUT."""
-    for path in sorted((out / "students").glob("*/result.json")):
+    for path in _result_files(out):
         try:
             return str(json.loads(path.read_bytes())["assignment"]["id"])
         except (ValueError, KeyError, TypeError) as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from grader.core.errors import GraderFault
+from grader.core.files import files_below
 from grader.escapes import judge
 from grader.escapes.judge import LIMITS, HostileProgram, Observation, ServiceUse, faults
 from grader.escapes.plants import (
@@ -126,7 +127,7 @@ class Arena:
             (plants.submission / "attack.py").write_bytes(judge.helper_source())
             before = _contents(plants.submission)
             spec = RunSpec(
-                plants.submission,
+                files_below(plants.submission),
                 f"{program.name}.py",
                 inputs={"targets.json": plants.targets_file()},
                 environment={"FINEGRADE_RUN": self._token},
@@ -159,9 +160,8 @@ class Arena:
             (plants.submission / "honest.py").write_bytes(judge.honest_source())
             (plants.submission / "notes.txt").write_text("what a student handed in\n")
             arguments = ("ask",) if service else ()
-            spec = RunSpec(
-                plants.submission, "honest.py", arguments, limits=LIMITS, clock_rate=_CLOCK_RATE
-            )
+            files = files_below(plants.submission)
+            spec = RunSpec(files, "honest.py", arguments, limits=LIMITS, clock_rate=_CLOCK_RATE)
             result = self._sandbox.run(spec, service.serve if service else None, self.stop)
         finally:
             plants.close()

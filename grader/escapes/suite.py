@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from grader import __version__
 from grader.core.errors import GraderFault
+from grader.core.openai_wire import CHAT, MODELS
 from grader.core.resources import home
 from grader.escapes.arena import Arena, MakeService, ProgramOutcome, open_arena
 from grader.escapes.judge import HostileProgram, all_programs
@@ -198,9 +199,9 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _reply(method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
-    if (method, path) == ("GET", "/v1/models"):
+    if (method, path) == ("GET", MODELS):
         return 200, {"object": "list", "data": []}
-    if (method, path) != ("POST", "/v1/chat/completions"):
+    if (method, path) != ("POST", CHAT):
         return 404, {"error": {"message": "there is no such page"}}
     try:
         asked = json.loads(body)

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final
 
 from grader.assignment.questions import QuestionSet
 from grader.core.constants import ANSWER_MAX_CHARACTERS, ANSWER_MAX_EXTRA, RECORD_MAX_BODY_BYTES
+from grader.core.openai_wire import GENERATION
 from grader.core.payloads import AddedPair, Answer, Answers, ProgramRun
 from grader.core.strict_json import StrictJsonError, loads
 from grader.evidence.kind import Candidate, EvidenceKind, EvidenceRequest, Grading, Producer
@@ -50,8 +51,6 @@ class AnswersSpec(ModuleSpec):
     questions_from: str | None = None
 
 
-_MODEL_PATHS: Final = frozenset({"/v1/chat/completions", "/v1/responses", "/v1/completions"})
-
 _FORMAT: Final = "All interactions will be structured"
 """DSPy 3.4.1 says next how fields are written, each adapter in its own way."""
 
@@ -77,7 +76,7 @@ def model_calls(exchanges: Sequence[Mapping[str, Any]]) -> Iterator[ModelCall]:
     """The answered requests to a model, in the order in which they began."""
     ordered = sorted(enumerate(exchanges), key=lambda pair: pair[1]["at"])
     for place, exchange in ordered:
-        if exchange["path"] in _MODEL_PATHS and exchange["status"] == 200:
+        if exchange["path"] in GENERATION and exchange["status"] == 200:
             request, response = _json(exchange["request"]), _json(exchange["reply"])
             usage = response.get("usage")
             usage = usage if isinstance(usage, dict) else {}

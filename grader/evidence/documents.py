@@ -265,7 +265,7 @@ def _from_sandbox(
         what = f"is not {_NAMES[kind]}, as its name says" + (f", but {looks}" if looks else "")
         raise _refused(OTHER_KIND, path, what, _EXPORT_AGAIN[kind])
     launch = RunSpec(
-        submission=None,
+        files={},
         script="read_document.py",
         arguments=(kind, str(DOCUMENT_MAX_CHARACTERS)),
         inputs={"read_document.py": _reader(), "document": data},

@@ -247,6 +247,11 @@ class Collected:
     missing: dict[tuple[str, str], str] = field(default_factory=dict)
     ran: int = 0
 
+    def of(self, student: str, assignment: Assignment) -> dict[str, Evidence]:
+        """The evidence of one student by id, in the assignment's order."""
+        mine = {spec.id: self.evidence.get((student, spec.id)) for spec in assignment.evidence}
+        return {id: evidence for id, evidence in mine.items() if evidence is not None}
+
 
 @dataclass(slots=True)
 class Batch(Generic[Work]):

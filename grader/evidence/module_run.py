@@ -109,7 +109,7 @@ def module_request(
     source = program_source(submission, path, assignment.deliverables) if path is not None else None
     run = ServedRun(
         RunSpec(
-            submission=None if ours else submission.root,
+            files={} if ours else submission.paths(),
             script=str(folder / _NAME),
             arguments=(str(folder / _TASK),),
             inputs={

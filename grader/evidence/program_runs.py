@@ -31,12 +31,14 @@ from grader.model_service.record import ServiceRecord
 from grader.model_service.replay import Replay
 from grader.model_service.simulated import Simulator
 from grader.models.base_model import base_digest, base_folder
+from grader.openai_sim.store.clock import ProgramClock
 from grader.sandbox.api import RunResult, RunSpec, Sandbox
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 _AT_ONCE: Final = 2  # runs for each processor: half of their time they wait for the service
+_TIME_SHARE: Final = 1 / 3  # of the limit's real seconds, which the program may sleep away
 _LIBRARIES: Final = ("openai", "dspy", "torch", "transformers", "numpy")
 
 
@@ -161,8 +163,11 @@ class ProgramRunner:
         return failed
 
     def _run(self, gateway: Gateway, request: EvidenceRequest[ServedRun]) -> Evidence:
-        run, record = request.work, ServiceRecord()
-        with self._model_service(run) as app:
+        run = request.work
+        # The run ends by the program's own time, long before a busy machine needs the real one.
+        program_seconds = run.spec.limits.wall_seconds * run.spec.clock_rate * _TIME_SHARE
+        record = ServiceRecord(ProgramClock(run.spec.clock_rate, program_seconds))
+        with self._model_service(run, record.clock) as app:
             result = self._sandbox.run(
                 run.spec,
                 lambda listener: gateway.serve(app, record, run.gateway, listener),
@@ -176,19 +181,22 @@ class ProgramRunner:
         faults = [e.notes["fault"] for e in record.exchanges if "fault" in e.notes]
         if faults:  # ours: what the program did after it tells nothing about the program
             raise GraderFault(f"the model service failed: {faults[0]}")
-        cost = {"wall_seconds": result.wall_seconds, "cpu_seconds": result.cpu_seconds}
-        return Evidence(request.kind, request.key, _payload(run, result, record).to_json(), cost)
+        payload = _payload(run, result, record).to_json()
+        cost = {
+            "wall_seconds": result.wall_seconds,
+            "cpu_seconds": result.cpu_seconds,
+            "peak_memory_bytes": result.peak_memory_bytes,
+        }
+        return Evidence(request.kind, request.key, payload, cost)
 
     @contextmanager
-    def _model_service(self, run: ServedRun) -> Iterator[ASGIApp]:
+    def _model_service(self, run: ServedRun, clock: ProgramClock) -> Iterator[ASGIApp]:
         """What answers to this run."""
         if run.recording is not None:
             yield Replay(run.recording.exchanges())
             return
         assert self._services is not None  # only recorded runs do without
-        # Waiting times of the service pass as fast as the program's own sleeps.
-        scale = 1 / run.spec.clock_rate
-        with self._services.service(run.scenarios, time_scale=scale) as app:
+        with self._services.service(run.scenarios, clock) as app:
             yield Perturbed(app) if run.perturb else app
 
 
@@ -215,9 +223,6 @@ def _payload(run: ServedRun, result: RunResult, record: ServiceRecord) -> Progra
         verdict=result.verdict,
         exit_code=result.exit_code,
         signal=result.signal,
-        wall_seconds=round(result.wall_seconds, 3),
-        cpu_seconds=round(result.cpu_seconds, 3),
-        peak_memory_bytes=result.peak_memory_bytes,
         stdout=run.in_cells(result.stdout.decode(errors="replace")),
         stderr=run.in_cells(result.stderr.decode(errors="replace")),
         stdout_bytes=result.stdout_bytes,

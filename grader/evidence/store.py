@@ -34,6 +34,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS evidence (
     key TEXT PRIMARY KEY, kind TEXT NOT NULL, payload TEXT NOT NULL, cost TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS submission (student TEXT PRIMARY KEY, place TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS register (
     student TEXT PRIMARY KEY, submitted_at TEXT, sketch TEXT NOT NULL
 ) STRICT;
@@ -83,6 +84,18 @@ class EvidenceStore:
             for student, at, text in rows
             for one in _several(json.loads(text))
         ]
+
+    def places(self) -> dict[str, str]:
+        """By student, the path of the submission that was graded last."""
+        return dict(self._connection.execute("SELECT student, place FROM submission"))
+
+    def note_place(self, student: str, place: str) -> None:
+        """Note where the submission of this student lies."""
+        self._write(
+            "INSERT INTO submission VALUES (?, ?) ON CONFLICT (student) DO UPDATE "
+            "SET place = excluded.place",
+            (student, place),
+        )
 
     def damage(self) -> str | None:
         """What is wrong with the file, None where nothing is. Raises sqlite3.Error for no store."""

@@ -57,7 +57,7 @@ def _request(
     beside = kit_beside(path, spec.given, assignment.topic) if spec.given is not None else {}
     run = ServedRun(
         RunSpec(
-            submission=submission.root,
+            files=submission.paths(),
             script=source.script,
             arguments=spec.arguments,
             inputs={**source.inputs, **beside},

@@ -1,11 +1,10 @@
 """From a path on the instructor's disk to a Submission: found, unpacked, checked, hashed.
 
-A path is one submission (a folder or a .zip) or a class folder. The instructor's record says which:
-a folder that holds `submissions.csv` is a class, whatever else a student put there, and one that
-the record beside it gives a time for is a submission. Without a record a folder is a class when it
-holds nothing but folders and .zip files (names that begin with a dot aside). In a class, a folder
-that holds a single .zip and nothing else stands for that .zip (so downloads of Moodle work as they
-are).
+The caller says whether a folder is one submission or a class: nothing that lies in it does, since
+a student chose what lies in a submission. A folder of which the caller said nothing is a class,
+unless it holds deliverables at its top: then it is refused with the choice. In a class each folder
+and each archive is a submission, and a folder that holds a single .zip and nothing else stands for
+that .zip (so downloads of Moodle work as they are); other files are named and left out.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ import shutil
 import stat
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,6 +41,7 @@ from grader.intake.times import SUBMISSIONS_CSV, read_times
 
 _PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}[a-z0-9]|[a-z0-9]")
 _HASHED_NAME = re.compile(r".*-[0-9a-f]{10}")
+_ARCHIVES = frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz"})
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
@@ -52,18 +53,52 @@ class FoundSubmission:
     path: Path
     submitted_at: str | None = None
     refusal: IntakeError | None = None
+    folder: Path | None = None
+    """The student's folder, where the submission is the archive in it."""
+
+    @property
+    def place(self) -> str:
+        """What was taken as this student's: the archive, or the folder."""
+        return str(self.folder or self.path)
 
 
-def find_submissions(paths: Sequence[Path]) -> list[FoundSubmission]:
-    """The submissions at these paths, one for each student's name, in the order of the names.
+class Extent(StrEnum):
+    """What the caller says that a folder holds."""
 
-    An entry with an unusable name (LAY116), a link (LAY104) or a name that another entry has as
-    well (LAY115) comes with its refusal; the others are unaffected. Raises UsageError when a path
-    is not there or holds nothing to grade, and for a bad `submissions.csv`.
+    CLASS = "class"
+    ONE = "one"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundClass:
+    """Submissions in the order of their students' names, and files of a class that are none."""
+
+    submissions: tuple[FoundSubmission, ...]
+    left_out: tuple[Path, ...] = ()
+
+
+def find_submissions(
+    paths: Sequence[Path],
+    extent: Extent | None = None,
+    deliverables: Collection[str] = (),
+    known: Collection[str] = (),
+) -> FoundClass:
+    """The submissions at these paths, one for each student's name.
+
+    `extent` is the caller's word on folders. Without it, a folder that holds one of the names
+    `deliverables` is refused with the choice, and one of `known` (paths that this grading took as
+    submissions before) is one submission again. An entry with an unusable name (LAY116), a link
+    (LAY104) or a name that another entry has as well (LAY115) comes with its refusal; the others
+    are unaffected. Raises UsageError when a path is not there, holds nothing to grade or may be
+    either, and for a bad `submissions.csv`.
     """
     found: dict[Path, FoundSubmission] = {}
+    left_out: dict[Path, None] = {}
     for path in paths:
-        for one in _found_at(path):
+        if not path.exists():
+            raise UsageError(f"{path} does not exist.")
+        own = Extent.ONE if extent is None and str(path.resolve()) in known else extent
+        for one in _found_at(path.resolve(), own, deliverables, left_out):
             found.setdefault(one.path, one)
     by_name: dict[str, list[FoundSubmission]] = {}
     for one in found.values():
@@ -72,28 +107,66 @@ def find_submissions(paths: Sequence[Path]) -> list[FoundSubmission]:
     for same in by_name.values():
         for one in same:
             students[one.student] = one if len(same) == 1 else _clash(one, same)
-    return [students[student] for student in sorted(students)]
+    return FoundClass(tuple(students[student] for student in sorted(students)), tuple(left_out))
 
 
-def _found_at(path: Path) -> list[FoundSubmission]:
-    if not path.exists():
-        raise UsageError(f"{path} does not exist.")
-    path = path.resolve()
+def _found_at(
+    path: Path, extent: Extent | None, deliverables: Collection[str], left_out: dict[Path, None]
+) -> list[FoundSubmission]:
     if not path.is_dir():
         if path.suffix.lower() != ".zip":
             raise UsageError(f"{path} is neither a folder nor a .zip archive.")
         return [_alone(path)]
+    if extent is Extent.ONE:
+        return [_alone(path)]
     entries = _entries(path)
-    recorded = (path / SUBMISSIONS_CSV).is_file()
-    usual = all(_is_folder(entry) or _is_zip(entry) or entry.is_symlink() for entry in entries)
-    alone = _alone(path)
-    if not recorded and (alone.submitted_at is not None or not usual):
-        return [alone]
-    if not entries:
-        raise UsageError(f"{path} holds nothing to grade.")
+    if extent is None:
+        own = [shown(entry.name) for entry in entries if entry.name in deliverables]
+        if own:
+            raise UsageError(
+                f"{path} holds {', '.join(own[:3])}, as one submission does. Add --one to take it "
+                "as one submission, or --class to take each folder and .zip in it as one."
+            )
+    usual = [e for e in entries if _is_folder(e) or _is_archive(e) or e.is_symlink()]
+    left_out.update(dict.fromkeys(entry for entry in entries if entry not in usual))
+    if not usual:
+        raise UsageError(
+            f"{path} holds nothing to grade: no folder and no .zip. If it is one submission "
+            "itself, add --one."
+        )
     times = read_times(path / SUBMISSIONS_CSV)
-    found = [_found(entry, _stands_for(entry)) for entry in entries]
+    found = [_found(entry, _stands_for(entry)) for entry in usual]
     return [replace(one, submitted_at=times.get(one.student)) for one in found]
+
+
+def check_one(path: Path, deliverables: Collection[str]) -> None:
+    """Raise UsageError for a folder that is plainly a class: two students' work is never merged.
+
+    It holds archives, or two folders with the same deliverable, and no deliverable of its own.
+    """
+    if not path.is_dir():
+        return
+    entries = _entries(path.resolve())
+    if any(entry.name in deliverables for entry in entries):
+        return
+    packed = [shown(entry.name) for entry in entries if _is_archive(entry)]
+    held: dict[str, str] = {}
+    twice: list[str] = []
+    for entry in filter(_is_folder, entries):
+        for name in sorted({one.name for one in _entries(entry)} & set(deliverables)):
+            twice += [held[name], shown(entry.name)] if name in held else []
+            held[name] = shown(entry.name)
+    several = packed if len(packed) > 1 else twice
+    if several:
+        raise UsageError(
+            f"{path} holds the work of several students ({', '.join(several[:2])}), and this "
+            "command checks the work of one. Name one of them; `finegrade grade` takes a class."
+        )
+
+
+def submission_at(path: Path) -> FoundSubmission:
+    """The one submission at this path, a folder or a .zip that is named after the student."""
+    return find_submissions([path], Extent.ONE).submissions[0]
 
 
 def _alone(path: Path) -> FoundSubmission:
@@ -118,6 +191,11 @@ def _is_folder(entry: Path) -> bool:
 
 def _is_zip(entry: Path) -> bool:
     return entry.suffix.lower() == ".zip" and stat.S_ISREG(entry.lstat().st_mode)
+
+
+def _is_archive(entry: Path) -> bool:
+    """Of any format: a student who packed it otherwise is told so, and not left out."""
+    return entry.suffix.lower() in _ARCHIVES and stat.S_ISREG(entry.lstat().st_mode)
 
 
 def _stands_for(entry: Path) -> Path:
@@ -145,7 +223,7 @@ def _found(named: Path, path: Path) -> FoundSubmission:
         return FoundSubmission(shown(name), path, refusal=refusal)
     if named.is_symlink():
         return FoundSubmission(name, path, refusal=not_regular(name, "a link"))
-    return FoundSubmission(name, path)
+    return FoundSubmission(name, path, folder=named if named != path else None)
 
 
 def _unusable(name: str) -> bool:

@@ -8,6 +8,8 @@ archive when its central directory and its local headers disagree, or when entri
 from __future__ import annotations
 
 import struct
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -25,6 +27,7 @@ _MAX_DIRECTORY_BYTES = 8 * MIB  # the most members with names of 200 characters 
 _MAX16, _MAX32 = 0xFFFF, 0xFFFFFFFF
 _FLAG_ENCRYPTED, _FLAG_SIZES_FOLLOW, _FLAG_STRONG, _FLAG_UTF8 = 0x1, 0x8, 0x40, 0x800
 _FLAG_MASKED_HEADERS = 0x2000
+_ZIP64_FIELD, _UNICODE_PATH_FIELD = 0x0001, 0x7075
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class _Entry:
     """A record of the central directory, before its local header is checked."""
 
     raw_name: bytes
+    name: str
     flags: int
     method: int
     crc: int
@@ -76,17 +80,17 @@ def read_directory(file: BinaryIO, file_size: int) -> tuple[Member, ...]:
     taken_up_to = 0
     for entry in sorted(entries, key=lambda e: e.offset):
         if entry.offset < taken_up_to:
-            raise _disagree(entry, "overlaps another file of the archive")
+            raise _disagree(entry.name, "overlaps another file of the archive")
         if entry.offset >= start:  # also keeps a 64-bit offset from reaching `seek`
-            raise _disagree(entry, "reaches into the table of contents")
+            raise _disagree(entry.name, "reaches into the table of contents")
         data_start = _check_local_header(file, entry)
         taken_up_to = data_start + entry.compressed_size
         if taken_up_to > start:
-            raise _disagree(entry, "reaches into the table of contents")
+            raise _disagree(entry.name, "reaches into the table of contents")
         encrypted = bool(entry.flags & (_FLAG_ENCRYPTED | _FLAG_STRONG | _FLAG_MASKED_HEADERS))
         members.append(
             Member(
-                _decoded_name(entry.raw_name, entry.flags),
+                entry.name,
                 entry.method,
                 entry.crc,
                 entry.compressed_size,
@@ -156,7 +160,9 @@ def _central_entries(directory: bytes, count: int) -> list[_Entry]:
         extra = directory[extra_at : extra_at + extra_length]
         size, compressed, offset = _zip64(extra, size, compressed, offset)
         name = directory[name_at:extra_at]
-        entries.append(_Entry(name, flags, method, crc, compressed, size, attributes >> 16, offset))
+        text = _name(name, flags, extra)
+        mode = attributes >> 16
+        entries.append(_Entry(name, text, flags, method, crc, compressed, size, mode, offset))
     if at != len(directory):
         raise _broken("its table of contents holds more than it says")
     return entries
@@ -164,7 +170,7 @@ def _central_entries(directory: bytes, count: int) -> list[_Entry]:
 
 def _zip64(extra: bytes, size: int, compressed: int, offset: int) -> tuple[int, int, int]:
     """The three numbers, with those that did not fit 32 bits from the zip64 extra field."""
-    wide = _zip64_field(extra)
+    wide = next(_extra_fields(extra, _ZIP64_FIELD), b"")
     numbers = []
     for number in (size, compressed, offset):
         if number == _MAX32:
@@ -175,14 +181,35 @@ def _zip64(extra: bytes, size: int, compressed: int, offset: int) -> tuple[int, 
     return numbers[0], numbers[1], numbers[2]
 
 
-def _zip64_field(extra: bytes) -> bytes:
+def _extra_fields(extra: bytes, kind: int) -> Iterator[bytes]:
+    """The contents of the extra fields of this kind."""
     at = 0
     while at + 4 <= len(extra):
-        kind, length = struct.unpack_from("<2H", extra, at)
-        if kind == 1:
-            return extra[at + 4 : at + 4 + length]
+        found, length = struct.unpack_from("<2H", extra, at)
+        if found == kind:
+            yield extra[at + 4 : at + 4 + length]
         at += 4 + length
-    return b""
+
+
+def _name(raw: bytes, flags: int, extra: bytes) -> str:
+    """The entry's name. Raises IntakeError where two fields give it two names.
+
+    Info-ZIP's Unicode path field (APPNOTE 4.6.9) names what an old code page cannot; beside a name
+    that is text by itself it may only repeat it, since tools differ in which one they show.
+    """
+    name = _decoded_name(raw, flags)
+    for field in _extra_fields(extra, _UNICODE_PATH_FIELD):
+        try:
+            second = field[5:].decode("utf-8")  # behind a version and the first name's checksum
+        except UnicodeDecodeError:
+            raise _broken("a name in it is not valid UTF-8") from None
+        of_this = field[1:5] == zlib.crc32(raw).to_bytes(4, "little")
+        if second == name:
+            continue
+        if _is_utf8(raw) or not of_this:
+            raise _disagree(name, f"has a second name, {shown(second)!r}")
+        name = second
+    return name
 
 
 def _check_local_header(file: BinaryIO, entry: _Entry) -> int:
@@ -191,28 +218,38 @@ def _check_local_header(file: BinaryIO, entry: _Entry) -> int:
         _read_at(file, entry.offset, _LOCAL.size)
     )
     if magic != b"PK\x03\x04":
-        raise _disagree(entry, "has no header where the table of contents says")
+        raise _disagree(entry.name, "has no header where the table of contents says")
     name_at = entry.offset + _LOCAL.size
     rest = _read_at(file, name_at, name_length + extra_length)
     if rest[:name_length] != entry.raw_name:
-        raise _disagree(entry, "has another name in front of its data")
+        raise _disagree(entry.name, "has another name in front of its data")
+    in_front = _name(entry.raw_name, flags, rest[name_length:])
+    if in_front not in (entry.name, _decoded_name(entry.raw_name, flags)):
+        raise _disagree(entry.name, "has another name in front of its data")
     if method != entry.method or (flags ^ entry.flags) & (_FLAG_ENCRYPTED | _FLAG_SIZES_FOLLOW):
-        raise _disagree(entry, "is packed in another way than the table of contents says")
+        raise _disagree(entry.name, "is packed in another way than the table of contents says")
     if not flags & _FLAG_SIZES_FOLLOW:
         size, compressed, _ = _zip64(rest[name_length:], size, compressed, 0)
         if (crc, compressed, size) != (entry.crc, entry.compressed_size, entry.size):
-            raise _disagree(entry, "has another size than the table of contents says")
+            raise _disagree(entry.name, "has another size than the table of contents says")
     return name_at + len(rest)
 
 
 def _decoded_name(raw: bytes, flags: int) -> str:
     """The name as text: UTF-8, or the old DOS code page where no flag says UTF-8 and it is not."""
-    try:
+    if _is_utf8(raw):
         return raw.decode("utf-8")
+    if flags & _FLAG_UTF8:
+        raise _broken("a name in it is not valid UTF-8")
+    return raw.decode("cp437")
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
     except UnicodeDecodeError:
-        if flags & _FLAG_UTF8:
-            raise _broken("a name in it is not valid UTF-8") from None
-        return raw.decode("cp437")
+        return False
+    return True
 
 
 def _read_at(file: BinaryIO, start: int, length: int) -> bytes:
@@ -233,10 +270,9 @@ def _broken(why: str) -> IntakeError:
     )
 
 
-def _disagree(entry: _Entry, why: str) -> IntakeError:
-    name = shown(_decoded_name(entry.raw_name, entry.flags))
+def _disagree(name: str, why: str) -> IntakeError:
     return IntakeError(
         "LAY110",
-        f"The archive contradicts itself: {name!r} {why}.",
+        f"The archive contradicts itself: {shown(name)!r} {why}.",
         "Make a new .zip of your folder with a current zip program and hand that in.",
     )

@@ -1,13 +1,8 @@
-"""The limits of a run's model service, and the writing of its record.
+"""The model service of a run: a socket that listens inside the sandbox, limits and a record.
 
-It stands around whatever answers, reads nothing of a request but its size, and refuses in the
-same envelope as the service.
-
-The model service of a run: it answers on a socket that listens inside the sandbox.
-
-Who asks is told by the socket that accepted the connection, never by a header or a key. One
-thread serves all runs; each run has its own application, its own limits and its own record, and
-none can name another's.
+The socket that accepted a connection says which run a request belongs to; no header or key does.
+One thread serves all runs. Each run has its own application, limits and record, and none can name
+another's. The middleware here is the only one that reads a request's body and keeps a response.
 """
 
 from __future__ import annotations
@@ -24,9 +19,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import uvicorn
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from uvicorn.server import ServerState
 
 from grader.core.constants import GATEWAY_CLOSE_SECONDS, MIB
+from grader.core.openai_wire import JOBS
 from grader.model_service.record import (
     CLIENT_LEFT,
     Exchange,
@@ -36,7 +33,8 @@ from grader.model_service.record import (
 )
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.errors import ApiError
-from grader.openai_sim.store.journal import NOTES
+from grader.openai_sim.store.journal import BODY, NOTES, given
+from grader.sandbox.inside.clock import SLEEP_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,10 +43,13 @@ if TYPE_CHECKING:
 
 _MAX_TEXT: Final = 300  # characters kept of a path, a query or a name of a program
 _ENVELOPE_TYPE: Final = "rate_limit_error"
+_LONGEST_SLEEP: Final = 1e9  # seconds
+_CLIENT_WAITS: Final = "x-stainless-read-timeout"  # seconds, as OpenAI's clients send it
+_PATIENCE_SECONDS: Final = 300.0  # with other clients; a busy machine may train for so long
 
 
 class RunMeter:
-    """ASGI middleware around the service of one run."""
+    """ASGI middleware around the service of one run: limits, the program's clock, the record."""
 
     def __init__(self, app: ASGIApp, record: ServiceRecord, limits: GatewayLimits) -> None:
         self._app, self._record, self._limits = app, record, limits
@@ -57,7 +58,33 @@ class RunMeter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return  # no web socket and no lifespan comes from a program
-        at = self._record.now()
+        with self._record.clock.request():
+            if (scope["method"], scope["path"]) == ("POST", SLEEP_PATH):
+                await self._sleep(scope, receive, send)
+            else:
+                await self._request(scope, receive, send)
+
+    async def _sleep(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer when the program may wake. Sleeps are neither recorded nor limited in number."""
+        try:
+            seconds = float(scope["query_string"])
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < _LONGEST_SLEEP:
+            await errors.response(ApiError(400, "Expected seconds."))(scope, receive, send)
+            return
+        asleep = asyncio.ensure_future(self._record.clock.sleep(seconds))
+        left = asyncio.ensure_future(_until_left(receive))
+        try:
+            await asyncio.wait((asleep, left), return_when=asyncio.FIRST_COMPLETED)
+            if asleep.done():
+                await Response(status_code=204)(scope, receive, send)
+        finally:
+            asleep.cancel()
+            left.cancel()
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        at = self._record.clock.seconds()
         refused, body = "", b""
 
         def write() -> None:
@@ -71,8 +98,12 @@ class RunMeter:
         self._at_once += 1
         try:
             self._count()
-            body = await self._read(Headers(scope=scope), receive)
-            await self._app(scope, _given(body, receive), reply)
+            headers = Headers(scope=scope)
+            body = await self._read(headers, receive)
+            if scope["method"] == "GET" and scope["path"].startswith(JOBS):
+                await self._record.clock.poll(_patience(headers))
+            scope[BODY] = body
+            await self._app(scope, given(body, receive), reply)
         except _LimitReached as limit:
             refused = limit.what
             await errors.response(limit.error())(scope, receive, reply)
@@ -83,7 +114,7 @@ class RunMeter:
             reply.end()
 
     def _count(self) -> None:
-        """Raises _Beyond for a request too many."""
+        """Raises _LimitReached for one request too many."""
         self._requests += 1
         if self._requests > self._limits.requests:
             raise _LimitReached("requests", f"{self._limits.requests} requests")
@@ -95,7 +126,7 @@ class RunMeter:
             )
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
-        """The whole body. Raises _Beyond, and _Left when the client goes."""
+        """The whole body. Raises _LimitReached, and _ClientLeft when the client disconnects."""
         announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > self._limits.body_bytes:
             raise _LimitReached(
@@ -129,7 +160,7 @@ class RunMeter:
         self._record.exchanges.append(
             Exchange(
                 at=round(at, 4),
-                seconds=round(self._record.now() - at, 4),
+                seconds=round(self._record.clock.seconds() - at, 4),
                 method=method[:_MAX_TEXT],
                 path=path[:_MAX_TEXT],
                 query=query[:_MAX_TEXT],
@@ -146,8 +177,21 @@ class RunMeter:
         )
 
 
+def _patience(headers: Headers) -> float:
+    """For how many seconds a response may be held back: half of what its client waits for it."""
+    try:
+        return min(_PATIENCE_SECONDS, float(headers.get(_CLIENT_WAITS, "")) / 2)
+    except ValueError:
+        return _PATIENCE_SECONDS
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class _ClientLeft(Exception):
-    """The client went before its request was whole."""
+    """The client disconnected before its request was complete."""
 
 
 class _LimitReached(Exception):
@@ -160,7 +204,7 @@ class _LimitReached(Exception):
         self.what, self._limit, self._lasting, self._too_large = what, limit, lasting, too_large
 
     def error(self) -> ApiError:
-        """As the client hears it: told not to try again where that is of no use."""
+        """The refusal. Its headers stop the client from retrying where that is of no use."""
         return ApiError(
             413 if self._too_large else 429,
             f"This run may use {self._limit}.",
@@ -176,9 +220,10 @@ class _LimitReached(Exception):
 
 
 class _Reply:
-    """The way out, with a copy of what went.
+    """Sends the response and keeps a copy.
 
-    `write` is called once, before the last piece goes: who has an answer finds it in the record.
+    `write` is called once, before the last piece is sent: a client that has a response finds it in
+    the record.
     """
 
     def __init__(self, send: Send, write: Callable[[], None]) -> None:
@@ -201,27 +246,14 @@ class _Reply:
         await self._send(message)
 
     def end(self) -> None:
-        """Write the exchange down, unless it is."""
+        """Record the exchange, unless it is recorded."""
         if self._write is not None:
             self._write()
             self._write = None
 
 
-def _given(body: bytes, receive: Receive) -> Receive:
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
-
-
 def _tokens(reply: bytes) -> int:
-    """How many tokens a reply says that it took: of the last usage in it, streamed or not."""
+    """The total tokens of the last usage in a response, streamed or not; 0 without one."""
     usage: Any = None
     for line in reply.split(b"\n") if reply.startswith(b"data:") else [reply]:
         if b'"usage"' in line:
@@ -239,14 +271,14 @@ _TURNS_TO_CONNECT: Final = 3  # of the loop; asyncio needs two, and drops what i
 
 _log = logging.getLogger(__name__)
 
-# What a program does to its connections is in its record, and never on the grader's terminal.
+# What a program does to its connections belongs in its record, not on the grader's terminal.
 logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
 logging.getLogger("uvicorn.error").propagate = False
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
-    """What one run may ask of its model service. Part of the evidence's key."""
+    """How much one run may use of its model service. Part of the evidence's key."""
 
     requests: int = 2_000
     tokens: int = 2_000_000  # read and written
@@ -267,7 +299,7 @@ class Gateway:
     def serve(
         self, app: ASGIApp, record: ServiceRecord, limits: GatewayLimits, listener: socket.socket
     ) -> RunService:
-        """Answer what connects to `listener` with `app`; all of it goes into `record`."""
+        """Serve `app` on `listener`; all exchanges go into `record`."""
         return self._call(self._open(app, record, limits, listener))
 
     def close(self) -> None:
@@ -292,7 +324,7 @@ class Gateway:
     async def _open(
         self, app: ASGIApp, record: ServiceRecord, limits: GatewayLimits, listener: socket.socket
     ) -> RunService:
-        # Else answers wait 40 ms for the client's acknowledgement; connections inherit it.
+        # Else responses wait 40 ms for the client's acknowledgement; connections inherit it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         meter = RunMeter(app, record, limits)
         config = uvicorn.Config(
@@ -310,17 +342,30 @@ class Gateway:
             sock=listener,
             backlog=_BACKLOG,
         )
-        return RunService(self, server, state)
+        return RunService(self, server, state, record)
 
 
 class RunService:
     """One run's service."""
 
-    def __init__(self, gateway: Gateway, server: asyncio.Server, state: ServerState) -> None:
+    def __init__(
+        self, gateway: Gateway, server: asyncio.Server, state: ServerState, record: ServiceRecord
+    ) -> None:
         self._gateway, self._server, self._state = gateway, server, state
+        self._record = record
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the program has slept for longer than it may."""
+        return self._record.clock.time_is_up
+
+    @property
+    def held_seconds(self) -> float:
+        """Real seconds in which the program waited until a job had caught up."""
+        return self._record.clock.held_seconds
 
     def close(self) -> None:
-        """Answer no more. What is under way is broken off."""
+        """Stop serving. Requests under way are cancelled."""
         self._gateway._call(self._close())
 
     async def _close(self) -> None:
@@ -342,7 +387,7 @@ class RunService:
 
 
 def _speaker(config: uvicorn.Config, record: ServiceRecord, connections: int) -> Any:
-    """The protocol of a line: uvicorn's, which hangs up on a connection too many."""
+    """uvicorn's protocol, which closes one connection too many."""
     spoken: Any = config.http_protocol_class  # uvicorn types it as any Protocol
 
     class ServiceServer(spoken):  # type: ignore[misc]

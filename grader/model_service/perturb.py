@@ -1,8 +1,8 @@
-"""A model service whose answers say something else, in the same form.
+"""A model service whose answers have other words in the same format.
 
 Every word of an answer becomes another one: a number of as many digits, a capitalised word for a
-capitalised one. Markers of fields, JSON and punctuation stay, so that whatever reads the answer
-still can. The same word always becomes the same other word. A program whose answers come from the
+capitalised one. Field markers, JSON and punctuation stay, so that a parser of the answer still
+works. The same word always becomes the same other word. A program whose answers come from the
 model then answers differently; one that has them from elsewhere does not.
 """
 
@@ -104,12 +104,12 @@ async def _send(start: Message, body: bytes, send: Send) -> None:
 
 
 def _changed(body: bytes) -> bytes:
-    """The body of an answer with what the model said changed; another body as it is."""
+    """The body of a response with the model's text perturbed; another body as it is."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
         return _events(body)
-    return json.dumps(_said_otherwise(value)).encode()
+    return json.dumps(_perturbed_value(value)).encode()
 
 
 def _events(body: bytes) -> bytes:
@@ -119,17 +119,17 @@ def _events(body: bytes) -> bytes:
         if line.startswith(b"data: {"):
             with suppress(ValueError, RecursionError):
                 lines[place] = (
-                    b"data: " + json.dumps(_said_otherwise(json.loads(line[6:]))).encode()
+                    b"data: " + json.dumps(_perturbed_value(json.loads(line[6:]))).encode()
                 )
     return b"\n".join(lines)
 
 
-def _said_otherwise(value: Any) -> Any:
+def _perturbed_value(value: Any) -> Any:
     if isinstance(value, list):
-        return [_said_otherwise(one) for one in value]
+        return [_perturbed_value(one) for one in value]
     if not isinstance(value, dict):
         return value
     return {
-        key: perturbed(one) if key in _SAID and isinstance(one, str) else _said_otherwise(one)
+        key: perturbed(one) if key in _SAID and isinstance(one, str) else _perturbed_value(one)
         for key, one in value.items()
     }

@@ -1,7 +1,6 @@
-"""What a run asked of its model service and what it was told, as the grader saw it.
+"""The record of a run's model service: every request and its response, as the grader saw them.
 
-The bytes come from a program that nobody trusts: bodies are read with the strict reader and kept
-as JSON where they are JSON, and otherwise as their length and hash.
+The bytes come from an untrusted program; they are kept as they came, up to a limit.
 """
 
 from __future__ import annotations
@@ -11,31 +10,31 @@ import hashlib
 import json
 import re
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from grader.core.constants import RECORD_MAX_BODY_BYTES, RECORD_MAX_BYTES
+from grader.openai_sim.store.clock import ProgramClock
 
 CLIENT_LEFT: Final = 499
-"""The status of an exchange whose client went before it was answered."""
+"""The status of an exchange whose client disconnected before its response."""
 
 _BOUNDARY: Final = re.compile(rb'boundary="?([^";,\s]{1,70})')
 _WIRE_HEADERS: Final = frozenset(
     {b"connection", b"content-length", b"date", b"server", b"transfer-encoding"}
 )
-"""How one answer went over the wire: whoever gives it again says so anew."""
+"""Headers of one transfer, which a replay does not repeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and its answer. `at` is in seconds of real time since the run's service began.
+    """One request and its response. `at` and `seconds` are on the program's own clock.
 
     `request` and `reply` are base64, "" where there was no body and None where it was not kept
-    (the run's record was full, or the body too long). `digest` tells equal requests from others.
-    `status` is CLIENT_LEFT where the client left first. `notes` are what the service did with it.
+    (the run's record was full, or the body too long). Equal requests have equal `digest`s.
+    `status` is CLIENT_LEFT where the client left first. `notes` say what the service did with it.
     """
 
     at: float
@@ -66,22 +65,18 @@ class Exchange:
 
 @dataclass(slots=True)
 class ServiceRecord:
-    """The exchanges of one run, in the order in which they ended."""
+    """The exchanges of one run, in the order in which they ended, and the run's clock."""
 
+    clock: ProgramClock = field(default_factory=ProgramClock)
     exchanges: list[Exchange] = field(default_factory=list)
     refused_requests: int = 0
     """Beyond the limit on requests; not among the exchanges."""
     refused_connections: int = 0
     _kept: int = 0
-    _began: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def now(self) -> float:
-        """Seconds of real time since the run's service began."""
-        return time.monotonic() - self._began
-
     def keep(self, body: bytes) -> str | None:
-        """A body as it is stored, None where it is not."""
+        """A body in base64, None where it is not kept."""
         if len(body) > RECORD_MAX_BODY_BYTES:
             return None
         with self._lock:
@@ -104,7 +99,7 @@ def request_digest(method: str, path: str, query: str, content_type: bytes, body
 
 
 def kept_headers(raw: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
-    """The headers of a reply that a replay gives again."""
+    """The headers of a response that a replay repeats."""
     return tuple(
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in raw

@@ -1,9 +1,9 @@
-"""A recorded run's model service again: the same answers, and no model.
+"""A recorded run's model service: it repeats the recorded responses and needs no model.
 
-A request is known by its digest; equal requests get their recorded answers in order. One that
-polls more often than it did gets the last of them again, since nothing depends on the count but
-the clock. What was never asked before is refused and counted: the run has gone another way, and
-needs the model. What a limit of the recorded run refused was never asked of the service.
+A request is known by its digest; equal requests get their recorded responses in order, and a GET
+beyond the last gets that one again. A request that was not recorded is refused and counted: the
+program has gone another way, and needs the model. Requests that a limit of the recorded run
+refused never reached the service.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from starlette.responses import Response
 from grader.model_service.record import CLIENT_LEFT, Exchange, request_digest
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.errors import ApiError
-from grader.openai_sim.store.journal import NOTES
+from grader.openai_sim.store.journal import BODY, NOTES
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 
 class Replay:
-    """An ASGI application that answers as it was recorded. `unknown` counts what was not."""
+    """An ASGI application of recorded responses. `unknown` counts requests without one."""
 
     def __init__(self, exchanges: Iterable[Exchange]) -> None:
         self._known: dict[str, list[Exchange]] = defaultdict(list)
@@ -36,19 +36,13 @@ class Replay:
                 self._known[exchange.digest].append(exchange)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = bytearray()
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body", False):
-                break
         headers = dict(scope["headers"])
         digest = request_digest(
             scope["method"],
             scope["path"],
             scope.get("query_string", b"").decode("latin-1"),
             headers.get(b"content-type", b""),
-            bytes(body),
+            scope[BODY],
         )
         exchange = self._next(digest, scope["method"])
         if exchange is None:
@@ -79,9 +73,9 @@ class Replay:
 
 
 async def _leave(exchange: Exchange, reply: bytes, receive: Receive, send: Send) -> None:
-    """What came before the client left, such as a stream's first words; then it is awaited again.
+    """Send what the client had before it left, such as a stream's first words, and wait for that.
 
-    Only what is answered well comes in pieces, so the status that was not kept is 200.
+    Only successful responses come in pieces, so the status, which was not kept, is 200.
     """
     if exchange.reply_headers:
         headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in exchange.reply_headers]

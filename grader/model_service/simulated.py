@@ -1,8 +1,8 @@
-"""The simulator as the model service of sandboxed runs: for each run a service of its own.
+"""The simulator as the model service of sandboxed runs: each run has a service of its own.
 
-Files, jobs and tuned models of one run are nobody else's, and are gone when it ends. What all runs
-share shows in no answer: the base in memory, whose answers are written one at a time, so that none
-depends on what others ask; and trainings that were done before, which are repeated from record.
+Files, jobs and tuned models belong to one run and are removed when it ends. Two things are shared,
+and no response depends on them: the base in memory, which generates one answer at a time, so that
+none depends on other requests; and recorded trainings, which are repeated step by step.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from grader.models.base_model import base_folder
 from grader.openai_sim.api.app import create_app
 from grader.openai_sim.decoding.serving import NamedServer, open_bases
 from grader.openai_sim.jobs.fork_server import FORK_SERVER
+from grader.openai_sim.jobs.job_state import settled
 from grader.openai_sim.jobs.runner import JobRunner
 from grader.openai_sim.store.store import SimulatorStore
 
@@ -26,21 +27,22 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from grader.core.nouns import BaseModel
+    from grader.openai_sim.store.clock import ProgramClock
 
 
 class Simulator:
-    """Opens services. The base is loaded for the first of them; close it when none is left."""
+    """Opens services. The first one loads the base; close this when none is left."""
 
     def __init__(self, base: BaseModel, trainings: Path, *, seed: int) -> None:
-        """Trainings are kept in this folder. `seed` is that of scenarios, and of jobs without."""
+        """Trainings are recorded in this folder; scenarios and jobs without a seed have `seed`."""
         self._base, self._trainings, self._seed = base, trainings, seed
         self._shared: NamedServer | None = None
         self._opened = ExitStack()  # what `close` undoes
         self._lock = threading.Lock()
 
     @contextmanager
-    def service(self, scenarios: Sequence[str], *, time_scale: float = 1.0) -> Iterator[ASGIApp]:
-        """The service of one run, under these scenarios.
+    def service(self, scenarios: Sequence[str], clock: ProgramClock) -> Iterator[ASGIApp]:
+        """The service of one run, under these scenarios; its jobs live by the program's clock.
 
         Raises UsageError for a scenario that is none, and as loading a base does.
         """
@@ -48,7 +50,7 @@ class Simulator:
         try:
             store = SimulatorStore.open(home)
             server = self._server().beside(store)
-            runner = JobRunner(store, base_folder(self._base), self._trainings)
+            runner = JobRunner(store, base_folder(self._base), self._trainings, clock)
             app = create_app(
                 home,
                 runner=runner,
@@ -56,17 +58,20 @@ class Simulator:
                 scenarios=scenarios,
                 seed=self._seed,
                 job_seed=self._seed,
-                time_scale=time_scale,
+                clock=clock,
             )
-            app.state.admission.start()
+            app.services.admission.start()
             runner.start()
             try:
-                yield app
+                with clock.governing(
+                    home, app.services.admission.wake, lambda: settled(store, clock.now())
+                ):
+                    yield app
             finally:
-                app.state.admission.stop()
+                app.services.admission.stop()
                 runner.stop()
                 store.end()
-                app.state.store.end()
+                app.services.store.end()
         finally:
             shutil.rmtree(home, ignore_errors=True)
 
@@ -82,7 +87,7 @@ class Simulator:
         self.close()
 
     def _server(self) -> NamedServer:
-        """The server whose bases all runs share; it has no tuned models of its own."""
+        """The server of the base that all runs share; it has no tuned models of its own."""
         with self._lock:
             if self._shared is None:
                 with ExitStack() as opened:

@@ -24,10 +24,10 @@ from grader.report.pages import SUMMED_UP, not_attempted, render
 class ClassReport:
     """The content of the class page.
 
-    `folders` maps a student to the name of their folder under `students/`. `question_shares` maps
-    a hidden question's id to the share of adapters (0 to 1) that answered it right, and
-    `question_texts` to its text; both are empty when nothing was run. `written` maps a student to
-    (file name in that folder, title) of each written work that could be read.
+    `folders` maps a student to the name of their folders under `students/` and `staff/`.
+    `question_shares` maps a hidden question's id to the share of adapters (0 to 1) that answered it
+    right, and `question_texts` to its text; both are empty when nothing was run. `written` maps a
+    student to (file name in the folder under `staff/`, title) of each written work that was read.
     """
 
     assignment: Assignment
@@ -142,13 +142,13 @@ def class_html(report: ClassReport) -> str:
 
 def _row(result: Result, report: ClassReport) -> _StudentRow:
     folder = report.folders.get(result.student)
-    home = f"students/{quote(folder, safe='')}" if folder else ""
+    home = quote(folder, safe="") if folder else ""
     texts = report.written.get(result.student, ()) if home else ()
     comparison = before_after(result.findings)
     return _StudentRow(
         result=result,
-        link=f"{home}/feedback.html" if home else "",
-        written=tuple((f"{home}/{quote(name, safe='')}", title) for name, title in texts),
+        link=f"students/{home}/feedback.html" if home else "",
+        written=tuple((f"staff/{home}/{quote(name, safe='')}", title) for name, title in texts),
         comparison=comparison,
         direction=_direction(comparison),
     )

@@ -1,11 +1,13 @@
 """The student's page: what was found, what it is worth, and what to do next.
 
-Only findings that a student may read enter it, as `FindingView` values that have no note. The page
-carries no date, so the same result always gives the same bytes.
+Only findings that a student may read enter it, as `FindingView` values that have no note; measures
+of hidden questions enter it rounded. The page carries no date, so the same result always gives the
+same bytes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -36,7 +38,7 @@ from grader.report.pages import (
 
 _GAIN, _GAIN_MEASURE = "EVL001", "delta_low95"
 _GAIN_MEASURES: Final = (
-    "before", "after", "chance", "delta", "delta_low95", "delta_high95", "p_value", "n"
+    "before", "after", "chance", "delta", "delta_low95", "delta_high95", "n"
 )  # fmt: skip
 
 
@@ -98,23 +100,23 @@ class BeforeAfter:
     delta: float
     low: float
     high: float
-    p_value: float
     n: int
 
-    @property
-    def reference(self) -> float:
-        """The reference of the gain."""
-        return max(self.before, self.chance)
 
-    @property
-    def low_end(self) -> float:
-        """Lower end of the adapter's interval, kept on the axis."""
-        return min(1.0, max(0.0, self.reference + self.low))
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """What a student sees of a BeforeAfter: shares in tens of percent, the interval widened to
+    them. `real`: the gain is more than chance explains.
+    """
 
-    @property
-    def high_end(self) -> float:
-        """Upper end of the adapter's interval, kept on the axis."""
-        return min(1.0, max(0.0, self.reference + self.high))
+    before: float
+    after: float
+    chance: float
+    low_end: float
+    high_end: float
+    n: int
+    real: bool
+    over_guessing: bool
 
 
 def feedback_html(assignment: Assignment, result: Result) -> str:
@@ -130,7 +132,7 @@ def feedback_html(assignment: Assignment, result: Result) -> str:
         decided=points(result.total.lower) == points(result.total.upper),
         failed=result.status is Status.FAILED,
         sections=sections,
-        comparison=before_after(findings),
+        comparison=_picture(before_after(findings)),
         measured=measured(findings),
         to_fix=_to_fix(result.scores, findings),
         pending=_pending(sections),
@@ -157,10 +159,28 @@ def before_after(findings: Sequence[Finding]) -> BeforeAfter | None:
                     delta=numbers["delta"],
                     low=numbers["delta_low95"],
                     high=numbers["delta_high95"],
-                    p_value=numbers["p_value"],
                     n=int(numbers["n"]),
                 )
     return None
+
+
+def _picture(comparison: BeforeAfter | None) -> _Picture | None:
+    """Rounded: a share to the percent would tell how many hidden questions are right."""
+    if comparison is None:
+        return None
+    c = comparison
+    reference = max(c.before, c.chance)
+    low, high = (10 * min(1.0, max(0.0, reference + end)) for end in (c.low, c.high))
+    return _Picture(
+        before=round(10 * c.before) / 10,
+        after=round(10 * c.after) / 10,
+        chance=round(10 * c.chance) / 10,
+        low_end=math.floor(low) / 10,
+        high_end=math.ceil(high) / 10,
+        n=c.n,
+        real=c.low > 0,
+        over_guessing=c.chance > c.before,
+    )
 
 
 def _sections(
@@ -205,7 +225,7 @@ def _step(criterion: Criterion | None, score: Score, findings: Sequence[Finding]
     if comparison is None or score.points is None:
         return ""
     above = [band for band in criterion.bands if band.at_least > comparison.low]
-    text = f"Points follow the lower end of the gain's 95% interval, here {comparison.low:+.1%}."
+    text = "Points follow the lower end of the gain's 95% interval."
     if above:
         text += f" From {above[0].at_least:+.0%} it earns {points(above[0].points)}."
     return text

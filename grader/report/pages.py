@@ -18,7 +18,11 @@ from typing import Any, Final
 from jinja2 import Environment
 from markupsafe import Markup
 
-from grader.core.constants import REPORT_MAX_PASS_CHARACTERS, REPORT_MAX_TEXT_CHARACTERS
+from grader.core.constants import (
+    REPORT_MAX_PASS_CHARACTERS,
+    REPORT_MAX_TEXT_CHARACTERS,
+    REPORT_SAME_MEASURE,
+)
 from grader.core.nouns import Category, Finding, Outcome, Score, Visibility
 from grader.core.text import clean, file_size, percent, points, short_digest, templates, where
 
@@ -69,11 +73,10 @@ class FindingView:
 
 @dataclass(frozen=True, slots=True)
 class MeasureLine:
-    """One line of numbers in words."""
+    """A measure and what the page says of it."""
 
     title: str
-    before: str
-    after: str
+    said: str
 
 
 def shown(finding: Finding) -> FindingView:
@@ -148,40 +151,38 @@ def value(measures: Mapping[str, float | int | str | None], name: str) -> float 
     return float(raw)
 
 
-def _two(value: float) -> str:
-    return f"{value:.2f}"
+def _beside(before: float, after: float) -> str:
+    """The adapter's measure beside the base's; a number would carry bits of hidden questions."""
+    if abs(after - before) <= REPORT_SAME_MEASURE * max(abs(before), abs(after)):
+        return "about the same"
+    return "higher" if after > before else "lower"
 
 
-def _speed(value: float) -> str:
-    return f"{value:,.0f} tokens a second"
+def _reported(before: float, after: float) -> str:
+    return f"{percent(before)} for the base model, {percent(after)} for the adapter"
 
 
-def _memory(value: float) -> str:
-    return f"{value:,.0f} MiB"
-
-
-# The only measures that a student's page shows: (code, title, before, after, how it is written).
-_ALLOWED: Final[tuple[tuple[str, str, str, str, Callable[[float], str]], ...]] = (
-    ("EVL001", "Right answers", "before", "after", percent),
-    ("EVL002", "Token F1", "token_f1_before", "token_f1_after", _two),
-    ("EVL002", "BLEU", "bleu_before", "bleu_after", _two),
-    ("EVL002", "ROUGE-L", "rouge_l_before", "rouge_l_after", _two),
-    ("EVL002", "Log-likelihood a token", "loglik_before", "loglik_after", _two),
-    ("EVL003", "Speed", "reference_tokens_per_second", "tokens_per_second", _speed),
-    ("EVL003", "Peak memory", "reference_peak_memory_mib", "peak_memory_mib", _memory),
-    ("EVL004", "Right answers that you reported", "claimed_before", "claimed_after", percent),
+# The only measures that a student's page shows: (code, title, before, after, how they are told).
+_ALLOWED: Final[tuple[tuple[str, str, str, str, Callable[[float, float], str]], ...]] = (
+    ("EVL002", "Token F1", "token_f1_before", "token_f1_after", _beside),
+    ("EVL002", "BLEU", "bleu_before", "bleu_after", _beside),
+    ("EVL002", "ROUGE-L", "rouge_l_before", "rouge_l_after", _beside),
+    ("EVL002", "Log-likelihood a token", "loglik_before", "loglik_after", _beside),
+    ("EVL003", "Speed", "reference_tokens_per_second", "tokens_per_second", _beside),
+    ("EVL003", "Peak memory", "reference_peak_memory_mib", "peak_memory_mib", _beside),
+    ("EVL004", "Right answers that you reported", "claimed_before", "claimed_after", _reported),
 )
 
 
 def measured(findings: Sequence[Finding]) -> tuple[MeasureLine, ...]:
-    """The allowed measures of these findings, before (base model) and after (adapter)."""
+    """The allowed measures of these findings, each of the adapter beside the base model's."""
     lines = []
     for name in dict.fromkeys(finding.name for finding in findings):
         by_code = {f.check: f.measures for f in findings if f.name == name}
-        for code, title, before, after, write in _ALLOWED:
+        for code, title, before, after, tell in _ALLOWED:
             measures = by_code.get(code, {})
             low, high = value(measures, before), value(measures, after)
             if low is not None and high is not None:
                 shown_title = f"{title} ({name})" if name else title
-                lines.append(MeasureLine(shown_title, write(low), write(high)))
+                lines.append(MeasureLine(shown_title, tell(low, high)))
     return tuple(lines)

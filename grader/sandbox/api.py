@@ -29,7 +29,7 @@ class ExitReason(StrEnum):
     OK = "ok"  # exit code 0
     EXIT = "exit"  # another exit code
     SIGNAL = "signal"  # killed by a signal that nobody here sent
-    TIMEOUT = "timeout"  # wall or processor time
+    TIMEOUT = "timeout"  # wall, processor or program time
     MEMORY = "memory"
     DISK = "disk"  # bytes or files in the scratch folders
 
@@ -55,14 +55,15 @@ class Limits:
 class RunSpec:
     """A program to run.
 
-    `submission` is the student's folder: its files appear in the working folder, and the program
-    may change its copies. `inputs` are files of the grader by relative path, laid over them.
+    `files` are the submission's, by their relative path: those that were hashed and checked, and no
+    others, appear in the working folder, where the program may change its copies. `inputs` are
+    files of the grader by relative path, laid over them.
     `script` is a path relative to the working folder; `arguments` come after it. `environment`
     adds to the few variables that every run has. `clock_rate` is by how much faster than real
     time the program's sleeps pass; 1.0 leaves time alone.
     """
 
-    submission: Path | None
+    files: Mapping[str, Path]
     script: str
     arguments: tuple[str, ...] = ()
     inputs: Mapping[str, bytes] = field(default_factory=dict)
@@ -109,6 +110,17 @@ class RunStopped(Exception):
 
 class SocketService(Protocol):
     """A model service behind one listening socket."""
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the program has slept for longer than it may: the run is to be ended."""
+
+    @property
+    def held_seconds(self) -> float:
+        """Real seconds in which the program waited for the service's own work so far.
+
+        They do not count towards the limit of wall time.
+        """
 
     def close(self) -> None:
         """Stop serving; returns when nothing of the service runs any longer."""

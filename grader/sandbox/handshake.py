@@ -45,7 +45,7 @@ def _clock_source() -> str:
 def rlimits(limits: Limits) -> list[tuple[int, int]]:
     """The kernel's limits on each process of a program, as (number, value)."""
     return [
-        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CORE, 1),  # 0 does not stop a core_pattern that is a pipe, 1 does: core(5)
         (resource.RLIMIT_CPU, limits.cpu_seconds + SANDBOX_CPU_SLACK_SECONDS),
         (resource.RLIMIT_DATA, int(limits.memory_bytes * SANDBOX_DATA_FACTOR)),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
@@ -67,10 +67,17 @@ class Handshake:
         self._report = b""
 
     def prepare(
-        self, spec: RunSpec, staged: StagedFiles, serve: bool, scratch: tuple[str, ...] = SCRATCH
+        self,
+        spec: RunSpec,
+        staged: StagedFiles,
+        *,
+        served: bool,
+        listens: bool,
+        scratch: tuple[str, ...] = SCRATCH,
     ) -> socket.socket | None:
-        """Send orders and files; return the service's listening socket, where one is requested.
+        """Hand over orders and files; the service's socket where the start program `listens`.
 
+        `served` says whether the program has a service, whoever listens for it.
         Raises GraderFault when the start program fails or stays silent.
         """
         orders: dict[str, Any] = {
@@ -79,7 +86,8 @@ class Handshake:
             "folders": staged.folders,
             "files": [(path, mode) for path, mode, _ in staged.files],
             "links": [(path, f"{SUBMISSION}/{path}") for path in staged.large],
-            "port": GATEWAY_PORT if serve else 0,
+            "port": GATEWAY_PORT if listens else 0,
+            "service": GATEWAY_PORT if served else None,
             "script": spec.script,
             "arguments": list(spec.arguments),
             "rlimits": rlimits(spec.limits),
@@ -92,7 +100,7 @@ class Handshake:
             fds = [fd for _, _, fd in staged.files]
             for first in range(0, len(fds), start.FDS_AT_ONCE):
                 socket.send_fds(self.control, [b"f"], fds[first : first + start.FDS_AT_ONCE])
-            return self._ready(len(scratch), serve)
+            return self._ready(len(scratch), listens)
         except OSError as error:
             raise GraderFault(f"the sandbox did not start: {error}{self._last_words()}") from error
 

@@ -20,6 +20,7 @@ from typing import Final
 import grader
 from grader.core.constants import SANDBOX_SEEN_UID
 from grader.core.errors import GraderFault
+from grader.core.openai_wire import KEY_VARIABLE, URL_VARIABLE
 from grader.sandbox.api import GATEWAY_PORT, RunSpec
 from grader.sandbox.inside import landlock
 
@@ -165,8 +166,8 @@ def environment(spec: RunSpec, served: bool) -> dict[str, str]:
     if library_path:
         variables["LD_LIBRARY_PATH"] = library_path
     if served:
-        variables["OPENAI_BASE_URL"] = f"http://127.0.0.1:{GATEWAY_PORT}/v1"
-        variables["OPENAI_API_KEY"] = "sandbox"
+        variables[URL_VARIABLE] = f"http://127.0.0.1:{GATEWAY_PORT}/v1"
+        variables[KEY_VARIABLE] = "sandbox"
     return {**variables, **spec.environment}
 
 

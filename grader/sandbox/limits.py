@@ -213,7 +213,8 @@ class Watchdog:
     """Measures one run against its limits.
 
     `members` gives the processes of the run; `scratch` are descriptors of its folders, each a file
-    system of its own; `group` is its control group, where there is one.
+    system of its own; `group` is its control group, where there is one. `held` gives the seconds
+    of wall time that do not count.
     """
 
     def __init__(
@@ -222,19 +223,21 @@ class Watchdog:
         members: Callable[[], Iterable[int]],
         usage: Callable[[], DiskUsage],
         group: Cgroup | None,
+        held: Callable[[], float] = float,
     ) -> None:
         self.limits = limits
         self.group = group
         self.peak_bytes = 0
         self.cpu_seconds = 0.0
         self._members = members
+        self._held = held
         self._usage = usage
         self._staged = usage()
         self._began = time.monotonic()
 
     def look(self) -> ExitReason | None:
         """The limit that the run has exceeded, if any."""
-        if time.monotonic() - self._began > self.limits.wall_seconds:
+        if time.monotonic() - self._began - self._held() > self.limits.wall_seconds:
             return ExitReason.TIMEOUT
         members = list(self._members())
         self.cpu_seconds = max(self.cpu_seconds, sum(map(cpu_seconds, members)))
@@ -260,10 +263,10 @@ class Watchdog:
         if self.group:
             self.peak_bytes = self.group.peak_bytes()
             return self.memory()
-        folders = self._usage().total_bytes
-        used = sum(map(resident_bytes, members)) + folders
+        other = sum(map(page_table_bytes, members)) + self._usage().total_bytes
+        used = sum(map(resident_bytes, members)) + other
         if used > self.limits.memory_bytes:  # pages that processes share were counted for each
-            used = sum(map(proportional_bytes, members)) + folders
+            used = sum(map(proportional_bytes, members)) + other
         self.peak_bytes = max(self.peak_bytes, used)
         return ExitReason.MEMORY if used > self.limits.memory_bytes else None
 
@@ -300,6 +303,14 @@ def resident_bytes(pid: int) -> int:
     """A process's pages, those shared with others included."""
     fields = _read(pid, "statm").split()
     return int(fields[1]) * PAGE if fields else 0
+
+
+def page_table_bytes(pid: int) -> int:
+    """A process's page tables: mappings that are only read fill them and nothing else."""
+    for line in _read(pid, "status").splitlines():
+        if line.startswith(b"VmPTE:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def proportional_bytes(pid: int) -> int:

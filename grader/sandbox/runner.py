@@ -146,7 +146,13 @@ class ProcessRun:
     def _prepare(self, staged: StagedFiles, serve: Serve | None) -> None:
         try:
             inside = serve is not None and self._process.listener is None
-            listener = self._handshake.prepare(self._spec, staged, inside, self._process.scratch)
+            listener = self._handshake.prepare(
+                self._spec,
+                staged,
+                served=serve is not None,
+                listens=inside,
+                scratch=self._process.scratch,
+            )
             listener = listener or self._process.listener
         except GraderFault as fault:
             self._end()
@@ -162,6 +168,7 @@ class ProcessRun:
             self._process.members,
             lambda: self._process.usage(self._handshake.scratch),
             self._process.group,
+            self._held,
         )
         began = time.monotonic()
         self._handshake.go()
@@ -195,11 +202,17 @@ class ProcessRun:
                 if stop is not None and stop.is_set():
                     raise RunStopped
                 if passed is None:
-                    passed = watchdog.look()
+                    passed = ExitReason.TIMEOUT if self._time_is_up() else watchdog.look()
                     if passed is not None:
                         self._process.kill()
-                if time.monotonic() > give_up_at:
+                if time.monotonic() > give_up_at + self._held():
                     raise GraderFault("a program in the sandbox was killed and has not ended")
+
+    def _time_is_up(self) -> bool:
+        return self._served is not None and self._served.time_is_up
+
+    def _held(self) -> float:
+        return 0.0 if self._served is None else self._served.held_seconds
 
     def _end(self) -> tuple[int, resource.struct_rusage]:
         """End and reap all that still runs; then read the rest of the output."""
@@ -300,7 +313,7 @@ class ProcessSandbox(ABC):
     def trial(self) -> str | None:
         """Why an empty script fails here; None where it works. Raises GraderFault."""
         limits = Limits(wall_seconds=SANDBOX_START_SECONDS)
-        result = self.run(RunSpec(None, "try.py", inputs={"try.py": b""}, limits=limits))
+        result = self.run(RunSpec({}, "try.py", inputs={"try.py": b""}, limits=limits))
         if result.verdict == ExitReason.OK:
             return None
         message = result.stderr.decode("utf-8", "replace").strip()

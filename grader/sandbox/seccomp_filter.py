@@ -29,10 +29,11 @@ _KERNEL: Final = """
     bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register keyctl add_key
     request_key init_module finit_module delete_module kexec_load kexec_file_load reboot syslog
     acct vhangup lookup_dcookie nfsservctl iopl ioperm personality settimeofday clock_settime
-    clock_adjtime adjtimex stime sethostname setdomainname
+    clock_adjtime adjtimex stime sethostname setdomainname modify_ldt
 """
-# A machine's user has few of them, and all runs are one user's.
-_SCARCE: Final = "inotify_init inotify_init1"
+# A machine or a user of it has few of them, or all runs share them: slots for asynchronous input,
+# watches, the queue of the disks.
+_SCARCE: Final = "inotify_init inotify_init1 io_setup sync syncfs"
 # In no process and in no scratch folder, so that no watchdog sees it.
 _UNCOUNTED_MEMORY: Final = """
     memfd_create memfd_secret shmget shmat shmctl msgget msgsnd msgrcv semget semop mq_open

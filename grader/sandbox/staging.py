@@ -10,17 +10,12 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import Final
 
-from grader.core.constants import INTAKE_MAX_DEPTH, INTAKE_MAX_FILES, SANDBOX_COPY_MAX_BYTES
+from grader.core.constants import SANDBOX_COPY_MAX_BYTES
 from grader.core.errors import GraderFault
 from grader.sandbox.api import RunSpec
-
-NEVER_SHOWN: Final = frozenset({".git", "__pycache__", ".venv", "node_modules"})
-"""Folders that hold no work of the student's, or byte code that nobody has read."""
 
 
 class StagedFiles:
@@ -33,7 +28,8 @@ class StagedFiles:
     def __init__(self, spec: RunSpec, public: bool) -> None:
         """Open everything; with `public`, large files are readable for every user.
 
-        Raises GraderFault for a folder that no intake lets through: a link, a device, too much.
+        Raises GraderFault for what no intake lets through: a link, a device, a path that leaves
+        the working folder.
         """
         self.files: list[tuple[str, int, int]] = []
         self.large: dict[str, Path] = {}
@@ -59,10 +55,9 @@ class StagedFiles:
 
     def _stage(self, spec: RunSpec) -> None:
         inputs = {_checked(path): data for path, data in spec.inputs.items()}
-        if spec.submission is not None:
-            for path, file in _regular_files(spec.submission):
-                if path not in inputs:
-                    self._add(path, file)
+        for path, file in spec.files.items():
+            if path not in inputs:
+                self._add(_checked(path), file)
         for path, data in inputs.items():
             self._add_input(path, data)
 
@@ -113,31 +108,8 @@ class StagedFiles:
 def _checked(path: str) -> str:
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts or "\0" in path:
-        raise GraderFault(f"an input has the path {path!r}; it must stay in the working folder")
+        raise GraderFault(f"a file has the path {path!r}; it must stay in the working folder")
     return str(PurePosixPath(path))
-
-
-def _regular_files(root: Path) -> Iterator[tuple[str, Path]]:
-    """Every file below `root` in a fixed order, by its path from there."""
-    found = 0
-    folders = [(root, 0)]
-    while folders:
-        folder, depth = folders.pop()
-        if depth > INTAKE_MAX_DEPTH:
-            raise GraderFault(f"the submission has more than {INTAKE_MAX_DEPTH} levels of folders")
-        with os.scandir(folder) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
-        for entry in ordered:
-            if entry.is_dir(follow_symlinks=False):
-                if entry.name not in NEVER_SHOWN:
-                    folders.append((Path(entry.path), depth + 1))
-                continue
-            if not entry.is_file(follow_symlinks=False):
-                continue  # intake refuses links and pipes; nothing here follows one
-            found += 1
-            if found > INTAKE_MAX_FILES:
-                raise GraderFault(f"the submission has more than {INTAKE_MAX_FILES} files")
-            yield str(PurePosixPath(Path(entry.path).relative_to(root))), Path(entry.path)
 
 
 def _everyone_reads(file: Path) -> bool:

@@ -22,10 +22,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from grader.core.constants import SANDBOX_TICK_SECONDS
-from grader.sandbox.api import ExitReason, Isolation, RunResult, RunSpec, RunStopped, Serve
+from grader.core.openai_wire import KEY_VARIABLE, URL_VARIABLE
+from grader.sandbox.api import (
+    ExitReason,
+    Isolation,
+    RunResult,
+    RunSpec,
+    RunStopped,
+    Serve,
+    SocketService,
+)
 from grader.sandbox.harvest import harvest, snapshot
 from grader.sandbox.inside.clock import install
-from grader.sandbox.staging import NEVER_SHOWN
 
 _BEGIN: Final = "import sys; from grader.sandbox.unsandboxed import begin; begin(*sys.argv[1:])"
 
@@ -53,14 +61,14 @@ class Unsandboxed:
             _fill(box, spec)
             listener = socket.create_server(("127.0.0.1", 0))
             environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **spec.environment}
-            served = None
+            served, port = None, None
             if serve is not None:
                 port = listener.getsockname()[1]
-                environment["OPENAI_BASE_URL"] = f"http://127.0.0.1:{port}/v1"
-                environment["OPENAI_API_KEY"] = "own-code"
+                environment[URL_VARIABLE] = f"http://127.0.0.1:{port}/v1"
+                environment[KEY_VARIABLE] = "own-code"
                 served = serve(listener)
             try:
-                return _run(spec, box, Path(work), environment, stop)
+                return _run(spec, box, Path(work), environment, port, served, stop)
             finally:
                 if served is not None:
                     served.close()
@@ -68,10 +76,10 @@ class Unsandboxed:
 
 
 def _fill(box: Path, spec: RunSpec) -> None:
-    if spec.submission is None:
-        box.mkdir()
-    else:
-        shutil.copytree(spec.submission, box, ignore=shutil.ignore_patterns(*NEVER_SHOWN))
+    box.mkdir()
+    for name, file in spec.files.items():
+        (box / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, box / name)
     for name, data in spec.inputs.items():
         path = box / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +91,8 @@ def _run(
     box: Path,
     work: Path,
     environment: Mapping[str, str],
+    port: int | None,
+    served: SocketService | None,
     stop: threading.Event | None,
 ) -> RunResult:
     folder = os.open(box, os.O_RDONLY | os.O_DIRECTORY)
@@ -94,7 +104,7 @@ def _run(
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-c", _BEGIN),
-                    *(str(spec.clock_rate), spec.script, *spec.arguments),
+                    *(str(spec.clock_rate), str(port or ""), spec.script, *spec.arguments),
                 ],
                 cwd=box,
                 env=environment,
@@ -103,7 +113,7 @@ def _run(
                 stderr=stderr,
                 start_new_session=True,
             )
-            late = _wait(process, began + spec.limits.wall_seconds, stop)
+            late = _wait(process, began + spec.limits.wall_seconds, served, stop)
             wall = time.monotonic() - began
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             texts = [_read(file, spec.limits.output_bytes) for file in (stdout, stderr)]
@@ -129,10 +139,18 @@ def _run(
     )
 
 
-def _wait(process: subprocess.Popen[bytes], end: float, stop: threading.Event | None) -> bool:
+def _wait(
+    process: subprocess.Popen[bytes],
+    end: float,
+    served: SocketService | None,
+    stop: threading.Event | None,
+) -> bool:
     """Wait for the program; True on timeout. Ends its process group."""
     try:
-        while process.poll() is None and time.monotonic() < end:
+        while process.poll() is None:
+            held = 0.0 if served is None else served.held_seconds
+            if time.monotonic() > end + held or (served is not None and served.time_is_up):
+                break
             if stop is not None and stop.is_set():
                 raise RunStopped
             time.sleep(SANDBOX_TICK_SECONDS)
@@ -150,10 +168,13 @@ def _read(file: Any, limit: int) -> tuple[bytes, int]:
     return file.read(limit), size
 
 
-def begin(rate: str, script: str, *arguments: str) -> None:
-    """In the program's own process: run it as `python script` would, on the faster clock."""
+def begin(rate: str, port: str, script: str, *arguments: str) -> None:
+    """In the program's own process: run it as `python script` would, on the faster clock.
+
+    `port` is where its model service listens, "" without one.
+    """
     if float(rate) != 1.0:
-        install(float(rate))
+        install(float(rate), int(port) if port else None)
     sys.argv[:] = [script, *arguments]
     sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
     runpy.run_path(script, run_name="__main__")

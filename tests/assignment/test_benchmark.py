@@ -22,7 +22,7 @@ from grader.core.constants import (
 )
 from grader.core.errors import FileRefused
 from grader.core.nouns import Submission
-from grader.intake.find import find_submissions, open_file, take_in
+from grader.intake.find import open_file, submission_at, take_in
 from grader.topics import get_topic
 from grader.topics.topic import normalised
 
@@ -34,7 +34,7 @@ def read(home: Path, body: bytes, train: str | None = None) -> Benchmark | None:
     (home / "benchmark.jsonl").write_bytes(body)
     if train is not None:
         (home / "openai_train.jsonl").write_text(train)
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     submission = take_in(found, home.parent / "work", ASSIGNMENT.deliverables)
     return read_benchmark(submission, ASSIGNMENT, "benchmark")
 
@@ -73,7 +73,7 @@ def test_a_system_text_of_its_own_is_refused(tmp_path: Path) -> None:
 def test_nothing_handed_in_is_nothing(tmp_path: Path) -> None:
     (tmp_path / "s01").mkdir()
     (tmp_path / "s01" / "notes.md").write_text("n\n")
-    (found,) = find_submissions([tmp_path / "s01"])
+    found = submission_at(tmp_path / "s01")
     submission = take_in(found, tmp_path / "work", ASSIGNMENT.deliverables)
     assert read_benchmark(submission, ASSIGNMENT, "benchmark") is None
 

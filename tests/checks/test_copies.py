@@ -14,12 +14,13 @@ from support.predictions import N, evidence
 
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import chat
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks import integrity
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Classmate, Context, all_checks
 from grader.checks.integrity import answer_traits, in_common
 from grader.core.nouns import Evidence, Finding, Outcome
 from grader.intake.find import FoundSubmission, take_in
-from grader.models.adapter_files import read_adapter, row_space, sketch
+from grader.models.adapter_files import read_adapter
 from grader.models.base_model import base_folder
 from grader.models.training import train_lora
 from grader.topics import get_topic
@@ -146,14 +147,14 @@ def test_two_trainings_on_the_same_data_are_no_copies_and_noise_hides_none(tmp_p
         (folder.parent / "readme.md").write_text("An adapter.\n")
     one, other = (registered(tmp_path / f"s{seed}", f"s{seed}", None) for seed in (1, 2))
     assert in_common(one, other, ()).beyond_chance == []
-    adapter = read_adapter(take_in(FoundSubmission("s1", tmp_path / "s1"), tmp_path), "adapter")
+    submission = take_in(FoundSubmission("s1", tmp_path / "s1"), tmp_path)
+    adapter = read_adapter(submission, "adapter")
     rng = np.random.default_rng(1)
     noisy = {
         module: replace(layer, a=layer.a + _noise(layer.a, rng), b=layer.b + _noise(layer.b, rng))
         for module, layer in adapter.modules.items()
     }
-    space = row_space(replace(adapter, modules=noisy)).tobytes()
-    copy = Classmate("s3", None, sketch(replace(adapter, modules=noisy)), space)
+    copy = integrity.registered(submission, replace(adapter, modules=noisy))
     found = in_common(one, copy, ())
     assert found.weights < 0.75
     assert found.beyond_chance == [f"row spaces {found.row_spaces:.2f}"]
@@ -185,8 +186,7 @@ def written(folder: Path, seed: int = 0, noise: float = 0.0) -> Path:
 
 def registered(folder: Path, student: str, at: str | None) -> Classmate:
     one = take_in(FoundSubmission(student, folder, at), folder.parent)
-    adapter = read_adapter(one, "adapter")
-    return Classmate(student, at, sketch(adapter), row_space(adapter).tobytes())
+    return integrity.registered(one, read_adapter(one, "adapter"))
 
 
 @pytest.mark.parametrize("noise", [0.1, 0.45, 0.8, 1.1])

@@ -14,7 +14,7 @@ from support.paths import SOLUTION
 
 from grader.assignment.load import load_assignment
 from grader.assignment.rubric import score
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Finding, Outcome
 from grader.course import grade

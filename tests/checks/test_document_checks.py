@@ -10,10 +10,10 @@ from support.written_work import text, unread
 
 from grader.assignment.load import load_assignment
 from grader.assignment.rubric import score
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Evidence, Finding, Outcome, Severity
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 
 REFLECTION = {"reflection_text": text("reflection.md", "word " * 300)}
 ANALYSIS = {"analysis_text": text("comparative_analysis.pdf", "word " * 900, pages=2)}
@@ -23,7 +23,7 @@ def _context(folder: Path, evidence: dict[str, Evidence]) -> Context:
     (folder / "s01").mkdir()
     for name in ("comparative_analysis.pdf", "reflection.md"):
         (folder / "s01" / name).write_text("Not read here.\n")
-    (found,) = find_submissions([folder / "s01"])
+    found = submission_at(folder / "s01")
     assignment = load_assignment("llm-methods")
     return Context(assignment, take_in(found, folder, assignment.deliverables), evidence)
 

@@ -17,13 +17,13 @@ from grader.checks.evaluation import (
 )
 from grader.core.nouns import Evidence, Outcome
 from grader.course import grade
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 
 
 def context(tmp_path: Path, before: Evidence, after: Evidence) -> Context:
     (tmp_path / "student").mkdir(exist_ok=True)
     (tmp_path / "student" / "notes.txt").touch()
-    (found,) = find_submissions([tmp_path / "student"])
+    found = submission_at(tmp_path / "student")
     assignment = grade.load("llm-methods")
     submission = take_in(found, tmp_path / "work", assignment.deliverables)
     return Context(assignment, submission, {"before": before, "after": after})

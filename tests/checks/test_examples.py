@@ -14,7 +14,7 @@ from support.examples import EXAMPLES
 from support.paths import CORPUS, ROOT
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import (
     Check,
     Classmate,
@@ -26,7 +26,7 @@ from grader.checks.api.registry import (
 )
 from grader.core.errors import FileRefused, IntakeError
 from grader.core.nouns import Assignment, Finding, Outcome, Submission
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import find_submissions, submission_at, take_in
 from grader.models.adapter_files import read_adapter, sketch
 from grader.training_data.rules import RULES
 
@@ -34,6 +34,9 @@ CANNOT_FAIL = {
     "EVL003": "speed and memory vary between machines and never decide anything",
     "GRD001": "a fault of the machine is an error, never a student's fail",
     "INT002": "only a person decides where training questions come from",
+    "DOC201": "a person decides whether an aspect is spoken of",
+    "DOC202": "a person decides what a number claims",
+    "DOC203": "a person decides what may be taken over",
 }
 NOT_IN_A_SMALL_FILE = {  # tests/training_data/test_corpus_files.py makes these when it runs
     "JSL011": "a line of 16 MiB",
@@ -53,7 +56,7 @@ def _submissions(
     folder: Path, work: Path, assignment: Assignment
 ) -> tuple[list[Submission], list[IntakeError]]:
     taken, refused = [], []
-    for found in find_submissions([folder]):
+    for found in find_submissions([folder]).submissions:
         try:
             taken.append(take_in(found, work, assignment.deliverables))
         except IntakeError as error:
@@ -127,7 +130,7 @@ def _handed_in(data: Path, work: Path, assignment: Assignment) -> Submission:
     home = work / "s01"
     home.mkdir(parents=True)
     shutil.copyfile(data, home / deliverable.paths[0])
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     return take_in(found, work / "work", assignment.deliverables)
 
 

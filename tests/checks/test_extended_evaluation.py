@@ -11,10 +11,10 @@ from support.benchmarks import BENCHMARK, PAIRS, TRUE, answered, exchange, resul
 from support.transcripts import BASE, TUNED, chat_line, followed
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, check_of, run_check
 from grader.core.nouns import Evidence, Finding, Outcome
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 from grader.topics import get_topic
 
 ASSIGNMENT = load_assignment("llm-methods")
@@ -32,7 +32,7 @@ def find(tmp_path: Path) -> Find:
         home.mkdir()
         for name, text in {"notes.md": "n\n", **files}.items():
             (home / name).write_text(text)
-        (one,) = find_submissions([home])
+        one = submission_at(home)
         given = {} if evidence is None else {SEEN[code]: evidence}
         ctx = Context(ASSIGNMENT, take_in(one, tmp_path / "work", ASSIGNMENT.deliverables), given)
         passing = {c: Finding(c, Outcome.PASS, "", "") for c in ASSIGNMENT.refs if c[:3] != "EVL"}

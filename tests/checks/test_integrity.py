@@ -11,11 +11,11 @@ from support.paths import DATASETS
 from support.predictions import N, evidence
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, run_check
 from grader.core.constants import BENCHMARK_MAX_BYTES
 from grader.core.nouns import Finding, Outcome
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 
 HIDDEN = [f"question {i}" for i in range(N)]
 
@@ -36,7 +36,7 @@ def _finding(
     (home / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     if extra is not None:
         (home / extra[0]).write_text(extra[1])
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     assignment = load_assignment("llm-methods")
     submission = take_in(found, tmp_path / "work", assignment.deliverables)
     before = evidence(0)

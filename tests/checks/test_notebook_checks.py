@@ -13,10 +13,10 @@ from support.notebooks import as_notebook, notebook
 from support.paths import SOLUTION
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_checks, in_order, run_check
 from grader.core.nouns import Finding, Outcome
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 
 SCRIPTS = ("dspy_enhanced", "openai_domain_finetune", "huggingface_custom_lora", "inference")
 Judge = Callable[..., dict[str, Finding]]
@@ -34,7 +34,7 @@ def judge(tmp_path: Path) -> Judge:
         for name, data in notebooks.items():
             (home / f"{name}.py").unlink()
             (home / f"{name}.ipynb").write_bytes(data)
-        (found,) = find_submissions([home])
+        found = submission_at(home)
         assignment = load_assignment("llm-methods")
         submission = take_in(found, tmp_path, assignment.deliverables)
         context = Context(assignment, submission, {})

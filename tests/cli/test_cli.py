@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from support.classes import write_class
 from support.paths import ROOT
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import all_checks
 from grader.core.resources import resource
 
@@ -49,11 +50,11 @@ def test_grading_writes_everything_that_the_contract_names(graded: tuple[Path, P
     _, out = graded
     for name in ("gradebook.csv", "class.html", "evidence.sqlite"):
         assert (out / name).stat().st_size > 0
-    header = (out / "gradebook.csv").read_text().splitlines()[0].split(",")
+    header = next(csv.reader((out / "gradebook.csv").read_text().splitlines()))
     assert header[:6] == ["student", "status", "points", "max_points", "lower", "upper"]
     criteria = [criterion.id for criterion in load_assignment("llm-methods").criteria]
     assert header[6:] == criteria
-    result = json.loads((out / "students" / "good-1" / "result.json").read_text())
+    result = json.loads((out / "staff" / "good-1" / "result.json").read_text())
     assert result["schema"] == "finegrade/result/v1"
     assert (out / "students" / "good-1" / "feedback.html").exists()
 
@@ -95,7 +96,7 @@ def test_changed_weights_rescore_with_a_table_of_why(
     changed.write_text(yaml.safe_dump(rubric))
     done = finegrade("rescore", out, "--rubric", changed)
     assert "worth 3 points, was 2" in done.stdout
-    result = json.loads((out / "students" / "good-1" / "result.json").read_text())
+    result = json.loads((out / "staff" / "good-1" / "result.json").read_text())
     adapter = next(c for c in result["criteria"] if c["id"] == "lora_adapter")
     assert (adapter["points"], adapter["max_points"]) == (3, 3)
     finegrade("rescore", out)  # back to the rubric that ships
@@ -166,6 +167,22 @@ def test_places_that_would_mix_submissions_with_the_instructors_own_are_refused(
     assert "--hidden" in exposed.stderr or "--out" in exposed.stderr
 
 
+def test_an_out_folder_of_an_earlier_version_is_put_right_and_says_so(
+    graded: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _, out = graded
+    old = tmp_path / "old"
+    shutil.copytree(out, old)
+    for file in (old / "staff").glob("*/*"):
+        file.rename(old / "students" / file.parent.name / file.name)
+    shutil.rmtree(old / "staff")
+    said = finegrade("rescore", old)
+    assert "was moved from students/ to staff/, for 5 students." in said.stderr
+    assert "no points changed" in said.stdout
+    assert {path.name for path in (old / "students").glob("*/*")} == {"feedback.html"}
+    assert not finegrade("rescore", old).stderr
+
+
 def test_an_out_folder_of_another_assignment_is_left_as_it_is(
     graded: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -174,12 +191,12 @@ def test_an_out_folder_of_another_assignment_is_left_as_it_is(
     other.write_text(
         resource("rubrics", "llm-methods.yaml").read_text().replace("id: llm-methods", "id: other")
     )
-    before = (out / "students" / "good-1" / "result.json").read_bytes()
+    before = (out / "staff" / "good-1" / "result.json").read_bytes()
     done = finegrade(
         "grade", folder, "-a", other, "--hidden", out.parent / "hidden", "--out", out, expect=2
     )
     assert "results of llm-methods" in done.stderr
-    assert (out / "students" / "good-1" / "result.json").read_bytes() == before
+    assert (out / "staff" / "good-1" / "result.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("error", ["OSError(28, 'No space left on device')", "KeyError('oops')"])
@@ -208,7 +225,7 @@ def test_a_check_that_raises_ends_with_exit_three_and_everyone_is_graded(
     code = (
         "import sys\n"
         "from dataclasses import replace\n"
-        "import grader.checks.all; from grader.checks.api import registry\n"
+        "import grader.checks.api.all; from grader.checks.api import registry\n"
         "from grader.cli.main import main\n"
         "def raises(context): raise RuntimeError('a fault of ours')\n"
         "check = registry._CHECKS['LAY041']\n"
@@ -222,7 +239,7 @@ def test_a_check_that_raises_ends_with_exit_three_and_everyone_is_graded(
     assert "The grader failed on" in done.stderr
     rows = (tmp_path / "out" / "gradebook.csv").read_text().splitlines()
     assert len(rows) == 1 + 5
-    result = json.loads((tmp_path / "out" / "students" / "good-1" / "result.json").read_text())
+    result = json.loads((tmp_path / "out" / "staff" / "good-1" / "result.json").read_text())
     reflection = next(c for c in result["criteria"] if c["id"] == "reflection")
     assert (result["status"], reflection["points"]) == ("PendingManual", None)
 
@@ -263,9 +280,10 @@ def test_copies_have_originals_where_one_student_is_replayed_alone(
 ) -> None:
     folder, out = graded
     hidden = out.parent / "hidden"
-    finegrade("grade", folder / "copy", "--hidden", hidden, "--out", tmp_path, "--replay", out)
+    alone = ("--hidden", hidden, "--out", tmp_path, "--one", "--replay", out)
+    finegrade("grade", folder / "copy", *alone)
     alone, then = (
-        json.loads((place / "students" / "copy" / "result.json").read_text())["criteria"]
+        json.loads((place / "staff" / "copy" / "result.json").read_text())["criteria"]
         for place in (tmp_path, out)
     )
     assert alone == then
@@ -286,7 +304,7 @@ def test_what_cannot_be_replayed_at_all_is_wrong_usage(
 ) -> None:
     folder, out = graded
     for name in ("no-store", "damaged"):
-        shutil.copytree(out / "students", tmp_path / name / "students")
+        shutil.copytree(out / "staff", tmp_path / name / "staff")
     (tmp_path / "damaged" / "evidence.sqlite").write_text("no database, but long enough " * 40)
     places = {"{out}": str(out), "{tmp}": str(tmp_path)}
     arguments = [replay, *more]
@@ -296,3 +314,27 @@ def test_what_cannot_be_replayed_at_all_is_wrong_usage(
     done = finegrade("grade", folder, "--hidden", hidden, "--replay", *arguments, expect=2)
     assert says in done.stderr
     assert not (tmp_path / "o").exists()
+
+
+def test_a_folder_in_a_submission_never_overwrites_a_classmate(
+    graded: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _, out = graded
+    (tmp_path / "class" / "alice" / "bob").mkdir(parents=True)
+    (tmp_path / "class" / "bob").mkdir()
+    for home in (tmp_path / "class" / "alice" / "bob", tmp_path / "class" / "bob"):
+        (home / "reflection.md").write_text(f"Of {home.parent.name}.")
+    (tmp_path / "class" / "alice" / "submissions.csv").write_text("student,submitted_at\n")
+    here = ("--hidden", out.parent / "hidden", "--out", tmp_path / "out")
+    finegrade("grade", tmp_path / "class", *here)
+    before = (tmp_path / "out" / "gradebook.csv").read_text()
+    finegrade("grade", tmp_path / "class" / "alice", *here)  # known as one submission
+    assert (tmp_path / "out" / "gradebook.csv").read_text() == before
+    (tmp_path / "late").mkdir()
+    (tmp_path / "class" / "alice").rename(tmp_path / "late" / "carol")
+    told = finegrade("grade", tmp_path / "late" / "carol", *here, expect=2).stderr
+    assert "bob was graded from" in told
+    assert "--class" in told
+    assert "--one" in told
+    finegrade("grade", tmp_path / "late" / "carol", "--one", *here)
+    assert "carol" in (tmp_path / "out" / "gradebook.csv").read_text()

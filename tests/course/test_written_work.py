@@ -13,6 +13,7 @@ from grader.assignment.questions import QuestionSet, make_hidden
 from grader.core.nouns import Assignment, Outcome, Result
 from grader.course import grade
 from grader.course.output import prepare, write_class, write_student
+from grader.intake.find import Extent
 from grader.sandbox.api import Sandbox
 from grader.sandbox.choose import NoSandbox
 from grader.sandbox.unsandboxed import Unsandboxed
@@ -64,7 +65,9 @@ def test_markdown_is_read_without_a_sandbox_and_without_running_anything(
     home = handed_in(tmp_path, comparative_analysis_md=b"Words. " * 900, reflection_md=b"\xff")
     store = tmp_path / "e.sqlite"
     for asked, opens in ((None, never), (questions, never)):
-        done = grade.grade([home], assignment, asked, store, Silent(), open_sandbox=opens)
+        done = grade.grade(
+            [home], assignment, asked, store, Silent(), open_sandbox=opens, extent=Extent.ONE
+        )
         found = outcomes(done.results[0])
         assert (found["DOC001"], found["DOC010"]) == (Outcome.PASS, Outcome.PASS)
         assert (found["DOC002"], found["DOC102"]) == (Outcome.FAIL, Outcome.FAIL)
@@ -80,10 +83,10 @@ def test_a_machine_without_a_sandbox_loses_nobody_a_mark(
         tmp_path, comparative_analysis_pdf=drawn_pdf(SENTENCE), reflection_md=b"Words. " * 300
     )
     store = tmp_path / "e.sqlite"
-    (checked,) = grade.grade([home], assignment, None, store, Silent()).results
+    (checked,) = grade.grade([home], assignment, None, store, Silent(), extent=Extent.ONE).results
     assert outcomes(checked)["DOC001"] is Outcome.REVIEW
     (graded,) = grade.grade(
-        [home], assignment, questions, store, Silent(), open_sandbox=no_sandbox
+        [home], assignment, questions, store, Silent(), open_sandbox=no_sandbox, extent=Extent.ONE
     ).results
     found = outcomes(graded)
     assert (found["DOC001"], found["DOC002"]) == (Outcome.ERROR, Outcome.PASS)
@@ -99,7 +102,13 @@ def test_pdf_and_word_are_read_where_programs_are_run(
         tmp_path, comparative_analysis_docx=word(SENTENCE), reflection_pdf=protected_pdf("a", "b")
     )
     (result,) = grade.grade(
-        [home], assignment, questions, tmp_path / "e.sqlite", Silent(), open_sandbox=Unsandboxed
+        [home],
+        assignment,
+        questions,
+        tmp_path / "e.sqlite",
+        Silent(),
+        open_sandbox=Unsandboxed,
+        extent=Extent.ONE,
     ).results
     found = outcomes(result)
     assert (found["DOC001"], found["DOC002"], found["DOC103"]) == (
@@ -118,12 +127,14 @@ def test_who_judges_it_reads_plain_text_and_never_an_earlier_version(
     out = tmp_path / "out"
     for reflection in (b"First.", b"\xff"):
         (home / "reflection.md").write_bytes(reflection)
-        (result,) = grade.grade([home], assignment, None, prepare(out), Silent()).results
+        (result,) = grade.grade(
+            [home], assignment, None, prepare(out), Silent(), extent=Extent.ONE
+        ).results
         write_student(out, assignment, result)
         write_class(out, assignment)
-    student = out / "students" / "s01"
+    student = out / "staff" / "s01"
     texts = {path.name: path.read_text("utf-8-sig") for path in student.glob("*.txt")}
     assert texts == {"comparative_analysis.txt": "<b>Café</b> & more.\n"}
     page = (out / "class.html").read_text()
-    assert '<a href="students/s01/comparative_analysis.txt">Comparative analysis</a>' in page
+    assert '<a href="staff/s01/comparative_analysis.txt">Comparative analysis</a>' in page
     assert "reflection.txt" not in page

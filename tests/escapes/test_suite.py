@@ -143,7 +143,7 @@ def test_an_honest_program_that_is_disturbed_is_noticed() -> None:
         ) -> RunResult:
             self.runs += 1
             more = ("late",) if self.runs > 1 else ()
-            changed = RunSpec(launch.submission, launch.script, more, launch.inputs)
+            changed = RunSpec(launch.files, launch.script, more, launch.inputs)
             return super().run(changed, serve)
 
     report = judge_one(Moody(), program("pass"))

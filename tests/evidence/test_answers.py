@@ -31,7 +31,7 @@ from grader.evidence.kinds import KINDS
 from grader.evidence.metric_scores import metric_cases
 from grader.evidence.module_run import ModuleRun, ModuleRunner
 from grader.evidence.program_runs import ProgramRunner
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 from grader.intake.notebooks import read_notebook
 from grader.model_service.simulated import Simulator
 
@@ -88,7 +88,6 @@ def _completed(want: Request, lines: list[Any], **payload: Any) -> dict[str, Any
         "verdict": "ok",
         "exit_code": 0,
         "signal": None,
-        "wall_seconds": 1.0,
         "stdout": "",
         "stderr": "",
         "exchanges": [],
@@ -110,7 +109,7 @@ def _completed(want: Request, lines: list[Any], **payload: Any) -> dict[str, Any
 def test_the_kits_own_module_runs_once_for_a_class(want: Callable[..., Request], id: str) -> None:
     one, other = want(id, "s1"), want(id, "s2")
     assert one.key == other.key
-    assert one.work.run.spec.submission is None
+    assert not one.work.run.spec.files
 
 
 @pytest.mark.parametrize("id", ["dspy_enhanced", "dspy_metric"])
@@ -198,7 +197,7 @@ def test_a_module_may_import_what_was_handed_in_as_a_notebook(
     (home / "openai_domain_finetune.ipynb").write_bytes(notebook("x = 1"))
     (deliverable,) = (d for d in load_assignment("llm-methods").deliverables if d.id == SCRIPT)
     both = replace(assignment, deliverables=(*assignment.deliverables, deliverable))
-    (entry,) = find_submissions([home])
+    entry = submission_at(home)
     submission = take_in(entry, tmp_path / "work", both.deliverables)
     grading = Grading(both, QUESTIONS, "cpu", tmp_path, need_sandbox)
     one = request_of("dspy_enhanced", submission, grading)

@@ -36,7 +36,7 @@ from grader.evidence.kind import (
 )
 from grader.evidence.kinds import KINDS
 from grader.evidence.store import open_store
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 from grader.models.adapter_files import AdapterFiles
 from grader.sandbox.unsandboxed import Unsandboxed
 
@@ -56,7 +56,7 @@ def bench_requests(
     (home / "notes.md").write_text("n\n")
     if benchmark is not None:
         (home / "benchmark.jsonl").write_text(benchmark)
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     bench = tuple(spec for spec in WHOLE.evidence if spec.id == "bench_lora")
     grading = Grading(replace(WHOLE, evidence=bench), HIDDEN, "cpu", home.parent / "trainings")
 
@@ -92,7 +92,7 @@ def test_what_a_kit_gives_lies_beside_a_script_that_is_run(tmp_path: Path) -> No
     home.mkdir(parents=True)
     (home / "distill.py").write_text("print('hello')\n")
     (home.parent / "notes.md").write_text("n\n")
-    (found,) = find_submissions([home.parent])
+    found = submission_at(home.parent)
     submission = take_in(found, tmp_path / "work", WHOLE.deliverables)
     candidate = Candidate(submission, lambda codes: True)
     grading = Grading(WHOLE, HIDDEN, "cpu", tmp_path / "trainings", Unsandboxed)
@@ -135,7 +135,7 @@ def test_evidence_of_another_kind_or_version_is_refused_with_one_line(tmp_path: 
         read(Evidence("predictions", "k", old, {}), Predictions)
     (tmp_path / "s01").mkdir()
     (tmp_path / "s01" / "reflection.md").write_text("n\n")
-    (found,) = find_submissions([tmp_path / "s01"])
+    found = submission_at(tmp_path / "s01")
     submission = take_in(found, tmp_path / "work", WHOLE.deliverables)
     candidate = Candidate(submission, lambda codes: True)
     grading = Grading(WHOLE, HIDDEN, "cpu", tmp_path / "trainings")

@@ -23,7 +23,7 @@ from grader.course.output import prepare, recordings, write_student
 from grader.evidence import answers, predictions
 from grader.evidence.kind import Candidate, Grading
 from grader.evidence.store import Recordings, open_store
-from grader.intake.find import FoundSubmission, take_in
+from grader.intake.find import Extent, FoundSubmission, take_in
 from grader.model_service import simulated
 from grader.model_service.record import CLIENT_LEFT, Exchange
 from grader.sandbox.api import Isolation
@@ -215,6 +215,7 @@ def test_another_sandbox_is_another_run_of_the_same_recording(
             Silent(),
             open_sandbox=sandbox,
             recordings=recorded,
+            extent=Extent.ONE,
         )
         assert said(done.results[0]) == said(first["streams"])
         keys.append(done.results[0].provenance["evidence"]["openai_ok"])

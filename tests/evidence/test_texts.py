@@ -14,7 +14,7 @@ from grader.core.nouns import Deliverable, EvidenceSpec
 from grader.evidence.kind import Candidate, Collected, Grading
 from grader.evidence.kinds import collect
 from grader.evidence.store import open_store
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 from grader.sandbox.api import Sandbox
 from grader.sandbox.choose import NoSandbox
 
@@ -35,7 +35,7 @@ def collected(tmp_path: Path, name: str, data: bytes, *, again: bool = False) ->
     if not again:
         (tmp_path / "s01").mkdir()
         (tmp_path / "s01" / name).write_bytes(data)
-    (found,) = find_submissions([tmp_path / "s01"])
+    found = submission_at(tmp_path / "s01")
     submission = take_in(found, tmp_path / f"work{again}", ASSIGNMENT.deliverables)
     candidate = Candidate(submission, lambda codes: True)
     hidden = make_hidden(ASSIGNMENT.topic, 3, 10)

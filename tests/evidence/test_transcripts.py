@@ -23,7 +23,7 @@ from grader.evidence.kind import Batch, Candidate, Collected, EvidenceRequest, G
 from grader.evidence.program_runs import ProgramRunner, ServedRun
 from grader.evidence.store import open_store
 from grader.evidence.transcript import KIND, TranscriptSpec
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 from grader.model_service.forward import Endpoint
 from grader.model_service.simulated import Simulator
 from grader.sandbox.api import Sandbox
@@ -124,9 +124,8 @@ def test_a_minute_of_polling_passes_in_a_second_and_its_spacing_is_known(
     assert (run["verdict"], run["exit_code"], run["stderr"]) == ("ok", 0, "")
     assert json.loads(base64.b64decode(run["files"]["result.json"])) == {"status": "succeeded"}
     polls = [e["at"] for e in run["exchanges"] if e["path"].startswith("/v1/fine_tuning/jobs/")]
-    gaps = [run["clock_rate"] * (b - a) for a, b in pairwise(polls)]
-    assert len(gaps) >= 2
-    assert min(gaps) >= 59.0, "in the program's own time"
+    # Two minutes in the queue, a second before and two minutes after it; each look takes one.
+    assert [round(b - a, 1) for a, b in pairwise(polls)] == [60.0] * 3, "in the program's own time"
     assert sum("job_created" in e["notes"] for e in run["exchanges"]) == 1
 
 
@@ -164,10 +163,7 @@ def test_neighbours_that_misbehave_change_nothing(tmp_path: Path, trainings: Pat
     wants += [want(tmp_path, f"honest{n}", honest) for n in range(4)]
     found = collected(tmp_path, trainings, *wants)
     assert not found.missing
-    runs = [dict(payload(found, f"honest{n}")) for n in range(4)]
-    for run in runs:
-        for measured in ("wall_seconds", "cpu_seconds", "peak_memory_bytes"):
-            del run[measured]
+    runs = [payload(found, f"honest{n}") for n in range(4)]
     assert runs[1:] == runs[:-1]
     assert runs[0]["stdout"] == "499500\n"
     assert {payload(found, name)["verdict"] for name in wild} <= {
@@ -197,7 +193,7 @@ def notebook_request(folder: Path, sandbox: Sandbox, *cells: str, **more: Any) -
     home = folder / "book"
     home.mkdir()
     (home / "main.ipynb").write_bytes(notebook("md:Words.", "%pip install x", *cells))
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     submission = take_in(found, folder / "work", ASSIGNMENT.deliverables)
     return request_of(submission, sandbox, **more)
 
@@ -231,7 +227,7 @@ def test_a_script_may_import_what_was_handed_in_as_a_notebook(
     book = notebook("%pip install x", "def half(x):\n    return x / 2 if x else 1 / x")
     (home / "openai_domain_finetune.ipynb").write_bytes(book)
     (home / "inference.ipynb").write_text("{")  # refused: it is nobody else's fault
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     submission = take_in(found, tmp_path / "work", ASSIGNMENT.deliverables)
     wanted = request_of(submission, need_sandbox())
     assert wanted is not None

@@ -135,7 +135,7 @@ def folder(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def results(family: Family, folder: Path, assignment: Assignment) -> Mapping[str, Result]:
     """The results of the class by student."""
-    return family.recorded([folder], assignment, QUESTIONS)
+    return family.recorded(sorted(folder.iterdir()), assignment, QUESTIONS)
 
 
 def test_the_table_reads_the_rubric_that_ships() -> None:

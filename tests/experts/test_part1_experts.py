@@ -20,7 +20,7 @@ from support.recorded import Family
 
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import QuestionSet, make_hidden
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import all_checks
 from grader.core.nouns import Assignment
 

@@ -6,6 +6,7 @@ import io
 import stat
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -272,3 +273,31 @@ def test_any_damage_is_refused_or_changes_nothing(
     else:
         written = contents(out)
         assert set(written.values()) <= {NOTE.data, b"b" * 300, b"c"}
+
+
+def _second_name(raw: bytes, name: str, *, crc: int | None = None) -> bytes:
+    found = zlib.crc32(raw) if crc is None else crc
+    field = b"\x01" + found.to_bytes(4, "little") + name.encode()
+    return struct.pack("<2H", 0x7075, len(field)) + field
+
+
+@pytest.mark.parametrize(
+    ("raw", "second", "crc"),
+    [(b"notes.md", "bob.py", None), (b"notes.md", "bob.py", 7), (b"M\x81ller.md", "bob.py", 7)],
+)
+def test_a_second_name_that_is_another_one_is_refused(
+    raw: bytes, second: str, crc: int | None, tmp_path: Path
+) -> None:
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(zip_bytes([Entry(raw, b"x", extra=_second_name(raw, second, crc=crc))]))
+    with pytest.raises(IntakeError) as caught:
+        extract_zip(archive, tmp_path / "out")
+    assert caught.value.code == "LAY110"
+
+
+def test_a_second_name_says_what_an_old_code_page_cannot(tmp_path: Path) -> None:
+    raw = "отчёт.md".encode("cp866")
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(zip_bytes([Entry(raw, b"x", extra=_second_name(raw, "отчёт.md"))]))
+    extract_zip(archive, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["отчёт.md"]

@@ -15,7 +15,9 @@ from support.zips import Entry, zip_bytes
 from grader.core.errors import FileRefused, GraderFault, IntakeError, UsageError
 from grader.core.nouns import Deliverable, Submission
 from grader.intake.find import (
+    Extent,
     FoundSubmission,
+    check_one,
     find_submissions,
     read_file,
     safe_name,
@@ -47,22 +49,77 @@ def refusal(folder: Path, tmp_path: Path) -> str:
 
 # --- finding -----------------------------------------------------------------------------------
 
+NAMES = ("notes.md", "report.md", "adapter")
 
-def test_a_folder_with_a_file_is_one_submission(tmp_path: Path) -> None:
+
+def found_in(*paths: Path, extent: Extent | None = None) -> tuple[FoundSubmission, ...]:
+    return find_submissions(paths, extent, NAMES).submissions
+
+
+def test_the_callers_word_decides_and_not_what_lies_inside(tmp_path: Path) -> None:
+    files(tmp_path / "alice", "bob/notes.md", "submissions.csv")
+    (one,) = found_in(tmp_path / "alice", extent=Extent.ONE)
+    assert one.student == "alice"
+    (tmp_path / "alice" / "submissions.csv").write_text("student,submitted_at\n")
+    (one,) = found_in(tmp_path / "alice", extent=Extent.CLASS)
+    assert one.student == "bob"
+
+
+def test_what_was_a_submission_before_is_one_again(tmp_path: Path) -> None:
+    alice = files(tmp_path / "class" / "alice", "bob/notes.md").resolve()
+    (one,) = find_submissions([alice], None, NAMES, known={str(alice)}).submissions
+    assert (one.student, one.path) == ("alice", alice)
+
+
+def test_a_folder_with_deliverables_is_refused_with_the_choice(tmp_path: Path) -> None:
     files(tmp_path / "s01", "notes.md", "adapter/a.txt")
-    assert find_submissions([tmp_path / "s01"]) == [FoundSubmission("s01", tmp_path / "s01")]
+    with pytest.raises(UsageError, match=r"holds adapter, notes.md.*--one.*--class"):
+        found_in(tmp_path / "s01")
+    assert found_in(tmp_path / "s01", extent=Extent.ONE)[0].path == tmp_path / "s01"
 
 
 def test_a_folder_of_folders_and_archives_is_a_class(tmp_path: Path) -> None:
     files(tmp_path, "s02/notes.md", ".hidden", "__MACOSX/x")
     (tmp_path / "s01.ZIP").write_bytes(NOTE)
-    assert [one.student for one in find_submissions([tmp_path])] == ["s01", "s02"]
+    assert [one.student for one in found_in(tmp_path)] == ["s01", "s02"]
+
+
+def test_other_files_of_a_class_are_named_and_left_out(tmp_path: Path) -> None:
+    files(tmp_path, "s01/notes.md", "metadata.yml", "grades.csv", "s02.rar")
+    found = find_submissions([tmp_path], None, NAMES)
+    assert [path.name for path in found.left_out] == ["grades.csv", "metadata.yml"]
+    assert [one.student for one in found.submissions] == ["s01", "s02.rar"]
+    with pytest.raises(IntakeError) as caught:
+        take_in(found.submissions[1], tmp_path / "work")
+    assert caught.value.code == "LAY101"
+
+
+@pytest.mark.parametrize(
+    "paths", [("s1/notes.md", "s2/notes.md"), ("s1/adapter/a", "s2/adapter/a", "meta.yml")]
+)
+def test_a_class_is_not_checked_as_one_persons_work(paths: tuple[str, ...], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="several students"):
+        check_one(files(tmp_path, *paths), NAMES)
+
+
+def test_several_archives_are_not_checked_as_one_persons_work(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="several students"):
+        check_one(files(tmp_path, "a.zip", "b.zip", "c.rar"), NAMES)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [("notes.md", "a.zip", "b.zip"), ("part1/notes.md", "part2/report.md"), ("all/notes.md",)],
+)
+def test_ones_own_work_is_checked_however_it_is_laid_out(
+    paths: tuple[str, ...], tmp_path: Path
+) -> None:
+    check_one(files(tmp_path, *paths), NAMES)
 
 
 def test_several_paths_and_the_same_one_twice(tmp_path: Path) -> None:
-    files(tmp_path, "class/s01/a.md", "class/s02/a.md", "s03/a.md")
-    paths = [tmp_path / "s03", tmp_path / "class", tmp_path / "class" / "s01"]
-    found = find_submissions(paths)
+    files(tmp_path, "class/s01/a.md", "class/s02/a.md", "more/s03/a.md")
+    found = found_in(tmp_path / "more", tmp_path / "class", tmp_path / "class")
     assert [one.student for one in found] == ["s01", "s02", "s03"]
     assert not any(one.refusal for one in found)
 
@@ -71,7 +128,7 @@ def test_a_students_folder_with_one_archive_stands_for_the_archive(tmp_path: Pat
     (tmp_path / "s01").mkdir()
     (tmp_path / "s01" / "my work.zip").write_bytes(NOTE)
     files(tmp_path, "s02/a.md")
-    first = find_submissions([tmp_path])[0]
+    first = found_in(tmp_path)[0]
     assert (first.student, first.path.name) == ("s01", "my work.zip")
 
 
@@ -80,13 +137,13 @@ def test_nothing_to_grade_is_a_usage_error(name: str, tmp_path: Path) -> None:
     files(tmp_path, "notes.txt")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError):
-        find_submissions([tmp_path / name])
+        found_in(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["s" * 129, "a\u202eb", "a\x1bb", "a\\b", "a\u200bb"])
 def test_an_unusable_name_is_refused_alone(name: str, tmp_path: Path) -> None:
     files(tmp_path, "s01/a.md", f"{name}/a.md")
-    found = find_submissions([tmp_path])
+    found = found_in(tmp_path)
     assert [one.refusal.code for one in found if one.refusal] == ["LAY116"]
     assert all(one.student.isprintable() for one in found)
     assert len(found) == 2
@@ -94,14 +151,14 @@ def test_an_unusable_name_is_refused_alone(name: str, tmp_path: Path) -> None:
 
 def test_a_zip_without_a_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / " .zip").write_bytes(NOTE)
-    found = find_submissions([tmp_path])
+    found = found_in(tmp_path)
     assert [one.refusal.code for one in found if one.refusal] == ["LAY116"]
 
 
 def test_one_name_for_two_entries_refuses_both_and_nobody_else(tmp_path: Path) -> None:
     files(tmp_path, "s01/a.md", "S02/a.md", "s02/a.md", "s03/a.md")
     (tmp_path / "s01.zip").write_bytes(NOTE)
-    found = find_submissions([tmp_path])
+    found = found_in(tmp_path)
     codes = {one.student: one.refusal.code if one.refusal else None for one in found}
     assert codes == {"s01": "LAY115", "S02": "LAY115", "s02": "LAY115", "s03": None}
 
@@ -109,7 +166,7 @@ def test_one_name_for_two_entries_refuses_both_and_nobody_else(tmp_path: Path) -
 def test_a_link_among_the_submissions_is_refused(tmp_path: Path) -> None:
     files(tmp_path, "elsewhere/a.md", "class/s01/a.md")
     (tmp_path / "class" / "s02").symlink_to(tmp_path / "elsewhere")
-    found = find_submissions([tmp_path / "class"])
+    found = found_in(tmp_path / "class")
     assert [one.refusal.code if one.refusal else None for one in found] == [None, "LAY104"]
     with pytest.raises(IntakeError):
         take_in(found[1], tmp_path / "work")
@@ -118,13 +175,13 @@ def test_a_link_among_the_submissions_is_refused(tmp_path: Path) -> None:
 def test_a_link_that_the_instructor_names_is_followed(tmp_path: Path) -> None:
     files(tmp_path, "class/s01/a.md", "class/s01/b.md")
     (tmp_path / "latest").symlink_to(tmp_path / "class")
-    assert [one.student for one in find_submissions([tmp_path / "latest"])] == ["s01"]
+    assert [one.student for one in found_in(tmp_path / "latest")] == ["s01"]
 
 
 def test_times_come_from_the_instructors_record(tmp_path: Path) -> None:
     files(tmp_path, "s01/a.md", "s02/a.md")
     (tmp_path / "submissions.csv").write_text("student,submitted_at\ns01,2026-03-01T10:00:00Z\n")
-    found = find_submissions([tmp_path])
+    found = found_in(tmp_path)
     assert [one.submitted_at for one in found] == ["2026-03-01T10:00:00+00:00", None]
     assert take_in(found[0], tmp_path / "work").submitted_at == "2026-03-01T10:00:00+00:00"
 
@@ -135,22 +192,7 @@ def test_times_come_from_the_instructors_record(tmp_path: Path) -> None:
 def test_a_submission_named_itself_has_the_same_time_as_in_its_class(tmp_path: Path) -> None:
     files(tmp_path, "s01/notes.md")
     (tmp_path / "submissions.csv").write_text("student,submitted_at\ns01,2026-03-01T12:00:00Z\n")
-    assert find_submissions([tmp_path / "s01"]) == find_submissions([tmp_path])
-
-
-def test_the_record_says_what_is_a_class_and_what_a_submission(tmp_path: Path) -> None:
-    files(tmp_path, "s01/adapter/a", "s01/work/b", "s02/notes.md", "s03.rar")
-    files(tmp_path, "s04/x")
-    (tmp_path / "s04" / "x").rename(tmp_path / "s04" / "upload.zip")
-    times = "".join(f"s0{n},2026-03-01T12:00:00Z\n" for n in (1, 2, 4))
-    (tmp_path / "submissions.csv").write_text(f"student,submitted_at\n{times}")
-    found = {one.student: one for one in find_submissions([tmp_path])}
-    assert set(found) == {"s01", "s02", "s03.rar", "s04"}
-    for student in ("s01", "s02", "s04"):
-        assert find_submissions([tmp_path / student]) == [found[student]]
-    with pytest.raises(IntakeError) as caught:
-        take_in(found["s03.rar"], tmp_path / "work")
-    assert caught.value.code == "LAY101"
+    assert found_in(tmp_path / "s01", extent=Extent.ONE) == found_in(tmp_path)
 
 
 def test_one_folder_that_cannot_be_read_does_not_stop_the_class(
@@ -165,7 +207,7 @@ def test_one_folder_that_cannot_be_read_does_not_stop_the_class(
         return whole(self)
 
     monkeypatch.setattr(Path, "iterdir", locked)
-    assert [one.student for one in find_submissions([tmp_path])] == ["s01", "s02"]
+    assert [one.student for one in found_in(tmp_path)] == ["s01", "s02"]
 
 
 def test_plain_logins_stay_as_they_are() -> None:
@@ -378,6 +420,6 @@ def test_an_unreadable_folder_is_the_machines_fault(
 def test_an_adapter_handed_in_alone_is_found(tmp_path: Path) -> None:
     (tmp_path / "class" / "me" / "adapter").mkdir(parents=True)
     (tmp_path / "class" / "me" / "adapter" / "adapter_config.json").write_text("{}")
-    (found,) = find_submissions([tmp_path / "class"])
+    (found,) = found_in(tmp_path / "class")
     submission = take_in(found, tmp_path / "work", [ADAPTER])
     assert submission.place(ADAPTER.id) == "adapter"

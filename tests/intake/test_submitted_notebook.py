@@ -9,7 +9,7 @@ from support.notebooks import notebook
 
 from grader.core.errors import FileRefused
 from grader.core.nouns import Submission
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 from grader.intake.submitted_notebook import submitted_notebook
 
 
@@ -18,7 +18,7 @@ def handed_in(folder: Path, data: bytes) -> Submission:
     home = folder / "s1"
     home.mkdir(exist_ok=True)
     (home / "a.ipynb").write_bytes(data)
-    return take_in(find_submissions([home])[0], folder / "work")
+    return take_in(submission_at(home), folder / "work")
 
 
 def test_a_notebook_is_read_once_and_another_anew(tmp_path: Path) -> None:

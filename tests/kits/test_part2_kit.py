@@ -25,6 +25,8 @@ from grader.openai_sim.decoding.serving import NamedServer, open_bases
 from grader.openai_sim.jobs.runner import JobRunner
 from grader.openai_sim.store.store import SimulatorStore
 
+pytestmark = pytest.mark.live(sample=2, of="the kit of part 2")
+
 SOLUTION = ROOT / "solutions" / "llm-methods"
 SCRIPT = "openai_domain_finetune.py"
 JOBS, CHAT = "/v1/fine_tuning/jobs", "/v1/chat/completions"

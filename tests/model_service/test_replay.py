@@ -18,6 +18,7 @@ from grader.model_service.gateway import Gateway, GatewayLimits
 from grader.model_service.record import CLIENT_LEFT, Exchange
 from grader.model_service.replay import Replay
 from grader.model_service.simulated import Simulator
+from grader.openai_sim.store.clock import ProgramClock
 from grader.openai_sim.store.journal import NOTES
 
 
@@ -43,7 +44,7 @@ def test_a_program_is_answered_as_it_was_without_any_model(
     base = load_assignment("llm-methods").base
     with (
         Simulator(base, tmp_path, seed=0) as simulator,
-        simulator.service(["ok"]) as app,
+        simulator.service(["ok"], ProgramClock()) as app,
         served(gateway, app) as (port, record),
     ):
         first = program(port)

@@ -14,7 +14,7 @@ from support.adapters import config, pair, safetensors, write_adapter
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import QuestionSet, chat, make_hidden
 from grader.core.errors import GraderFault
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 from grader.models.adapter_files import AdapterFiles, read_adapter
 from grader.models.base_model import base_folder, load_base
 from grader.models.engine import Engine
@@ -44,7 +44,7 @@ def strong_adapter(folder: Path, seed: int) -> AdapterFiles:
     weights = safetensors(pair(a, b, layer), {"format": "pt"})
     write_adapter(home / "adapter", weights=weights, settings=config(target_modules=[layer]))
     (home / "notes.txt").write_text("so that the adapter is a folder in a submission")
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     return read_adapter(take_in(found, folder), "adapter")
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from grader.core.files import files_below
 from grader.sandbox.api import ExitReason, Isolation, Limits, RunSpec, RunStopped, SocketService
 from grader.sandbox.unsandboxed import Unsandboxed
 
@@ -17,7 +19,7 @@ def launch(tmp_path: Path, code: str, **more: object) -> RunSpec:
     folder = tmp_path / "work"
     folder.mkdir()
     (folder / "main.py").write_text(code)
-    return RunSpec(folder, "main.py", **more)  # type: ignore[arg-type]
+    return RunSpec(files_below(folder), "main.py", **more)  # type: ignore[arg-type]
 
 
 def test_it_runs_with_arguments_inputs_and_its_own_folder(tmp_path: Path) -> None:
@@ -25,14 +27,14 @@ def test_it_runs_with_arguments_inputs_and_its_own_folder(tmp_path: Path) -> Non
         "import sys\nfrom helper import word\n"
         "print(sys.argv[1:], word, open('given.txt').read())\nopen('made.txt', 'w').write('x')\n"
     )
+    (tmp_path / "helper.py").write_text("word = 'helped'")
     given = launch(tmp_path, code, arguments=("a",), inputs={"given.txt": b"hello"})
-    assert given.submission is not None
-    (given.submission / "helper.py").write_text("word = 'helped'")
+    given = replace(given, files={**given.files, "helper.py": tmp_path / "helper.py"})
     ended = Unsandboxed().run(given)
     assert (ended.verdict, ended.isolation) == (ExitReason.OK, Isolation.NONE)
     assert ended.stdout == b"['a'] helped hello\n"
     assert ended.files == {"made.txt": b"x"}
-    assert sorted(p.name for p in given.submission.iterdir()) == ["helper.py", "main.py"]
+    assert sorted(p.name for p in (tmp_path / "work").iterdir()) == ["main.py"]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,9 @@ def test_sleeps_pass_on_the_faster_clock(tmp_path: Path) -> None:
 
 def test_the_service_is_found_by_the_usual_variables(tmp_path: Path) -> None:
     class Line(SocketService):
+        time_is_up = False
+        held_seconds = 0.0
+
         def __init__(self, listener: socket.socket) -> None:
             self.heard = b""
             self._thread = threading.Thread(target=self._hear, args=(listener,))

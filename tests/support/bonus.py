@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, all_needs, check_of, run_check
 from grader.core.nouns import Evidence, Finding, Outcome
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 from support.transcripts import BASE, TUNED, Run, chat_line
 
 ELEMENTS: Final = {
@@ -118,7 +118,7 @@ def submission(folder: Path, files: dict[str, str]) -> Context:
     home.mkdir()
     for name, text in files.items():
         (home / name).write_text(text)
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     assignment = load_assignment("llm-methods")
     return Context(assignment, take_in(found, folder / "work", assignment.deliverables), {})
 

@@ -36,11 +36,14 @@ async def never(_scope: Any, receive: Any, _send: Any) -> None:
 
 @contextmanager
 def served(
-    gateway: Gateway, app: Any, limits: GatewayLimits | None = None
+    gateway: Gateway,
+    app: Any,
+    limits: GatewayLimits | None = None,
+    record: ServiceRecord | None = None,
 ) -> Iterator[tuple[int, ServiceRecord]]:
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    record = ServiceRecord()
+    record = record or ServiceRecord()
     line = gateway.serve(app, record, limits or GatewayLimits(), listener)
     try:
         yield port, record

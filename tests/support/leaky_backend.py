@@ -29,14 +29,12 @@ class BareSubprocess:
         return {}
 
     def run(self, launch: RunSpec, serve: Serve | None = None, stop: object = None) -> RunResult:
-        assert launch.submission is not None
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             box = Path(folder)
-            handed_in = {
-                path.name: path.read_bytes() for path in launch.submission.iterdir()
-            } | dict(launch.inputs)
-            for name, content in handed_in.items():
+            submitted = {name: path.read_bytes() for name, path in launch.files.items()}
+            given = submitted | dict(launch.inputs)
+            for name, content in given.items():
                 (box / name).write_bytes(content)
             done = subprocess.run(
                 [sys.executable, launch.script, *launch.arguments],
@@ -49,7 +47,7 @@ class BareSubprocess:
             files = {
                 str(path.relative_to(box)): path.read_bytes()
                 for path in box.rglob("*")
-                if path.is_file() and handed_in.get(str(path.relative_to(box))) is None
+                if path.is_file() and given.get(str(path.relative_to(box))) is None
             }
         code = done.returncode
         verdict = ExitReason.OK if code == 0 else ExitReason.EXIT if code > 0 else ExitReason.SIGNAL

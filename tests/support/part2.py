@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from grader.assignment.load import load_assignment
-from grader.checks import all as _all_checks  # noqa: F401  (registers every check)
+from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import Context, check_of, run_check
 from grader.core.nouns import Evidence, Finding, Outcome
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 from support.paths import EXPERTS
 
 PART2 = EXPERTS / "part2.yaml"
@@ -22,7 +22,7 @@ def context(folder: Path, train: str | None, test: str | None) -> Context:
     for name, text in (("openai_train.jsonl", train), ("openai_test.jsonl", test)):
         if text is not None:
             (home / name).write_text(text)
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     assignment = load_assignment(PART2)
     return Context(assignment, take_in(found, folder / "work", assignment.deliverables), {})
 

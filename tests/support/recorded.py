@@ -24,6 +24,7 @@ from grader.core.errors import GraderFault
 from grader.core.nouns import Assignment, Evidence, Result
 from grader.course import grade
 from grader.evidence.store import read_store
+from grader.intake.find import Extent
 from grader.sandbox.api import Isolation, RunResult, RunSpec, Sandbox, Serve
 from support.classes import Silent
 from support.experts import judgement
@@ -172,7 +173,13 @@ class Family:
         sandbox: Sandbox,
     ) -> dict[str, Result]:
         done = grade.grade(
-            paths, assignment, questions, store, Silent(), open_sandbox=lambda: sandbox
+            paths,
+            assignment,
+            questions,
+            store,
+            Silent(),
+            open_sandbox=lambda: sandbox,
+            extent=Extent.ONE,
         )
         return {result.student: result for result in done.results}
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from grader.core.files import files_below
 from grader.sandbox.api import Limits, RunResult, RunSpec, Sandbox, Serve
 from grader.sandbox.limits import CGROUP_ROOT
 from support.waiting import PATIENCE
@@ -40,7 +41,7 @@ def run(
 ) -> RunResult:
     """Run the text of a program as `main.py`."""
     launch = RunSpec(
-        submission,
+        files_below(submission) if submission else {},
         "main.py",
         arguments,
         inputs={**(files or {}), "main.py": textwrap.dedent(program).encode()},
@@ -71,6 +72,9 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
 class MirrorService:
     """A real HTTP service on a socket that it is given; answers a body with its bytes reversed."""
+
+    time_is_up = False
+    held_seconds = 0.0
 
     def __init__(self, listener: socket.socket) -> None:
         self._server = http.server.HTTPServer(("", 0), _Answer, bind_and_activate=False)

@@ -13,6 +13,8 @@ import openai
 import uvicorn
 
 from grader.openai_sim.api.app import create_app
+from grader.openai_sim.store.clock import MachineClock
+from grader.openai_sim.store.journal import Journal
 from grader.openai_sim.store.store import SimulatorStore
 from support.waiting import wait_for
 
@@ -23,11 +25,11 @@ class Service:
     def __init__(self, app: Any, url: str) -> None:
         self.app = app
         self.url = url
-        self.store: SimulatorStore = app.state.store
+        self.store: SimulatorStore = app.services.store
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        return self.app.state.journal.lines()
+        return self.app.services.journal.lines()
 
     def client(self, key: str = "sk-test", **options: Any) -> openai.OpenAI:
         options.setdefault("max_retries", 0)
@@ -37,8 +39,8 @@ class Service:
 @contextmanager
 def service(home: Path, **options: Any) -> Iterator[Service]:
     """The service on a free port of this machine, without delays unless asked for."""
-    options.setdefault("time_scale", 0.0)
-    app = create_app(home, **options)
+    clock = MachineClock(options.pop("time_scale", 0.0))
+    app = create_app(home, clock=clock, journal=Journal(home), **options)
     config = uvicorn.Config(
         app, port=0, log_level="critical", timeout_graceful_shutdown=1, lifespan="on"
     )

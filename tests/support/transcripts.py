@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grader.core.nouns import Evidence
+from grader.core.payloads import ProgramRun
 
 BASE = "gpt-4.1-mini-2025-04-14"
 TUNED = f"ft:{BASE}:finegrade::abcdefgh"
 FILE, JOB = "file-abc", "ftjob-abc"
 JOBS = "/v1/fine_tuning/jobs"
-RATE = 60.0
 QUESTIONS = tuple(f"What is the chemical symbol of element {n}?" for n in range(10))
 ANSWERS = tuple(f"E{n}" for n in range(10))
 FAULT_SAID = "The job failed due to an internal error."
@@ -56,8 +56,8 @@ class Run:
         retry_after: int | None = None,
         **notes: Any,
     ) -> Run:
-        """One exchange; `takes` is in real seconds."""
-        self.now += after / RATE
+        """One exchange; `takes` is in seconds of the program's own time, too."""
+        self.now += after
         request = json.dumps(asked).encode() if asked is not None else body
         headers = [] if retry_after is None else [("Retry-After", str(retry_after))]
         digest = hashlib.sha256(b"\0".join((method.encode(), path.encode(), request))).hexdigest()
@@ -154,12 +154,11 @@ class Run:
     ) -> Evidence:
         """The evidence of it all."""
         payload = {
+            "schema": ProgramRun.SCHEMA,
             "script": "openai_domain_finetune.py",
-            "clock_rate": RATE,
             "verdict": verdict or ("ok" if exit_code == 0 else "exit"),
             "exit_code": exit_code,
             "signal": None,
-            "wall_seconds": round(self.now + 0.1, 3),
             "stdout": stdout,
             "stderr": stderr,
             "files": self.files,

@@ -8,14 +8,14 @@ from grader.core.nouns import Evidence
 from grader.core.payloads import DocumentFault, WrittenWork
 from grader.evidence.kind import EvidenceRequest
 from grader.evidence.text import NAME, SubmittedDocument, TextProducer
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import submission_at, take_in
 from grader.sandbox.choose import UnavailableSandbox
 from support.classes import Silent
 
 
 def read(home: Path, name: str) -> Evidence:
     """What is read of this document of the submission at `home`, without a sandbox."""
-    (found,) = find_submissions([home])
+    found = submission_at(home)
     document = SubmittedDocument(take_in(found, home), name, UnavailableSandbox("No sandbox."))
     request = EvidenceRequest("s01", "x", NAME, "k", document)
     kept: list[Evidence] = []

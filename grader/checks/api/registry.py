@@ -5,7 +5,7 @@ check looks at it names by roles: ids of evidence and deliverables, for which an
 bind others.
 
 A check's docstring reads: title (the claim that must hold), blank line, `Why:` paragraph, blank
-line, `Fix:` paragraph. The registry is frozen after import of `grader.checks.all`.
+line, `Fix:` paragraph. The registry is frozen after import of `grader.checks.api.all`.
 """
 
 from __future__ import annotations
@@ -85,6 +85,8 @@ class Context:
     evidence: Mapping[str, Evidence]
     classmates: tuple[Classmate, ...] = ()
     bindings: Bindings = field(default_factory=dict)
+    hidden: bool = True
+    """Whether runs saw questions that the student must not learn; not so in a self-check."""
 
     def seen(self, role: EvidenceRole[Any]) -> Evidence:
         """The evidence in this role; it is there when a check that names the role runs."""
@@ -126,11 +128,15 @@ class Verdict:
     note: str = ""
     severity: Severity | None = None
     """Instead of the check's own."""
+    exact: str = ""
+    """The message with all that a hidden run showed: for staff, and in a self-check."""
 
 
-def passed(message: str, *, measures: Measures | None = None, note: str = "") -> Verdict:
+def passed(
+    message: str, *, measures: Measures | None = None, note: str = "", exact: str = ""
+) -> Verdict:
     """The claim holds."""
-    return Verdict(Outcome.PASS, message, measures=measures, note=note)
+    return Verdict(Outcome.PASS, message, measures=measures, note=note, exact=exact)
 
 
 def failed(
@@ -143,10 +149,11 @@ def failed(
     measures: Measures | None = None,
     note: str = "",
     severity: Severity | None = None,
+    exact: str = "",
 ) -> Verdict:
     """The claim does not hold, by the student's fault: what was found, and what to do next."""
     where = Location(path, line, pointer)
-    return Verdict(Outcome.FAIL, message, hint, where, measures, note, severity)
+    return Verdict(Outcome.FAIL, message, hint, where, measures, note, severity, exact)
 
 
 def skipped(message: str, hint: str = "") -> Verdict:
@@ -212,15 +219,15 @@ class Check:
         """This check as an assignment uses it."""
         title = self.title if instance.name is None else f"{self.title} ({instance.name})"
         return replace(
-            self,
-            title=instance.title or title,
-            name=instance.name,
-            bindings=instance.bindings,
+            self, title=instance.title or title, name=instance.name, bindings=instance.bindings
         )
 
     def judge(self, context: Context) -> Finding:
         """What it finds, whatever it needs. May raise what its function raises."""
-        return self.finding(self.function(replace(context, bindings=self.bindings)))
+        verdict = self.function(replace(context, bindings=self.bindings))
+        if verdict.exact and not context.hidden:
+            verdict = replace(verdict, message=verdict.exact, exact="")
+        return self.finding(verdict)
 
     def problems(self, assignment: Assignment, payloads: Mapping[str, type[Payload]]) -> list[str]:
         """What is wrong with this use in the assignment; `payloads` are those of its evidence."""
@@ -259,8 +266,7 @@ class Check:
         undeclared = sorted(set(measures) - set(self.measures))
         if undeclared:
             raise ValueError(f"{self.ref} returned undeclared measures: {', '.join(undeclared)}")
-        line = verdict.location.line
-        if line is not None and line < 1:
+        if (line := verdict.location.line) is not None and line < 1:
             raise ValueError(f"{self.ref} returned line {line}; lines count from 1")
         return Finding(
             code=self.ref,
@@ -272,7 +278,7 @@ class Check:
             location=verdict.location,
             visibility=self.visibility,
             measures=measures,
-            note=verdict.note,
+            note=" ".join(filter(None, (verdict.exact, verdict.note))),
         )
 
 
@@ -410,6 +416,4 @@ def run_check(
         return check.judge(context)
     except Exception as error:  # a check's own fault must not cost the student or stop the batch
         text = "The grader failed on this check; your instructor has been told. No marks lost."
-        trace = f"{type(error).__name__}: {error}"
-        finding = check.finding(Verdict(Outcome.ERROR, text, note=trace))
-        return replace(finding, measures={})
+        return check.finding(Verdict(Outcome.ERROR, text, note=f"{type(error).__name__}: {error}"))

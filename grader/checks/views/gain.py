@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from grader.checks.api.registry import Verdict, failed, passed
 from grader.core.metrics import Gain, exact_match, mean, paired_gain
-from grader.core.nouns import Measures
+from grader.core.nouns import Measures, Outcome
 from grader.core.payloads import Answer, Prediction
+from grader.core.text import about
 
 GAIN_MEASURES: Final = ("before", "after", "delta", "delta_low95", "delta_high95", "p_value", "n")
 
@@ -67,23 +69,30 @@ def gain_beside_guessing(
     words: GainWords,
     hint: str,
 ) -> Verdict:
-    """The verdict on the gain over the higher of two references.
+    """The verdict on the gain over the higher of two references, on hidden questions.
 
     These are `before`, and always giving the most frequent public answer to that kind of question;
-    the measure `chance` is the latter's share of right answers.
+    the measure `chance` is the latter's share of right answers. A student reads tens of percent.
     """
     right, tuned = correct(before), correct(after)
     guess = [exact_match(answer.guess, answer.reference) for answer in before]
     guessing = mean(guess) > mean(right)
+    name = "guessing the most frequent answer" if guessing else words.reference
 
     def text(gain: Gain, interval: str) -> str:
-        reference = "guessing the most frequent answer" if guessing else words.reference
         return (
             f"Exact match on {gain.n} held-out questions: {mean(tuned):.0%} {words.after}, "
             f"{mean(right):.0%} {words.before}, {mean(guess):.0%} by guessing. "
-            f"Gain over {reference}: {interval}, exact McNemar p = {gain.p_value:.2g})."
+            f"Gain over {name}: {interval}, exact McNemar p = {gain.p_value:.2g})."
         )
 
     reference = guess if guessing else right
     chance = {"chance": mean(guess)}
-    return gain_verdict(right, tuned, text, hint, reference=reference, more=chance)
+    verdict = gain_verdict(right, tuned, text, hint, reference=reference, more=chance)
+    real = "more" if verdict.outcome is Outcome.PASS else "no more"
+    rounded = (
+        f"Of the hidden questions {about(mean(tuned))} are right {words.after}, "
+        f"{about(mean(right))} {words.before}, {about(mean(guess))} by guessing. The gain over "
+        f"{name} is {real} than chance explains."
+    )
+    return replace(verdict, message=rounded, exact=verdict.message)

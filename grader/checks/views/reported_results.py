@@ -96,13 +96,12 @@ def requests(run: Transcript) -> str:
 
 def ending(run: Transcript) -> str:
     """How the run ended, after a subject."""
-    after = f"after {run.wall_seconds:.0f} s"
     match run.verdict:
         case "ok" | "exit":
-            return f"ended with exit code {run.exit_code} {after}"
+            return f"ended with exit code {run.exit_code}"
         case "timeout":
-            return f"was stopped {after}, still running"
+            return "was stopped, still running after its time"
         case "signal":
-            return f"was killed by a signal {after}"
+            return "was killed by a signal"
         case _:
-            return f"was stopped {after}, because it used too much {run.verdict}"
+            return f"was stopped, because it used too much {run.verdict}"

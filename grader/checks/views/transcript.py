@@ -16,23 +16,19 @@ from typing import Any, Final
 from grader.core.constants import RECORD_MAX_BODY_BYTES
 from grader.core.errors import GraderFault
 from grader.core.nouns import Evidence
+from grader.core.openai_wire import ENDED, FILES, GENERATION, JOBS
 from grader.core.payloads import ProgramRun, read
 from grader.core.strict_json import StrictJsonError, loads
 from grader.training_data.read.examples import Example, examples_of
 from grader.training_data.read.lines import Line
 
-ENDED: Final = ("succeeded", "failed", "cancelled")
-"""States that a job never leaves."""
-
-_JOBS: Final = "/v1/fine_tuning/jobs"
-_CHAT: Final = frozenset({"/v1/chat/completions", "/v1/responses", "/v1/completions"})
 _DATE: Final = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # of a snapshot, at the end of its name
 _PART_NAME: Final = re.compile(rb'(?i)content-disposition:[^\r\n]*[;\s]name="([^"\r\n]{1,40})"')
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceCall:
-    """One request and its answer. `start` and `end` are real seconds since the service began.
+    """One request and its response. `start` and `end` are seconds on the program's own clock.
 
     `asked` and `told` are the JSON values of both bodies, None where there is none that is strict
     JSON. `notes` are the service's own.
@@ -55,6 +51,10 @@ class ServiceCall:
     def answered(self) -> bool:
         """Whether the service did what was asked and said so."""
         return self.status == 200
+
+    def waited_since(self, earlier: ServiceCall) -> float:
+        """For how many seconds the program waited between two calls."""
+        return max(0.0, self.start - earlier.end)
 
     @property
     def error(self) -> Mapping[str, Any]:
@@ -127,8 +127,6 @@ class Transcript:
     calls: tuple[ServiceCall, ...]
     verdict: str
     exit_code: int | None
-    wall_seconds: float
-    clock_rate: float
     stdout: str
     stderr: str
     files: Mapping[str, bytes]
@@ -143,15 +141,11 @@ class Transcript:
         """Whether it came to an end before its time or its memory did."""
         return self.verdict in ("ok", "exit")
 
-    def program_seconds(self, earlier: ServiceCall, later: ServiceCall) -> float:
-        """About how long the program waited between two calls, on its own clock."""
-        return max(0.0, later.start - earlier.end) * self.clock_rate
-
     @property
     def uploads(self) -> list[Upload]:
         """The files that the service took."""
         found = []
-        for call in self._posts("/v1/files"):
+        for call in self._posts(FILES):
             if isinstance(call.told, dict) and call.answered and call.notes.get("file_uploaded"):
                 purpose = str(call.told.get("purpose", ""))
                 found.append(Upload(str(call.told.get("id", "")), purpose, _part(call.body)))
@@ -160,7 +154,7 @@ class Transcript:
     @property
     def creates(self) -> list[ServiceCall]:
         """The requests for a new job, whatever became of them."""
-        return self._posts(_JOBS)
+        return self._posts(JOBS)
 
     @property
     def jobs(self) -> list[TrainedJob]:
@@ -184,16 +178,16 @@ class Transcript:
         """
         after = [c for c in self.calls if c.start >= job.made.end and c.answered and _first(c)]
         kinds: Sequence[Callable[[ServiceCall], bool]] = (
-            lambda c: c.path == f"{_JOBS}/{job.id}",
-            lambda c: c.path == _JOBS,
-            lambda c: c.path == f"{_JOBS}/{job.id}/events",
+            lambda c: c.path == f"{JOBS}/{job.id}",
+            lambda c: c.path == JOBS,
+            lambda c: c.path == f"{JOBS}/{job.id}/events",
         )
         found = [[c for c in after if c.method == "GET" and kind(c)] for kind in kinds]
         return next((calls for calls in found if len(calls) > 1), max(found, key=len))
 
     def event_reads(self, job: TrainedJob) -> list[ServiceCall]:
         """The answered requests for the job's events."""
-        path = f"{_JOBS}/{job.id}/events"
+        path = f"{JOBS}/{job.id}/events"
         return [c for c in self.calls if c.method == "GET" and c.path == path and c.answered]
 
     @property
@@ -208,7 +202,7 @@ class Transcript:
     @property
     def model_calls(self) -> list[ServiceCall]:
         """All requests to a model, whatever became of them."""
-        return [call for call in self.calls if call.method == "POST" and call.path in _CHAT]
+        return [call for call in self.calls if call.method == "POST" and call.path in GENERATION]
 
     def _posts(self, path: str) -> list[ServiceCall]:
         return [call for call in self.calls if call.method == "POST" and call.path == path]
@@ -248,8 +242,6 @@ def _views(_key: str, held: _EvidenceKey) -> Transcript:
         calls=tuple(calls),
         verdict=run.verdict,
         exit_code=run.exit_code,
-        wall_seconds=run.wall_seconds,
-        clock_rate=run.clock_rate,
         stdout=run.stdout,
         stderr=run.stderr,
         files=files,
@@ -304,8 +296,8 @@ def _shown(call: ServiceCall, job_id: str) -> Iterator[Mapping[str, Any]]:
     """The job, where an answer to a look at it or at the list of jobs shows it."""
     if call.method != "GET" or not call.answered or not isinstance(call.told, dict):
         return
-    listed = call.told.get("data") if call.path == _JOBS else [call.told]
-    if call.path in (_JOBS, f"{_JOBS}/{job_id}") and isinstance(listed, list):
+    listed = call.told.get("data") if call.path == JOBS else [call.told]
+    if call.path in (JOBS, f"{JOBS}/{job_id}") and isinstance(listed, list):
         yield from (j for j in listed if isinstance(j, dict) and j.get("id") == job_id)
 
 

@@ -21,9 +21,9 @@ _NUMBERS = {
     "delete_module": (176, 106), "fanotify_init": (300, 262), "finit_module": (313, 273),
     "fsconfig": (431, 431), "fsmount": (432, 432), "fsopen": (430, 430),
     "fspick": (433, 433), "init_module": (175, 105), "io_uring_setup": (425, 425),
-    "ioprio_set": (251, 30), "kcmp": (312, 272), "kexec_load": (246, 104),
+    "io_setup": (206, 0), "ioprio_set": (251, 30), "kcmp": (312, 272), "kexec_load": (246, 104),
     "keyctl": (250, 219), "memfd_create": (319, 279), "memfd_secret": (447, 447),
-    "mknodat": (259, 33), "mount": (165, 40), "mount_setattr": (442, 442),
+    "mknodat": (259, 33), "modify_ldt": (154, -1), "mount": (165, 40), "mount_setattr": (442, 442),
     "move_mount": (429, 429), "move_pages": (279, 239), "mq_open": (240, 180),
     "msgget": (68, 186), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265),
     "open_tree": (428, 428), "perf_event_open": (298, 241), "pidfd_getfd": (438, 438),
@@ -32,7 +32,7 @@ _NUMBERS = {
     "quotactl": (179, 60), "reboot": (169, 142), "request_key": (249, 218),
     "sched_setattr": (314, 274), "semget": (64, 190), "sethostname": (170, 161),
     "setns": (308, 268), "settimeofday": (164, 170), "shmget": (29, 194),
-    "swapoff": (168, 225), "swapon": (167, 224), "syslog": (103, 116), "umount2": (166, 39),
+    "swapoff": (168, 225), "swapon": (167, 224), "sync": (162, 81), "syncfs": (306, 267), "syslog": (103, 116), "umount2": (166, 39),
     "unshare": (272, 97), "userfaultfd": (323, 282), "vhangup": (153, 58),
 }  # fmt: skip
 

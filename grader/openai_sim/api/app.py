@@ -1,4 +1,4 @@
-"""The service: its routes, and what starts and stops with it."""
+"""The service: its routes, its middleware, and the threads that start and stop with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from grader.openai_sim.api.job_request import SEED_MOST
 from grader.openai_sim.api.middleware import ServiceMiddleware
 from grader.openai_sim.jobs.job_validation import Admission
 from grader.openai_sim.pages import pages
+from grader.openai_sim.services import Services
 from grader.openai_sim.store import errors
+from grader.openai_sim.store.clock import Clock, MachineClock
 from grader.openai_sim.store.journal import Journal
 from grader.openai_sim.store.scenarios import FaultInjector
 from grader.openai_sim.store.store import SimulatorStore
@@ -32,17 +34,19 @@ _ENVELOPE: Final = {"$ref": "#/components/schemas/ErrorEnvelope"}
 
 
 class RunsJobs(Protocol):
-    """Trains jobs that are queued, one after another."""
+    """Trains queued jobs, one after another."""
 
     def start(self) -> None:
-        """Begin; jobs that an earlier run of the service left running come first."""
+        """Start; jobs that an earlier run of the service left running come first."""
 
     def stop(self) -> None:
-        """End, with the process of a job that still runs."""
+        """Stop, together with the process of a job that still runs."""
 
 
 class SimulatorApp(FastAPI):
-    """FastAPI whose description tells errors as they are: in the envelope, and never 422."""
+    """FastAPI whose description has errors as they are: in the envelope, and never 422."""
+
+    services: Services
 
     def openapi(self) -> dict[str, Any]:
         """The description of all routes."""
@@ -80,19 +84,22 @@ def create_app(
     key: str | None = None,
     seed: int = 0,
     job_seed: int | None = None,
-    time_scale: float = 1.0,
+    clock: Clock | None = None,
+    journal: Journal | None = None,
 ) -> SimulatorApp:
     """The service whose state lies in `home`.
 
-    Without a `runner` jobs wait in the queue for ever; without a `server` no model answers. A
-    `key` is asked of every client, None takes any. Delays are multiplied by `time_scale`. Jobs that
-    name no seed have `job_seed`, or one drawn at random.
+    Without a `runner` jobs stay in the queue; without a `server` no model answers. Clients must
+    send the `key`; None accepts any. Jobs live by the `clock`, which is the machine's
+    unless another is given. Those that name no seed have `job_seed`, or one drawn at random. A
+    `journal` gets a line for each request.
     Raises UsageError for a scenario that is none and a store of another version.
     """
     store = SimulatorStore.open(home)
     models.add_bases(store, () if server is None else server.bases)
-    faults = FaultInjector(scenarios, seed, time_scale)
-    admission = Admission(store, faults)
+    faults = FaultInjector(scenarios, seed)
+    clock = clock or MachineClock()
+    admission = Admission(store, faults, clock)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -114,11 +121,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.store = store
-    app.state.job_seed = partial(_job_seed, job_seed)
-    app.state.faults = faults
-    app.state.admission = admission
-    app.state.journal = Journal(home / "journal.jsonl")
+    app.services = Services(store, faults, clock, admission, journal, partial(_job_seed, job_seed))
     errors.install(app)
     if server is not None and find_spec(_CHAT) is not None:  # first: it is asked most
         chat: APIRouter = import_module(_CHAT).router(server)
@@ -126,7 +129,7 @@ def create_app(
     for router in (files.router, jobs.router, models.router):
         app.include_router(router, prefix="/v1")
     app.include_router(pages.router)
-    app.add_middleware(ServiceMiddleware, lines=app.state.journal, faults=faults, key=key)
+    app.add_middleware(ServiceMiddleware, used=app.services, key=key)
     return app
 
 

@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions, and the router of everything that answers with text."""
+"""POST /v1/chat/completions, and the router of all generation."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 def router(server: Server, *, scaffold: bool = True) -> APIRouter:
-    """All that answers with text. `scaffold` False leaves DSPy's field markers to the model."""
+    """The routes of generation. `scaffold` False leaves DSPy's field markers to the model."""
     routes = APIRouter()
 
     @routes.post("/chat/completions", response_model=ChatCompletion, responses=OR_STREAM)
@@ -119,7 +119,7 @@ def _scores(scores: Sequence[TokenScore]) -> list[ChatCompletionTokenLogprob]:
 async def _chunks(
     server: Server, model: ServedModel, asked: Sequence[Generation], with_usage: bool
 ) -> AsyncGenerator[str]:
-    """The events of a stream: each answer's role, its pieces, why it ends; then the usage."""
+    """The events of a stream: each choice's role, deltas and finish reason; then the usage."""
     head: dict[str, Any] = {
         "id": new_id("chatcmpl"),
         "created": int(time.time()),

@@ -1,6 +1,6 @@
-"""What a client may ask of chat/completions and completions, and what is refused by name.
+"""The parameters of chat/completions and completions: those that work and those that are refused.
 
-Which form an answer has to have: JSON, DSPy's fields, or any text.
+Also the response format: JSON, DSPy's fields, or any text.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ _AS_DEFAULT: Final[Mapping[str, object]] = {
 
 
 class StreamOptions(BaseModel):
-    """How a stream is sent."""
+    """Options of a stream."""
 
     include_usage: bool | None = None
 
 
 def _describe(schema: dict[str, Any]) -> None:
-    """Tell in the service's description what `refuse_extras` does with all other parameters."""
+    """Describe in the OpenAPI schema what `refuse_extras` does with all other parameters."""
     schema["additionalProperties"] = False
     for name in sorted(_WITHOUT_EFFECT):
         schema["properties"].setdefault(name, {"description": "Taken, and without effect here."})
@@ -79,7 +79,7 @@ def _describe(schema: dict[str, Any]) -> None:
 
 
 class GenerationRequest(BaseModel):
-    """What chat/completions and completions have in common. Anything else is judged by name."""
+    """Parameters that both routes have. `refuse_extras` judges all others by name."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra=_describe)
 
@@ -97,7 +97,7 @@ class GenerationRequest(BaseModel):
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """The stop texts; an empty one stops nothing."""
+        """The stop sequences; empty ones are left out."""
         texts = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return tuple(text for text in texts if text)
 
@@ -107,12 +107,12 @@ class GenerationRequest(BaseModel):
         return bool(self.stream_options and self.stream_options.include_usage)
 
     def seed_or_any(self) -> int:
-        """The seed, or one that nobody knows."""
+        """The seed, or a random one."""
         return secrets.randbits(63) if self.seed is None else self.seed
 
 
 class ChatMessage(BaseModel):
-    """A message; its content is judged by `plain_messages`."""
+    """A message; `plain_messages` checks its content."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -162,7 +162,7 @@ def refuse_extras(extras: Mapping[str, Any] | None) -> None:
 
 
 def unsupported(param: str, what: str) -> ApiError:
-    """What this service cannot do, although the real one can."""
+    """The refusal of something that OpenAI can do and this service cannot."""
     return ApiError(
         400,
         f"Unsupported parameter: '{param}'. This local model answers with text alone; {what} is "
@@ -227,7 +227,7 @@ ResponseFormat = Literal["text", "json_object", "json_schema"]
 def asked_schema(
     response_format: Mapping[str, Any] | None, messages: Iterable[Mapping[str, str]]
 ) -> tuple[ResponseFormat, Mapping[str, Any]]:
-    """The form of the answer and its schema; raises ApiError 400 for a form that there is not."""
+    """The response format and its schema; raises ApiError 400 for an unknown format."""
     kind = (response_format or {}).get("type", "text")
     if kind == "text" or response_format is None:
         return "text", {}
@@ -272,9 +272,9 @@ async def guides(
     *,
     scaffold: bool,
 ) -> tuple[list[Guide], dict[str, str]]:
-    """What holds each of `number` answers to a form, and the headers that say so.
+    """For each of `number` choices what constrains it to a format, and the headers that say so.
 
-    Raises ApiError 400 for a form that there is not and a schema that cannot be followed.
+    Raises ApiError 400 for an unknown format and for a schema that is not supported.
     """
     from grader.openai_sim.decoding.constrained import BadSchema, JsonGuide
     from grader.openai_sim.decoding.dspy_fields import fields_asked, guide

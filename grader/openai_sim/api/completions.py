@@ -1,4 +1,4 @@
-"""POST /v1/completions: goes on with a text as it stands, without a chat template."""
+"""POST /v1/completions: continues a text as it stands, without a chat template."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def router(server: Server) -> APIRouter:
 
     @routes.post("/completions", response_model=Completion, responses=OR_STREAM)
     async def create_completion(body: CompletionRequest, http: Request) -> Response:
-        """Go on with one text or several."""
+        """Continue one text or several."""
         model = find_model(server, body.model)
         refuse_extras(body.model_extra)
         if body.echo:
@@ -83,7 +83,7 @@ def router(server: Server) -> APIRouter:
 def _choice(
     at: int, text: str, finish: Any, scores: Sequence[TokenScore], scored: bool
 ) -> CompletionChoice:
-    """One answer, or a piece of it: that has no `finish_reason` yet, which the type denies."""
+    """A choice, or a delta of one: a delta has no `finish_reason`, which the type requires."""
     return CompletionChoice.model_construct(
         finish_reason=finish, index=at, text=text, logprobs=_logprobs(scores) if scored else None
     )
@@ -109,7 +109,7 @@ async def _chunks(
     head: Mapping[str, Any],
     read: int | None,
 ) -> AsyncGenerator[str]:
-    """The events of a stream; `read` is how many tokens the prompts have, None for no usage."""
+    """The events of a stream; `read` is the number of prompt tokens, None for no usage."""
     written = 0
     common = {**head, "usage": None} if read is not None else dict(head)
     async for at, piece in pieces(server, model, asked):

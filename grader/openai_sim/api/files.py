@@ -1,4 +1,4 @@
-"""Files: uploaded, checked by the data rules, listed, read and deleted."""
+"""Routes of files: upload with the data rules' findings, list, retrieve, content, delete."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
 from grader.core.constants import DATA_MAX_FILE_BYTES, MIB
+from grader.core.openai_wire import RESULTS_PURPOSE, TRAINING_PURPOSE
 from grader.openai_sim.jobs.file_findings import document, refused_at_upload
+from grader.openai_sim.services import Used
 from grader.openai_sim.store.errors import INVALID, ApiError, no_such_file, too_large
 from grader.openai_sim.store.journal import note
 from grader.openai_sim.store.parameters import NamedPage
-from grader.openai_sim.store.records import RESULTS
 from grader.openai_sim.store.scenarios import PLAIN_RESULTS
 from grader.openai_sim.store.store import FileRow, SimulatorStore, new_id, now
 from grader.training_data.check import check_file
@@ -33,14 +34,13 @@ _NAME_CHARACTERS: Final = 255
 _KEPT_FINDINGS: Final = 200  # of each code in a file's list; all are counted
 _LIST_MOST: Final = 10_000  # as the service
 
-_PURPOSE: Final = "fine-tune"
 _OTHER_PURPOSES: Final = ("assistants", "batch", "vision", "user_data", "evals")
 
 router = APIRouter(tags=["Files"])
 
 
 class ListFilesResponse(NamedPage[FileObject]):
-    """Some files."""
+    """A page of files."""
 
 
 _UPLOAD: Final[dict[str, Any]] = {
@@ -52,7 +52,7 @@ _UPLOAD: Final[dict[str, Any]] = {
                     "type": "object",
                     "required": ["purpose", "file"],
                     "properties": {
-                        "purpose": {"type": "string", "enum": [_PURPOSE]},
+                        "purpose": {"type": "string", "enum": [TRAINING_PURPOSE]},
                         "file": {"type": "string", "format": "binary"},
                     },
                 }
@@ -63,8 +63,8 @@ _UPLOAD: Final[dict[str, Any]] = {
 
 
 @router.post("/files", response_model_exclude_unset=True, openapi_extra=_UPLOAD)
-async def upload_file(request: Request) -> FileObject:
-    """Take a training file; 400 when it is no JSONL at all. Its other faults fail the job."""
+async def upload_file(request: Request, used: Used) -> FileObject:
+    """Upload a training file; 400 when it is no JSONL. Its other errors fail the job."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ApiError(400, "Expected a body of type multipart/form-data.")
     try:
@@ -77,7 +77,7 @@ async def upload_file(request: Request) -> FileObject:
         _check_purpose(purpose)
         if not isinstance(file, UploadFile):
             raise ApiError(400, "'file' is a required property", param="file")
-        row = await asyncio.to_thread(_take, request.app.state.store, file)
+        row = await asyncio.to_thread(_take, used.store, file)
     finally:
         await form.close()
     note(request, file=row.id, file_uploaded=True, bytes=row.bytes)
@@ -90,15 +90,14 @@ async def upload_file(request: Request) -> FileObject:
     response_description="Files, newest first",
 )
 def list_files(
-    request: Request,
+    used: Used,
     purpose: str | None = None,
     limit: Annotated[int, Query(ge=1, le=_LIST_MOST)] = _LIST_MOST,
     order: Literal["asc", "desc"] = "desc",
     after: str | None = None,
 ) -> ListFilesResponse:
     """Files, the newest first unless asked otherwise."""
-    store: SimulatorStore = request.app.state.store
-    rows = store.list_files(after, limit + 1, purpose=purpose, newest_first=order == "desc")
+    rows = used.store.list_files(after, limit + 1, purpose=purpose, newest_first=order == "desc")
     shown = rows[:limit]
     return ListFilesResponse(
         object="list",
@@ -110,67 +109,64 @@ def list_files(
 
 
 @router.get("/files/{file_id}", response_model_exclude_unset=True)
-def retrieve_file(request: Request, file_id: str) -> FileObject:
+def retrieve_file(request: Request, used: Used, file_id: str) -> FileObject:
     """One file."""
-    return _object(_found(request, file_id))
+    return _object(_found(request, used, file_id))
 
 
 @router.delete("/files/{file_id}")
-def delete_file(request: Request, file_id: str) -> FileDeleted:
-    """Forget a file. A job that still has to read it fails."""
-    row = _found(request, file_id)
-    store: SimulatorStore = request.app.state.store
-    if not store.delete_file(row.id):  # somebody else was faster
+def delete_file(request: Request, used: Used, file_id: str) -> FileDeleted:
+    """Delete a file. A job that still has to read it fails."""
+    row = _found(request, used, file_id)
+    if not used.store.delete_file(row.id):  # somebody else was faster
         raise no_such_file(file_id)
     return FileDeleted(id=row.id, deleted=True, object="file")
 
 
 @router.get("/files/{file_id}/content", response_class=FileResponse)
-def file_content(request: Request, file_id: str) -> Response:
+def file_content(request: Request, used: Used, file_id: str) -> Response:
     """The bytes of a file, as they were uploaded; a job's result file is base64 of its CSV."""
-    row = _found(request, file_id)
-    store: SimulatorStore = request.app.state.store
-    path = store.file_path(row.id)
+    row = _found(request, used, file_id)
+    path = used.store.file_path(row.id)
     if not path.is_file():
         raise no_such_file(file_id)
-    if row.purpose == RESULTS and request.app.state.faults.has(PLAIN_RESULTS):
+    if row.purpose == RESULTS_PURPOSE and used.faults.has(PLAIN_RESULTS):
         return Response(base64.b64decode(path.read_bytes()), media_type="text/csv")
     return FileResponse(path, media_type="application/octet-stream")
 
 
 @router.get("/files/{file_id}/findings", tags=["finegrade"])
-def file_findings(request: Request, file_id: str) -> dict[str, Any]:
+def file_findings(request: Request, used: Used, file_id: str) -> dict[str, Any]:
     """All that the data rules found in a file (finegrade/findings/v1); no part of OpenAI's API."""
-    row = _found(request, file_id)
+    row = _found(request, used, file_id)
     if not row.findings:
         raise ApiError(404, f"There are no findings of {file_id}: it is no training file.")
     read: dict[str, Any] = json.loads(row.findings)
     return read
 
 
-def _found(request: Request, file_id: str) -> FileRow:
+def _found(request: Request, used: Used, file_id: str) -> FileRow:
     note(request, file=file_id)
-    store: SimulatorStore = request.app.state.store
-    row = store.get_file(file_id)
+    row = used.store.get_file(file_id)
     if row is None:
         raise no_such_file(file_id)
     return row
 
 
 def _check_purpose(purpose: Any) -> None:
-    if purpose == _PURPOSE:
+    if purpose == TRAINING_PURPOSE:
         return
     if not isinstance(purpose, str):
         raise ApiError(400, "'purpose' is a required property", param="purpose")
     if purpose in _OTHER_PURPOSES:
         said = f"Files for '{purpose}' are not available on this service; use 'fine-tune'."
         raise ApiError(400, said, param="purpose")
-    known = [_PURPOSE, *_OTHER_PURPOSES]
+    known = [TRAINING_PURPOSE, *_OTHER_PURPOSES]
     raise ApiError(400, f"'{purpose[:64]}' is not one of {known} - 'purpose'", param="purpose")
 
 
 def _take(store: SimulatorStore, file: UploadFile) -> FileRow:
-    """Check the file and keep it. Raises ApiError when it is not taken."""
+    """Check the file and store it. Raises ApiError when it is refused."""
     size = file.size or 0
     if size > DATA_MAX_FILE_BYTES:
         raise too_large(DATA_MAX_FILE_BYTES)
@@ -196,14 +192,20 @@ def _take(store: SimulatorStore, file: UploadFile) -> FileRow:
             raise ApiError(400, refused)
         findings = json.dumps(document(report, name))
         row = FileRow(
-            new_id("file"), path.stat().st_size, now(), name, _PURPOSE, "processed", findings
+            new_id("file"),
+            path.stat().st_size,
+            now(),
+            name,
+            TRAINING_PURPOSE,
+            "processed",
+            findings,
         )
         path.rename(store.file_path(row.id))
     return store.add_file(row)
 
 
 def _object(row: FileRow) -> FileObject:
-    """As the service writes it: what may be absent but not null is not set."""
+    """The file as OpenAI writes it: what may be absent but not null is not set."""
     return FileObject.model_validate(
         {
             "object": "file",

@@ -1,6 +1,6 @@
-"""How answers leave: one JSON object, or server-sent events.
+"""From a request's parts to generations, and from generations to a response.
 
-From a request's parts to generations, and from generations to answers.
+A response is one JSON object or a stream of server-sent events.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DONE: Final = "data: [DONE]\n\n"  # the last event of a stream
 OR_STREAM: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/event-stream": {}}}}
-"""What the description of a route says when its answer may also be streamed."""
+"""The OpenAPI entry of a route whose response may also be a stream."""
 
 
 def json_response(text: str, headers: Mapping[str, str]) -> Response:
@@ -38,7 +38,7 @@ def json_response(text: str, headers: Mapping[str, str]) -> Response:
 
 
 async def streaming(events: AsyncGenerator[str], headers: Mapping[str, str]) -> StreamingResponse:
-    """Server-sent events. What is refused before the first of them is refused as usual."""
+    """Server-sent events. An error before the first of them is a plain error response."""
     first = await anext(events)
 
     async def sent() -> AsyncIterator[str]:
@@ -121,7 +121,7 @@ def _too_long(model: ServedModel, size: str, param: str) -> ApiError:
 def generation(
     model: ServedModel, prompt: TokenizedPrompt, asked: GenerationRequest, most: int | None
 ) -> Generation:
-    """One answer to this prompt, of at most `most` tokens and never beyond the context."""
+    """One choice for this prompt, of at most `most` tokens and never beyond the context."""
     from grader.openai_sim.decoding.sequences import Generation, Sampling
 
     room = model.context - len(prompt.ids)
@@ -138,14 +138,14 @@ def generation(
 def choices(
     one: Generation, number: int, guides: Sequence[Guide] = (), first: int = 0
 ) -> list[Generation]:
-    """`number` answers to the same prompt, each with its own chance and its own guide."""
+    """`number` choices for the same prompt, each with its own seed and its own guide."""
     return [
         replace(one, choice=first + i, guide=guides[i] if guides else None) for i in range(number)
     ]
 
 
 def usage(read: int, written: int) -> CompletionUsage:
-    """Tokens by the base's own tokenizer, not by OpenAI's; a prompt counts once for all `n`."""
+    """Tokens of the base's own tokenizer, not of OpenAI's; a prompt counts once for all `n`."""
     return CompletionUsage(
         prompt_tokens=read, completion_tokens=written, total_tokens=read + written
     )
@@ -154,7 +154,7 @@ def usage(read: int, written: int) -> CompletionUsage:
 async def answered(
     server: Server, model: ServedModel, asked: Sequence[Generation], http: HttpRequest
 ) -> Sequence[Completion]:
-    """All answers, once the last is complete; gives up when the client goes away."""
+    """All choices, once the last is complete; cancels them when the client disconnects."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     left = len(asked)
@@ -187,7 +187,7 @@ async def answered(
 async def pieces(
     server: Server, model: ServedModel, asked: Sequence[Generation]
 ) -> AsyncIterator[tuple[int, TextDelta | None]]:
-    """(number of the answer, its next piece); None as piece: it failed.
+    """(index of the choice, its next delta); None as delta: it failed.
 
     Closing the iterator cancels what is not complete.
     """
@@ -233,7 +233,7 @@ def _soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *given: 
 
 
 async def _left(http: HttpRequest) -> None:
-    """Returns when the client has gone."""
+    """Returns when the client has disconnected."""
     while (await http.receive())["type"] != "http.disconnect":
         pass
 

@@ -1,7 +1,7 @@
-"""uvicorn's protocol, but an answer's head leaves together with its body.
+"""uvicorn's protocol, with a response's head and body in one write.
 
-uvicorn writes them one after the other, and each write is a call of the system that wakes the
-client. Where 64 answers are ready at once, that is a tenth of what the service has to do.
+uvicorn writes them one after the other, and each write is a system call that wakes the client.
+Where 64 responses are ready at once, that is a tenth of the service's work.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _HEAD_END: Final = b"\r\n\r\n"
 
 
 class SingleWriteProtocol(HttpToolsProtocol):
-    """To be given to uvicorn's Config as `http`."""
+    """The value of `http` in uvicorn's Config."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
@@ -23,7 +23,7 @@ class SingleWriteProtocol(HttpToolsProtocol):
 
 
 class _HoldingTransport:
-    """Keeps what looks like a head until more is written, at most for a turn of the loop."""
+    """Holds what looks like a head until more is written, at most for one turn of the loop."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport

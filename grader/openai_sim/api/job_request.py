@@ -1,4 +1,4 @@
-"""What a client asks of a new job: every range and every word of a refusal."""
+"""The body of a request for a new job: its ranges, and the words of each refusal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _HYPERPARAMETERS: Final = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """A job as asked for; `hyperparameters` are numbers or "auto"."""
+    """A request for a job; `hyperparameters` are numbers or "auto"."""
 
     model: str
     training_file: str
@@ -49,7 +49,7 @@ class JobRequest:
 
 
 def job_request(body: Mapping[str, Any]) -> JobRequest:
-    """The job that a body asks for. Raises ApiError for the first thing that is wrong with it."""
+    """The request in this body. Raises ApiError for its first error."""
     read.only(body, _KNOWN)
     model, training_file = read.text(body, "model"), read.text(body, "training_file")
     if model is None:
@@ -78,9 +78,9 @@ def job_request(body: Mapping[str, Any]) -> JobRequest:
 
 
 def _method(body: Mapping[str, Any], model: str) -> tuple[str, dict[str, Any]]:
-    """The method and its hyperparameters; those at the top, as older clients send them, also count.
+    """The method and its hyperparameters.
 
-    What stands in the method itself goes before them.
+    Older clients send hyperparameters at the top of the body; those of the method win.
     """
     older = read.member(body, "hyperparameters")
     given = read.member(body, "method")

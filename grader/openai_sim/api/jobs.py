@@ -1,14 +1,16 @@
-"""Fine-tuning jobs as clients see them: created, listed, watched, stopped and resumed."""
+"""Routes of fine-tuning jobs, their events and their checkpoints."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
+from anyio import from_thread
 from fastapi import APIRouter, Depends, Query, Request
 from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from openai.types.fine_tuning.fine_tuning_job import Error
 from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 
+from grader.core.openai_wire import ENDED, TRAINING_PURPOSE, JobStatus
 from grader.openai_sim.api import models
 from grader.openai_sim.api.job_request import (
     BATCH_MOST,
@@ -20,12 +22,13 @@ from grader.openai_sim.api.job_request import (
 )
 from grader.openai_sim.decoding.model_names import ORGANIZATION, snapshot
 from grader.openai_sim.jobs.job_state import CANCELLED
+from grader.openai_sim.jobs.job_validation import VALIDATING_SECONDS
+from grader.openai_sim.services import Used
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.journal import note
 from grader.openai_sim.store.parameters import NamedPage, Page, json_object
-from grader.openai_sim.store.scenarios import EMPTY_ERROR, FaultInjector
+from grader.openai_sim.store.scenarios import EMPTY_ERROR
 from grader.openai_sim.store.store import (
-    DONE,
     CheckpointRow,
     EventRow,
     JobRow,
@@ -38,36 +41,26 @@ _JOBS_SHOWN: Final = 20
 _EVENTS_SHOWN: Final = 20
 _CHECKPOINTS_SHOWN: Final = 10
 _LIST_MOST: Final = 1000
-_PURPOSE: Final = "fine-tune"
 
 router = APIRouter(prefix="/fine_tuning/jobs", tags=["Fine-tuning"])
 
 
 class JobObject(FineTuningJob):
-    """A job, with the two states that the service documents and its package does not know."""
+    """A job, with the two states that OpenAI documents and its Python package lacks."""
 
-    status: Literal[  # type: ignore[assignment]
-        "validating_files",
-        "queued",
-        "running",
-        "pausing",
-        "paused",
-        "succeeded",
-        "failed",
-        "cancelled",
-    ]
+    status: JobStatus  # type: ignore[assignment]
 
 
 class ListPaginatedFineTuningJobsResponse(Page[JobObject]):
-    """Some jobs."""
+    """A page of jobs."""
 
 
 class ListFineTuningJobEventsResponse(Page[FineTuningJobEvent]):
-    """Some of what a job told."""
+    """A page of a job's events."""
 
 
 class ListFineTuningJobCheckpointsResponse(NamedPage[FineTuningJobCheckpoint]):
-    """Some of the models that a job saved on its way."""
+    """A page of a job's checkpoints."""
 
 
 def _or_auto(kind: dict[str, Any]) -> dict[str, Any]:
@@ -126,12 +119,11 @@ _CREATE: Final[dict[str, Any]] = {
 
 @router.post("", response_model_exclude_unset=True, openapi_extra=_CREATE)
 def create_job(
-    request: Request, body: Annotated[dict[str, Any], Depends(json_object)]
+    request: Request, used: Used, body: Annotated[dict[str, Any], Depends(json_object)]
 ) -> JobObject:
-    """Create a job. Its files are read later: what is wrong in them fails the job."""
+    """Create a job. Its files are validated later: an error in them fails the job."""
     asked = job_request(body)
-    store: SimulatorStore = request.app.state.store
-    faults: FaultInjector = request.app.state.faults
+    store, clock = used.store, used.clock
     model = snapshot(asked.model)
     _check(store, asked, model)
     row = JobRow(
@@ -140,12 +132,13 @@ def create_job(
         created_at=now(),
         training_file=asked.training_file,
         validation_file=asked.validation_file,
-        seed=request.app.state.job_seed() if asked.seed is None else asked.seed,
+        seed=used.job_seed() if asked.seed is None else asked.seed,
         suffix=asked.suffix,
         method=asked.method,
         hyperparameters=asked.hyperparameters,
         metadata=asked.metadata,
-        fate=faults.fate_of_job(),
+        not_before=clock.now() + clock.lasting(VALIDATING_SECONDS),
+        fate=used.faults.fate_of_job(),
     )
     validating = f"Validating training file: {row.training_file}"
     if row.validation_file:
@@ -154,8 +147,8 @@ def create_job(
     note(request, job=row.id, job_created=True, file=row.training_file, model=model)
     if row.fate:
         note(request, job_fate=row.fate)
-    request.app.state.admission.wake()
-    return _object(request, row)
+    used.admission.wake()
+    return _object(request, used, row)
 
 
 @router.get(
@@ -165,11 +158,12 @@ def create_job(
 )
 def list_jobs(
     request: Request,
+    used: Used,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=_LIST_MOST)] = _JOBS_SHOWN,
 ) -> ListPaginatedFineTuningJobsResponse:
     """Jobs, newest first; `metadata[key]=value` in the query keeps those that have it."""
-    store: SimulatorStore = request.app.state.store
+    store = used.store
     wanted = {
         name[len("metadata[") : -1]: value
         for name, value in request.query_params.items()
@@ -182,25 +176,25 @@ def list_jobs(
         rows = store.list_jobs(after, limit + 1)
     return ListPaginatedFineTuningJobsResponse(
         object="list",
-        data=[_object(request, row) for row in rows[:limit]],
+        data=[_object(request, used, row) for row in rows[:limit]],
         has_more=len(rows) > limit,
     )
 
 
 @router.get("/{job_id}", response_model_exclude_unset=True)
-def retrieve_job(request: Request, job_id: str) -> JobObject:
+def retrieve_job(request: Request, used: Used, job_id: str) -> JobObject:
     """One job."""
-    return _object(request, _found(request, job_id))
+    return _object(request, used, _found(request, used, job_id))
 
 
 @router.post("/{job_id}/cancel", response_model_exclude_unset=True)
-def cancel_job(request: Request, job_id: str) -> JobObject:
+def cancel_job(request: Request, used: Used, job_id: str) -> JobObject:
     """Stop a job for good. One that runs stops within a step."""
-    job = _found(request, job_id)
-    store: SimulatorStore = request.app.state.store
-    if job.status in DONE:
+    job = _found(request, used, job_id)
+    store, clock = used.store, used.clock
+    if job.status in ENDED:
         raise _wrong_state(job, "cancelled")
-    waiting = ("validating_files", "queued", "paused")
+    waiting: tuple[JobStatus, ...] = ("validating_files", "queued", "paused")
     at_once = store.update_job(
         job_id,
         if_status=waiting,
@@ -208,36 +202,48 @@ def cancel_job(request: Request, job_id: str) -> JobObject:
         status="cancelled",
         wanted="cancel",
         finished_at=now(),
+        not_before=clock.now(),
     )
     if not at_once:
-        store.update_job(job_id, if_status=("running", "pausing"), wanted="cancel")
-    return _object(request, _found(request, job_id))
+        running: tuple[JobStatus, ...] = ("running", "pausing")
+        store.update_job(job_id, if_status=running, wanted="cancel", not_before=clock.now())
+        from_thread.run(clock.caught_up)
+    return _object(request, used, _found(request, used, job_id))
 
 
 @router.post("/{job_id}/pause", response_model_exclude_unset=True)
-def pause_job(request: Request, job_id: str) -> JobObject:
+def pause_job(request: Request, used: Used, job_id: str) -> JobObject:
     """Stop a job for now. One that runs stops within a step and keeps its place."""
-    job = _found(request, job_id)
-    store: SimulatorStore = request.app.state.store
+    job = _found(request, used, job_id)
+    store, clock = used.store, used.clock
     done = store.update_job(
         job_id, if_status="queued", event="The job was paused", status="paused", wanted="pause"
-    ) or store.update_job(job_id, if_status="running", status="pausing", wanted="pause")
+    ) or store.update_job(
+        job_id, if_status="running", status="pausing", wanted="pause", not_before=clock.now()
+    )
     if not done and job.status not in ("pausing", "paused"):
         raise _wrong_state(job, "paused")
-    return _object(request, _found(request, job_id))
+    from_thread.run(clock.caught_up)
+    return _object(request, used, _found(request, used, job_id))
 
 
 @router.post("/{job_id}/resume", response_model_exclude_unset=True)
-def resume_job(request: Request, job_id: str) -> JobObject:
+def resume_job(request: Request, used: Used, job_id: str) -> JobObject:
     """Let a paused job go on: it goes back into the queue."""
-    job = _found(request, job_id)
-    store: SimulatorStore = request.app.state.store
+    job = _found(request, used, job_id)
+    store, clock = used.store, used.clock
     done = store.update_job(
-        job_id, if_status="paused", event="The job was resumed", status="queued", wanted="run"
+        job_id,
+        if_status="paused",
+        event="The job was resumed",
+        status="queued",
+        wanted="run",
+        not_before=max(job.not_before, clock.now()),
     )
     if not done:
         raise _wrong_state(job, "resumed")
-    return _object(request, _found(request, job_id))
+    from_thread.run(clock.caught_up)
+    return _object(request, used, _found(request, used, job_id))
 
 
 @router.get(
@@ -247,13 +253,13 @@ def resume_job(request: Request, job_id: str) -> JobObject:
 )
 def list_events(
     request: Request,
+    used: Used,
     job_id: str,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=_LIST_MOST)] = _EVENTS_SHOWN,
 ) -> ListFineTuningJobEventsResponse:
-    """What a job told, newest first."""
-    store: SimulatorStore = request.app.state.store
-    rows = store.list_events(_found(request, job_id).id, after, limit + 1)
+    """A job's events, newest first."""
+    rows = used.store.list_events(_found(request, used, job_id).id, after, limit + 1)
     return ListFineTuningJobEventsResponse(
         object="list", data=[_event(row) for row in rows[:limit]], has_more=len(rows) > limit
     )
@@ -266,13 +272,13 @@ def list_events(
 )
 def list_checkpoints(
     request: Request,
+    used: Used,
     job_id: str,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=_LIST_MOST)] = _CHECKPOINTS_SHOWN,
 ) -> ListFineTuningJobCheckpointsResponse:
-    """The models that a job saved on its way, newest first."""
-    store: SimulatorStore = request.app.state.store
-    rows = store.list_checkpoints(_found(request, job_id).id, after, limit + 1)
+    """A job's checkpoints, newest first."""
+    rows = used.store.list_checkpoints(_found(request, used, job_id).id, after, limit + 1)
     shown = rows[:limit]
     return ListFineTuningJobCheckpointsResponse(
         object="list",
@@ -284,7 +290,7 @@ def list_checkpoints(
 
 
 def _check(store: SimulatorStore, asked: JobRequest, model: str) -> None:
-    """The model and the files that a job names are there. Raises ApiError."""
+    """Raises ApiError where the model or a file that a job names does not exist."""
     if not models.is_tunable(store, model):
         raise errors.not_tunable(asked.model)
     for param, file_id in (
@@ -294,14 +300,13 @@ def _check(store: SimulatorStore, asked: JobRequest, model: str) -> None:
         if file_id is None:
             continue
         file = store.get_file(file_id)
-        if file is None or file.purpose != _PURPOSE:
+        if file is None or file.purpose != TRAINING_PURPOSE:
             raise errors.ApiError(400, f"invalid {param}: {file_id}", param=param)
 
 
-def _found(request: Request, job_id: str) -> JobRow:
+def _found(request: Request, used: Used, job_id: str) -> JobRow:
     note(request, job=job_id)
-    store: SimulatorStore = request.app.state.store
-    job = store.get_job(job_id)
+    job = used.store.get_job(job_id)
     if job is None:
         raise errors.no_such_job(job_id)
     return job
@@ -311,15 +316,15 @@ def _wrong_state(job: JobRow, wanted: str) -> errors.ApiError:
     return errors.ApiError(
         400,
         f"Job has already {job.status}: it cannot be {wanted}."
-        if job.status in DONE
+        if job.status in ENDED
         else f"Job {job.id} is {job.status}: it cannot be {wanted}.",
         param="fine_tune_id",
         code="invalid_job_state",
     )
 
 
-def _object(request: Request, job: JobRow) -> JobObject:
-    """As the service writes it: `null` where it has no value, other methods not set."""
+def _object(request: Request, used: Used, job: JobRow) -> JobObject:
+    """The job as OpenAI writes it: `null` where it has no value, other methods not set."""
     numbers = dict(job.resolved or job.hyperparameters or {})
     usual = {name: value for name, value in numbers.items() if name != "beta"}
     made = JobObject.model_validate(
@@ -348,13 +353,13 @@ def _object(request: Request, job: JobRow) -> JobObject:
             "method": {"type": job.method, job.method: {"hyperparameters": numbers}},
         }
     )
-    if made.error is None and request.app.state.faults.has(EMPTY_ERROR):
+    if made.error is None and used.faults.has(EMPTY_ERROR):
         made.error = Error.model_construct()
     return made
 
 
 def _error(request: Request, job: JobRow) -> dict[str, Any] | None:
-    """The error, with the address of all findings where a file is at fault."""
+    """The job's error, with the address of all findings where its file is invalid."""
     if not job.error:
         return None
     error = {"param": None, **job.error}

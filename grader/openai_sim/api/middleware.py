@@ -1,4 +1,4 @@
-"""What every request passes through: limits, keys, scenarios, headers, and the journal."""
+"""The middleware of the service: limits, keys, scenarios, headers, and the journal."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 
 from grader.core.constants import DATA_MAX_FILE_BYTES, MIB
+from grader.core.openai_wire import API
 from grader.openai_sim.decoding.model_names import ORGANIZATION
 from grader.openai_sim.store import errors, journal
 from grader.openai_sim.store.errors import ApiError
 from grader.openai_sim.store.parameters import BODY_MAX_BYTES, given_key
-from grader.openai_sim.store.scenarios import Effect, FaultInjector, InjectedFault, ScenarioCall
+from grader.openai_sim.store.scenarios import Effect, InjectedFault, ScenarioCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from grader.openai_sim.store.journal import Journal
+    from grader.openai_sim.services import Services
 
 _MOST_AT_ONCE: Final = 256  # requests; 64 chats at once are a whole class
 _UPLOAD_MAX_BYTES: Final = DATA_MAX_FILE_BYTES + MIB  # and what multipart writes around the file
-_LOST_SECONDS: Final = 600.0  # that an answer stays away, the client's own patience: at scale 1
-_LOST_LEAST_SECONDS: Final = 10.0  # whatever the scale: a client has real time-outs
+_LOST_SECONDS: Final = 600.0  # that a response stays away: the client's own patience
+# On any clock, since a client's time-outs are real. No round number: ten seconds is one of theirs.
+_LOST_LEAST_SECONDS: Final = 12.5
 _OPEN: Final = ("/health",)
-_API: Final = "/v1/"
 _STREAM: Final = b"text/event-stream"
 _STREAMED_PIECES: Final = 3  # that come of a stream that is cut: the role and two of the text
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -43,17 +44,17 @@ _log = logging.getLogger(__name__)
 class ServiceMiddleware:
     """ASGI middleware around the whole service.
 
-    With a `key` everything but the health page asks for it; browsers are asked for it as the
-    password of any user. Without one any key opens the service, and only requests that name this
-    machine as their host are let in: a web page elsewhere must not reach it through the browser.
+    A body that somebody before it has read (BODY in the scope) is not read again. Without a
+    journal no line is written: whoever serves has a record of its own.
+
+    With a `key` every page but the health page needs it; browsers send it as the password of any
+    user. Without one any key opens the service, and only requests that name this machine as their
+    host are let in: a web page elsewhere must not reach it through the browser.
     """
 
-    def __init__(
-        self, app: ASGIApp, lines: Journal, faults: FaultInjector, key: str | None
-    ) -> None:
+    def __init__(self, app: ASGIApp, used: Services, key: str | None) -> None:
         self._app = app
-        self._journal = lines
-        self._faults = faults
+        self._journal, self._faults, self._clock = used.journal, used.faults, used.clock
         self._key = key
         self._at_once = 0
 
@@ -66,11 +67,12 @@ class ServiceMiddleware:
         headers = Headers(scope=scope)
 
         def write() -> None:
-            took = time.perf_counter() - begun
-            self._journal.write(_line(scope, headers, answer, notes, started, took))
+            # What a browser asks is no program's doing, and an open page asks every second.
+            if self._journal is not None and scope["path"].startswith(API):
+                took = time.perf_counter() - begun
+                self._journal.write(_line(scope, headers, answer, notes, started, took))
 
-        # What a browser asks is no program's doing, and an open page asks every second.
-        answer = _ResponseStart(send, write if scope["path"].startswith(_API) else None)
+        answer = _ResponseStart(send, write)
         self._at_once += 1
         try:
             await self._handle(scope, headers, receive, answer, notes)
@@ -98,9 +100,9 @@ class ServiceMiddleware:
         self._let_in(path, headers, key, notes)
         if self._at_once > _MOST_AT_ONCE:
             raise errors.overloaded()
-        receive = await _limited(headers, receive, notes)
+        receive = await _limited(scope, headers, receive, notes)
         fault = None
-        if path.startswith(_API):
+        if path.startswith(API):
             call = ScenarioCall(
                 scope["method"],
                 path,
@@ -112,9 +114,9 @@ class ServiceMiddleware:
         if fault is None:
             await self._app(scope, receive, answer)
             return
-        await self._stage(fault, scope, receive, answer, notes)
+        await self._inject(fault, scope, receive, answer, notes)
 
-    async def _stage(
+    async def _inject(
         self,
         fault: InjectedFault,
         scope: Scope,
@@ -122,16 +124,16 @@ class ServiceMiddleware:
         answer: _ResponseStart,
         notes: dict[str, Any],
     ) -> None:
-        """Answer as the scenario wants, and note it where the client can tell."""
+        """Carry out a scenario's fault, and note it where the client can see it."""
 
-        def staged() -> None:
+        def injected() -> None:
             notes["scenario"] = fault.scenario
 
         if fault.effect is Effect.CUT:
-            answer.cut = staged
+            answer.cut = injected
             await self._app(scope, receive, answer)
             return
-        staged()
+        injected()
         match fault.effect:
             case Effect.REFUSE:
                 assert fault.error is not None  # every scenario that refuses says how
@@ -140,7 +142,7 @@ class ServiceMiddleware:
                 lost = _ResponseStart(_nowhere)
                 await self._app(scope, receive, lost)
                 answer.lost = True
-                patience = max(_LOST_LEAST_SECONDS, _LOST_SECONDS * self._faults.time_scale)
+                patience = max(_LOST_LEAST_SECONDS, self._clock.real(_LOST_SECONDS))
                 try:
                     async with asyncio.timeout(patience):
                         while (await receive())["type"] != "http.disconnect":
@@ -150,7 +152,7 @@ class ServiceMiddleware:
                 await errors.response(errors.server_fault())(scope, receive, answer)
 
     def _let_in(self, path: str, headers: Headers, key: str | None, notes: dict[str, Any]) -> None:
-        """Raises ApiError for a request that may not come in."""
+        """Raises ApiError for a request without the right key or host."""
         if path in _OPEN:
             return
         if self._key is None:
@@ -169,10 +171,10 @@ class ServiceMiddleware:
 
 
 class _ResponseStart:
-    """The way out: it notes the status, and adds the headers that every answer has.
+    """Sends the response: notes its status and adds the headers that every response has.
 
-    `write` is called once, before the last piece is sent: whoever has an answer finds it in the
-    journal.
+    `write` is called once, before the last piece is sent: a client that has a response finds it in
+    the journal.
     """
 
     def __init__(self, send: Send, write: Callable[[], None] | None = None) -> None:
@@ -184,7 +186,7 @@ class _ResponseStart:
         self.id = f"req_{secrets.token_hex(16)}"
         self.status: int | None = None
         self.cut: Callable[[], None] | None = None
-        """Called when the answer is one that can be cut, which it then is."""
+        """Called when the response can be cut, which then happens."""
         self.lost = False
 
     async def __call__(self, message: Message) -> None:
@@ -209,15 +211,15 @@ class _ResponseStart:
             await self._send(message)
 
     def end(self) -> None:
-        """Write the line of the journal, unless it is written."""
+        """Write the journal's line, unless it is written."""
         if self._write is not None:
             self._write()
             self._write = None
 
     async def _send_cut(self, start: Message, message: Message) -> None:
-        """The start that was held back, and a part of what comes after it as the whole.
+        """Send the head that was held back and a part of the body as the whole of it.
 
-        Of a stream some whole pieces, else the first half.
+        Of a stream that is some whole pieces, else the first half.
         """
         body = message.get("body", b"")
         if _STREAM in dict(start["headers"]).get(b"content-type", b""):
@@ -238,11 +240,14 @@ class _ResponseStart:
 
 
 async def _nowhere(_message: Message) -> None:
-    """An answer that nobody gets."""
+    """Send nothing."""
 
 
-async def _limited(headers: Headers, receive: Receive, notes: dict[str, Any]) -> Receive:
-    """The way in with a limit on the body. A body of JSON is read at once, and noted."""
+async def _limited(
+    scope: Scope, headers: Headers, receive: Receive, notes: dict[str, Any]
+) -> Receive:
+    """`receive` with a limit on the body. A JSON body is read at once, and noted."""
+    known: bytes | None = scope.get(journal.BODY)
     upload = headers.get("content-type", "").startswith("multipart/form-data")
     limit = _UPLOAD_MAX_BYTES if upload else BODY_MAX_BYTES
     announced = headers.get("content-length", "0")
@@ -250,6 +255,15 @@ async def _limited(headers: Headers, receive: Receive, notes: dict[str, Any]) ->
         raise errors.too_large(limit)
     if upload:
         return _counted(receive, limit)
+    body = await _read(receive, limit) if known is None else known
+    if body:
+        notes["body_digest"] = hashlib.sha256(body).hexdigest()[:16]
+        _note_model(body, notes)
+    return receive if known is not None else journal.given(body, receive)
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises ApiError for one that is too large."""
     body = bytearray()
     while True:
         message = await receive()
@@ -257,11 +271,7 @@ async def _limited(headers: Headers, receive: Receive, notes: dict[str, Any]) ->
         if len(body) > limit:
             raise errors.too_large(limit)
         if not message.get("more_body", False):
-            break
-    if body:
-        notes["body_digest"] = hashlib.sha256(body).hexdigest()[:16]
-        _note_model(bytes(body), notes)
-    return _replayed(bytes(body), receive)
+            return bytes(body)
 
 
 def _counted(receive: Receive, limit: int) -> Receive:
@@ -278,19 +288,6 @@ def _counted(receive: Receive, limit: int) -> Receive:
     return counted
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    given = False
-
-    async def replayed() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replayed
-
-
 def _note_model(body: bytes, notes: dict[str, Any]) -> None:
     try:
         value = json.loads(body)
@@ -301,8 +298,8 @@ def _note_model(body: bytes, notes: dict[str, Any]) -> None:
 
 
 def _is_page(path: str) -> bool:
-    """Whether people open this in a browser, which sends no bearer's key."""
-    return not path.startswith(_API) or path.endswith("/findings")
+    """Whether people open this in a browser, which sends no bearer key."""
+    return not path.startswith(API) or path.endswith("/findings")
 
 
 def _is_local(headers: Headers) -> bool:
@@ -324,7 +321,7 @@ def _line(
     started: float,
     took: float,
 ) -> dict[str, Any]:
-    """The request's line of the journal; status 499 where the client left without an answer."""
+    """The request's line of the journal; status 499 where the client left without a response."""
     retries = headers.get("x-stainless-retry-count", "")
     line = {
         "time": round(started, 3),

@@ -1,4 +1,4 @@
-"""Models: the base under the names that courses use, and what jobs have made of it."""
+"""Routes of models: the base under OpenAI's names, and the models that jobs tuned."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from openai.types import Model, ModelDeleted
 
 from grader.openai_sim.decoding.model_names import base_names, found_model
+from grader.openai_sim.services import Used
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.journal import note
 from grader.openai_sim.store.parameters import Listing
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LOCAL_OWNER: Final = "finegrade-simulate-local-base"
-"""Who owns the base models here: it says that OpenAI's model is not what answers."""
+"""The owner of base models; the name shows that OpenAI's model does not answer here."""
 
 OTHER_OWNER: Final = "finegrade-simulate-helper"
-"""Who owns models that answer and cannot be trained."""
+"""The owner of models that answer and cannot be trained."""
 
 _SNAPSHOT_CREATED: Final = 1744316542  # the same for all, so that a listing never changes
 
@@ -33,10 +34,10 @@ class ListModelsResponse(Listing[Model]):
 
 
 def add_bases(store: SimulatorStore, opened: Sequence[str] = ()) -> None:
-    """Every name of the base and the models beside it, in a store that may be new.
+    """Add every name of the base, and the models beside it, to a store that may be new.
 
-    `opened` are the models that answer under their own names, the base first. Those that an
-    earlier run of the service had opened and this one has not are forgotten.
+    `opened` are the models that answer under their own names, the base first. Models that only an
+    earlier run of the service had opened are removed.
     """
     owners = dict.fromkeys(opened[1:], OTHER_OWNER)
     owners |= dict.fromkeys((*opened[:1], *base_names()), LOCAL_OWNER)
@@ -57,24 +58,23 @@ def is_tunable(store: SimulatorStore, model: str) -> bool:
 
 
 @router.get("/models", response_description="All models")
-def list_models(request: Request) -> ListModelsResponse:
+def list_models(used: Used) -> ListModelsResponse:
     """All models that answer, oldest first."""
-    store: SimulatorStore = request.app.state.store
-    rows = [row for row in store.list_models() if not row.retired]
+    rows = [row for row in used.store.list_models() if not row.retired]
     return ListModelsResponse(object="list", data=[_object(row) for row in rows])
 
 
 @router.get("/models/{model:path}")
-def retrieve_model(request: Request, model: str) -> Model:
+def retrieve_model(request: Request, used: Used, model: str) -> Model:
     """One model."""
     note(request, model=model)
-    return _object(found_model(request.app.state.store, model))
+    return _object(found_model(used.store, model))
 
 
 @router.delete("/models/{model:path}")
-def delete_model(request: Request, model: str) -> ModelDeleted:
-    """Forget a tuned model and its adapter; the base cannot be deleted."""
-    store: SimulatorStore = request.app.state.store
+def delete_model(request: Request, used: Used, model: str) -> ModelDeleted:
+    """Delete a tuned model and its adapter; the base cannot be deleted."""
+    store = used.store
     note(request, model=model)
     row = found_model(store, model)
     if row.adapter is None:

@@ -1,4 +1,4 @@
-"""POST /v1/responses: text in, text out. Nothing is kept, so nothing can be looked up later."""
+"""POST /v1/responses: text in, text out. Responses are not stored, so none can be retrieved."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _refuse(body: ResponseRequest) -> None:
 
 
 def _format(body: ResponseRequest) -> dict[str, Any] | None:
-    """`text.format` in the form that chat/completions has."""
+    """`text.format` as chat/completions has it in `response_format`."""
     form = (body.text or {}).get("format")
     if isinstance(form, dict) and form.get("type") == "json_schema":
         return {"type": "json_schema", "json_schema": form}

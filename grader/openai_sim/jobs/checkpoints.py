@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from grader.core.openai_wire import RESULTS_PURPOSE
 from grader.openai_sim.decoding.model_names import ORGANIZATION, checkpoint_name, tuned_name
 from grader.openai_sim.jobs.job_state import adapter_folder, forget_model, job_folder
 from grader.openai_sim.jobs.training_set import JobRefused
-from grader.openai_sim.store.records import RESULTS
 from grader.openai_sim.store.store import (
     CheckpointRow,
     FileRow,
@@ -162,5 +162,5 @@ def _write_results(store: SimulatorStore, job: JobRow, metrics: list[dict[str, A
     store.file_path(file_id).write_bytes(raw)
     if store.get_file(file_id) is None:
         name = "step_metrics.csv"
-        store.add_file(FileRow(file_id, len(raw), now(), name, RESULTS))
+        store.add_file(FileRow(file_id, len(raw), now(), name, RESULTS_PURPOSE))
     return file_id

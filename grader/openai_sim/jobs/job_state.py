@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
+from grader.core.openai_wire import UNDER_WAY
+from grader.openai_sim.store.clock import reached
 from grader.openai_sim.store.store import SimulatorStore, now
 
 BUSY: Final = 75  # exit code where another process has the job (EX_TEMPFAIL of sysexits.h)
-UNDER_WAY: Final = ("validating_files", "queued", "running", "pausing", "paused")
-"""States that are not final."""
-
 CANCELLED: Final = "Fine-tuning job cancelled"
 """The event of a job that is cancelled."""
 
@@ -46,6 +45,18 @@ def locked(file: Path) -> IO[bytes] | None:
         opened.close()
         return None
     return opened
+
+
+def settled(store: SimulatorStore, time: float) -> bool:
+    """Whether all jobs are where they should be at this time on their program's clock."""
+    due = store.due_jobs(time)
+    training = [job for job in due if job.status in ("running", "pausing") and not job.fate]
+    if any(job.wanted != "run" or reached(job_folder(store, job.id)) < time for job in training):
+        return False
+    # The others are trained one after another.
+    return all(
+        job in training or (training and job.status == "queued" and not job.fate) for job in due
+    )
 
 
 def fail(store: SimulatorStore, job_id: str, error: Mapping[str, Any]) -> bool:

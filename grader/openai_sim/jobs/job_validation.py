@@ -10,7 +10,6 @@ import json
 import logging
 import math
 import threading
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,8 @@ from grader.openai_sim.store.store import JobRow, SimulatorStore, now
 from grader.training_data.costs import automatic_epochs
 
 if TYPE_CHECKING:
+    from grader.core.openai_wire import JobStatus
+    from grader.openai_sim.store.clock import Clock
     from grader.openai_sim.store.scenarios import FaultInjector
 
 _BATCH_SHARE: Final = (
@@ -46,7 +47,7 @@ def resolved(
     return {name: given.get(name, number) for name, number in numbers.items()}
 
 
-_VALIDATING_SECONDS: Final = 1.0  # at a time scale of 1: a client sees the state
+VALIDATING_SECONDS: Final = 1.0  # a client sees the state
 _DOOMED_SECONDS: Final = 3.0  # that a job runs before its scenario makes it fail
 _POLL_SECONDS: Final = 0.2  # while a job waits for a time to pass
 
@@ -56,15 +57,17 @@ _log = logging.getLogger(__name__)
 class Admission:
     """A thread that validates and queues jobs. Its state is in the store: a restart loses none."""
 
-    def __init__(self, store: SimulatorStore, faults: FaultInjector) -> None:
-        self._store = store
-        self._faults = faults
+    def __init__(self, store: SimulatorStore, faults: FaultInjector, clock: Clock) -> None:
+        self._store, self._faults, self._clock = store, faults, clock
         self._woken = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="admission", daemon=True)
 
     def start(self) -> None:
-        """Start; jobs of an earlier run of the service come first."""
+        """Start; jobs of an earlier run of the service, on whatever clock, come first."""
+        soon = self._clock.now() + self._clock.lasting(VALIDATING_SECONDS)
+        for job in self._store.list_jobs(status="validating_files"):
+            self._store.update_job(job.id, not_before=min(job.not_before, soon))
         self._thread.start()
 
     def wake(self) -> None:
@@ -91,22 +94,22 @@ class Admission:
 
     def _advance(self) -> bool:
         """Advance the jobs that are due; returns whether others still wait for a time to pass."""
-        scale = self._faults.time_scale
+        time = self._clock.now()
         waiting = False
         for job in self._store.list_jobs(status="validating_files", newest_first=False):
-            if time.time() >= job.created_at + _VALIDATING_SECONDS * scale:
+            if time >= job.not_before:
                 self._validate(job)
             else:
                 waiting = True
         for job in self._doomed("queued"):
             waiting = True
-            if time.time() >= job.not_before:
+            if time >= job.not_before:
                 self._store.update_job(
                     job.id,
                     if_status="queued",
                     event="Fine-tuning job started",
                     status="running",
-                    not_before=time.time() + _DOOMED_SECONDS * scale,
+                    not_before=job.not_before + self._clock.lasting(_DOOMED_SECONDS),
                 )
         for job in (*self._doomed("running"), *self._doomed("pausing")):
             waiting = True
@@ -115,12 +118,12 @@ class Admission:
             elif job.wanted == "pause":
                 event = "The job was paused"
                 self._store.update_job(job.id, if_status="pausing", event=event, status="paused")
-            elif time.time() >= job.not_before:
+            elif time >= job.not_before:
                 said = "The job failed due to an internal error."
                 self._end(job, "failed", said, {"code": "internal_error", "message": said})
         return waiting
 
-    def _doomed(self, status: str) -> list[JobRow]:
+    def _doomed(self, status: JobStatus) -> list[JobRow]:
         return [job for job in self._store.list_jobs(status=status) if job.fate]
 
     def _validate(self, job: JobRow) -> None:
@@ -134,7 +137,7 @@ class Admission:
             event="Files validated, moving job to queued state",
             status="queued",
             resolved=resolved(job.hyperparameters, n_examples, job.method),
-            not_before=time.time() + self._faults.queue_seconds,
+            not_before=job.not_before + self._clock.lasting(self._faults.queue_seconds),
         )
 
     def _file_error(self, job: JobRow) -> tuple[dict[str, Any] | None, int]:

@@ -16,6 +16,7 @@ from typing import IO, Final
 from grader.core.errors import UsageError
 from grader.openai_sim.jobs.fork_server import FORK_SERVER
 from grader.openai_sim.jobs.job_state import BUSY, cancel, crashed, job_folder, locked
+from grader.openai_sim.store.clock import Clock, MachineClock
 from grader.openai_sim.store.store import JobRow, SimulatorStore
 
 _POLL_SECONDS: Final = 0.1  # of the queue and of the process
@@ -31,12 +32,20 @@ class JobRunner:
     state.
     """
 
-    def __init__(self, store: SimulatorStore, base: Path, trainings: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: SimulatorStore,
+        base: Path,
+        trainings: Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         """`base` is the folder of the model that all jobs train.
 
-        `trainings` is a folder of recordings: a job that equals an earlier one is replayed.
+        `trainings` is a folder of recordings: a job that equals an earlier one is replayed. Jobs
+        start when it is time on the `clock`, which is the machine's unless another is given.
         """
         self._store, self._base, self._trainings = store, base, trainings
+        self._clock = clock or MachineClock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._lock: IO[bytes] | None = None
@@ -76,7 +85,7 @@ class JobRunner:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                job = self._interrupted.pop(0) if self._interrupted else self._store.next_queued()
+                job = self._interrupted.pop(0) if self._interrupted else self._next_queued()
                 if job is not None:
                     self._train(job)
                     continue
@@ -84,6 +93,9 @@ class JobRunner:
                 _log.exception("a job could not be taken from the queue or started")
             self._stopping.wait(_POLL_SECONDS)
         self._store.close()
+
+    def _next_queued(self) -> JobRow | None:
+        return self._store.next_queued(self._clock.now())
 
     def _find_interrupted(self) -> list[JobRow]:
         """Jobs that were running when an earlier service ended, oldest first.

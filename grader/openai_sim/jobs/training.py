@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from grader.core.constants import COURSE_MODEL
+from grader.core.openai_wire import ENDED
 from grader.core.resources import resource
 from grader.openai_sim.jobs.checkpoints import finish, keep_checkpoint, write_warm_start
 from grader.openai_sim.jobs.job_state import BUSY, cancel, crashed, fail, job_folder, locked
@@ -31,6 +32,7 @@ from grader.openai_sim.jobs.training_cache import (
     recorded_at,
 )
 from grader.openai_sim.jobs.training_set import JobRefused, TrainingSet, read_training_set
+from grader.openai_sim.store.clock import JobPace, program_time
 from grader.openai_sim.store.store import JobRow, SimulatorStore, now
 
 if TYPE_CHECKING:
@@ -49,6 +51,9 @@ _NICENESS: Final = 5  # chat answers come first
 _DIGITS: Final = 5  # of metrics
 _LOCK_SECONDS: Final = 10.0  # a process whose service was killed is gone by then
 
+_PACE_SECONDS: Final = 0.005  # between two looks whether a step may be done
+
+TRAINING_SECONDS: Final = 120.0  # of a job that goes at its program's pace, on that one's clock
 STARTED: Final = "Fine-tuning job started"
 
 
@@ -175,47 +180,69 @@ class _TrainingJob:
     def _train(self, job: JobRow) -> None:
         numbers = job.resolved or {}
         run, training_set = self._open(job, numbers)
-        batch, every = int(numbers["batch_size"]), run.steps_an_epoch
-        right = "mean_token_accuracy" if job.method != "dpo" else "reward_accuracy"
+        pace = self._pace(job, run)
         saved = started = time.monotonic()
         first = run.done
         while run.done < run.steps:
-            self._check_stop(run)
-            step = run.step()
-            ends_epoch = step.number % every == 0
-            data: dict[str, int | float] = {
-                "step": step.number,
-                "train_loss": round(step.loss, _DIGITS),
-                "total_steps": run.steps,
-                f"train_{right}": round(step.accuracy, _DIGITS),
-                **{name: round(value, _DIGITS) for name, value in step.others.items()},
-            }
-            data |= _validation(run, training_set.validation, batch, right, ends_epoch)
-            if not all(map(math.isfinite, data.values())):
-                raise JobRefused(
-                    "training_diverged",
-                    f"The loss is no longer a number at step {step.number}. Create a job "
-                    "with a smaller learning_rate_multiplier.",
-                    "learning_rate_multiplier",
-                )
-            if step.number > self._last_step:
+            self._await(pace, run)
+            data, ends_epoch = _next_step(run, training_set, job)
+            if run.done > self._last_step:
                 self._store.add_event(self._id, _step_message(data), type="metrics", data=data)
-            if ends_epoch and step.number < run.steps:
+            if ends_epoch and run.done < run.steps:
                 keep_checkpoint(self._store, job, run, data)
             if ends_epoch or time.monotonic() - saved > _SAVE_SECONDS:
                 run.save(self._state)
                 saved = time.monotonic()
-                pace = (saved - started) / (run.done - first)
-                left = math.ceil(pace * (run.steps - run.done))
+                seconds = (saved - started) / (run.done - first)
+                left = math.ceil(seconds * (run.steps - run.done))
                 self._store.update_job(self._id, if_status="running", estimated_finish=now() + left)
         self._check_stop(run)
         finish(self._store, job, run, training_set.billed * int(numbers["n_epochs"]))
-        if isinstance(run, TrainingRecording):
-            run.keep(training_set.billed, len(training_set.validation))
         self._remove_states()
 
+    def _pace(self, job: JobRow, run: TrainingRun) -> JobPace | None:
+        """At which pace the job goes on, where that is its program's; it began when it could.
+
+        That is when it came to the head of the queue and when the job before it had ended.
+        """
+        if program_time(self._store.home) is None:
+            return None
+        before = [other.not_before for other in self._store.list_jobs() if other.status in ENDED]
+        began = max([job.not_before, *before])
+        step_seconds = TRAINING_SECONDS / run.steps
+        left = run.steps - self._last_step
+        self._store.update_job(self._id, not_before=began + left * step_seconds)
+        return JobPace(self._store.home, self._folder, began, step_seconds)
+
+    def _await(self, pace: JobPace | None, run: TrainingRun) -> None:
+        """Obey the client, and wait until the next step may be done."""
+        self._check_stop(run)
+        while pace is not None and not pace.allows(run.done + 1 - self._last_step):
+            time.sleep(_PACE_SECONDS)
+            self._check_stop(run)
+
+    def _record(self, job: JobRow, numbers: Mapping[str, Any], place: Path) -> TrainingReplay:
+        """Train as fast as can be, and write it down; what is told of it comes afterwards.
+
+        Nobody who waits for this training must wait for the program that was the first.
+        """
+        run, training_set = self._new_run(job, numbers)
+        recording = TrainingRecording(run, place)
+        try:
+            while recording.done < recording.steps:
+                self._check_stop(None)
+                if self._stopping.is_set():
+                    raise Stop(None)
+                _, ends_epoch = _next_step(recording, training_set, job)
+                if ends_epoch:
+                    recording.keep_adapter()
+            recording.keep(training_set.billed, len(training_set.validation))
+        finally:
+            recording.discard()
+        return TrainingReplay(place)
+
     def _open(self, job: JobRow, numbers: Mapping[str, Any]) -> tuple[TrainingRun, TrainingSet]:
-        """The training of this job: a replay where there is a recording, else a new run.
+        """The training of this job: a replay where trainings are recorded, else a new run.
 
         Waits for a recording that another process is making.
         """
@@ -228,8 +255,7 @@ class _TrainingJob:
         try:
             replay = TrainingReplay(place)
         except FileNotFoundError:
-            run, training_set = self._new_run(job, numbers)
-            return TrainingRecording(run, place), training_set
+            replay = self._record(job, numbers, place)
         self._recording_lock.close()
         return replay, TrainingSet([], [()] * replay.validation, replay.billed)
 
@@ -295,6 +321,32 @@ class _TrainingJob:
             if run is not None:
                 run.save(self._state)
             raise Stop("paused" if paused else None)
+
+
+def _next_step(
+    run: TrainingRun | TrainingRecording, material: TrainingSet, job: JobRow
+) -> tuple[dict[str, int | float], bool]:
+    """Do a step: what is told of it, and whether it ends an epoch. Raises JobRefused."""
+    right = "mean_token_accuracy" if job.method != "dpo" else "reward_accuracy"
+    step = run.step()
+    ends_epoch = step.number % run.steps_an_epoch == 0
+    data: dict[str, int | float] = {
+        "step": step.number,
+        "train_loss": round(step.loss, _DIGITS),
+        "total_steps": run.steps,
+        f"train_{right}": round(step.accuracy, _DIGITS),
+        **{name: round(value, _DIGITS) for name, value in step.others.items()},
+    }
+    batch = int((job.resolved or {})["batch_size"])
+    data |= _validation(run, material.validation, batch, right, ends_epoch)
+    if not all(map(math.isfinite, data.values())):
+        raise JobRefused(
+            "training_diverged",
+            f"The loss is no longer a number at step {step.number}. Create a job "
+            "with a smaller learning_rate_multiplier.",
+            "learning_rate_multiplier",
+        )
+    return data, ends_epoch
 
 
 def _validation(

@@ -1,9 +1,9 @@
 """Recordings of trainings, and their replay: the same steps, losses and adapters.
 
 A training depends on nothing but its files, hyperparameters, seed and base. Where many programs
-train on the same file, the first job trains and is recorded, and the other jobs replay it in a few
-seconds: long enough to see how a program follows its job. A service records and replays when it is
-given a folder for the recordings.
+train on the same file, the first job trains and is recorded, and then each job replays the recorded
+steps at its own program's pace. A service records and replays when it is given a folder for the
+recordings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 _FORMAT: Final = 2  # raised when equal inputs may train otherwise
 _FILE: Final = "run.json"
-LASTING_SECONDS: Final = 3.0  # of a replay
 
 
 class TrainingRun(Protocol):
@@ -90,7 +88,6 @@ class TrainingRecording:
         self._measures: list[tuple[float, float]] = []
         place.parent.mkdir(parents=True, exist_ok=True)
         self._draft = Path(tempfile.mkdtemp(prefix="draft-", dir=place.parent))
-        self._from = run.done
         self.steps, self.steps_an_epoch = run.steps, run.steps_an_epoch
 
     @property
@@ -113,21 +110,26 @@ class TrainingRecording:
 
     def save_adapter(self, folder: Path) -> None:
         self._run.save_adapter(folder)
-        shutil.copytree(folder, self._draft / str(self.done), dirs_exist_ok=True)
+
+    def keep_adapter(self) -> None:
+        """Write down the adapter as it is now."""
+        self._run.save_adapter(self._draft / str(self.done))
 
     def keep(self, billed: int, validation: int) -> None:
-        """Publish the recording if it is complete, from the first step to the last."""
-        if self._from == 0 and self.done == self.steps:
-            what = {
-                "steps_an_epoch": self.steps_an_epoch,
-                "steps": self._steps,
-                "measures": self._measures,
-                "billed": billed,
-                "validation": validation,
-            }
-            (self._draft / _FILE).write_text(json.dumps(what))
-            with suppress(OSError):  # another process published it first
-                os.rename(self._draft, self._place)
+        """Publish the recording: all of it was made here, from the first step to the last."""
+        what = {
+            "steps_an_epoch": self.steps_an_epoch,
+            "steps": self._steps,
+            "measures": self._measures,
+            "billed": billed,
+            "validation": validation,
+        }
+        (self._draft / _FILE).write_text(json.dumps(what))
+        with suppress(OSError):  # another process published it first
+            os.rename(self._draft, self._place)
+
+    def discard(self) -> None:
+        """Remove what was not kept."""
         shutil.rmtree(self._draft, ignore_errors=True)
 
 
@@ -145,7 +147,6 @@ class TrainingReplay:
 
     def step(self) -> TrainingStep:
         """The next step, as it was."""
-        time.sleep(LASTING_SECONDS / self.steps)
         self.done += 1
         return TrainingStep(**self._steps[self.done - 1])
 

@@ -1,4 +1,4 @@
-"""What the page of the journal shows: runs, the times of requests by kind, and the requests."""
+"""The data of the journal page: runs, the times of requests by kind, and the requests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from grader.openai_sim.store.journal import INFERENCE, JOBS, Line
+from grader.core.openai_wire import FILES, GENERATION, JOBS
+from grader.openai_sim.store.journal import Line
 
 _SILENCE: Final = 300.0  # seconds; a program that waits for a slow queue asks more often
 _TICKS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
@@ -20,7 +21,7 @@ STATUSES: Final = {
     "fault": "hit by a scenario",
     "retry": "retries of the client library",
 }
-"""What the requests can be filtered by, with what it is called."""
+"""The filters of requests, each with its label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Strips:
 
 
 def runs(lines: Sequence[Line]) -> list[list[Line]]:
-    """The requests in the order of time, cut where nothing came for five minutes."""
+    """The requests in order of time, split where none came for five minutes."""
     found: list[list[Line]] = []
     last = float("-inf")
     for line in sorted(lines, key=lambda line: line["time"]):
@@ -61,15 +62,15 @@ def runs(lines: Sequence[Line]) -> list[list[Line]]:
 
 
 def kind_of(line: Line) -> str:
-    """What a request is for."""
+    """The kind of a request."""
     path, post = line["path"], line["method"] == "POST"
-    if post and path == "/v1/files":
+    if post and path == FILES:
         return "Uploads"
     if post and path == JOBS:
         return "New jobs"
     if line["method"] == "GET" and path.startswith(JOBS + "/"):
         return "Polls of jobs"
-    if post and path in INFERENCE:
+    if post and path in GENERATION:
         return "Questions"
     return "Others"
 
@@ -99,14 +100,14 @@ def strips(lines: Sequence[Line]) -> Strips:
 
 
 def how_it_went(line: Line) -> str:
-    """ "bad" for a request that got no answer of use, "retry" for one that mended it."""
+    """ "bad" for a request that failed, "retry" for a client library's retry, else "ok"."""
     if line["status"] >= 400 or line.get("scenario"):
         return "bad"
     return "retry" if line.get("retry_count") else "ok"
 
 
 def repeated(lines: Sequence[Line]) -> list[list[str]]:
-    """The ids of jobs that one and the same request body created, where these are several."""
+    """The ids of jobs that the same request body created, where there are several."""
     bodies: dict[str, list[str]] = {}
     for line in lines:
         if line.get("job_created"):
@@ -115,7 +116,7 @@ def repeated(lines: Sequence[Line]) -> list[list[str]]:
 
 
 def fits(line: Line, path: str, status: str) -> bool:
-    """Whether a request is among those asked for: a part of its path, and one of STATUSES."""
+    """Whether a request matches the filters: a part of its path, and one of STATUSES."""
     if path.lower() not in f"{line['method']} {line['path']}".lower():
         return False
     match status:
@@ -133,7 +134,7 @@ def fits(line: Line, path: str, status: str) -> bool:
 
 
 def about(line: Line) -> list[str]:
-    """What a request touched, beside its path."""
+    """What a request concerned, beside its path: model, job, file."""
     said: list[Any] = [line.get(key) for key in ("model", "job", "file")]
     texts = [str(value) for value in said if value and str(value) not in line["path"]]
     if line.get("job_fate"):

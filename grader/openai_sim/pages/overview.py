@@ -1,7 +1,4 @@
-"""The loss of a job as a picture: lines, axes with numbers, and the steps of the checkpoints.
-
-What the overview shows of jobs and files.
-"""
+"""The data of the overview page: jobs with their loss curves, and files with their findings."""
 
 from __future__ import annotations
 
@@ -14,7 +11,8 @@ from itertools import groupby
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
-from grader.openai_sim.store.store import DONE, FileRow, JobRow, SimulatorStore, now
+from grader.core.openai_wire import ENDED
+from grader.openai_sim.store.store import FileRow, JobRow, SimulatorStore, now
 
 if TYPE_CHECKING:
     from grader.openai_sim.store.records import CheckpointRow, EventRow
@@ -67,18 +65,18 @@ class LossCurve:
 def loss_curve(
     events: Sequence[EventRow], checkpoints: Sequence[CheckpointRow]
 ) -> LossCurve | None:
-    """The picture of a job with these events, newest first; None before two steps are told.
+    """The loss curve of a job with these events, newest first; None before its second step.
 
     The x axis is as long as the job, so that the line of a running one grows into it. Of a
     validation file the losses over all of it are drawn where there are two, else those of batches.
     """
-    told = [e.data for e in reversed(events) if e.type == "metrics" and e.data]
-    train = _points(told, "train_loss")
+    metrics = [e.data for e in reversed(events) if e.type == "metrics" and e.data]
+    train = _points(metrics, "train_loss")
     if len(train) < 2:
         return None
-    whole = _points(told, "full_valid_loss")
-    valid = whole if len(whole) > 1 else _points(told, "valid_loss")
-    last = max(int(told[-1].get("total_steps", 0)), round(train[-1][0]))
+    whole = _points(metrics, "full_valid_loss")
+    valid = whole if len(whole) > 1 else _points(metrics, "valid_loss")
+    last = max(int(metrics[-1].get("total_steps", 0)), round(train[-1][0]))
     width = math.ceil(last / _POINTS)  # of the whole job, so that a growing line keeps its shape
     drawn = [_thinned(train, width), _thinned(valid, width)]
     axis = _Axis.of([loss for points in drawn for _, loss in points])
@@ -124,11 +122,11 @@ class _Axis:
         return 100 * (1 - (loss - low) / (high - low))
 
 
-def _points(told: Sequence[Any], name: str) -> list[Point]:
-    """Step and loss of all steps that tell this loss, in order."""
+def _points(metrics: Sequence[Any], name: str) -> list[Point]:
+    """Step and loss of all steps that have this loss, in order."""
     return [
         (float(data.get("step", place)), float(data[name]))
-        for place, data in enumerate(told, 1)
+        for place, data in enumerate(metrics, 1)
         if isinstance(data.get(name), int | float) and math.isfinite(data[name])
     ]
 
@@ -180,7 +178,7 @@ _WAITING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as it is shown. `step` of `steps` is 0 of 0 before the first one is told."""
+    """A job as it is shown. `step` of `steps` is 0 of 0 before the first one."""
 
     row: JobRow
     step: int = 0
@@ -191,7 +189,7 @@ class JobView:
     @property
     def under_way(self) -> bool:
         """Whether it changes by itself."""
-        return self.row.status not in DONE and self.row.status != "paused"
+        return self.row.status not in ENDED and self.row.status != "paused"
 
     @property
     def waiting(self) -> str:
@@ -218,7 +216,7 @@ class FileView:
 
 
 def jobs(store: SimulatorStore) -> list[JobView]:
-    """The newest jobs, before all the one that is trained; the first of them with their losses."""
+    """The newest jobs, the running one first; the first few with their loss curves."""
     rows = store.list_jobs(limit=_SHOWN)
     rows.sort(key=lambda row: row.status not in ("running", "pausing"))
     return [_job(store, row, at < _CURVES) for at, row in enumerate(rows)]
@@ -235,7 +233,7 @@ def files(store: SimulatorStore) -> list[FileView]:
 
 
 def file_view(row: FileRow) -> FileView:
-    """The file with what was found in it, counted."""
+    """The file with the number of its errors and warnings."""
     report = findings(row)
     if report is None:
         return FileView(row)
@@ -246,7 +244,7 @@ def file_view(row: FileRow) -> FileView:
 
 
 def findings(row: FileRow) -> Mapping[str, Any] | None:
-    """What the data rules found in a file, None for one that they do not read."""
+    """The data rules' report on a file; None for one that they do not read."""
     if not row.findings:
         return None
     [report] = json.loads(row.findings)["files"]
@@ -255,7 +253,7 @@ def findings(row: FileRow) -> Mapping[str, Any] | None:
 
 
 def failed(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The findings that are faults."""
+    """The findings that failed."""
     return [finding for finding in report["findings"] if finding["outcome"] == "fail"]
 
 

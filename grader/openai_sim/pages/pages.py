@@ -21,13 +21,14 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from grader import __version__
+from grader.core.openai_wire import ANY_KEY, KEY_VARIABLE, URL_VARIABLE
 from grader.core.text import templates
 from grader.openai_sim.decoding.model_names import base_names
 from grader.openai_sim.pages import journal_page, overview, playground
+from grader.openai_sim.services import Used
 from grader.openai_sim.store.errors import no_such_file
-from grader.openai_sim.store.journal import Journal, Line, of_clients, summary
+from grader.openai_sim.store.journal import Line, of_clients, summary
 from grader.openai_sim.store.parameters import given_key
-from grader.openai_sim.store.store import SimulatorStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ _TURNING: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "F
 
 
 def render(template: str, **values: Any) -> HTMLResponse:
-    """The page, with a policy that lets a browser run and style by our own two files alone."""
+    """The page, with a policy by which a browser uses our own script and style sheet alone."""
     page = _environment().get_template(template).render(version=__version__, **values)
     return HTMLResponse(
         page,
@@ -53,7 +54,7 @@ def render(template: str, **values: Any) -> HTMLResponse:
 
 
 def clean(text: str) -> str:
-    """The text without what a browser cannot be sent, or would show as something else."""
+    """The text without characters that UTF-8 lacks, that are invisible or that turn the text."""
     if text.isascii() and text.isprintable():
         return text
     return "".join("\N{REPLACEMENT CHARACTER}" if _is_unseen(c) else c for c in text)
@@ -84,7 +85,7 @@ def size(number: int) -> str:
 
 
 def loss(value: float) -> str:
-    """A loss with what can be told of it, however small it is."""
+    """A loss with three decimals, or two significant digits where it is small."""
     return f"{value:.3f}" if value >= 0.01 or value == 0 else f"{value:.2g}"
 
 
@@ -122,7 +123,6 @@ def _policy() -> str:
 _LINES_SHOWN: Final = 200  # of the journal, newest first
 _RUNS_SHOWN: Final = 20  # to choose from
 _QUESTIONS: Final = 12  # of the job's own file, to choose from
-_LOCAL_KEY: Final = "sk-finegrade-local"  # any will do where none is asked for
 _KEY_ASKED: Final = "<the key that finegrade simulate printed>"
 
 # Seconds between two looks of an open page: while a job is under way, and otherwise.
@@ -133,14 +133,14 @@ router = APIRouter()
 
 @router.get("/health", tags=["finegrade"])
 def health() -> dict[str, str]:
-    """Whether the service is there; the only page that never asks for a key."""
+    """That the service runs; the only page that never needs a key."""
     return {"status": "ok", "version": __version__}
 
 
 @router.get("/", response_class=HTMLResponse, include_in_schema=False)
-def overview_page(request: Request) -> HTMLResponse:
+def overview_page(request: Request, used: Used) -> HTMLResponse:
     """Jobs with their progress and losses, models, and files."""
-    store: SimulatorStore = request.app.state.store
+    store = used.store
     jobs = overview.jobs(store)
     models = store.list_models()
     return render(
@@ -150,17 +150,16 @@ def overview_page(request: Request) -> HTMLResponse:
         files=overview.files(store),
         tuned=[row for row in reversed(models) if row.adapter is not None],
         bases=[row for row in models if row.adapter is None],
-        scenarios=request.app.state.faults.scenarios,
+        scenarios=used.faults.scenarios,
         exports=_exports(request),
         **_refresh(any(job.under_way for job in jobs)),
     )
 
 
 @router.get("/files/{file_id}", response_class=HTMLResponse, include_in_schema=False)
-def file_page(request: Request, file_id: str) -> HTMLResponse:
-    """What the data rules found in a file."""
-    store: SimulatorStore = request.app.state.store
-    row = store.get_file(file_id)
+def file_page(file_id: str, used: Used) -> HTMLResponse:
+    """The data rules' findings on a file."""
+    row = used.store.get_file(file_id)
     if row is None:
         raise no_such_file(file_id)
     return render("file.html.j2", file=overview.file_view(row), found=overview.findings(row))
@@ -168,20 +167,23 @@ def file_page(request: Request, file_id: str) -> HTMLResponse:
 
 @router.get("/try", response_class=HTMLResponse, include_in_schema=False)
 async def try_page(
-    request: Request, question: str = "", model: str = "", system: str | None = None
+    request: Request,
+    used: Used,
+    question: str = "",
+    model: str = "",
+    system: str | None = None,
 ) -> HTMLResponse:
     """The same question to a tuned model and to its base, side by side."""
-    store: SimulatorStore = request.app.state.store
-    rows = await to_thread(store.list_models)
+    rows = await to_thread(used.store.list_models)
     tuned = [row.id for row in reversed(rows) if row.adapter is not None]
     chosen = model or (tuned or list(base_names()))[0]
-    examples = await to_thread(playground.examples_of, store, chosen)
+    examples = await to_thread(playground.examples_of, used.store, chosen)
     if system is None:  # as the model was trained
         system = examples[0].system if examples else ""
     answers: list[playground.PlaygroundAnswer] = []
     if question and model:
         base = model.split(":")[1] if model.startswith("ft:") else model
-        key = given_key(request.headers) or _LOCAL_KEY
+        key = given_key(request.headers) or ANY_KEY
         # One after the other, so that each has its own time.
         for name in dict.fromkeys((base, model)):
             answers.append(await playground.ask(request.app, key, name, system, question))
@@ -207,11 +209,12 @@ async def try_page(
 
 
 @router.get("/journal", response_class=HTMLResponse, include_in_schema=False)
-def show_journal(request: Request, run: str = "", path: str = "", status: str = "") -> HTMLResponse:
-    """What clients did: the latest run at a glance, and its requests."""
-    journal: Journal = request.app.state.journal
-    store: SimulatorStore = request.app.state.store
-    runs = journal_page.runs(of_clients(journal.last_lines()))
+def show_journal(
+    request: Request, used: Used, run: str = "", path: str = "", status: str = ""
+) -> HTMLResponse:
+    """Requests of clients: a summary of the latest run, and its list."""
+    kept = used.journal.last_lines() if used.journal else []
+    runs = journal_page.runs(of_clients(kept))
     numbered = list(enumerate(runs, 1))
     lines = _chosen(runs, run)
     wanted = [line for line in reversed(lines) if journal_page.fits(line, path, status)]
@@ -233,12 +236,12 @@ def show_journal(request: Request, run: str = "", path: str = "", status: str = 
             for line in wanted[:_LINES_SHOWN]
         ],
         exports=_exports(request),
-        **_refresh(any(job.under_way for job in overview.jobs(store))),
+        **_refresh(any(job.under_way for job in overview.jobs(used.store))),
     )
 
 
 def _chosen(runs: Sequence[list[Line]], run: str) -> list[Line]:
-    """The requests of a run by its number, of all for "all", else of the latest."""
+    """The requests of the run with this number, of all runs for "all", else of the latest."""
     if run == "all":
         return [line for its in runs for line in its]
     if run.isdecimal() and len(run) < 6 and 1 <= int(run) <= len(runs):
@@ -251,10 +254,10 @@ def _refresh(busy: bool) -> dict[str, Any]:
 
 
 def _exports(request: Request) -> list[str]:
-    """The two lines that point a client here; a key that is asked for is never shown."""
+    """The two shell lines that point a client here; a required key is never shown."""
     url = f"{str(request.base_url).rstrip('/')}/v1"
-    key = _LOCAL_KEY if given_key(request.headers) is None else _KEY_ASKED
+    key = ANY_KEY if given_key(request.headers) is None else _KEY_ASKED
     return [
-        f"export OPENAI_BASE_URL={shlex.quote(url)}",
-        f"export OPENAI_API_KEY={shlex.quote(key)}",
+        f"export {URL_VARIABLE}={shlex.quote(url)}",
+        f"export {KEY_VARIABLE}={shlex.quote(key)}",
     ]

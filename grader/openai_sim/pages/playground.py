@@ -1,4 +1,4 @@
-"""The same question to a tuned model and to its base, and what differs between the answers."""
+"""One question to a tuned model and to its base, and the difference between their answers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from grader.core.openai_wire import CHAT
 from grader.openai_sim.store.journal import PAGE_AGENT
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _LINE_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PlaygroundAnswer:
-    """What a model said and what it took; `error` is what the service said instead."""
+    """A model's answer and its cost; `error` is the service's error in place of an answer."""
 
     model: str
     text: str
@@ -42,7 +43,7 @@ class PlaygroundAnswer:
 
 @dataclass(frozen=True, slots=True)
 class TextSpan:
-    """A stretch of an answer; `own` where the other answer does not say it."""
+    """A part of an answer; `own` where the other answer lacks it."""
 
     text: str
     own: bool
@@ -59,7 +60,7 @@ class PlaygroundExample:
 
 
 async def ask(app: FastAPI, key: str, model: str, system: str, question: str) -> PlaygroundAnswer:
-    """One answer at temperature 0, asked as any client asks."""
+    """One answer at temperature 0, requested as any client would."""
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": question})
     body = {"model": model, "messages": messages, "temperature": 0}
@@ -67,7 +68,7 @@ async def ask(app: FastAPI, key: str, model: str, system: str, question: str) ->
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         begun = time.perf_counter()
-        answer = await client.post("/v1/chat/completions", json=body, headers=headers)
+        answer = await client.post(CHAT, json=body, headers=headers)
         took = 1000 * (time.perf_counter() - begun)
     try:
         said = answer.json()
@@ -89,7 +90,7 @@ async def ask(app: FastAPI, key: str, model: str, system: str, question: str) ->
 
 
 def compared(one: str, other: str) -> list[TextSpan]:
-    """The words of `one`, in stretches that `other` says too or does not say."""
+    """The words of `one`, in spans that `other` shares or lacks."""
     words, others = re.findall(r"\S+\s*", one), re.findall(r"\S+\s*", other)
     matcher = SequenceMatcher(
         None, [w.strip() for w in words], [w.strip() for w in others], autojunk=False

@@ -1,4 +1,4 @@
-"""What the service says when it refuses: OpenAI's envelope, its words and its codes."""
+"""The errors of the service, in OpenAI's envelope, words and codes."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class ErrorBody(BaseModel):
 
 
 class ErrorEnvelope(BaseModel):
-    """The body of every answer that is an error."""
+    """The body of every error response."""
 
     error: ErrorBody
 
 
 class ApiError(Exception):
-    """A refusal: its HTTP status, what stands in the envelope, and further headers."""
+    """An error: its HTTP status, the envelope's fields, and more headers."""
 
     def __init__(
         self,
@@ -61,28 +61,28 @@ class ApiError(Exception):
 
 
 def response(error: ApiError) -> JSONResponse:
-    """The refusal as an answer."""
+    """The error as a response."""
     content = ErrorEnvelope(error=error.body).model_dump()
     return JSONResponse(content, error.status, error.headers)
 
 
 def install(app: FastAPI) -> None:
-    """Every error of this app goes out in the envelope."""
+    """Put every error of this app into the envelope."""
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
 
 
-# --- the words that more than one place needs ------------------------------------------------
+# --- errors that more than one module raises -------------------------------------------------
 
 
 def no_such_file(file_id: str) -> ApiError:
-    """A file that is not there, where it is asked for itself."""
+    """A file that does not exist, in a request for it."""
     return ApiError(404, f"No such File object: {file_id}", param="id")
 
 
 def no_such_job(job_id: str) -> ApiError:
-    """A job that is not there."""
+    """A job that does not exist."""
     return ApiError(
         404,
         f"Could not find fine tune: {job_id}",
@@ -92,7 +92,7 @@ def no_such_job(job_id: str) -> ApiError:
 
 
 def no_such_model(model: str) -> ApiError:
-    """A model that is not there, where it is used or asked for."""
+    """A model that does not exist."""
     return ApiError(
         404,
         f"The model `{model}` does not exist or you do not have access to it.",
@@ -102,7 +102,7 @@ def no_such_model(model: str) -> ApiError:
 
 
 def retired_model(model: str) -> ApiError:
-    """A model that was there once."""
+    """A model that was withdrawn."""
     return ApiError(
         404,
         f"The model `{model}` has been deprecated, learn more here: "
@@ -122,7 +122,7 @@ def not_tunable(model: str) -> ApiError:
 
 
 def wrong_key(key: str) -> ApiError:
-    """A key that opens nothing; only its ends are shown, as the service does."""
+    """A wrong key; only its ends are shown, as OpenAI does."""
     shown = f"{key[:3]}{'*' * 8}{key[-4:]}" if len(key) > 12 else "*" * 8
     return ApiError(
         401,
@@ -142,17 +142,17 @@ def no_key() -> ApiError:
 
 
 def winding_down() -> ApiError:
-    """What an organisation that may not train any longer is told."""
+    """The organisation may not train any longer."""
     return ApiError(403, _WINDING_DOWN, code="training_not_available")
 
 
 def out_of_quota() -> ApiError:
-    """No money left; waiting does not help."""
+    """The quota is used up; waiting does not help."""
     return ApiError(429, _QUOTA, type="insufficient_quota", code="insufficient_quota")
 
 
 def too_fast(model: str, seconds: float) -> ApiError:
-    """Too many requests; `seconds` is how long to wait."""
+    """Too many requests; the client should wait for `seconds`."""
     return ApiError(
         429,
         f"Rate limit reached for {model} on requests per min (RPM): Limit 3, Used 3, Requested 1. "
@@ -173,7 +173,7 @@ def too_large(limit: int) -> ApiError:
 
 
 def overloaded() -> ApiError:
-    """More requests at once than are worked on."""
+    """Too many requests at once."""
     return ApiError(
         503,
         "The engine is currently overloaded, please try again later.",
@@ -191,7 +191,7 @@ def server_fault() -> ApiError:
     )
 
 
-# --- what Starlette and FastAPI find wrong -----------------------------------------------------
+# --- errors that Starlette and FastAPI raise ---------------------------------------------------
 
 
 async def _refused(_request: Request, error: Any) -> JSONResponse:

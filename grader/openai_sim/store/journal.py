@@ -1,7 +1,7 @@
-"""The journal: one JSON line a request, and what a client did as seen from the service.
+"""The journal of `finegrade simulate`: one JSON line for each request, and a summary of them.
 
-The lines outlive the service; how a student's program behaves (does it poll politely, does it pay
-twice after a time-out?) is judged from them later.
+The lines outlive the service. A graded run has a record of its own instead
+(grader/model_service/record.py).
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from grader.core.openai_wire import API, GENERATION, JOBS
 from grader.core.text import counted
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import Message, Receive
 
-NOTES: Final = "finegrade.notes"  # the key in an ASGI scope
+NOTES: Final = "finegrade.notes"  # keys in an ASGI scope: what the service did,
+BODY: Final = "finegrade.body"  # and the request's body, where it is read already
 _TEXT_CHARACTERS: Final = 200  # of any text of a client that is written down
 _LAST_BYTES: Final = 4 * 1024 * 1024  # read for the page: some 10,000 requests
 
-JOBS: Final = "/v1/fine_tuning/jobs"
-INFERENCE: Final = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/responses"})
 PAGE_AGENT: Final = "finegrade-page"
-"""How the service's own page calls itself where it asks as a client."""
+"""The user agent of the service's own page where it sends requests."""
 
 Line = Mapping[str, Any]
 
 
 def begin(scope: MutableMapping[str, Any]) -> dict[str, Any]:
-    """The notes of a new request, to which everything that handles it adds."""
+    """The notes of a new request; all that handles it adds to them."""
     notes: dict[str, Any] = {}
     scope[NOTES] = notes
     return notes
@@ -46,29 +47,39 @@ def note(request: Request, **facts: Any) -> None:
 
 
 def short(value: Any) -> Any:
-    """A value as it is written down."""
+    """A value, cut short where it is a long text."""
     return value[:_TEXT_CHARACTERS] if isinstance(value, str) else value
 
 
-class Journal:
-    """The file of lines below a service's folder."""
+def given(body: bytes, receive: Receive) -> Receive:
+    """`receive` for the next reader of a body that was read."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    async def receive_again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return receive_again
+
+
+class Journal:
+    """The file of lines in a service's folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / "journal.jsonl"
         self._lock = threading.Lock()
 
     def write(self, line: Line) -> None:
-        """Append one line; whole lines only, whoever writes at once."""
+        """Append one line, whole also where several threads write."""
         data = (json.dumps(line, ensure_ascii=True) + "\n").encode()
         with self._lock, self.path.open("ab", buffering=0) as file:
             file.write(data)
 
     def size(self) -> int:
-        """Bytes written so far: where the lines of what comes next begin."""
+        """Bytes written so far: where later lines begin."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def lines(self, since: int = 0) -> list[dict[str, Any]]:
-        """All lines from byte `since` on; a line that a killed service cut short is passed over."""
+        """All lines from byte `since` on; a line that a killed service cut short is left out."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as file:
@@ -91,17 +102,17 @@ def _read(file: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def of_clients(lines: Iterable[Line]) -> list[Line]:
-    """The requests of clients in the order of time: not those of people who look at our pages."""
+    """The requests of clients in order of time, without those of the service's own pages."""
     asked = (
         line
         for line in lines
-        if line["path"].startswith("/v1/") and line.get("user_agent") != PAGE_AGENT
+        if line["path"].startswith(API) and line.get("user_agent") != PAGE_AGENT
     )
     return sorted(asked, key=lambda line: line["time"])
 
 
 def is_poll(line: Line) -> bool:
-    """Whether a client asks how a job is; turning the pages of a list is no new question."""
+    """Whether a client polls a job; a later page of a list is no new poll."""
     asks = line["method"] == "GET" and not line.get("later_page")
     return bool(asks and line["path"].startswith(JOBS + "/") and line.get("job"))
 
@@ -124,7 +135,7 @@ def summary(lines: Iterable[Line]) -> dict[str, Any]:
     used = Counter(
         str(r["model"])
         for r in rows
-        if r["path"] in INFERENCE and r["status"] == 200 and "model" in r
+        if r["path"] in GENERATION and r["status"] == 200 and "model" in r
     )
     return {
         "requests": len(rows),
@@ -151,7 +162,7 @@ def _polls(rows: Iterable[Line]) -> dict[str, Any]:
 
 
 def _spacing(asked: list[list[float]]) -> dict[str, Any]:
-    """Of the times at which each path was asked for: a job and its events may go together."""
+    """Of the times of requests for each path: a job and its events may be polled together."""
     gaps = [after - before for times in asked for before, after in pairwise(times)]
     return {
         "requests": sum(map(len, asked)),
@@ -195,7 +206,7 @@ def summary_text(facts: Mapping[str, Any]) -> str:
         spacing = (
             "" if every is None else f", every {every:g} s (least {poll['least_seconds']:g} s)"
         )
-        lines.append(f"{job}: asked for {poll['requests']} times{spacing}")
+        lines.append(f"{job}: polled {poll['requests']} times{spacing}")
     for title, key in (
         ("Scenarios that acted", "faults"),
         ("After a fault the client", "reactions"),

@@ -1,6 +1,6 @@
-"""What a list looks like: its items, and whether there are more of them.
+"""Pagination, and the readers of keys and of the parameters of JSON bodies.
 
-Reads keys and the parameters of JSON bodies, and refuses wrong ones in the known words.
+Readers raise ApiError in OpenAI's words.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Listing(BaseModel, Generic[Item]):
 
 
 class Page(Listing[Item], Generic[Item]):
-    """Part of a list; its last item's id, as `after`, asks for what follows."""
+    """A page of a list; the id of its last item, as `after`, requests the next page."""
 
     has_more: bool
 
 
 class NamedPage(Page[Item], Generic[Item]):
-    """Part of a list that also names its ends; null in an empty one."""
+    """A page with the ids of its first and last item; null in an empty one."""
 
     first_id: str | None
     last_id: str | None
@@ -70,7 +70,7 @@ async def json_object(request: Request) -> dict[str, Any]:
 
 
 def wrong_type(name: str, expected: str, value: Any) -> ApiError:
-    """A value of another JSON type."""
+    """The error of a value of another JSON type."""
     return ApiError(
         400,
         f"Invalid type for '{name}': expected {expected}, but got {_NAMES[type(value)]} instead.",
@@ -80,14 +80,14 @@ def wrong_type(name: str, expected: str, value: Any) -> ApiError:
 
 
 def missing(name: str) -> ApiError:
-    """A parameter that must be there."""
+    """The error of a required parameter that is absent."""
     return ApiError(
         400, f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter"
     )
 
 
 def only(given: Mapping[str, Any], known: Collection[str], prefix: str = "") -> None:
-    """Refuse the first parameter that is not known."""
+    """Raises ApiError for the first unknown parameter."""
     for name in given:
         if name not in known:
             shown = f"{prefix}{name[:64]}"
@@ -161,7 +161,7 @@ def member(given: Mapping[str, Any], name: str, prefix: str = "") -> Mapping[str
 
 
 def choice(value: Any, name: str, allowed: Collection[str]) -> str:
-    """One of the texts that are allowed."""
+    """The value, one of the allowed texts."""
     if not isinstance(value, str):
         raise wrong_type(name, "a string", value)
     if value not in allowed:
@@ -189,7 +189,7 @@ def _beyond(name: str, kind: str, side: str, sign: str, bound: float, value: flo
 
 
 def given_key(headers: Headers) -> str | None:
-    """The key of a request: a bearer's, or the password that a browser sends."""
+    """The key of a request: a bearer token, or the password that a browser sends."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
     given = given.strip()
     if scheme.lower() == "basic":

@@ -1,4 +1,4 @@
-"""What the service's tables hold: one frozen value a row."""
+"""The rows of the service's tables, as frozen values."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from grader.core.openai_wire import JobStatus
+
 _BASE62: Final = string.ascii_letters + string.digits
 _ID_CHARACTERS: Final = 24  # as the service's own ids
-
-DONE: Final = frozenset({"succeeded", "failed", "cancelled"})
-"""States that a job never leaves."""
-
-RESULTS: Final = "fine-tune-results"
-"""The purpose of a job's result file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +32,11 @@ class FileRow:
 class JobRow:
     """A fine-tuning job.
 
-    `hyperparameters` are as asked (numbers or "auto"), `resolved` the numbers that are used, known
-    once the files are valid. `wanted` is what the client asked of the running process: "run",
-    "pause" or "cancel". `pid` is that process, None without. `not_before` is the Unix time before
-    which it stays in the queue. `fate` is what a scenario does with it, "" for nothing: a job with
-    a fate is never trained.
+    `hyperparameters` are those of the request (numbers or "auto"), `resolved` the numbers that are
+    used, known once the files are valid. `wanted` is what the client wants of the running process:
+    "run", "pause" or "cancel". `pid` is that process, None without. `not_before` is the time on the
+    service's clock before which nothing more becomes of the job by itself. `fate` is what a
+    scenario does with it, "" for nothing: a job with a fate is never trained.
     """
 
     id: str
@@ -50,7 +46,7 @@ class JobRow:
     seed: int
     finished_at: int | None = None
     fine_tuned_model: str | None = None
-    status: str = "validating_files"
+    status: JobStatus = "validating_files"
     validation_file: str | None = None
     suffix: str | None = None
     method: str = "supervised"
@@ -69,7 +65,7 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """Something that a job tells its client; `type` is "message" or "metrics"."""
+    """An event of a job; `type` is "message" or "metrics"."""
 
     id: str
     job: str
@@ -82,7 +78,7 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRow:
-    """A model that a job saved after `step` steps."""
+    """A model that a job saved after step `step`."""
 
     id: str
     job: str
@@ -105,7 +101,7 @@ class ModelRow:
 
 
 def new_id(prefix: str) -> str:
-    """An id as the service writes them: the prefix ("file", "ftjob", ...) and 24 characters."""
+    """A new id as OpenAI writes them: the prefix ("file", "ftjob", ...) and 24 characters."""
     number = secrets.randbelow(62**_ID_CHARACTERS)
     characters = []
     for _ in range(_ID_CHARACTERS):
@@ -115,5 +111,5 @@ def new_id(prefix: str) -> str:
 
 
 def now() -> int:
-    """The time as the service gives it: whole seconds since 1970."""
+    """Unix time in whole seconds."""
     return int(time.time())

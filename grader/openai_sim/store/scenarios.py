@@ -1,7 +1,7 @@
-"""Scenarios: what can go wrong with the real service, on purpose, by name and by seed.
+"""Scenarios: faults of the real service that are injected on purpose, by name and by seed.
 
-A scenario looks at each call and may refuse it, lose its answer or cut it short, or decide what
-becomes of a job. The same seed and the same calls always give the same faults.
+A scenario sees each call and may refuse it, lose its response or cut it short, or decide the fate
+of a job. The same seed and the same calls always give the same faults.
 """
 
 from __future__ import annotations
@@ -14,38 +14,36 @@ from enum import StrEnum
 from typing import Final
 
 from grader.core.errors import UsageError
+from grader.core.openai_wire import EMBEDDINGS, GENERATION, JOBS
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.errors import ApiError
 
 EMPTY_ERROR: Final = "empty-error"
 PLAIN_RESULTS: Final = "plain-results"
-"""Scenarios that are no faults: the real service was seen to answer in both ways."""
+"""Scenarios that are no faults: the real service responds in both ways."""
 
 _ONE_IN: Final = 3  # calls that a fault hits: fewer than the three tries of the client library
-_RETRY_SECONDS: Final = 1.0  # to wait after a rate limit, at a time scale of 1
-_QUEUE_SECONDS: Final = 120.0  # in a slow queue, at a time scale of 1
+_RETRY_SECONDS: Final = 1.0  # to wait after a rate limit
+_QUEUE_SECONDS: Final = 120.0  # in a slow queue
 _FLAGGED: Final = 3  # lines that moderation names
 _FEWEST_LINES: Final = 10  # of a file that comes this far
 
-_JOBS: Final = "/v1/fine_tuning/jobs"
-_INFERENCE: Final = frozenset(
-    {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings"}
-)
+_INFERENCE: Final = GENERATION | {EMBEDDINGS}
 
 
 class Effect(StrEnum):
-    """What happens to a call that a scenario hits."""
+    """The effect of a scenario on a call."""
 
     REFUSE = "refuse"
     LOSE = "lose"
-    """It is carried out and its answer never comes."""
+    """The call is carried out, and its response never comes."""
     CUT = "cut"
-    """It is carried out and half of its answer comes."""
+    """The call is carried out, and half of its response comes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioCall:
-    """A request as scenarios see it; `digest` tells a retry from another request."""
+    """A request as scenarios see it; a retry has the same `digest`."""
 
     method: str
     path: str
@@ -55,7 +53,7 @@ class ScenarioCall:
 
     @property
     def creates_job(self) -> bool:
-        return self.method == "POST" and self.path == _JOBS
+        return self.method == "POST" and self.path == JOBS
 
     @property
     def infers(self) -> bool:
@@ -73,7 +71,7 @@ class InjectedFault:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A way of the service to fail.
+    """One way in which the service fails.
 
     `hits` says which calls it may hit: all of them, or with `sometimes` one in three. `fate` is
     what becomes of jobs, "" where it leaves them alone.
@@ -102,7 +100,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         Scenario(
             "rate-limited",
             "One in three calls of jobs and models comes too fast (429 with retry-after).",
-            lambda call: call.infers or call.path.startswith(_JOBS),
+            lambda call: call.infers or call.path.startswith(JOBS),
             lambda call: errors.too_fast(call.model or "fine-tuning", _RETRY_SECONDS),
             sometimes=True,
         ),
@@ -115,7 +113,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         ),
         Scenario(
             "timeout-after-accept",
-            "The first creation of each job is accepted, and its answer never comes.",
+            "The first creation of each job is accepted, and its response never comes.",
             lambda call: call.creates_job,
             effect=Effect.LOSE,
             once_each=True,
@@ -131,7 +129,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         ),
         Scenario(
             "truncated",
-            "One in three answers is cut in half, with status 200.",
+            "One in three responses is cut in half, with status 200.",
             lambda call: call.method == "GET" or call.infers,
             effect=Effect.CUT,
             sometimes=True,
@@ -163,20 +161,19 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
 class FaultInjector:
     """The scenarios of one running service. Of several that hit one call the first one acts."""
 
-    def __init__(self, names: Sequence[str], seed: int, time_scale: float) -> None:
-        """Raises UsageError for a name that is none, with those that there are."""
+    def __init__(self, names: Sequence[str], seed: int) -> None:
+        """Raises UsageError for an unknown name; the message lists the known ones."""
         unknown = [name for name in names if name not in SCENARIOS]
         if unknown:
             known = ", ".join(SCENARIOS)
             raise UsageError(f"There is no scenario {unknown[0]}. Scenarios: {known}.")
         self.scenarios = tuple(SCENARIOS[name] for name in dict.fromkeys(names))
-        self.time_scale = time_scale
         self._seed = seed
         self._calls: Counter[str] = Counter()
         self._met: set[tuple[str, str]] = set()
 
     def on(self, call: ScenarioCall) -> InjectedFault | None:
-        """What happens to this call, or None; to be asked once for each."""
+        """The fault of this call, or None. Call it once for each."""
         for scenario in self.scenarios:
             if scenario.hits(call) and self._strikes(scenario, call):
                 error = None if scenario.refusal is None else scenario.refusal(call)
@@ -184,22 +181,22 @@ class FaultInjector:
         return None
 
     def has(self, name: str) -> bool:
-        """Whether this scenario was asked for."""
+        """Whether this scenario is on."""
         return any(scenario.name == name for scenario in self.scenarios)
 
     def fate_of_job(self) -> str:
-        """What becomes of a new job: "" to be trained."""
+        """The fate of a new job; "" means that it is trained."""
         fates = [scenario.fate for scenario in self.scenarios if scenario.fate not in ("", "slow")]
         return fates[0] if fates else ""
 
     @property
     def queue_seconds(self) -> float:
-        """How long a job waits in the queue before it may start."""
+        """How long a job of the real service would wait in the queue before it may start."""
         slow = any(scenario.fate == "slow" for scenario in self.scenarios)
-        return _QUEUE_SECONDS * self.time_scale if slow else 0.0
+        return _QUEUE_SECONDS if slow else 0.0
 
     def flagged_lines(self, n_examples: int) -> list[int]:
-        """The lines of a file of so many examples that moderation names."""
+        """The lines that moderation flags in a file of so many examples."""
         draw = random.Random(f"{self._seed}/{n_examples}")
         return sorted(draw.sample(range(1, max(n_examples, _FEWEST_LINES) + 1), _FLAGGED))
 

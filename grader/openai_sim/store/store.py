@@ -1,8 +1,8 @@
-"""What the service remembers: files, jobs, events, checkpoints and models, in one SQLite file.
+"""The service's store: files, jobs, events, checkpoints and models, in one SQLite file.
 
-Every change is one transaction, and the journal of SQLite (WAL) lets the service and the process
-of a job read and write at once. What was answered to a client is on disk: a service that is
-killed finds all of it again.
+Every change is one transaction, and SQLite's write-ahead log lets the service and the process of a
+job read and write at once. What a response says is on disk before it is sent: a service that is
+killed finds it again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from grader.core.errors import UsageError
-from grader.openai_sim.store.records import DONE as DONE
+from grader.core.openai_wire import JobStatus
 from grader.openai_sim.store.records import CheckpointRow as CheckpointRow
 from grader.openai_sim.store.records import EventRow as EventRow
 from grader.openai_sim.store.records import FileRow as FileRow
@@ -49,7 +48,7 @@ class SimulatorStore:
     """The tables below a folder. Safe to use from many threads and processes."""
 
     def __init__(self, home: Path) -> None:
-        """Opens or makes the store. Raises UsageError when it is of another version."""
+        """Open or create the store. Raises UsageError when it is of another version."""
         self.home = home
         self.files_folder = home / "files"
         self.adapters_folder = home / "adapters"
@@ -71,7 +70,7 @@ class SimulatorStore:
 
     # --- files ---------------------------------------------------------------------------------
     def add_file(self, row: FileRow) -> FileRow:
-        """Remember a file whose bytes already lie at `file_path`."""
+        """Add a file whose bytes lie at `file_path`."""
         return self._insert(row)
 
     def get_file(self, file_id: str) -> FileRow | None:
@@ -86,12 +85,12 @@ class SimulatorStore:
         purpose: str | None = None,
         newest_first: bool = True,
     ) -> list[FileRow]:
-        """Files that follow `after` in the order; nothing after an unknown one."""
+        """Files that follow the id `after` in this order; none after an unknown one."""
         where = {} if purpose is None else {"purpose": purpose}
         return self._list(FileRow, after, limit, where, newest_first)
 
     def delete_file(self, file_id: str) -> bool:
-        """Forget a file and remove its bytes; False when there is none."""
+        """Delete a file and its bytes; False when there is none."""
         with self._change() as db:
             gone = db.execute("DELETE FROM files WHERE id = ?", (file_id,)).rowcount > 0
         if gone:
@@ -105,7 +104,7 @@ class SimulatorStore:
 
     # --- jobs ----------------------------------------------------------------------------------
     def add_job(self, row: JobRow, *messages: str) -> JobRow:
-        """Remember a job together with its first events."""
+        """Add a job together with its first events."""
         with self._change() as db:
             _insert(db, row)
             for message in messages:
@@ -121,29 +120,43 @@ class SimulatorStore:
         after: str | None = None,
         limit: int | None = None,
         *,
-        status: str | None = None,
+        status: JobStatus | None = None,
         newest_first: bool = True,
     ) -> list[JobRow]:
-        """Jobs that follow `after` in the order; nothing after an unknown one."""
+        """Jobs that follow the id `after` in this order; none after an unknown one."""
         where = {} if status is None else {"status": status}
         return self._list(JobRow, after, limit, where, newest_first)
 
-    def next_queued(self) -> JobRow | None:
-        """The oldest job that waits to be trained and may start now."""
+    def next_queued(self, now: float) -> JobRow | None:
+        """The oldest queued job that may start by this time."""
         waiting = self.list_jobs(status="queued", newest_first=False)
-        may_start = (j for j in waiting if not j.fate and j.not_before <= time.time())
+        may_start = (j for j in waiting if not j.fate and j.not_before <= now)
         return next(may_start, None)
+
+    def due_jobs(self, now: float) -> list[JobRow]:
+        """Jobs that are trained, or of which something is to become by then: the first few.
+
+        Those that wait for another to be trained come last.
+        """
+        sql = """
+            SELECT * FROM jobs
+            WHERE status IN ('validating_files', 'queued') AND not_before <= ?
+            OR status IN ('running', 'pausing')
+            AND (not_before <= ? OR fate = '' OR wanted <> 'run')
+            ORDER BY status = 'queued', fate = '' LIMIT 8
+        """
+        return [_row(JobRow, found) for found in self._db().execute(sql, (now, now))]
 
     def update_job(
         self,
         job_id: str,
         *,
-        if_status: str | Collection[str] | None = None,
+        if_status: JobStatus | Collection[JobStatus] | None = None,
         event: str | None = None,
         level: str = "info",
         **changes: Any,
     ) -> bool:
-        """Change a job, and tell `event` with it; False when there is none in such a status."""
+        """Change a job and add an `event`; False when there is none in such a status."""
         wanted = [if_status] if isinstance(if_status, str) else if_status
         sql = f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in changes)} WHERE id = ?"
         values = [*(_to_sql(name, value) for name, value in changes.items()), job_id]
@@ -166,7 +179,7 @@ class SimulatorStore:
         type: str = "message",
         data: Mapping[str, Any] | None = None,
     ) -> EventRow:
-        """Tell something about a job."""
+        """Add an event of a job."""
         return self._insert(EventRow(new_id("ftevent"), job_id, now(), level, message, type, data))
 
     def list_events(
@@ -176,7 +189,7 @@ class SimulatorStore:
         return self._list(EventRow, after, limit, {"job": job_id}, True)
 
     def add_checkpoint(self, row: CheckpointRow, *messages: str) -> CheckpointRow:
-        """Remember a checkpoint whose model is already known, together with its events."""
+        """Add a checkpoint, whose model must be in the store, together with its events."""
         with self._change() as db:
             _insert(db, row)
             for message in messages:
@@ -190,14 +203,14 @@ class SimulatorStore:
         return self._list(CheckpointRow, after, limit, {"job": job_id}, True)
 
     def delete_checkpoint(self, checkpoint_id: str) -> bool:
-        """Forget a checkpoint; False when there is none."""
+        """Delete a checkpoint; False when there is none."""
         with self._change() as db:
             done = db.execute("DELETE FROM checkpoints WHERE id = ?", (checkpoint_id,))
             return done.rowcount > 0
 
     # --- models --------------------------------------------------------------------------------
     def add_model(self, row: ModelRow) -> ModelRow:
-        """Remember a model, in place of one of the same name."""
+        """Add a model, in place of one of the same name."""
         with self._change() as db:
             db.execute("DELETE FROM models WHERE id = ?", (row.id,))
             _insert(db, row)
@@ -212,7 +225,7 @@ class SimulatorStore:
         return self._list(ModelRow, None, None, {}, False)
 
     def delete_model(self, model_id: str) -> bool:
-        """Forget a model; False when there is none. Its adapter stays where it is."""
+        """Delete a model; False when there is none. Its adapter stays on disk."""
         with self._change() as db:
             return db.execute("DELETE FROM models WHERE id = ?", (model_id,)).rowcount > 0
 
@@ -225,7 +238,7 @@ class SimulatorStore:
             self._local.db = None
 
     def end(self) -> None:
-        """Close the connections of all threads; nobody uses this store any longer."""
+        """Close the connections of all threads; the store is not used any longer."""
         while self._opened:
             self._opened.pop().close()
 

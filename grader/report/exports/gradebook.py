@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,9 +13,11 @@ from grader.core.constants import REPORT_MAX_TEXT_CHARACTERS
 from grader.core.nouns import Result
 from grader.core.text import clean, number
 
-# What a spreadsheet takes for the start of a formula (OWASP, "CSV injection"); tab and carriage
-# return are on that list too, but no control character survives `clean`.
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001
+# Where a formula could start (OWASP, "CSV injection"): at the start of a cell, and behind whatever
+# some program takes for the end of one, quoted or not. Tab and carriage return are on that list
+# too, but no control character survives `clean`.
+_STARTS: Final = re.compile(r"(?:^|[,;|])(?=[\s\"]*(\S))")
+_OF_FORMULAS: Final = frozenset("=+-@\N{MINUS SIGN}")
 
 
 def gradebook_csv(results: Sequence[Result], criteria: Sequence[str]) -> str:
@@ -21,9 +25,10 @@ def gradebook_csv(results: Sequence[Result], criteria: Sequence[str]) -> str:
 
     `criteria` are the ids of the assignment's criteria, in the order of their columns. A cell is
     blank where points are not known yet. Numbers have a point as decimal mark, whatever the locale.
+    Every cell is in quotes, so that it is one cell whatever separates them.
     """
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
     header = ["student", "status", "points", "max_points", "lower", "upper"]
     writer.writerow([*header, *map(safe_cell, criteria)])
     for result in sorted(results, key=lambda r: r.student):
@@ -45,8 +50,12 @@ def gradebook_csv(results: Sequence[Result], criteria: Sequence[str]) -> str:
 
 def safe_cell(text: str) -> str:
     """Text that no spreadsheet takes for a formula: an apostrophe goes before such a start."""
-    line = clean(text, REPORT_MAX_TEXT_CHARACTERS)
-    return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
+    return _STARTS.sub(_marked, clean(text, REPORT_MAX_TEXT_CHARACTERS))
+
+
+def _marked(start: re.Match[str]) -> str:
+    first = unicodedata.normalize("NFKC", start[1])[0]  # full-width and other forms of a sign
+    return f"{start[0]}'" if first in _OF_FORMULAS else start[0]
 
 
 def _cell(points: float | None) -> str:

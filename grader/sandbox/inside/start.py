@@ -196,7 +196,7 @@ def _run(spec: dict[str, Any]) -> None:
         code = compile(spec["clock"], "<clock>", "exec")
         clock: dict[str, Any] = {"__name__": "_clock"}
         exec(code, clock)
-        clock["install"](spec["clock_rate"])
+        clock["install"](spec["clock_rate"], spec["service"])
     for name in set(sys.modules) - _AS_FOUND:
         del sys.modules[name]
     sys.path.insert(0, folder)

@@ -128,7 +128,8 @@ def test_a_service_that_is_killed_finds_its_jobs_again(tmp_path: Path) -> None:
         "import sys, uvicorn; from pathlib import Path; from grader.openai_sim.api.app import *\n"
         "import socket; line = socket.create_server(('127.0.0.1', 0))\n"
         "print(line.getsockname()[1], flush=True)\n"
-        f"app = create_app(Path({str(tmp_path)!r}), time_scale=1e6)\n"
+        f"home = Path({str(tmp_path)!r})\n"
+        "app = create_app(home, clock=MachineClock(1e6), journal=Journal(home))\n"
         "uvicorn.Server(uvicorn.Config(app, log_level='error')).run(sockets=[line])\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -357,7 +357,7 @@ def test_a_deleted_training_file_fails_the_job(
     assert job is not None
     client.files.delete(file_id)
     running.store.update_job(job.id, status="validating_files")
-    running.app.state.admission.wake()
+    running.app.services.admission.wake()
     assert ended(client, job.id).error.code == "invalid_training_file"
 
 

@@ -16,9 +16,10 @@ from support.sim_services import MODEL, chat_file, create, ended, service, uploa
 from support.waiting import wait_for
 
 from grader.core.errors import UsageError
+from grader.core.openai_wire import RESULTS_PURPOSE
+from grader.openai_sim.api.app import create_app
 from grader.openai_sim.api.middleware import ServiceMiddleware
-from grader.openai_sim.store.journal import Journal
-from grader.openai_sim.store.records import RESULTS, FileRow
+from grader.openai_sim.store.records import FileRow
 from grader.openai_sim.store.scenarios import SCENARIOS, FaultInjector, ScenarioCall
 
 CHAT = "/v1/chat/completions"
@@ -102,10 +103,10 @@ def test_a_slow_queue_keeps_jobs_waiting(tmp_path: Path) -> None:
         client = started.client()
         job = create(client, upload(client))
         wait_for(lambda: client.fine_tuning.jobs.retrieve(job.id).status == "queued")
-        assert started.store.next_queued() is None
+        assert started.store.next_queued(time.time()) is None
         row = started.store.get_job(job.id)
         assert 0 < row.not_before - time.time() <= 1.2
-        wait_for(started.store.next_queued)
+        wait_for(lambda: started.store.next_queued(time.time()))
         client.close()
 
 
@@ -190,9 +191,8 @@ def test_a_truncated_stream_ends_in_the_middle_of_its_text(tmp_path: Path) -> No
     async def send(message: dict[str, Any]) -> None:
         sent.append(message.get("body", b""))
 
-    gate = ServiceMiddleware(
-        streams, Journal(tmp_path / "j"), FaultInjector(["truncated"], 0, 1.0), None
-    )
+    used = create_app(tmp_path, scenarios=["truncated"]).services
+    gate = ServiceMiddleware(streams, used, None)
     headers = [(b"host", b"localhost"), (b"authorization", b"Bearer x")]
     scope = {"type": "http", "method": "POST", "path": CHAT, "headers": headers}
     cut = []
@@ -240,7 +240,7 @@ def test_result_files_may_be_plain(tmp_path: Path) -> None:
         with service(tmp_path / name, scenarios=[name]) as started, started.client() as client:
             kept = base64.b64encode(table)
             started.store.file_path("file-a").write_bytes(kept)
-            started.store.add_file(FileRow("file-a", len(kept), 0, "a.csv", RESULTS))
+            started.store.add_file(FileRow("file-a", len(kept), 0, "a.csv", RESULTS_PURPOSE))
             told = client.files.content("file-a").read()
             assert told == (kept if name == "ok" else table)
             assert client.files.content(upload(client)).read() == chat_file()
@@ -261,7 +261,7 @@ def test_every_scenario_is_tested_here() -> None:
 
 def test_the_same_seed_gives_the_same_faults() -> None:
     def faults(seed: int) -> list[bool]:
-        staged = FaultInjector(["flaky"], seed, 1.0)
+        staged = FaultInjector(["flaky"], seed)
         return [staged.on(ScenarioCall("GET", "/v1/files")) is not None for _ in range(60)]
 
     assert faults(1) == faults(1) != faults(2)
@@ -271,4 +271,4 @@ def test_the_same_seed_gives_the_same_faults() -> None:
 
 def test_an_unknown_scenario_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="sunset"):
-        FaultInjector(["sunrise"], 0, 1.0)
+        FaultInjector(["sunrise"], 0)

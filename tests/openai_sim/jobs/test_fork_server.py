@@ -25,11 +25,12 @@ from support.sim_processes import is_alive
 from support.waiting import wait_for
 
 from grader.core.constants import FORK_WITH_TORCH
+from grader.core.openai_wire import ENDED
 from grader.openai_sim.jobs import fork_server
 from grader.openai_sim.jobs import runner as runner_module
 from grader.openai_sim.jobs.fork_server import ForkServer
 from grader.openai_sim.jobs.runner import JobRunner
-from grader.openai_sim.store.store import DONE, SimulatorStore
+from grader.openai_sim.store.store import SimulatorStore
 
 pytestmark = pytest.mark.skipif(not FORK_WITH_TORCH, reason="no fork server on this platform")
 
@@ -74,7 +75,7 @@ def parent_of(pid: int) -> int:
 
 
 def ended(store: SimulatorStore, *jobs: str) -> None:
-    wait_for(lambda: all(job_of(store, one).status in DONE for one in jobs), "jobs end")
+    wait_for(lambda: all(job_of(store, one).status in ENDED for one in jobs), "jobs end")
 
 
 def run_here(*lines: str) -> Sequence[object]:

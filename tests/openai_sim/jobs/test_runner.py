@@ -23,11 +23,12 @@ from support.sim_apps import (
 from support.waiting import wait_for
 
 from grader.core.errors import UsageError
+from grader.core.openai_wire import ENDED
 from grader.openai_sim.jobs.fork_server import ForkServer
 from grader.openai_sim.jobs.job_state import CANCELLED
 from grader.openai_sim.jobs.runner import JobRunner
 from grader.openai_sim.jobs.training import train
-from grader.openai_sim.store.store import DONE, SimulatorStore
+from grader.openai_sim.store.store import SimulatorStore
 
 # peft and transformers warn about each other's names; nothing here depends on them.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -100,7 +101,7 @@ def adapter(store: SimulatorStore, job_id: str) -> bytes:
 
 
 def ended(store: SimulatorStore, job_id: str) -> bool:
-    return job_of(store, job_id).status in DONE
+    return job_of(store, job_id).status in ENDED
 
 
 def test_a_killed_process_fails_its_job_and_the_next_job_is_trained(

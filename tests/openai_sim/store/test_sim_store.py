@@ -84,13 +84,13 @@ def test_the_queue_is_in_order_and_leaves_out_what_may_not_start(store: Simulato
     store.add_job(a_job(status="queued", not_before=4e9))
     first = store.add_job(a_job(status="queued"))
     store.add_job(a_job(status="queued"))
-    assert store.next_queued() == first
+    assert store.next_queued(1e9) == first
 
 
 def test_nothing_is_lost_when_the_writer_is_killed(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from grader.openai_sim.store.store import *\n"
-        f"store = Store.open(Path({str(tmp_path)!r}))\n"
+        f"store = SimulatorStore.open(Path({str(tmp_path)!r}))\n"
         "for i in range(10**6):\n"
         "    store.add_file(FileRow(f'file-{i}', 1, 1, 'a', 'fine-tune'))\n"
         "    print(i, flush=True)\n"

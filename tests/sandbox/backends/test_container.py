@@ -24,7 +24,7 @@ def command_line(folder: Path, engine: str, launch: RunSpec) -> list[str]:
 
 @pytest.mark.parametrize("engine", ["/usr/bin/docker", "/usr/bin/podman"])
 def test_every_wall_is_in_the_command(tmp_path: Path, engine: str):
-    line = command_line(tmp_path, engine, RunSpec(None, "a.py"))
+    line = command_line(tmp_path, engine, RunSpec({}, "a.py"))
     text = " ".join(line)
     assert line[:2] == [engine, "run"]
     assert "--privileged" not in text
@@ -50,7 +50,7 @@ def test_a_path_that_would_be_two_options_is_refused(tmp_path: Path):
     folder = tmp_path / "a,readonly=false"
     folder.mkdir()
     with pytest.raises(GraderFault, match="rename it"):
-        command_line(folder, "docker", RunSpec(None, "a.py"))
+        command_line(folder, "docker", RunSpec({}, "a.py"))
 
 
 def test_the_image_holds_no_program_but_ours():

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from support.sandbox_runs import SMALL, MirrorService, run, said
 
+from grader.core.files import files_below
 from grader.sandbox.api import ExitReason, Isolation, RunSpec, RunStopped, Sandbox
 
 # --- how it ends -------------------------------------------------------------------------------
@@ -58,7 +59,7 @@ def test_a_program_that_is_no_python(sandbox: Sandbox):
 
 
 def test_a_script_that_is_not_there(sandbox: Sandbox):
-    ended = sandbox.run(RunSpec(None, "missing.py", limits=SMALL))
+    ended = sandbox.run(RunSpec({}, "missing.py", limits=SMALL))
     assert (ended.verdict, ended.exit_code) == (ExitReason.EXIT, 2)
     assert "missing.py" in ended.stderr.decode()
     assert "No such file" in ended.stderr.decode()
@@ -83,7 +84,7 @@ def test_it_can_be_stopped(sandbox: Sandbox):
         stop.set()
         return MirrorService(listener)
 
-    launch = RunSpec(None, "a.py", inputs={"a.py": b"import time; time.sleep(600)"}, limits=SMALL)
+    launch = RunSpec({}, "a.py", inputs={"a.py": b"import time; time.sleep(600)"}, limits=SMALL)
     with pytest.raises(RunStopped):
         sandbox.run(launch, serve, stop)
 
@@ -131,20 +132,20 @@ def submission(tmp_path: Path) -> Path:
 
 
 def test_a_script_with_modules_of_its_own(sandbox: Sandbox, submission: Path):
-    assert said(sandbox.run(RunSpec(submission, "run.py"))) == "student tool other\n"
+    assert said(sandbox.run(RunSpec(files_below(submission), "run.py"))) == "student tool other\n"
 
 
 def test_a_script_that_is_a_folder(sandbox: Sandbox, submission: Path):
-    assert said(sandbox.run(RunSpec(submission, "tool"))) == "as folder other\n"
+    assert said(sandbox.run(RunSpec(files_below(submission), "tool"))) == "as folder other\n"
 
 
 def test_a_script_in_a_folder_finds_the_modules_beside_it(sandbox: Sandbox, submission: Path):
-    launch = RunSpec(submission, "tool/__main__.py")
+    launch = RunSpec(files_below(submission), "tool/__main__.py")
     assert said(sandbox.run(launch)) == "as folder other\n"
 
 
 def test_inputs_lie_over_the_submission(sandbox: Sandbox, submission: Path):
-    launch = RunSpec(submission, "run.py", inputs={"helper.py": b"name = 'grader'\n"})
+    launch = RunSpec(files_below(submission), "run.py", inputs={"helper.py": b"name = 'grader'\n"})
     ended = sandbox.run(launch)
     assert said(ended) == "grader tool other\n"
     assert ended.files == {}

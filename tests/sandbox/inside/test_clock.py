@@ -5,17 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
+from support.program_clock import INSTALL
 from support.waiting import PATIENCE
-
-from grader.sandbox.inside import clock
-
-INSTALL = f"""
-clock = {{"__name__": "_clock"}}
-exec(compile(open({str(Path(clock.__file__))!r}).read(), "clock", "exec"), clock)
-clock["install"](5000.0)
-"""
 
 
 def printed(program: str) -> str:

@@ -1,0 +1,1 @@
+"""Written work, read once: passages, aspects, numbers and what they claim, copies."""

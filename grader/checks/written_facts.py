@@ -1,0 +1,240 @@
+"""DOC2xx: facts of a written comparison, for whoever judges it; no marks hang on them.
+
+What a text says to each aspect, which of its numbers were measured so, and what it shares with the
+handout and the kit. The facts themselves are `written_facts(context)`, with their places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
+from typing import Final
+
+from grader.checks.api.registry import (
+    Context,
+    EvidenceRole,
+    Verdict,
+    check,
+    needs_review,
+    passed,
+    skipped,
+)
+from grader.checks.views.cost_recount import claims_of
+from grader.checks.views.reported_results import WorkflowResultsError, results_of
+from grader.checks.views.transcript import transcript
+from grader.checks.views.written_work import measured as against
+from grader.checks.views.written_work.comparison_words import COMPARISON
+from grader.checks.views.written_work.measured import Measured
+from grader.checks.views.written_work.overlap import Source, Sources
+from grader.checks.views.written_work.passages import form_of
+from grader.checks.views.written_work.text_facts import TextFacts, facts_of
+from grader.core.constants import CLAIM_TOLERANCE
+from grader.core.errors import FileRefused
+from grader.core.metrics import exact_match, mean
+from grader.core.nouns import Severity
+from grader.core.payloads import Answers, Predictions, WrittenWork, read
+from grader.core.resources import resource
+from grader.core.text import clean, counted
+from grader.costs.break_even import Alternative, break_even, query_cost
+from grader.costs.claims import ClaimsError
+
+TEXT: Final = EvidenceRole("text", WrittenWork)
+_WORKFLOW: Final = "openai_ok"
+_SCORES: Final[tuple[tuple[str, str, type[Predictions] | type[Answers]], ...]] = (
+    ("dspy.before", "dspy_original", Answers),
+    ("dspy.after", "dspy_enhanced", Answers),
+    ("lora.before", "before", Predictions),
+    ("lora.after", "after", Predictions),
+)
+_MUCH_COPIED: Final = 0.2  # of the words; headings and a quoted sentence stay below it
+_QUOTED: Final = 5
+_UNREAD: Final = "Not looked at, because the document cannot be read."
+
+
+def written_facts(context: Context) -> TextFacts | None:
+    """The facts of the document in the role `text`; None where it cannot be read."""
+    document = context.read(TEXT)
+    if document.fault is not None:
+        return None
+    return facts_of(
+        document.text,
+        form_of(document.path),
+        COMPARISON,
+        measured_of(context),
+        _given(context.assignment.id),
+    )
+
+
+def measured_of(context: Context) -> Measured:
+    """What is known of the three approaches from the evidence there is.
+
+    Scores are the grader's own on hidden questions, so a student's may be CLAIM_TOLERANCE away;
+    those of the workflow are what its run wrote. Prices follow from the tokens and prices in
+    cost_analysis.json. Times, memory and speed of the student's machine were not measured here.
+    """
+    values: dict[str, float] = {}
+    slack: dict[str, float] = {}
+    for path, id, payload in _SCORES:
+        if id in context.evidence:
+            answers = read(context.evidence[id], payload).answers
+            if answers:
+                values[path] = mean([exact_match(row.text, row.reference) for row in answers])
+                slack[path] = CLAIM_TOLERANCE
+    values.update(_workflow(context))
+    values.update(_costs(context))
+    values.update(_adapter(context))
+    return Measured(values, slack)
+
+
+def _workflow(context: Context) -> Iterator[tuple[str, float]]:
+    if _WORKFLOW in context.evidence:
+        with suppress(WorkflowResultsError):
+            results = results_of(transcript(context.evidence[_WORKFLOW]))
+            yield "openai.before", results.before
+            yield "openai.after", results.after
+
+
+def _costs(context: Context) -> Iterator[tuple[str, float]]:
+    with suppress(ClaimsError, FileRefused, LookupError):
+        claims = claims_of(context)
+        training = claims.training.billed_tokens * claims.train_per_m / 1e6
+        tuned = query_cost(claims.tuned.usage, claims.tuned_rates)
+        base = query_cost(claims.base.usage, claims.base_rates)
+        yield "openai.training_usd", training
+        yield "openai.usd_per_query", tuned
+        yield "openai.base_usd_per_query", base
+        fixed = training + claims.other_fixed_usd
+        pays = break_even(Alternative("tuned", fixed, tuned), Alternative("base", 0, base))
+        if pays.first is not None:
+            yield "openai.break_even_queries", pays.first
+
+
+def _adapter(context: Context) -> Iterator[tuple[str, float]]:
+    with suppress(FileRefused, KeyError):
+        folder = context.submission.place("adapter")
+        weights = [
+            file.size
+            for file in context.submission.files
+            if folder and file.path.startswith(folder) and file.path.endswith(".safetensors")
+        ]
+        if weights:
+            yield "lora.adapter_kib", sum(weights) / 1024
+
+
+@lru_cache(maxsize=4)
+def _given(assignment: str) -> Sources:
+    """The texts of the kit, which every student had."""
+    paths = sorted(resource("starter", assignment).glob("*.md"))
+    return Sources(Source(path.name, path.read_text(encoding="utf-8")) for path in paths)
+
+
+@check(
+    "DOC201",
+    evidence=(TEXT,),
+    measures=("aspects", "missing", "passages"),
+    severity=Severity.NOTE,
+)
+def every_aspect_is_spoken_of(context: Context) -> Verdict:
+    """The comparison speaks of every aspect
+
+    Why: The assignment names what has to be compared. What nothing is said about, nobody can see
+    that you understood.
+
+    Fix: Give each aspect a paragraph of its own under a heading that names it, and say in it how
+    the approaches differ.
+    """
+    facts = written_facts(context)
+    if facts is None:
+        return skipped(_UNREAD)
+    missing = [aspect.title for aspect in facts.aspects if not aspect.passages]
+    found = [aspect for aspect in facts.aspects if aspect.passages]
+    measures = {
+        "aspects": len(found),
+        "missing": len(missing),
+        "passages": sum(len(aspect.passages) for aspect in found),
+    }
+    text = f"Passages were found on {len(found)} of {len(facts.aspects)} aspects."
+    if not missing:
+        return passed(text, measures=measures, note=" ".join(facts.notes))
+    return needs_review(
+        f"{text} None was found on: {'; '.join(missing)}. A person looks at it.",
+        "Say how the approaches differ in this, under a heading that names it.",
+        measures=measures,
+        note=" ".join(facts.notes),
+    )
+
+
+@check(
+    "DOC202",
+    evidence=(TEXT,),
+    measures=("numbers", "agree", "differ"),
+    severity=Severity.NOTE,
+)
+def numbers_were_measured_so(context: Context) -> Verdict:
+    """The numbers of the comparison are those that were measured
+
+    Why: A reader trusts a number more than a sentence. One that was mistyped, or that stands with
+    another approach, turns a comparison around.
+
+    Fix: Copy numbers from the files that your programs wrote, with the unit and the approach that
+    they belong to, and read each once again beside its file.
+    """
+    facts = written_facts(context)
+    if facts is None:
+        return skipped(_UNREAD)
+    agree = facts.with_verdict(against.Verdict.AGREES)
+    differ = facts.with_verdict(against.Verdict.DIFFERS)
+    measures = {"numbers": len(facts.numbers), "agree": len(agree), "differ": len(differ)}
+    text = f"{counted(len(agree), 'number')} of the text agree with what was measured"
+    if not differ:
+        return passed(f"{text}.", measures=measures)
+    shown = ", ".join(clean(number.text) for number in differ[:_QUOTED])
+    note = "; ".join(
+        f"{clean(number.text)} at {number.start} seems to be {number.claims}, "
+        f"measured as {number.fact:.6g}"
+        for number in differ
+    )
+    return needs_review(
+        f"{text}; {len(differ)} seem not to ({shown}). A person looks at them.",
+        "Compare these numbers with the files that your programs wrote.",
+        measures=measures,
+        note=note,
+    )
+
+
+@check(
+    "DOC203",
+    evidence=(TEXT,),
+    measures=("words", "copied_words", "words_per_sentence", "lix", "tables"),
+    severity=Severity.NOTE,
+)
+def text_is_the_students_own(context: Context) -> Verdict:
+    """The comparison is written in the student's own words
+
+    Why: What stands in the kit already says nothing of what you found out.
+
+    Fix: Delete what you took over from the kit or the handout, and say it in your own words where
+    it matters.
+    """
+    facts = written_facts(context)
+    if facts is None:
+        return skipped(_UNREAD)
+    length, easy = facts.length, facts.readability
+    measures = {
+        "words": length.words,
+        "copied_words": length.copied_words,
+        "words_per_sentence": round(easy.words_per_sentence, 1) if easy else None,
+        "lix": round(easy.lix, 1) if easy else None,
+        "tables": facts.tables,
+    }
+    everything = length.words + length.copied_words
+    text = f"{counted(length.words, 'word')} of its own, {length.copied_words} of the kit's."
+    if length.copied_words <= _MUCH_COPIED * everything:
+        return passed(text, measures=measures)
+    names = ", ".join(dict.fromkeys(copy.source for copy in facts.given))
+    return needs_review(
+        f"{text} A person looks at what was taken over from {names}.",
+        "Say it in your own words, or leave it out.",
+        measures=measures,
+    )
