@@ -24,7 +24,8 @@ from support.adapters import config, pair, safetensors, write_adapter
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import chat, make_hidden
 from grader.core.constants import PREDICT_ROWS
-from grader.intake.find import find_submissions, take_in
+from grader.intake.find import find_submissions
+from grader.intake.submission import take_in
 from grader.models.adapter_files import AdapterFiles, read_adapter
 from grader.models.base_model import load_base
 from grader.models.engine import Engine

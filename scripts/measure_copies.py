@@ -22,7 +22,7 @@ from transformers import AutoTokenizer
 
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import QuestionSet, chat, make_hidden
-from grader.checks.api.registry import Classmate
+from grader.checks.api.context import Classmate
 from grader.checks.integrity import InCommon, answer_traits, in_common
 from grader.core.constants import (
     COPY_LOGLIKS,
@@ -33,7 +33,8 @@ from grader.core.constants import (
 )
 from grader.core.nouns import Assignment, Evidence
 from grader.core.payloads import Prediction, Predictions
-from grader.intake.find import FoundSubmission, take_in
+from grader.intake.find import FoundSubmission
+from grader.intake.submission import take_in
 from grader.models.adapter_files import (
     AdapterFiles,
     Array,

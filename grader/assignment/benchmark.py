@@ -24,7 +24,7 @@ from grader.core.constants import (
 from grader.core.errors import FileRefused
 from grader.core.metrics import normalise
 from grader.core.nouns import Assignment, Submission
-from grader.intake.find import open_file, read_file
+from grader.intake.submission import open_file, read_file
 from grader.topics import get_topic
 from grader.topics.topic import Split, normalised
 from grader.training_data.examples.duplicates import NearIndex, NearText, near_texts

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from grader.checks.api.registry import Context, Verdict, check, failed, passed
+from grader.checks.api.context import Context, Verdict, failed, passed
+from grader.checks.api.registry import check
 from grader.core.errors import FileRefused
 from grader.core.nouns import BaseModel, Submission
 from grader.models import adapter_files as files

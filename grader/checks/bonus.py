@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from grader.checks.api.registry import Context, Verdict, check, failed, passed
+from grader.checks.api.context import Context, Verdict, failed, passed
+from grader.checks.api.registry import check
 from grader.checks.views.domain_test import DISTILLATION, HYBRID, TEST_SET, questions_of
 from grader.checks.views.gain import GAIN_MEASURES
 from grader.checks.views.prompts import additions_in

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-from grader.checks.api.registry import Context, Verdict, check, failed, needs_review, passed
+from grader.checks.api.context import Context, Verdict, failed, needs_review, passed
+from grader.checks.api.registry import check
 from grader.checks.views.cost_recount import (
     ENOUGH,
     NUMBERS,

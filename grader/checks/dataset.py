@@ -10,16 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from grader.checks.api.registry import (
-    Check,
-    Context,
-    Verdict,
-    add,
-    failed,
-    not_looked_at,
-    passed,
-    skipped,
-)
+from grader.checks.api.context import Context, Verdict, failed, not_looked_at, passed, skipped
+from grader.checks.api.registry import Check, add
 from grader.core.errors import FileRefused
 from grader.core.nouns import DataSpec, Severity
 from grader.training_data.check import FileReport, check_file

@@ -18,17 +18,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from grader.checks.api.registry import (
-    Check,
-    Context,
-    EvidenceRole,
-    Verdict,
-    add,
-    check,
-    failed,
-    passed,
-    skipped,
-)
+from grader.checks.api.context import Context, EvidenceRole, Verdict, failed, passed, skipped
+from grader.checks.api.registry import Check, add, check
 from grader.core.constants import (
     NOTEBOOK_MAX_BYTES,
     SOURCE_MAX_BYTES,
@@ -37,9 +28,9 @@ from grader.core.errors import FileRefused
 from grader.core.nouns import Severity
 from grader.core.payloads import WrittenWork, read
 from grader.core.text import counted
-from grader.intake.find import read_file
 from grader.intake.notebooks import read_cells
 from grader.intake.paths import shown
+from grader.intake.submission import read_file
 from grader.intake.submitted_notebook import is_notebook
 
 TEXT: Final = EvidenceRole("text", WrittenWork)

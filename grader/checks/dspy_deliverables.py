@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from grader.checks.api.registry import Context, Verdict, check, failed, passed
+from grader.checks.api.context import Context, Verdict, failed, passed
+from grader.checks.api.registry import check
 from grader.checks.dspy_program import ENHANCED, ORIGINAL
 from grader.checks.views.gain import correct
 from grader.core.constants import CLAIM_TOLERANCE, EXTRA_PAIRS_AT_LEAST, MIB, PAIR_MAX_ANSWER_WORDS
@@ -20,7 +21,7 @@ from grader.core.nouns import Submission
 from grader.core.payloads import AddedPair
 from grader.core.strict_json import StrictJsonError, loads
 from grader.core.text import counted
-from grader.intake.find import read_file
+from grader.intake.submission import read_file
 from grader.topics import get_topic
 from grader.topics.topic import Split, Topic, normalised
 

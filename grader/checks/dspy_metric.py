@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from grader.checks.api.registry import Context, EvidenceRole, Verdict, check, failed, passed
+from grader.checks.api.context import Context, EvidenceRole, Verdict, failed, passed
+from grader.checks.api.registry import check
 from grader.core.constants import (
     AGREEMENT_AT_LEAST,
     METRIC_BOTTOM,

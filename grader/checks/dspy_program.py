@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from grader.checks.api.registry import Context, EvidenceRole, Verdict, check, failed, passed
+from grader.checks.api.context import Context, EvidenceRole, Verdict, failed, passed
+from grader.checks.api.registry import check
 from grader.checks.views.gain import GAIN_MEASURES, GainWords, gain_beside_guessing
 from grader.checks.views.prompts import additions, prompts
 from grader.core.constants import (

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from grader.checks.api.registry import Context, EvidenceRole, Verdict, check, failed, passed
+from grader.checks.api.context import Context, EvidenceRole, Verdict, failed, passed
+from grader.checks.api.registry import check
 from grader.checks.views.gain import GAIN_MEASURES, GainWords, correct, gain_beside_guessing
 from grader.core.constants import CLAIM_TOLERANCE, METRICS_MAX_BYTES
 from grader.core.errors import FileRefused
 from grader.core.metrics import bleu, chance_apart, mean, rouge_l, token_f1
 from grader.core.payloads import Prediction, Predictions
 from grader.core.strict_json import StrictJsonError, loads
-from grader.intake.find import read_file
+from grader.intake.submission import read_file
 from grader.topics import get_topic
 
 BEFORE: Final = EvidenceRole("before", Predictions)

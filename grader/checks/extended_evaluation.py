@@ -11,15 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from grader.assignment.benchmark import Benchmark, read_benchmark
-from grader.checks.api.registry import (
-    Context,
-    EvidenceRole,
-    Verdict,
-    check,
-    failed,
-    passed,
-    voluntary,
-)
+from grader.checks.api.context import Context, EvidenceRole, Verdict, failed, passed, voluntary
+from grader.checks.api.registry import check
 from grader.checks.dspy_program import is_said
 from grader.checks.views.domain_test import TestQuestion
 from grader.checks.views.gain import correct
@@ -41,7 +34,7 @@ from grader.core.nouns import Severity
 from grader.core.payloads import Answer, Answers, Predictions, ProgramRun
 from grader.core.strict_json import StrictJsonError, loads
 from grader.core.text import counted
-from grader.intake.find import read_file
+from grader.intake.submission import read_file
 from grader.topics.topic import normalised
 
 BENCHMARK: Final = "benchmark"

@@ -17,16 +17,16 @@ from scipy.stats import binom
 
 from grader.assignment.benchmark import read_benchmark
 from grader.checks.adapter import ADAPTER
-from grader.checks.api.registry import (
+from grader.checks.api.context import (
     AnswerTraits,
     Classmate,
     Context,
     Verdict,
-    check,
     failed,
     needs_review,
     passed,
 )
+from grader.checks.api.registry import check
 from grader.checks.evaluation import BEFORE
 from grader.core.constants import (
     COPY_COSINE,

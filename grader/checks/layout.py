@@ -12,7 +12,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Final
 
-from grader.checks.api.registry import Check, Context, Verdict, add, check, failed, passed, skipped
+from grader.checks.api.context import Context, Verdict, failed, passed, skipped
+from grader.checks.api.registry import Check, add, check
 from grader.core.errors import FileRefused
 from grader.core.nouns import Assignment, Deliverable, Submission
 from grader.intake.paths import shown

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 from itertools import pairwise
 
-from grader.checks.api.registry import Context, Verdict, check, needs_review, passed
+from grader.checks.api.context import Context, Verdict, needs_review, passed
+from grader.checks.api.registry import check
 from grader.checks.views.scripts import (
     INFERENCE_SCRIPT,
     LORA_SCRIPT,

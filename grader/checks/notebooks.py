@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from grader.checks.api.registry import Context, Verdict, check, failed, passed
+from grader.checks.api.context import Context, Verdict, failed, passed
+from grader.checks.api.registry import check
 from grader.core.errors import FileRefused
 from grader.core.nouns import Deliverable, Severity
 from grader.core.text import counted

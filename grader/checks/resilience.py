@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from grader.checks.api.registry import Context, EvidenceRole, Verdict, check
+from grader.checks.api.context import Context, EvidenceRole, Verdict
+from grader.checks.api.registry import check
 from grader.checks.views.reported_results import (
     PartialCredit,
     WorkflowResultsError,

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from grader.checks.api.registry import Context, Verdict, check, failed, needs_review, passed
+from grader.checks.api.context import Context, Verdict, failed, needs_review, passed
+from grader.checks.api.registry import check
 from grader.checks.views.scripts import (
     INFERENCE_SCRIPT,
     LORA_SCRIPT,

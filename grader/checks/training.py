@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from grader.checks.api.registry import Context, Verdict, check, needs_review, passed
+from grader.checks.api.context import Context, Verdict, needs_review, passed
+from grader.checks.api.registry import check
 from grader.checks.views.scripts import (
     LORA_SCRIPT,
     Script,

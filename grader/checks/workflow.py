@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
-from grader.checks.api.registry import Context, EvidenceRole, Verdict, check, failed, passed
+from grader.checks.api.context import Context, EvidenceRole, Verdict, failed, passed
+from grader.checks.api.registry import check
 from grader.checks.views.domain_test import TEST_SET, TestQuestion, questions_of
 from grader.checks.views.reported_results import (
     RESULTS,

@@ -11,15 +11,8 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
-from grader.checks.api.registry import (
-    Context,
-    EvidenceRole,
-    Verdict,
-    check,
-    needs_review,
-    passed,
-    skipped,
-)
+from grader.checks.api.context import Context, EvidenceRole, Verdict, needs_review, passed, skipped
+from grader.checks.api.registry import check
 from grader.checks.views.cost_recount import claims_of
 from grader.checks.views.reported_results import WorkflowResultsError, results_of
 from grader.checks.views.transcript import transcript

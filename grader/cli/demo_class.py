@@ -194,7 +194,8 @@ def _spoilt(pool: Sequence[Example], recipe: AdapterRecipe, rng: random.Random) 
 
 
 def _adapter(home: Path) -> Any:
-    from grader.intake.find import submission_at, take_in
+    from grader.intake.find import submission_at
+    from grader.intake.submission import take_in
     from grader.models.adapter_files import read_adapter
 
     found = submission_at(home)

@@ -393,13 +393,3 @@ class Result:
     scores: tuple[Score, ...]
     findings: tuple[Finding, ...]
     provenance: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingStep:
-    """One finished step: its number from 1 on, and the measures before the update."""
-
-    number: int
-    loss: float
-    accuracy: float
-    others: Mapping[str, float]

@@ -19,14 +19,8 @@ from grader.assignment.load import load_assignment
 from grader.assignment.questions import QuestionSet
 from grader.assignment.rubric import score, status, total
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import (
-    Classmate,
-    Context,
-    all_checks,
-    check_of,
-    in_order,
-    run_check,
-)
+from grader.checks.api.context import Classmate, Context
+from grader.checks.api.registry import all_checks, check_of, in_order, run_check
 from grader.checks.integrity import answer_traits, registered
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION
 from grader.core.errors import AssignmentError, IntakeError, UsageError
@@ -35,7 +29,8 @@ from grader.evidence import predictions
 from grader.evidence.kind import AdapterRef, Candidate, Collected, Grading, Progress, versions
 from grader.evidence.kinds import KINDS, collect, inconsistencies, specs
 from grader.evidence.store import EvidenceStore, Recordings, open_store
-from grader.intake.find import Extent, FoundClass, FoundSubmission, find_submissions, take_in
+from grader.intake.find import Extent, FoundClass, FoundSubmission, find_submissions
+from grader.intake.submission import take_in
 from grader.models.adapter_files import read_adapter
 from grader.models.base_model import base_digest, base_folder
 from grader.training_data.rules import RULES

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from grader.checks.api.registry import AnswerTraits, Classmate
+from grader.checks.api.context import AnswerTraits, Classmate
 from grader.core.errors import GraderFault, UsageError
 from grader.core.nouns import Evidence
 from grader.model_service.record import CLIENT_LEFT, Exchange

@@ -29,7 +29,7 @@ from grader.evidence.kind import (
     reason,
     versions,
 )
-from grader.intake.find import open_file
+from grader.intake.submission import open_file
 from grader.sandbox.api import Sandbox
 from grader.sandbox.choose import UnavailableSandbox
 

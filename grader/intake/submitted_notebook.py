@@ -11,8 +11,8 @@ from typing import Final
 from grader.core.constants import NOTEBOOK_MAX_BYTES
 from grader.core.errors import FileRefused
 from grader.core.nouns import Deliverable, Submission
-from grader.intake.find import open_file
 from grader.intake.notebooks import Notebook, read_notebook
+from grader.intake.submission import open_file
 
 SUFFIX: Final = ".ipynb"
 

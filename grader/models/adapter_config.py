@@ -25,8 +25,8 @@ from grader.core.constants import (
 from grader.core.errors import FileRefused
 from grader.core.nouns import BaseModel, Submission
 from grader.core.strict_json import StrictJsonError, loads
-from grader.intake.find import read_file
 from grader.intake.paths import shown
+from grader.intake.submission import read_file
 
 CONFIG_FILE = "adapter_config.json"
 _SCHEMA = Path(__file__).parent.parent / "schemas" / "lora-config.v1.json"

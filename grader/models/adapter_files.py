@@ -27,8 +27,8 @@ from grader.core.constants import (
 )
 from grader.core.errors import FileRefused
 from grader.core.nouns import Submission
-from grader.intake.find import open_file
 from grader.intake.paths import shown
+from grader.intake.submission import open_file
 from grader.models.adapter_config import AdapterConfig, check_features, check_rank, read_config
 from grader.models.base_profile import BaseProfile
 from grader.models.safetensors_file import TensorEntry, read_header, read_tensor

@@ -24,8 +24,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from grader.core.nouns import TrainingStep
 from grader.models.tokenization import TokenRow, tokenize_chat
+from grader.models.training_step import TrainingStep
 
 # peft imports bitsandbytes where it is installed, which takes a sixth of the time of a start and
 # warns that it found no kernels for 4 bits on this processor. Nothing here is in 4 bits.

@@ -22,7 +22,8 @@ from grader.core.constants import (
 )
 from grader.core.errors import FileRefused
 from grader.core.nouns import Submission
-from grader.intake.find import open_file, submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import open_file, take_in
 from grader.topics import get_topic
 from grader.topics.topic import normalised
 

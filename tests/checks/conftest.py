@@ -6,7 +6,7 @@ import pytest
 from support.part2 import context
 from support.transcripts import TEST, TRAIN
 
-from grader.checks.api.registry import Context
+from grader.checks.api.context import Context
 
 
 @pytest.fixture(scope="session")

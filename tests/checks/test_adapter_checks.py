@@ -11,9 +11,11 @@ from support.adapters import config, pair, random_pair, safetensors, write_adapt
 
 from grader.assignment.load import load_assignment
 from grader.checks import adapter, integrity
-from grader.checks.api.registry import Classmate, Context, all_checks, run_check
+from grader.checks.api.context import Classmate, Context
+from grader.checks.api.registry import all_checks, run_check
 from grader.core.nouns import Finding, Outcome, Submission
-from grader.intake.find import FoundSubmission, take_in
+from grader.intake.find import FoundSubmission
+from grader.intake.submission import take_in
 from grader.models.adapter_files import read_adapter, sketch
 
 MODULES = {adapter.__name__, integrity.__name__}

@@ -16,10 +16,12 @@ from grader.assignment.load import load_assignment
 from grader.assignment.questions import chat
 from grader.checks import integrity
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Classmate, Context, all_checks
+from grader.checks.api.context import Classmate, Context
+from grader.checks.api.registry import all_checks
 from grader.checks.integrity import answer_traits, in_common
 from grader.core.nouns import Evidence, Finding, Outcome
-from grader.intake.find import FoundSubmission, take_in
+from grader.intake.find import FoundSubmission
+from grader.intake.submission import take_in
 from grader.models.adapter_files import read_adapter
 from grader.models.base_model import base_folder
 from grader.models.training import train_lora

@@ -15,10 +15,12 @@ from support.paths import SOLUTION
 from grader.assignment.load import load_assignment
 from grader.assignment.rubric import score
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, all_checks, in_order, run_check
+from grader.checks.api.context import Context
+from grader.checks.api.registry import all_checks, in_order, run_check
 from grader.core.nouns import Finding, Outcome
 from grader.course import grade
-from grader.intake.find import FoundSubmission, take_in
+from grader.intake.find import FoundSubmission
+from grader.intake.submission import take_in
 
 NUMBERS = json.loads((SOLUTION / "cost_analysis.json").read_text())
 CODES = [code for code in all_checks() if code.startswith("TOK1")]

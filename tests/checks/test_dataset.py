@@ -9,9 +9,11 @@ from support.paths import SOLUTION
 
 from grader.assignment.load import load_assignment
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, in_order, run_check
+from grader.checks.api.context import Context
+from grader.checks.api.registry import in_order, run_check
 from grader.core.nouns import Finding, Outcome
-from grader.intake.find import FoundSubmission, take_in
+from grader.intake.find import FoundSubmission
+from grader.intake.submission import take_in
 
 ASSIGNMENT = load_assignment("llm-methods")
 

@@ -21,7 +21,7 @@ from support.bonus import (
 )
 from support.transcripts import BASE, TUNED, Run
 
-from grader.checks.api.registry import Context
+from grader.checks.api.context import Context
 from grader.core.nouns import Outcome
 
 CODES = ("API030", "API031", "API032", "API033")

@@ -11,9 +11,11 @@ from support.written_work import text, unread
 from grader.assignment.load import load_assignment
 from grader.assignment.rubric import score
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, all_checks, in_order, run_check
+from grader.checks.api.context import Context
+from grader.checks.api.registry import all_checks, in_order, run_check
 from grader.core.nouns import Evidence, Finding, Outcome, Severity
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 
 REFLECTION = {"reflection_text": text("reflection.md", "word " * 300)}
 ANALYSIS = {"analysis_text": text("comparative_analysis.pdf", "word " * 900, pages=2)}

@@ -12,7 +12,7 @@ from support.transcripts import (
     chat_line,
 )
 
-from grader.checks.api.registry import Context
+from grader.checks.api.context import Context
 from grader.core.nouns import Outcome
 
 

@@ -27,10 +27,12 @@ from support.paths import EXPERTS
 
 from grader.assignment.load import load_assignment
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, all_checks, in_order, run_check
+from grader.checks.api.context import Context
+from grader.checks.api.registry import all_checks, in_order, run_check
 from grader.core.nouns import Assignment, Evidence, Finding, Outcome
 from grader.evidence.metric_scores import MetricCase
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 
 PASS, FAIL, SKIP = Outcome.PASS, Outcome.FAIL, Outcome.SKIP
 

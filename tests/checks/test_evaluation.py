@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.predictions import N, evidence
 
-from grader.checks.api.registry import Context
+from grader.checks.api.context import Context
 from grader.checks.evaluation import (
     claims_agree,
     improves_on_hidden_questions,
@@ -17,7 +17,8 @@ from grader.checks.evaluation import (
 )
 from grader.core.nouns import Evidence, Outcome
 from grader.course import grade
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 
 
 def context(tmp_path: Path, before: Evidence, after: Evidence) -> Context:

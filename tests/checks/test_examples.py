@@ -15,18 +15,12 @@ from support.paths import CORPUS, ROOT
 
 from grader.assignment.load import load_assignment
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import (
-    Check,
-    Classmate,
-    Context,
-    all_checks,
-    all_needs,
-    check_of,
-    run_check,
-)
+from grader.checks.api.context import Classmate, Context
+from grader.checks.api.registry import Check, all_checks, all_needs, check_of, run_check
 from grader.core.errors import FileRefused, IntakeError
 from grader.core.nouns import Assignment, Finding, Outcome, Submission
-from grader.intake.find import find_submissions, submission_at, take_in
+from grader.intake.find import find_submissions, submission_at
+from grader.intake.submission import take_in
 from grader.models.adapter_files import read_adapter, sketch
 from grader.training_data.rules import RULES
 

@@ -12,9 +12,11 @@ from support.transcripts import BASE, TUNED, chat_line, followed
 
 from grader.assignment.load import load_assignment
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, check_of, run_check
+from grader.checks.api.context import Context
+from grader.checks.api.registry import check_of, run_check
 from grader.core.nouns import Evidence, Finding, Outcome
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 from grader.topics import get_topic
 
 ASSIGNMENT = load_assignment("llm-methods")

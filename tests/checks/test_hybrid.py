@@ -24,7 +24,7 @@ from support.bonus import (
 )
 from support.transcripts import BASE, QUESTIONS, TUNED, Run
 
-from grader.checks.api.registry import Context
+from grader.checks.api.context import Context
 from grader.core.nouns import Evidence, Outcome
 from grader.core.resources import resource
 

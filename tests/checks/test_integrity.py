@@ -12,10 +12,12 @@ from support.predictions import N, evidence
 
 from grader.assignment.load import load_assignment
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, all_checks, run_check
+from grader.checks.api.context import Context
+from grader.checks.api.registry import all_checks, run_check
 from grader.core.constants import BENCHMARK_MAX_BYTES
 from grader.core.nouns import Finding, Outcome
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 
 HIDDEN = [f"question {i}" for i in range(N)]
 

@@ -9,9 +9,11 @@ import pytest
 
 from grader.assignment.load import load_assignment
 from grader.checks import layout
-from grader.checks.api.registry import Context, all_checks, check_of
+from grader.checks.api.context import Context
+from grader.checks.api.registry import all_checks, check_of
 from grader.core.nouns import Assignment, Deliverable, Finding, Outcome
-from grader.intake.find import FoundSubmission, take_in
+from grader.intake.find import FoundSubmission
+from grader.intake.submission import take_in
 
 ESSAY = Deliverable("essay", "Essay", ("essay.md",))
 

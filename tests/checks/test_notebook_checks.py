@@ -14,9 +14,11 @@ from support.paths import SOLUTION
 
 from grader.assignment.load import load_assignment
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, all_checks, in_order, run_check
+from grader.checks.api.context import Context
+from grader.checks.api.registry import all_checks, in_order, run_check
 from grader.core.nouns import Finding, Outcome
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 
 SCRIPTS = ("dspy_enhanced", "openai_domain_finetune", "huggingface_custom_lora", "inference")
 Judge = Callable[..., dict[str, Finding]]

@@ -18,7 +18,8 @@ from support.transcripts import (
     job,
 )
 
-from grader.checks.api.registry import Context, all_checks
+from grader.checks.api.context import Context
+from grader.checks.api.registry import all_checks
 
 PATIENT = {"openai_rate_limited": 429, "openai_flaky": 500}
 

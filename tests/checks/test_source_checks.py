@@ -16,12 +16,14 @@ from support.paths import ROOT
 
 from grader.assignment.load import load_assignment
 from grader.checks import measuring, source, training
-from grader.checks.api.registry import Context, all_checks
+from grader.checks.api.context import Context
+from grader.checks.api.registry import all_checks
 from grader.checks.views.control_flow import read_program
 from grader.checks.views.syntax import SourceFault, parse
 from grader.core.constants import SOURCE_MAX_BYTES
 from grader.core.nouns import Finding, Outcome
-from grader.intake.find import FoundSubmission, take_in
+from grader.intake.find import FoundSubmission
+from grader.intake.submission import take_in
 
 MODULES = {module.__name__ for module in (source, training, measuring)}
 CODES = [code for code, c in all_checks().items() if c.function.__module__ in MODULES]

@@ -19,7 +19,8 @@ from support.transcripts import (
     multipart,
 )
 
-from grader.checks.api.registry import Context, all_checks, check_of, run_check
+from grader.checks.api.context import Context
+from grader.checks.api.registry import all_checks, check_of, run_check
 from grader.checks.views.transcript import transcript
 from grader.core.nouns import Evidence, Outcome
 

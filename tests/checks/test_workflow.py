@@ -20,7 +20,7 @@ from support.transcripts import (
     job,
 )
 
-from grader.checks.api.registry import Context
+from grader.checks.api.context import Context
 from grader.core.nouns import Outcome
 
 

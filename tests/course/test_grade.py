@@ -12,7 +12,7 @@ import pytest
 from support.classes import TIMES, Silent, write_class, write_student
 
 from grader.assignment.questions import QuestionSet, make_hidden
-from grader.checks.api import registry
+from grader.checks.api import context, registry
 from grader.core.errors import AssignmentError, GraderFault, UsageError
 from grader.core.nouns import (
     Assignment,
@@ -28,7 +28,8 @@ from grader.course.output import prepare, read_results
 from grader.course.output import write_student as write_result
 from grader.evidence import predictions
 from grader.evidence.store import read_store
-from grader.intake.find import Extent, FoundSubmission, take_in
+from grader.intake.find import Extent, FoundSubmission
+from grader.intake.submission import take_in
 from grader.models.adapter_files import read_adapter
 from grader.report.result_json import to_json
 
@@ -160,7 +161,7 @@ def test_a_check_that_raises_costs_nobody_a_mark(
     results, store = graded
     whole = registry.all_checks()["SRC003"]
 
-    def raises(context: registry.Context) -> registry.Verdict:
+    def raises(context: context.Context) -> context.Verdict:
         raise RuntimeError("a fault in the check, with /a/path of ours")
 
     broken = dataclasses.replace(whole, function=raises, needs=())

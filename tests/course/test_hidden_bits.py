@@ -33,10 +33,12 @@ from support.dspy_runs import (
 )
 
 from grader.assignment.rubric import score, status, total
-from grader.checks.api.registry import Check, Context, check_of, in_order, run_check
+from grader.checks.api.context import Context
+from grader.checks.api.registry import Check, check_of, in_order, run_check
 from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Result
 from grader.course import grade
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 from grader.report.feedback import feedback_html
 
 Secret = int

@@ -31,8 +31,9 @@ from grader.evidence.kinds import KINDS
 from grader.evidence.metric_scores import metric_cases
 from grader.evidence.module_run import ModuleRun, ModuleRunner
 from grader.evidence.program_runs import ProgramRunner
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
 from grader.intake.notebooks import read_notebook
+from grader.intake.submission import take_in
 from grader.model_service.simulated import Simulator
 
 QUESTIONS = make_hidden("educational-qa", 3, 30)

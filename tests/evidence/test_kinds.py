@@ -17,7 +17,8 @@ from grader.assignment import load
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import make_hidden
 from grader.checks.api import registry
-from grader.checks.api.registry import Context, EvidenceRole, Verdict, check, passed
+from grader.checks.api.context import Context, EvidenceRole, Verdict, passed
+from grader.checks.api.registry import check
 from grader.core.errors import AssignmentError, GraderFault, UsageError
 from grader.core.nouns import Evidence
 from grader.core.payloads import Payload, Predictions, read
@@ -36,7 +37,8 @@ from grader.evidence.kind import (
 )
 from grader.evidence.kinds import KINDS
 from grader.evidence.store import open_store
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 from grader.models.adapter_files import AdapterFiles
 from grader.sandbox.unsandboxed import Unsandboxed
 

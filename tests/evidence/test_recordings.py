@@ -23,7 +23,8 @@ from grader.course.output import prepare, recordings, write_student
 from grader.evidence import answers, predictions
 from grader.evidence.kind import Candidate, Grading
 from grader.evidence.store import Recordings, open_store
-from grader.intake.find import Extent, FoundSubmission, take_in
+from grader.intake.find import Extent, FoundSubmission
+from grader.intake.submission import take_in
 from grader.model_service import simulated
 from grader.model_service.record import CLIENT_LEFT, Exchange
 from grader.sandbox.api import Isolation

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.waiting import PATIENCE
 
-from grader.checks.api.registry import AnswerTraits, Classmate
+from grader.checks.api.context import AnswerTraits, Classmate
 from grader.core.errors import GraderFault
 from grader.core.nouns import Evidence
 from grader.evidence.store import open_store, read_store

@@ -14,7 +14,8 @@ from grader.core.nouns import Deliverable, EvidenceSpec
 from grader.evidence.kind import Candidate, Collected, Grading
 from grader.evidence.kinds import collect
 from grader.evidence.store import open_store
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 from grader.sandbox.api import Sandbox
 from grader.sandbox.choose import NoSandbox
 

@@ -23,7 +23,8 @@ from grader.evidence.kind import Batch, Candidate, Collected, EvidenceRequest, G
 from grader.evidence.program_runs import ProgramRunner, ServedRun
 from grader.evidence.store import open_store
 from grader.evidence.transcript import KIND, TranscriptSpec
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 from grader.model_service.forward import Endpoint
 from grader.model_service.simulated import Simulator
 from grader.sandbox.api import Sandbox

@@ -14,15 +14,8 @@ from support.zips import Entry, zip_bytes
 
 from grader.core.errors import FileRefused, GraderFault, IntakeError, UsageError
 from grader.core.nouns import Deliverable, Submission
-from grader.intake.find import (
-    Extent,
-    FoundSubmission,
-    check_one,
-    find_submissions,
-    read_file,
-    safe_name,
-    take_in,
-)
+from grader.intake.find import Extent, FoundSubmission, check_one, find_submissions, safe_name
+from grader.intake.submission import read_file, take_in
 
 NOTE = zip_bytes([Entry("notes.md", b"One note.\n")])
 
@@ -412,7 +405,7 @@ def test_an_unreadable_folder_is_the_machines_fault(
     def refuse(_: object) -> list[str]:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("grader.intake.find.os.listdir", refuse)
+    monkeypatch.setattr("grader.intake.submission.os.listdir", refuse)
     with pytest.raises(GraderFault, match="Permission denied"):
         taken(folder, tmp_path)
 

@@ -9,7 +9,8 @@ from support.notebooks import notebook
 
 from grader.core.errors import FileRefused
 from grader.core.nouns import Submission
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 from grader.intake.submitted_notebook import submitted_notebook
 
 

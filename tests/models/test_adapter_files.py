@@ -31,7 +31,8 @@ from grader.assignment.load import load_assignment
 from grader.core.constants import ROW_SPACE_SIZE, SKETCH_SIZE
 from grader.core.errors import FileRefused
 from grader.core.nouns import BaseModel, Submission
-from grader.intake.find import FoundSubmission, take_in
+from grader.intake.find import FoundSubmission
+from grader.intake.submission import take_in
 from grader.models import adapter_files
 from grader.models.adapter_config import check_base, read_config
 from grader.models.adapter_files import AdapterFiles, read_adapter, row_space, sketch

@@ -14,7 +14,8 @@ from support.adapters import config, pair, safetensors, write_adapter
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import QuestionSet, chat, make_hidden
 from grader.core.errors import GraderFault
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 from grader.models.adapter_files import AdapterFiles, read_adapter
 from grader.models.base_model import base_folder, load_base
 from grader.models.engine import Engine

@@ -11,7 +11,8 @@ import pytest
 from grader.core.constants import SANDBOX_COPY_MAX_BYTES
 from grader.core.errors import GraderFault
 from grader.core.files import files_below
-from grader.intake.find import FoundSubmission, take_in
+from grader.intake.find import FoundSubmission
+from grader.intake.submission import take_in
 from grader.sandbox.api import RunSpec
 from grader.sandbox.staging import StagedFiles
 

@@ -8,9 +8,11 @@ from typing import Final
 
 from grader.assignment.load import load_assignment
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, all_needs, check_of, run_check
+from grader.checks.api.context import Context
+from grader.checks.api.registry import all_needs, check_of, run_check
 from grader.core.nouns import Evidence, Finding, Outcome
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 from support.transcripts import BASE, TUNED, Run, chat_line
 
 ELEMENTS: Final = {

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from grader.assignment.load import load_assignment
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, check_of, run_check
+from grader.checks.api.context import Context
+from grader.checks.api.registry import check_of, run_check
 from grader.core.nouns import Evidence, Finding, Outcome
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 from support.paths import EXPERTS
 
 PART2 = EXPERTS / "part2.yaml"

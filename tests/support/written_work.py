@@ -8,7 +8,8 @@ from grader.core.nouns import Evidence
 from grader.core.payloads import DocumentFault, WrittenWork
 from grader.evidence.kind import EvidenceRequest
 from grader.evidence.text import NAME, SubmittedDocument, TextProducer
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 from grader.sandbox.choose import UnavailableSandbox
 from support.classes import Silent
 

@@ -17,7 +17,8 @@ from support.written_work import unread
 
 from grader.assignment.load import load_assignment
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import Context, in_order, run_check
+from grader.checks.api.context import Context
+from grader.checks.api.registry import in_order, run_check
 from grader.checks.views.written_work.comparison_words import COMPARISON
 from grader.checks.views.written_work.measured import Measured
 from grader.checks.views.written_work.overlap import RUN_WORDS, Source, Sources
@@ -29,7 +30,8 @@ from grader.checks.views.written_work.text_facts import (
     facts_of,
 )
 from grader.core.nouns import CheckInstance, Evidence, Finding, Outcome
-from grader.intake.find import submission_at, take_in
+from grader.intake.find import submission_at
+from grader.intake.submission import take_in
 
 sys.path.insert(0, str(ROOT / "scripts"))
 

@@ -14,169 +14,23 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import cleandoc
-from typing import Any, Final, Generic
+from typing import Any, Final
 
-from grader.core.errors import CodedError
+from grader.checks.api.context import Bindings, Context, EvidenceRole, Verdict, bound
 from grader.core.nouns import (
     Assignment,
     CheckInstance,
-    Deliverable,
-    Evidence,
     Finding,
-    Location,
-    Measures,
     Outcome,
     Severity,
-    Submission,
     Visibility,
 )
-from grader.core.payloads import P, Payload, read
+from grader.core.payloads import Payload
 
 CODE_PATTERN = re.compile(r"^(LAY|JSL|TOK|ADP|EVL|DSP|API|SRC|DOC|INT|GRD)\d{3}$")
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerTraits:
-    """What tells an adapter by its answers to the n hidden questions.
-
-    `asked` is a digest of the questions. `wrong` is uint32 [n], a digest of each answer that its
-    own mistakes made, 0 elsewhere. `logliks` is float32 [n], a unit vector of mean 0: the reference
-    answers' log-likelihoods, on a scale where all questions count, without what the base explains.
-    """
-
-    asked: str
-    wrong: bytes
-    logliks: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Classmate:
-    """Another submission's adapter as the class register knows it (see grader.course.grade).
-
-    `sketch` and `row_space` (float16) are those of grader.models.adapter_files; registers of before
-    have no row spaces. `traits` is None where no hidden question was asked.
-    """
-
-    student: str
-    submitted_at: str | None
-    sketch: tuple[float, ...]
-    row_space: bytes | None = None
-    traits: AnswerTraits | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceRole(Generic[P]):
-    """Evidence that a check reads: its id unless the assignment binds another, and its payload."""
-
-    id: str
-    payload: type[P]
-
-
-Bindings = Mapping[str, tuple[str, ...]]
 """By role, the ids that an assignment has bound to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Everything that a check may look at. A role that is not bound is the id itself."""
-
-    assignment: Assignment
-    submission: Submission
-    evidence: Mapping[str, Evidence]
-    classmates: tuple[Classmate, ...] = ()
-    bindings: Bindings = field(default_factory=dict)
-    hidden: bool = True
-    """Whether runs saw questions that the student must not learn; not so in a self-check."""
-
-    def seen(self, role: EvidenceRole[Any]) -> Evidence:
-        """The evidence in this role; it is there when a check that names the role runs."""
-        return self.evidence[self.bound(role.id)]
-
-    def read(self, role: EvidenceRole[P]) -> P:
-        """What the evidence in this role says."""
-        return read(self.seen(role), role.payload)
-
-    def bound(self, role: str) -> str:
-        """The id in this role."""
-        return _bound(self.bindings, role)
-
-    def deliverable(self, role: str) -> Deliverable:
-        """The deliverable in this role; KeyError where the assignment has none."""
-        return self.assignment.deliverable(self.bound(role))
-
-    def place(self, role: str) -> str | None:
-        """Where the deliverable in this role lies, None where it is not there.
-
-        Raises FileRefused LAY002 where several files could be it.
-        """
-        return self.submission.place(self.bound(role))
-
-
-def _bound(bindings: Bindings, role: str) -> str:
-    return bindings.get(role, (role,))[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a check's function returns; the registry adds code and title to make a Finding."""
-
-    outcome: Outcome
-    message: str
-    hint: str = ""
-    location: Location = field(default_factory=Location)
-    measures: Measures | None = None
-    note: str = ""
-    severity: Severity | None = None
-    """Instead of the check's own."""
-    exact: str = ""
-    """The message with all that a hidden run showed: for staff, and in a self-check."""
-
-
-def passed(
-    message: str, *, measures: Measures | None = None, note: str = "", exact: str = ""
-) -> Verdict:
-    """The claim holds."""
-    return Verdict(Outcome.PASS, message, measures=measures, note=note, exact=exact)
-
-
-def failed(
-    message: str,
-    hint: str,
-    *,
-    path: str | None = None,
-    line: int | None = None,
-    pointer: str | None = None,
-    measures: Measures | None = None,
-    note: str = "",
-    severity: Severity | None = None,
-    exact: str = "",
-) -> Verdict:
-    """The claim does not hold, by the student's fault: what was found, and what to do next."""
-    where = Location(path, line, pointer)
-    return Verdict(Outcome.FAIL, message, hint, where, measures, note, severity, exact)
-
-
-def skipped(message: str, hint: str = "") -> Verdict:
-    """There is nothing to look at, and the assignment allows that."""
-    return Verdict(Outcome.SKIP, message, hint)
-
-
-def not_looked_at(refused: CodedError) -> Verdict:
-    """A file was refused by a rule whose own check fails, and says what to do."""
-    text = f"Not looked at, because {refused.code} did not hold. {refused.message}"
-    return skipped(text, refused.hint)
-
-
-def voluntary() -> Verdict:
-    """Extra work that was not submitted: nothing to look at and nothing to fix, so no hint."""
-    return skipped("Not handed in; this challenge is voluntary.")
-
-
-def needs_review(
-    message: str, hint: str = "", *, note: str = "", measures: Measures | None = None
-) -> Verdict:
-    """Only a person can decide."""
-    return Verdict(Outcome.REVIEW, message, hint, measures=measures, note=note)
 
 
 CheckFunction = Callable[[Context], Verdict]
@@ -213,7 +67,7 @@ class Check:
     @property
     def evidence_ids(self) -> tuple[str, ...]:
         """The ids of the evidence that it reads."""
-        return tuple(_bound(self.bindings, role.id) for role in self.evidence)
+        return tuple(bound(self.bindings, role.id) for role in self.evidence)
 
     def used(self, instance: CheckInstance) -> Check:
         """This check as an assignment uses it."""
@@ -234,25 +88,25 @@ class Check:
         wrong = []
         evidence = {role.id: role for role in self.evidence}
         for name, role in evidence.items():
-            found = payloads.get(_bound(self.bindings, name))
+            found = payloads.get(bound(self.bindings, name))
             if found is not role.payload:
                 is_ = "is not there" if found is None else f"is {found.SCHEMA}"
-                id = _bound(self.bindings, name)
+                id = bound(self.bindings, name)
                 wrong.append(f"reads {role.payload.SCHEMA}, and evidence {id!r} {is_}")
         known = {d.id for d in assignment.deliverables}
         parts = {part.id for part in assignment.parts}
-        for name, bound in self.bindings.items():
+        for name, ids in self.bindings.items():
             if name not in {*evidence, *self.deliverables, *self.lists}:
                 wrong.append(f"has no role {name!r}")
-            elif len(bound) > 1 and name not in self.lists:
-                wrong.append(f"takes one {name!r}, not {len(bound)}")
+            elif len(ids) > 1 and name not in self.lists:
+                wrong.append(f"takes one {name!r}, not {len(ids)}")
             elif name in self.lists:
                 there = parts if name == "parts" else known
-                absent = [repr(id) for id in bound if id not in there]
+                absent = [repr(id) for id in ids if id not in there]
                 wrong += [f"names {id}, which is not among the {name}" for id in absent]
         for name in self.deliverables:
-            if _bound(self.bindings, name) not in known:
-                wrong.append(f"needs a deliverable {_bound(self.bindings, name)!r}")
+            if bound(self.bindings, name) not in known:
+                wrong.append(f"needs a deliverable {bound(self.bindings, name)!r}")
         if self.lists and not any(self.bindings.get(name) for name in self.lists):
             wrong.append(f"needs {' or '.join(self.lists)} in `with`")
         return [f"check {self.ref} {what}" for what in wrong]

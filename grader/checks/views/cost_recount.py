@@ -6,11 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from grader.checks.api.registry import Context, Verdict, failed, passed
+from grader.checks.api.context import Context, Verdict, failed, passed
 from grader.core.nouns import Measures
 from grader.costs.alternatives import QueryTokens, measure_queries
 from grader.costs.claims import CLAIMS_MAX_BYTES, CostClaims, read_claims
-from grader.intake.find import open_file
+from grader.intake.submission import open_file
 from grader.training_data.check import DEFAULT_MODEL
 from grader.training_data.costs import Price, load_prices, price_of
 from grader.training_data.read.examples import read_examples

@@ -10,16 +10,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from grader.checks.api.registry import (
+from grader.checks.api.context import (
     Context,
     EvidenceRole,
     Verdict,
-    check,
     failed,
     not_looked_at,
     passed,
     voluntary,
 )
+from grader.checks.api.registry import check
 from grader.core.constants import HIDDEN_MIN_QUESTIONS
 from grader.core.errors import FileRefused, GraderFault
 from grader.core.nouns import Outcome, Severity

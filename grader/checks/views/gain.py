@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from grader.checks.api.registry import Verdict, failed, passed
+from grader.checks.api.context import Verdict, failed, passed
 from grader.core.metrics import Gain, exact_match, mean, paired_gain
 from grader.core.nouns import Measures, Outcome
 from grader.core.payloads import Answer, Prediction

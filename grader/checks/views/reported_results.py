@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from grader.checks.api.registry import Verdict, failed, passed
+from grader.checks.api.context import Verdict, failed, passed
 from grader.checks.views.transcript import Transcript
 from grader.core.constants import MIB
 from grader.core.nouns import Measures

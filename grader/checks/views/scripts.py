@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from grader.checks.api.registry import Context, Verdict, failed, needs_review
+from grader.checks.api.context import Context, Verdict, failed, needs_review
 from grader.checks.views.control_flow import read_program
 from grader.checks.views.syntax import ScriptCall, ScriptModel, SourceFault
 from grader.core.constants import SOURCE_MAX_BYTES
-from grader.intake.find import read_file
 from grader.intake.notebooks import Notebook
+from grader.intake.submission import read_file
 from grader.intake.submitted_notebook import (
     is_notebook,
     notebook_scripts,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from grader.checks.api.registry import Verdict, failed, passed
+from grader.checks.api.context import Verdict, failed, passed
 from grader.checks.views.domain_test import TestQuestion
 from grader.checks.views.gain import gain_verdict
 from grader.checks.views.prompts import ChatPrompt, own_lines, prompt_of

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from grader.core.files import sha256_of
-from grader.core.nouns import TrainingStep
+from grader.models.training_step import TrainingStep
 from grader.training_data.encodings import base_of
 
 if TYPE_CHECKING:
