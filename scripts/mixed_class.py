@@ -28,7 +28,8 @@ _ASK = (
 FLOODS_WITH_SCHEMAS = f"""{_CLIENT}
 import threading
 
-parts = [{{"type": "object", "properties": {{f"p{{i}}": {{"type": "string"}}}}}} for i in range(3000)]
+names = [f"p{{number}}" for number in range(3000)]
+parts = [{{"type": "object", "properties": {{name: {{"type": "string"}}}}}} for name in names]
 schema = {{"name": "s", "schema": {{"anyOf": parts}}}}
 
 def ask():
