@@ -69,7 +69,7 @@ class Simulator:
                     yield app
             finally:
                 app.services.admission.stop()
-                runner.stop()
+                runner.stop(resume=False)
                 store.end()
                 app.services.store.end()
         finally:
