@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -20,12 +19,12 @@ from grader.cli.common import (
     open_sandbox,
     print_gradebook,
 )
+from grader.cli.endpoint import checked_endpoint, spending_text
 from grader.core.constants import HIDDEN_MIN_QUESTIONS, HIDDEN_QUESTIONS
 from grader.core.errors import UsageError
 
 if TYPE_CHECKING:
     from grader.core.nouns import Result
-    from grader.model_service.forward import Endpoint
 
 hidden_app = typer.Typer(
     help="Make hidden questions for a class.",
@@ -38,6 +37,9 @@ GRADE_EXAMPLES: Final = (
     "Example: finegrade grade submissions --hidden hidden --out results\n\n"
     "Again, with recorded responses: "
     "finegrade grade submissions --hidden hidden --out again --replay results\n\n"
+    "With OpenAI's model for DSPy programs, for at most 5 dollars: "
+    "finegrade grade submissions --hidden hidden --out results --endpoint "
+    "https://api.openai.com/v1 --endpoint-model gpt-4.1-nano --budget 5\n\n"
     "Exit codes: 0 every submission was graded, whatever the marks; 2 wrong usage; 3 finegrade "
     "failed on at least one submission."
 )
@@ -134,8 +136,38 @@ def grade(
             "--endpoint",
             metavar="URL",
             help="OpenAI-compatible service (…/v1) that DSPy programs use as their model; its key "
-            "is read from FINEGRADE_ENDPOINT_KEY.",
+            "is read from FINEGRADE_ENDPOINT_KEY. Programs send it texts and no more: neither "
+            "tools nor images, at most 8 choices of 4,096 tokens for 100,000 bytes of text.",
             show_default="the local simulator",
+        ),
+    ] = None,
+    endpoint_model: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint-model",
+            metavar="NAME",
+            help="Model of --endpoint that answers, whichever one a program names.",
+            show_default="none",
+        ),
+    ] = None,
+    endpoint_price: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint-price",
+            metavar="IN,OUT",
+            help="USD for a million tokens of prompts and of answers; 0,0 for a model of your own.",
+            show_default="from the dated table of prices that `finegrade cost` uses",
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            "--budget",
+            min=0,
+            metavar="USD",
+            help="Most that all gradings into OUT may spend at --endpoint. When it is used up, the "
+            "remaining programs stay ungraded, at no cost in marks; grade again with a larger one.",
+            show_default="none; needed unless the price is 0,0",
         ),
     ] = None,
     replay: Annotated[
@@ -168,21 +200,24 @@ def grade(
     extent = Extent.CLASS if as_class else Extent.ONE if as_one else None
     if replay is not None and endpoint is not None:
         raise UsageError("--replay sends no requests to a service: omit --endpoint.")
+    lent = checked_endpoint(endpoint, endpoint_model, endpoint_price, budget)
     loaded = grade.load(assignment)
     check_places(out, hidden, paths, loaded.id)
     recorded = recordings(replay, out, loaded.id) if replay is not None else None
     questions = load_questions(hidden, loaded.topic)
     _part_files(out)
     progress = RichProgress()
+    store = prepare(out)
+    service = lent.open(store) if lent is not None else None
     graded = grade.grade(
         paths,
         loaded,
         questions,
-        prepare(out),
+        store,
         progress,
         device=device,
         open_sandbox=lambda: open_sandbox(progress, sandbox, reduced=allow_reduced),
-        endpoint=_endpoint(endpoint) if endpoint else None,
+        endpoint=service,
         recordings=recorded,
         extent=extent,
     )
@@ -199,6 +234,8 @@ def grade(
             f"Collected {graded.collected} pieces of evidence{source}; the rest was in the store."
         )
         typer.echo(f"Class page: {out / 'class.html'}\nGradebook:  {out / 'gradebook.csv'}")
+    if service is not None:
+        typer.echo(spending_text(service), err=True)
     broken = [r.student for r in graded.results if _has_error(r)]
     if broken:
         typer.echo(f"The grader failed on {len(broken)}: {', '.join(broken)}.", err=True)
@@ -262,18 +299,6 @@ def _part_files(out: Path) -> None:
             f"staff/, for {moved} {'student' if moved == 1 else 'students'}.",
             err=True,
         )
-
-
-def _endpoint(url: str) -> Endpoint:
-    """The instructor's service. Raises UsageError for an invalid address or a missing key."""
-    from grader.model_service.forward import Endpoint
-
-    key = os.environ.get("FINEGRADE_ENDPOINT_KEY", "")
-    if not url.startswith(("http://", "https://")) or not url.rstrip("/").endswith("/v1"):
-        raise UsageError(f"--endpoint {url}: expected an address like https://api.openai.com/v1.")
-    if not key:
-        raise UsageError("--endpoint needs its key in the environment: FINEGRADE_ENDPOINT_KEY.")
-    return Endpoint(url, key)
 
 
 def _has_error(result: Result) -> bool:

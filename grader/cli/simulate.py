@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from grader.cli.local_key import key_of, others_use_this_machine
 from grader.core.errors import UsageError
 from grader.core.openai_wire import ANY_KEY, KEY_VARIABLE, URL_VARIABLE
 from grader.core.resources import home as cache
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _PORT: Final = 8400
 _START_SECONDS: Final = 30.0  # until the service listens, once the model is loaded
-_LOCAL_KEY: Final = "sk-finegrade-local"  # on loopback the service accepts any key
 
 SIMULATE_EXAMPLES: Final = (
     "Example: finegrade simulate -- python openai_finetune.py\n\n"
@@ -79,7 +78,7 @@ def simulate(
             envvar="FINEGRADE_SIMULATE_KEY",
             metavar="KEY",
             help="API key that clients must send.",
-            show_default="any on loopback, else random",
+            show_default="any on loopback of a machine of yours alone, else random",
         ),
     ] = None,
     base: Annotated[
@@ -121,11 +120,16 @@ def simulate(
 
     FaultInjector(scenario or (), seed)  # refuses a wrong name before the model loads
     clock = MachineClock(time_scale)
-    if key is None and not _is_loopback(host):
-        key = f"sk-{secrets.token_urlsafe(24)}"
     chosen = _base(base)
+    umask = os.umask(0o077)  # nothing in the home is for others
+    if home is None:
+        home = cache() / "simulate"
+        if home.exists():
+            home.chmod(0o700)  # earlier versions let everybody read
     with _listening(host, port) as listener:
-        store = SimulatorStore.open(home or cache() / "simulate")
+        store = SimulatorStore.open(home)
+        if key is None and (not _is_loopback(host) or others_use_this_machine()):
+            key = key_of(store.home)
         runner = JobRunner(store, _folder(chosen))
         runner.claim()  # before the model is loaded
         server = NamedServer(open_bases(chosen), store)
@@ -153,10 +157,13 @@ def simulate(
         )
         try:
             if command:
-                raise typer.Exit(_run(command, environment, service, listener, journal))
+                raise typer.Exit(_run(command, environment, service, listener, journal, umask))
             for name, value in environment.items():
                 typer.echo(f"export {name}={shlex.quote(value)}")
-            typer.echo(f"Open {_url(listener)}/ in a browser. Ctrl-C stops the service.", err=True)
+            needs = "" if key is None else "Its password is the key; any user name will do. "
+            typer.echo(
+                f"Open {_url(listener)}/ in a browser. {needs}Ctrl-C stops the service.", err=True
+            )
             service.run(sockets=[listener])
         finally:
             server.close()
@@ -168,6 +175,7 @@ def _run(
     service: Any,
     listener: socket.socket,
     journal: Journal,
+    umask: int,
 ) -> int:
     """Run the command against the service and print a summary of its requests.
 
@@ -184,12 +192,13 @@ def _run(
     if not service.started:
         raise UsageError("The service did not start; the lines above say why.")
     try:
-        code = subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
+        done = subprocess.run(command, env={**os.environ, **environment}, umask=umask, check=False)
     except OSError as error:
         raise UsageError(f"{command[0]} cannot be run: {error.strerror or error}.") from error
     finally:
         service.should_exit = True
         thread.join()
+    code = done.returncode
     typer.echo(summary_text(summary(journal.lines(since))), err=True)
     return code if code >= 0 else 128 - code  # ended by a signal: the code that shells use
 

@@ -153,7 +153,7 @@ def _request(
     asked = {q.id: q.messages[-1][1] for q in questions.questions[: spec.questions]}
     model: list[str] | str | None
     if grading.endpoint is not None:
-        model = [grading.endpoint.url, spec.model]
+        model = [grading.endpoint.url, grading.endpoint.model]
     elif grading.recordings is not None:  # of a model that may not be on this machine
         model = ["a recording", spec.model]
     else:
@@ -231,7 +231,9 @@ def _pair(line: Mapping[str, Any], calls: int) -> AddedPair:
 def _producer(grading: Grading) -> Producer[ModuleRun]:
     from grader.evidence.program_runs import ProgramRunner, simulator
 
-    return ModuleRunner(ProgramRunner(grading.sandbox, grading.endpoint or simulator(grading)))
+    return ModuleRunner(
+        ProgramRunner(grading.sandbox, grading.endpoint or simulator(grading, hidden=True))
+    )
 
 
 KIND: Final = EvidenceKind(NAME, AnswersSpec, Answers, _request, _producer)

@@ -118,11 +118,16 @@ def kit_beside(script: str, given: str, topic: str) -> dict[str, bytes]:
     return found
 
 
-def simulator(grading: Grading) -> Simulator | None:
-    """The model service of a producer's runs, each with its own hold; None with recordings."""
+def simulator(grading: Grading, *, hidden: bool = False) -> Simulator | None:
+    """The model service of a producer's runs, each with its own hold; None with recordings.
+
+    Jobs of `hidden` runs are not recorded: a program that sees hidden questions could choose by
+    them what it trains on, and its student's next run read that off the time that a job takes.
+    """
     if grading.recordings is not None:
         return None
-    return Simulator(grading.assignment.base, grading.trainings, seed=TRANSCRIPT_SEED)
+    trainings = None if hidden else grading.trainings
+    return Simulator(grading.assignment.base, trainings, seed=TRANSCRIPT_SEED)
 
 
 class ProgramRunner:

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 class Simulator:
     """Opens services. The first one loads the base; close this when none is left."""
 
-    def __init__(self, base: BaseModel, trainings: Path, *, seed: int) -> None:
-        """Trainings are recorded in this folder; scenarios and jobs without a seed have `seed`."""
+    def __init__(self, base: BaseModel, trainings: Path | None, *, seed: int) -> None:
+        """Trainings are recorded in the folder `trainings`, if one is given.
+
+        Scenarios, and jobs that name no seed, have `seed`.
+        """
         self._base, self._trainings, self._seed = base, trainings, seed
         self._shared: NamedServer | None = None
         self._opened = ExitStack()  # what `close` undoes
@@ -69,7 +72,7 @@ class Simulator:
                     yield app
             finally:
                 app.services.admission.stop()
-                runner.stop()
+                runner.stop(resume=False)
                 store.end()
                 app.services.store.end()
         finally:

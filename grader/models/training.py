@@ -13,7 +13,7 @@ import random
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from grader.models.micro_batches import micro_batches, most_tokens
 from grader.models.tokenization import TokenRow, tokenize_chat
 from grader.models.training_step import TrainingStep
 
@@ -49,11 +50,15 @@ TrainingExample = Sequence[TokenRow]
 
 
 class ObjectiveValue(NamedTuple):
-    """The loss to minimise (nats), the share that is right, and other measures by name."""
+    """The loss to minimise (nats), the share that is right, and other measures by name.
+
+    All are means over `weight` tokens or examples.
+    """
 
     loss: torch.Tensor
     accuracy: float
     others: Mapping[str, float]
+    weight: int = 1
 
 
 Objective = Callable[[Any, Sequence[TrainingExample], int], ObjectiveValue]
@@ -68,7 +73,8 @@ def answer_loss(model: Any, examples: Sequence[TrainingExample], pad: int) -> Ob
     loss = torch.nn.functional.cross_entropy(before_each.flatten(0, 1), labels.flatten())
     learned = labels != IGNORED
     right = (before_each.detach().argmax(-1) == labels) & learned
-    return ObjectiveValue(loss, float(right.sum() / learned.sum()), {})
+    accuracy = float(right.sum() / learned.sum())
+    return ObjectiveValue(loss, accuracy, {}, int(learned.sum()))
 
 
 class LoraRun:
@@ -117,6 +123,7 @@ class LoraRun:
             self._trained.values(), lr=learning_rate, weight_decay=0.0
         )
         self._objective, self._pad = objective, pad
+        self._most_tokens = most_tokens(base.config)
         self._batches = _batches(examples, epochs, batch_size, random.Random(seed))
         self.steps_an_epoch = math.ceil(len(examples) / batch_size)
         self.steps = epochs * self.steps_an_epoch
@@ -126,13 +133,36 @@ class LoraRun:
         """Do the next step."""
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate * (1 - self.done / self.steps)
-        found = self._objective(self._model, next(self._batches), self._pad)
-        found.loss.backward()  # type: ignore[no-untyped-call]
+        found = self._gradient(next(self._batches))
         torch.nn.utils.clip_grad_norm_(self._trained.values(), _GRADIENT_NORM)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
         self.done += 1
-        return TrainingStep(self.done, float(found.loss.detach()), found.accuracy, found.others)
+        return TrainingStep(self.done, float(found.loss), found.accuracy, found.others)
+
+    def _gradient(self, batch: Sequence[TrainingExample]) -> ObjectiveValue:
+        """Set the gradients to those of the batch; its measures, without a graph."""
+        parts = self._parts(batch)
+        found = []
+        for part in parts:
+            value = self._objective(self._model, part, self._pad)
+            loss = value.loss if len(parts) == 1 else value.weight * value.loss
+            loss.backward()  # type: ignore[no-untyped-call]
+            found.append(value._replace(loss=value.loss.detach()))
+        mean = _mean(found)
+        if len(parts) > 1:
+            for parameter in self._trained.values():
+                if parameter.grad is not None:
+                    parameter.grad /= mean.weight
+        return mean
+
+    def _parts(self, batch: Sequence[TrainingExample]) -> list[Sequence[TrainingExample]]:
+        """The batch, in parts that fit into memory; as it is where it fits as a whole."""
+        # A mean over tokens does not depend on which rows are one example, and one may have many.
+        apart = self._objective is answer_loss
+        units = [[row] for example in batch for row in example] if apart else batch
+        parts = list(micro_batches(units, self._most_tokens))
+        return [batch] if len(parts) == 1 else [*parts]
 
     @torch.no_grad()
     def measure(self, examples: Sequence[TrainingExample], batch_size: int) -> tuple[float, float]:
@@ -140,7 +170,9 @@ class LoraRun:
         loss = accuracy = 0.0
         for start in range(0, len(examples), batch_size):
             batch = examples[start : start + batch_size]
-            found = self._objective(self._model, batch, self._pad)
+            found = _mean(
+                [self._objective(self._model, part, self._pad) for part in self._parts(batch)]
+            )
             loss += float(found.loss) * len(batch)
             accuracy += found.accuracy * len(batch)
         return loss / len(examples), accuracy / len(examples)
@@ -218,7 +250,8 @@ class DpoObjective:
             "train_mean_reward_non_preferred": float(other.mean()),
             "train_mean_reward_margin": float((preferred - other).mean()),
         }
-        return ObjectiveValue(loss, float((preferred > other).float().mean()), others)
+        accuracy = float((preferred > other).float().mean())
+        return ObjectiveValue(loss, accuracy, others, len(examples))
 
 
 def _log_likelihoods(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -229,6 +262,23 @@ def _log_likelihoods(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor
         logits[:, :-1].float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
     )
     return -each.sum(1)
+
+
+def _mean(values: Sequence[ObjectiveValue]) -> ObjectiveValue:
+    """The measures of parts together; of a single one as they are."""
+    if len(values) == 1:
+        return values[0]
+    total = sum(value.weight for value in values)
+
+    def mean(measures: Iterable[Any]) -> Any:
+        return sum(value.weight * one for value, one in zip(values, measures, strict=True)) / total
+
+    return ObjectiveValue(
+        mean(value.loss for value in values),
+        mean(value.accuracy for value in values),
+        {name: mean(value.others[name] for value in values) for name in values[0].others},
+        total,
+    )
 
 
 def padded(rows: Sequence[TokenRow], pad: int, device: Any = "cpu") -> dict[str, torch.Tensor]:

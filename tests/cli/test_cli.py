@@ -119,7 +119,8 @@ def test_changed_weights_rescore_with_a_table_of_why(
     result = json.loads((out / "staff" / "good-1" / "result.json").read_text())
     adapter = next(c for c in result["criteria"] if c["id"] == "lora_adapter")
     assert (adapter["points"], adapter["max_points"]) == (3, 3)
-    finegrade("rescore", out)  # back to the rubric that ships
+    assert "no points changed" in finegrade("rescore", out).stdout  # the rubric given last stays
+    finegrade("rescore", out, "--rubric", "llm-methods")  # back to the one that ships
     assert "no points changed" in finegrade("rescore", out).stdout
 
 
@@ -264,27 +265,51 @@ def test_a_check_that_raises_ends_with_exit_three_and_everyone_is_graded(
     assert (result["status"], reflection["points"]) == ("PendingManual", None)
 
 
+MODEL = ("--endpoint-model", "gpt-4o-mini")
+OWN = ("--endpoint-model", "our-qwen")
+
+
 @pytest.mark.parametrize(
-    ("url", "key", "says"),
+    ("url", "key", "more", "says"),
     [
-        ("https://api.example.com/v1", "", "FINEGRADE_ENDPOINT_KEY"),
-        ("ftp://api.example.com/v1", "sk", "expected an address"),
-        ("https://api.example.com", "sk", "expected an address"),
+        ("https://api.example.com/v1", "", MODEL, "FINEGRADE_ENDPOINT_KEY"),
+        ("ftp://api.example.com/v1", "sk", MODEL, "expected an address"),
+        ("https://api.example.com", "sk", MODEL, "expected an address"),
+        ("https://api.example.com/v1", "sk", (), "needs --endpoint-model NAME"),
+        ("https://api.example.com/v1", "sk", MODEL, "needs --budget USD: gpt-4o-mini costs"),
+        ("https://api.example.com/v1", "sk", (*MODEL, "--budget", "inf"), "an amount in USD"),
+        ("https://api.example.com/v1", "sk", (*OWN, "--budget", "5"), "no price of our-qwen"),
+        ("https://api.example.com/v1", "sk", (*OWN, "--endpoint-price", "1"), "such as 0.15,0.60"),
+        ("https://a.example/v1", "sk", (*OWN, "--endpoint-price", "-1,inf"), "such as 0.15,0.60"),
+        ("https://a.example/v1", "sk", (*OWN, "--endpoint-price", "1,2"), "needs --budget USD"),
     ],
 )
-def test_an_endpoint_without_its_key_or_address_is_refused(
+def test_an_endpoint_that_is_not_fully_described_is_refused(
     graded: tuple[Path, Path],
     monkeypatch: pytest.MonkeyPatch,
     here: Here,
     url: str,
     key: str,
+    more: tuple[str, ...],
     says: str,
 ) -> None:
     monkeypatch.setenv("FINEGRADE_ENDPOINT_KEY", key)
     folder, out = graded
     hidden = out.parent / "hidden"
-    arguments = ("grade", folder, "--hidden", hidden, "--out", out, "--endpoint", url)
+    arguments = ("grade", folder, "--hidden", hidden, "--out", out, "--endpoint", url, *more)
     assert says in here(*arguments, expect=2).stderr
+
+
+@pytest.mark.parametrize("price", [("--endpoint-price", "0,0"), ("--budget", "2.50")])
+def test_a_class_without_dspy_programs_spends_nothing(
+    graded: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, price: tuple[str, str]
+) -> None:
+    monkeypatch.setenv("FINEGRADE_ENDPOINT_KEY", "sk")
+    folder, out = graded
+    endpoint = ("--endpoint", "http://127.0.0.1:9/v1", *MODEL, *price)
+    arguments = ("--hidden", out.parent / "hidden", "--out", out, *endpoint)
+    said = finegrade("grade", folder, *arguments).stderr
+    assert ("answered at no cost" in said) or ("Spent USD 0.00 of the budget of USD 2.50" in said)
 
 
 def test_a_replay_gives_the_same_marks_and_reuses_the_answers_of_adapters(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from support.classes import Silent
 from support.notebooks import notebook
+from support.providers import endpoint_at, provider
 from support.sandboxes import need_sandbox
 
 from grader.assignment.load import load_assignment
@@ -181,12 +182,35 @@ def test_many_runs_leave_nothing_open(tmp_path: Path, trainings: Path) -> None:
     assert descriptors("first") == descriptors("second")
 
 
+ASKS = FAILS.replace(
+    "models.list()",
+    "chat.completions.create(model='m', messages=[{'role': 'user', 'content': 'Hi?'}])",
+)
+
+
 def test_an_instructors_endpoint_that_is_away_is_nobodys_evidence(tmp_path: Path) -> None:
-    code = FAILS.replace("models.list()", "chat.completions.create(model='m', messages=[])")
-    wanted = want(tmp_path, "asks", code)
-    away = Endpoint("http://127.0.0.1:9/v1", "sk-instructor")
+    wanted = want(tmp_path, "asks", ASKS)
+    away = endpoint_at("http://127.0.0.1:9/v1", tmp_path)
     found = collected(tmp_path, tmp_path, wanted, endpoint=away)
     assert "the endpoint did not answer" in found.missing["asks", "run"]
+
+
+def test_runs_that_the_budget_does_not_reach_are_collected_with_a_larger_one(
+    tmp_path: Path,
+) -> None:
+    wants = [want(tmp_path / name, name, ASKS) for name in ("first", "second", "third")]
+    with provider() as there:
+        small = endpoint_at(there.url, tmp_path, usd=0.0)
+        found = collected(tmp_path, tmp_path, *wants, endpoint=small)
+        assert found.ran == 0
+        assert all("used up" in why for why in found.missing.values())
+        assert not there.seen
+        larger = endpoint_at(there.url, tmp_path, usd=1.0)
+        found = collected(tmp_path, tmp_path, *wants, endpoint=larger)
+        assert (found.ran, found.missing) == (3, {})
+        assert larger.budget.used == pytest.approx(3 * larger.cost(20, 5))
+        again = collected(tmp_path, tmp_path, *wants, endpoint=larger)
+    assert (again.ran, len(there.seen)) == (0, 3), "what is there is neither run nor paid again"
 
 
 def notebook_request(folder: Path, sandbox: Sandbox, *cells: str, **more: Any) -> Request | None:

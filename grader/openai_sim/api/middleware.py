@@ -36,6 +36,7 @@ _LOST_LEAST_SECONDS: Final = 12.5
 _OPEN: Final = ("/health",)
 _STREAM: Final = b"text/event-stream"
 _STREAMED_PIECES: Final = 3  # that come of a stream that is cut: the role and two of the text
+_OWN_SITES: Final = ("none", "same-origin")  # of Sec-Fetch-Site; another port is "same-site"
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ class ServiceMiddleware:
 
     With a `key` every page but the health page needs it; browsers send it as the password of any
     user. Without one any key opens the service, and only requests that name this machine as their
-    host are let in: a web page elsewhere must not reach it through the browser.
+    host are let in. In both cases no page of another origin reaches it through a browser, with
+    whatever method: a browser sends a password that it knows with those requests too.
     """
 
     def __init__(self, app: ASGIApp, used: Services, key: str | None) -> None:
@@ -155,6 +157,12 @@ class ServiceMiddleware:
         """Raises ApiError for a request without the right key or host."""
         if path in _OPEN:
             return
+        if _from_another_page(headers):
+            raise ApiError(
+                403,
+                "A page of another site sent this request. Open this service's own address in "
+                "the browser.",
+            )
         if self._key is None:
             if not _is_local(headers):
                 raise ApiError(403, "This service answers only to its own machine.")
@@ -303,14 +311,21 @@ def _is_page(path: str) -> bool:
 
 
 def _is_local(headers: Headers) -> bool:
-    """Whether the request names this machine, and comes from no web page elsewhere."""
-    places = [f"//{headers.get('host', '')}"]
-    if "origin" in headers:
-        places.append(headers["origin"])
+    """Whether the request names this machine as its host."""
     try:
-        return all(urlsplit(place).hostname in _LOCAL for place in places)
+        return urlsplit(f"//{headers.get('host', '')}").hostname in _LOCAL
     except ValueError:
         return False
+
+
+def _from_another_page(headers: Headers) -> bool:
+    """Whether a browser says that a page of another origin caused the request.
+
+    Clients that are no browsers send neither header, and an address that is typed has no site.
+    """
+    if headers.get("sec-fetch-site", "none") not in _OWN_SITES:
+        return True
+    return "origin" in headers and headers["origin"].partition("://")[2] != headers.get("host")
 
 
 def _line(

@@ -21,6 +21,7 @@ from grader.openai_sim.store.store import JobRow, SimulatorStore
 
 _POLL_SECONDS: Final = 0.1  # of the queue and of the process
 _STOP_SECONDS: Final = 10.0  # for a process to save its state before it is killed
+_LEAVE_SECONDS: Final = 1.0  # for one whose state nobody needs
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class JobRunner:
         self._store, self._base, self._trainings = store, base, trainings
         self._clock = clock or MachineClock()
         self._stopping = threading.Event()
+        self._grace = _STOP_SECONDS
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._lock: IO[bytes] | None = None
         self._interrupted: list[JobRow] = []
@@ -72,8 +74,12 @@ class JobRunner:
         self._interrupted = self._find_interrupted()
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop; a running job saves its state and resumes at the next start."""
+    def stop(self, *, resume: bool = True) -> None:
+        """Stop; a running job saves its state and resumes at the next start.
+
+        Without `resume` it ends with this service. No process of a job is left in either case.
+        """
+        self._grace = _STOP_SECONDS if resume else _LEAVE_SECONDS
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -125,7 +131,7 @@ class JobRunner:
                     self._stopping.wait(_POLL_SECONDS)
                 if process.poll() is None:
                     process.terminate()
-                    process.wait(_STOP_SECONDS)
+                    process.wait(self._grace)
             except subprocess.TimeoutExpired:
                 _log.warning("the process of %s did not stop; it is killed", job.id)
             finally:

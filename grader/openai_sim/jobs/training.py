@@ -25,6 +25,7 @@ from grader.core.openai_wire import ENDED
 from grader.core.resources import resource
 from grader.openai_sim.jobs.checkpoints import finish, keep_checkpoint, write_warm_start
 from grader.openai_sim.jobs.job_state import BUSY, cancel, crashed, fail, job_folder, locked
+from grader.openai_sim.jobs.limits import limit_process, within_limits
 from grader.openai_sim.jobs.training_cache import (
     TrainingRecording,
     TrainingReplay,
@@ -76,6 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     if watched:
         threading.Thread(target=_die_with_parent, daemon=True).start()
     os.nice(_NICENESS)
+    limit_process(base)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     store = SimulatorStore.open(Path(home))
@@ -146,7 +148,8 @@ class _TrainingJob:
         try:
             with self._recording_lock:
                 self._check_stop(None)  # the client may have cancelled or paused it meanwhile
-                self._train(self._mark_running())
+                with within_limits():
+                    self._train(self._mark_running())
         except JobRefused as refused:
             fail(self._store, self._id, refused.error)
         except Stop as stop:
@@ -227,7 +230,7 @@ class _TrainingJob:
         Nobody who waits for this training must wait for the program that was the first.
         """
         run, training_set = self._new_run(job, numbers)
-        recording = TrainingRecording(run, place)
+        recording = TrainingRecording(run, place, self._folder / "recording")
         try:
             while recording.done < recording.steps:
                 self._check_stop(None)

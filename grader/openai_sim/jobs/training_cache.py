@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -82,12 +81,13 @@ def recorded_at(trainings: Path, store: SimulatorStore, job: JobRow, base: Path)
 class TrainingRecording:
     """A training that is recorded while it runs; `keep` publishes the recording."""
 
-    def __init__(self, run: TrainingRun, place: Path) -> None:
-        self._run, self._place = run, place
+    def __init__(self, run: TrainingRun, place: Path, draft: Path) -> None:
+        """`draft` is a folder of the job's own, so that what a killed job leaves goes with it."""
+        self._run, self._place, self._draft = run, place, draft
         self._steps: list[dict[str, Any]] = []
         self._measures: list[tuple[float, float]] = []
-        place.parent.mkdir(parents=True, exist_ok=True)
-        self._draft = Path(tempfile.mkdtemp(prefix="draft-", dir=place.parent))
+        self.discard()
+        self._draft.mkdir(mode=0o700)
         self.steps, self.steps_an_epoch = run.steps, run.steps_an_epoch
 
     @property
@@ -125,8 +125,11 @@ class TrainingRecording:
             "validation": validation,
         }
         (self._draft / _FILE).write_text(json.dumps(what))
+        near = self._place.with_name(f"draft-{self._place.name}")  # on the same file system
+        shutil.rmtree(near, ignore_errors=True)
+        shutil.copytree(self._draft, near)
         with suppress(OSError):  # another process published it first
-            os.rename(self._draft, self._place)
+            os.rename(near, self._place)
 
     def discard(self) -> None:
         """Remove what was not kept."""

@@ -12,10 +12,10 @@ import asyncio
 import os
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 _FILE: Final = "clock"  # below a service's folder
 _POLL_SECONDS: Final = 1.0  # that a look at a job takes at least: one without sleeps ends as well
@@ -24,6 +24,9 @@ _OTHER_WAIT_SECONDS: Final = 2.0  # of real time without a request or a sleep: l
 _SHORTEST_HOLD: Final = 0.002  # real seconds that a sleep takes at least
 _HELD_MOST_SECONDS: Final = 600.0  # real ones; else a job could hold the grader for hours
 _LOOK_SECONDS: Final = 0.01  # between two looks whether jobs are where they should be
+_HOLD_SECONDS: Final = 0.1  # after which waiting for another service is counted
+
+Result = TypeVar("Result")
 
 
 class Clock(Protocol):
@@ -149,6 +152,27 @@ class ProgramClock:
         self._waited = max(self._waited, wakes)
         await self._advanced(float("inf"))
 
+    async def held(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do work that is not the program's, such as another service's: no wall time passes."""
+        task = asyncio.ensure_future(work)
+        looked = time.monotonic()
+        try:
+            while not task.done():
+                await asyncio.wait((task,), timeout=_HOLD_SECONDS)
+                before, looked = looked, time.monotonic()
+                self._hold(looked - before)
+            return await task
+        finally:
+            if not task.done():  # we are cancelled, and so is it
+                task.cancel()
+                await asyncio.wait((task,))
+
+    def _hold(self, seconds: float) -> None:
+        # Where several wait at once, each counts its part.
+        self.held_seconds = min(
+            _HELD_MOST_SECONDS, self.held_seconds + seconds / max(1, self._under_way)
+        )
+
     def _otherwise_waited(self) -> float:
         """Since the last response: with an event, a signal or another process, not with a sleep."""
         if self._under_way or self._idle_since is None:
@@ -167,9 +191,7 @@ class ProgramClock:
         while self._settled is not None and not self._settled() and looked < began + patience:
             await asyncio.sleep(_LOOK_SECONDS)
             before, looked = looked, time.monotonic()
-            # Where several wait at once, each counts its part.
-            held = self.held_seconds + (looked - before) / self._under_way
-            self.held_seconds = min(_HELD_MOST_SECONDS, held)
+            self._hold(looked - before)
 
     def _write(self) -> None:
         if self._file is not None:

@@ -11,7 +11,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -55,9 +55,16 @@ class SimulatorStore:
         self._path = home / "sim.sqlite"
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []  # by all threads
-        for folder in (home, self.files_folder, self.adapters_folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.files_folder, self.adapters_folder, home / "jobs"):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.chmod(0o700)  # earlier versions let everybody read
+        self._path.touch(mode=0o600)
         self._prepare()
+        for file in home.glob("*.*"):  # the database, its log, the journal
+            if file.name.startswith(("sim.sqlite", "journal.", "runner.")):
+                with suppress(FileNotFoundError):  # the log comes and goes
+                    file.chmod(0o600)
 
     @classmethod
     def open(cls, home: Path) -> SimulatorStore:
