@@ -20,6 +20,7 @@ from grader.models.tokenization import UnusableChat, prompt_text, tokens
 from grader.openai_sim.decoding.serving import ServedModel, Server, UnknownModel
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.errors import ApiError
+from grader.openai_sim.store.journal import note_fault
 
 if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
@@ -180,24 +181,24 @@ async def answered(
                 answer.cancel()
     if ended.cancelled():
         raise ApiError(CLIENT_GONE, "The client closed the connection.")
-    _check(answers)
+    _check(answers, http)
     return answers
 
 
 async def pieces(
-    server: Server, model: ServedModel, asked: Sequence[Generation]
-) -> AsyncIterator[tuple[int, TextDelta | None]]:
-    """(index of the choice, its next delta); None as delta: it failed.
+    server: Server, model: ServedModel, asked: Sequence[Generation], http: HttpRequest
+) -> AsyncIterator[tuple[int, TextDelta | ApiError]]:
+    """(index of the choice, its next delta, or the error in its place).
 
     Closing the iterator cancels what is not complete.
     """
     loop = asyncio.get_running_loop()
-    ready: asyncio.Queue[tuple[int, TextDelta | None]] = asyncio.Queue()
+    ready: asyncio.Queue[tuple[int, TextDelta | BaseException]] = asyncio.Queue()
 
     def listening(at: int, one: Generation) -> Generation:
         def on_end(answer: Completion) -> None:
             if answer.error is not None:
-                _soon(loop, ready.put_nowait, (at, None))
+                _soon(loop, ready.put_nowait, (at, answer.error))
 
         def on_piece(piece: TextDelta) -> None:
             _soon(loop, ready.put_nowait, (at, piece))
@@ -209,8 +210,12 @@ async def pieces(
     try:
         while left:
             at, piece = await ready.get()
-            left -= piece is None or piece.finish is not None
-            yield at, piece
+            if isinstance(piece, BaseException):
+                left -= 1
+                yield at, failure(piece, http)
+            else:
+                left -= piece.finish is not None
+                yield at, piece
     finally:
         for answer in answers:
             answer.cancel()
@@ -223,8 +228,8 @@ def _submitted(
 
     try:
         return server.submit(model, asked)
-    except Overloaded:
-        raise errors.overloaded() from None
+    except Overloaded as error:
+        raise errors.too_many_choices(error.waiting) from None
 
 
 def _soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *given: object) -> None:
@@ -238,6 +243,18 @@ async def _left(http: HttpRequest) -> None:
         pass
 
 
-def _check(answers: Sequence[Completion]) -> None:
-    if any(answer.error is not None for answer in answers):
-        raise errors.server_fault()
+def _check(answers: Sequence[Completion], http: HttpRequest) -> None:
+    """Raises ApiError where a choice failed."""
+    for answer in answers:
+        if answer.error is not None:
+            raise failure(answer.error, http)
+
+
+def failure(error: BaseException, http: HttpRequest) -> ApiError:
+    """Why there is no completion: the request's schema, or a fault of ours, which is noted."""
+    from grader.openai_sim.decoding.sequences import BadSchema
+
+    if isinstance(error, BadSchema):
+        return errors.bad_schema(str(error))
+    note_fault(http.scope, error)
+    return errors.server_fault()

@@ -38,6 +38,8 @@ _STREAM: Final = b"text/event-stream"
 _STREAMED_PIECES: Final = 3  # that come of a stream that is cut: the role and two of the text
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
+_EXPLAINED: Final = {"scenario", journal.SERVICE_FAULT, journal.MACHINE_FAULT}
+
 _log = logging.getLogger(__name__)
 
 
@@ -72,7 +74,7 @@ class ServiceMiddleware:
                 took = time.perf_counter() - begun
                 self._journal.write(_line(scope, headers, answer, notes, started, took))
 
-        answer = _ResponseStart(send, write)
+        answer = _ResponseStart(send, notes, write)
         self._at_once += 1
         try:
             await self._handle(scope, headers, receive, answer, notes)
@@ -80,7 +82,7 @@ class ServiceMiddleware:
             await errors.response(error)(scope, receive, answer)
         except Exception as error:  # ours: the client gets the envelope, the log the trace
             _log.exception("A request failed")
-            notes["fault"] = type(error).__name__
+            journal.note_fault(scope, error)
             if answer.status is None:
                 await errors.response(errors.server_fault())(scope, receive, answer)
         finally:
@@ -139,7 +141,7 @@ class ServiceMiddleware:
                 assert fault.error is not None  # every scenario that refuses says how
                 raise fault.error
             case Effect.LOSE:
-                lost = _ResponseStart(_nowhere)
+                lost = _ResponseStart(_nowhere, notes)
                 await self._app(scope, receive, lost)
                 answer.lost = True
                 patience = max(_LOST_LEAST_SECONDS, self._clock.real(_LOST_SECONDS))
@@ -177,8 +179,10 @@ class _ResponseStart:
     the journal.
     """
 
-    def __init__(self, send: Send, write: Callable[[], None] | None = None) -> None:
-        self._send = send
+    def __init__(
+        self, send: Send, notes: dict[str, Any], write: Callable[[], None] | None = None
+    ) -> None:
+        self._send, self._notes = send, notes
         self._write = write
         self._begun = time.perf_counter()
         self._held: Message | None = None
@@ -192,6 +196,8 @@ class _ResponseStart:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self.status >= 500 and not _EXPLAINED & self._notes.keys():
+                self._notes[journal.SERVICE_FAULT] = str(self.status)
             headers = MutableHeaders(raw=list(message["headers"]))
             headers["x-request-id"] = self.id
             headers["openai-version"] = "2020-10-01"

@@ -14,8 +14,14 @@ from support.waiting import PATIENCE
 
 from grader.models.adapter_files import read_adapter
 from grader.models.engine import attach, install
-from grader.openai_sim.decoding.constrained import BadSchema, JsonGuide
-from grader.openai_sim.decoding.sequences import Overloaded, Sampling, TextDelta, TokenSampler
+from grader.openai_sim.decoding.constrained import JsonGuide, json_grammar
+from grader.openai_sim.decoding.sequences import (
+    BadSchema,
+    Overloaded,
+    Sampling,
+    TextDelta,
+    TokenSampler,
+)
 from grader.openai_sim.decoding.serving import READER, Server, UnknownModel, open_bases
 
 QUESTIONS = [
@@ -179,7 +185,7 @@ def test_json_always_parses_and_follows_its_schema(server, schema, temperature) 
         "required": ["value"],
         "additionalProperties": False,
     }
-    guide = JsonGuide(model.base, wrapped)
+    guide = JsonGuide(model.base, json_grammar(model.base, wrapped, model.grammars), model.grammars)
     sampling = Sampling(temperature=temperature, seed=3)
     done = answer(server, model, asked(model, "Hello!", 400, guide=guide, sampling=sampling))
     assert done.finish == "stop"
@@ -187,8 +193,9 @@ def test_json_always_parses_and_follows_its_schema(server, schema, temperature) 
 
 
 def test_a_schema_that_is_none_is_refused(server) -> None:
+    model = server.model("course-model")
     with pytest.raises(BadSchema):
-        JsonGuide(server.model("course-model").base, {"type": "nonsense"})
+        json_grammar(model.base, {"type": "nonsense"}, model.grammars)
 
 
 def test_penalties_and_top_p_change_what_is_chosen() -> None:
