@@ -105,7 +105,10 @@ def schemas(port: int, draw: random.Random) -> None:
             {"anyOf": [an_object(number) for number in range(size)]},
             {"type": "object", "properties": {f"k{number}": {} for number in range(size)}},
             {"$ref": "#"},
-            {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
+            {
+                "$ref": "#/$defs/a",
+                "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}},
+            },
             {"$ref": "http://127.0.0.1:1/x"},
             {"type": "string", "pattern": "(" * size + "a" + ")" * size},
             {"type": "string", "pattern": f"(a?){{{size}}}a{{{size}}}"},
@@ -169,7 +172,9 @@ def uploads(port: int, draw: random.Random) -> None:
     _, answer = ask(port, "/v1/files", body, **kind)
     with suppress(ValueError, KeyError, TypeError):
         id = json.loads(answer)["id"]
-        request = f"GET /v1/files/{id}/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer r\r\n\r\n"
+        request = (
+            f"GET /v1/files/{id}/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer r\r\n\r\n"
+        )
         with socket.create_connection(("127.0.0.1", port), timeout=5) as line:
             line.sendall(request.encode() * 8)  # and never read
 
@@ -193,7 +198,9 @@ def heads(port: int, draw: random.Random) -> None:
 def paths(port: int, draw: random.Random) -> None:
     """Odd methods, paths, queries and headers."""
     odd = "".join(draw.choice("/%.\\ud80f00?&=[]{}<>'\"x") for _ in range(draw.randint(1, 80)))
-    prefix = draw.choice(["/v1/models/", "/v1/files/", "/v1/fine_tuning/jobs/", "/", "/v1/files?after="])
+    prefix = draw.choice(
+        ["/v1/models/", "/v1/files/", "/v1/fine_tuning/jobs/", "/", "/v1/files?after="]
+    )
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         method = draw.choice(["GET", "DELETE", "POST", "PUT", "OPTIONS", "X"])
@@ -333,9 +340,9 @@ class Honest:
 
 
 def fuzz(seconds: float, seed: int, only: str | None) -> int:
+    from grader.core.files import sha256_of
     from grader.core.nouns import BaseModel
     from grader.core.resources import resource
-    from grader.core.files import sha256_of
     from grader.model_service.gateway import Gateway
     from grader.model_service.simulated import Simulator
 
@@ -362,7 +369,9 @@ def fuzz(seconds: float, seed: int, only: str | None) -> int:
             took = min(ROUND_SECONDS, left)
             with run_of(simulator, gateway) as (target, record):
                 more = ("--only", only) if only else ()
-                other = client("--hostile", target, "--seconds", took, "--seed", seed + rounds, *more)
+                other = client(
+                    "--hostile", target, "--seconds", took, "--seed", seed + rounds, *more
+                )
                 memory.clients.add(other.pid)
                 other.wait()
             rounds += 1

@@ -18,7 +18,12 @@ from grader.core.openai_wire import API
 from grader.openai_sim.decoding.model_names import ORGANIZATION
 from grader.openai_sim.store import errors, journal
 from grader.openai_sim.store.errors import ApiError
-from grader.openai_sim.store.parameters import BODY_MAX_BYTES, given_key
+from grader.openai_sim.store.parameters import (
+    BODY_MAX_BYTES,
+    BODY_MAX_VALUES,
+    given_key,
+    json_values,
+)
 from grader.openai_sim.store.scenarios import Effect, InjectedFault, ScenarioCall
 
 if TYPE_CHECKING:
@@ -262,6 +267,8 @@ async def _limited(
     if upload:
         return _counted(receive, limit)
     body = await _read(receive, limit) if known is None else known
+    if json_values(body) > BODY_MAX_VALUES:
+        raise errors.too_many_values(BODY_MAX_VALUES)
     if body:
         notes["body_digest"] = hashlib.sha256(body).hexdigest()[:16]
         _note_model(body, notes)

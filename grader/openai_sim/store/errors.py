@@ -188,6 +188,11 @@ def too_large(limit: int) -> ApiError:
     return ApiError(413, f"Maximum content size limit ({limit}) exceeded.")
 
 
+def too_many_values(limit: int) -> ApiError:
+    """A body of more JSON values than any request needs."""
+    return ApiError(400, f"The JSON body of your request has more than {limit} values.")
+
+
 def bad_schema(why: str) -> ApiError:
     """A schema that cannot be followed, be it known before the first token or after it."""
     return ApiError(
