@@ -53,7 +53,12 @@ Send = Callable[[int, random.Random], None]
 def honest(port: int) -> None:
     """Ask the same questions until standard input closes; one line of JSON for each response."""
     ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+
+    def until_closed() -> None:
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=until_closed, daemon=True).start()
     while not ended.is_set():
         for place, question in enumerate(HONEST):
             body: dict[str, Any] = {**chat(question), "max_tokens": 24, "temperature": 0}
@@ -73,12 +78,12 @@ def chat(text: Any, **more: Any) -> dict[str, Any]:
 
 
 def ask(
-    port: int, path: str, body: bytes, timeout: float = 20, **headers: str
+    port: int, path: str, body: bytes, timeout: float = 20, kind: str = "application/json"
 ) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        sent = {"content-type": "application/json", "authorization": "Bearer run", **headers}
-        connection.request("POST", path, body, sent)
+        headers = {"content-type": kind, "authorization": "Bearer run"}
+        connection.request("POST", path, body, headers)
         response = connection.getresponse()
         return response.status, response.read()
     finally:
@@ -168,8 +173,7 @@ def uploads(port: int, draw: random.Random) -> None:
         b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n--b\r\n'
         b'Content-Disposition: form-data; name="file"; filename="' + name.encode() + b'"\r\n\r\n'
     ) + data + b"\r\n--b--\r\n"  # fmt: skip
-    kind = {"content-type": "multipart/form-data; boundary=b"}
-    _, answer = ask(port, "/v1/files", body, **kind)
+    _, answer = ask(port, "/v1/files", body, kind="multipart/form-data; boundary=b")
     with suppress(ValueError, KeyError, TypeError):
         id = json.loads(answer)["id"]
         request = (

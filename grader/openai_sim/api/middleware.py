@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 
 from grader.core.constants import DATA_MAX_FILE_BYTES, MIB
 from grader.core.openai_wire import API
+from grader.core.payloads import SERVICE_FAULT
 from grader.openai_sim.decoding.model_names import ORGANIZATION
 from grader.openai_sim.store import errors, journal
 from grader.openai_sim.store.errors import ApiError
@@ -43,7 +44,7 @@ _STREAM: Final = b"text/event-stream"
 _STREAMED_PIECES: Final = 3  # that come of a stream that is cut: the role and two of the text
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
-_EXPLAINED: Final = {"scenario", journal.SERVICE_FAULT, journal.MACHINE_FAULT}
+_EXPLAINED: Final = {"scenario", SERVICE_FAULT, journal.MACHINE_FAULT}
 
 _log = logging.getLogger(__name__)
 
@@ -202,7 +203,7 @@ class _ResponseStart:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             if self.status >= 500 and not _EXPLAINED & self._notes.keys():
-                self._notes[journal.SERVICE_FAULT] = str(self.status)
+                self._notes[SERVICE_FAULT] = str(self.status)
             headers = MutableHeaders(raw=list(message["headers"]))
             headers["x-request-id"] = self.id
             headers["openai-version"] = "2020-10-01"

@@ -27,8 +27,9 @@ from grader.openai_sim.decoding.sequences import Allowed, BadSchema
 if TYPE_CHECKING:
     from grader.models.base_model import LoadedBase
 
-RUN_CPU_SECONDS: Final = 60  # of one run: 300 answers of 100 tokens in a format take three
-_CALL_CPU_SECONDS: Final = 2.0  # to compile one; a schema at the documented limits takes one half
+RUN_CPU_SECONDS: Final = 20  # of one process of a run: 300 answers in a format take three
+_COMPILE_CPU_SECONDS: Final = 2.0  # a schema at the documented limits takes a quarter of it
+_STEP_CPU_SECONDS: Final = 0.5  # a token takes 0.0001; others wait for it
 _MEMORY_BYTES: Final = 128 * MIB  # beside the tokenizer; an anyOf of 3,000 objects takes 13
 _WAIT_SECONDS: Final = 120.0  # for a reply, on a machine that is busy
 _STARTS: Final = 3  # of a run's process: one that a limit ended is started again twice
@@ -156,7 +157,8 @@ class _Line:
             "end_of_turn": base.tokenizer.eos_token_id,
             "memory_bytes": _MEMORY_BYTES,
             "cpu_seconds": cpu_seconds,
-            "call_seconds": _CALL_CPU_SECONDS,
+            "compile_seconds": _COMPILE_CPU_SECONDS,
+            "step_seconds": _STEP_CPU_SECONDS,
         }
         try:
             send(self._socket, json.dumps(given).encode())

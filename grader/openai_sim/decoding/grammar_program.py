@@ -147,7 +147,8 @@ def main() -> None:
         while True:
             asked = json.loads(receive(line))
             # The signal has its default action: it ends the process, whatever it is doing.
-            signal.setitimer(signal.ITIMER_PROF, given["call_seconds"])
+            seconds = given["compile_seconds" if "text" in asked else "step_seconds"]
+            signal.setitimer(signal.ITIMER_PROF, seconds)
             said = grammars.reply(asked)
             signal.setitimer(signal.ITIMER_PROF, 0)
             if said:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from grader.core.openai_wire import API, GENERATION, JOBS
+from grader.core.payloads import SERVICE_FAULT
 from grader.core.text import counted
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ NOTES: Final = "finegrade.notes"  # keys in an ASGI scope: what the service did,
 BODY: Final = "finegrade.body"  # and the request's body, where it is read already
 _TEXT_CHARACTERS: Final = 200  # of any text of a client that is written down
 _LAST_BYTES: Final = 4 * 1024 * 1024  # read for the page: some 10,000 requests
-
-SERVICE_FAULT: Final = "service_fault"
-"""The note of a request on which the service itself failed, whatever the client did."""
 
 MACHINE_FAULT: Final = "fault"
 """The note of one on which the machine, or an instructor's endpoint, failed: another try helps."""
