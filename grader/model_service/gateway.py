@@ -39,6 +39,8 @@ _log = logging.getLogger(__name__)
 # What a program does to its connections belongs in its record, not on the grader's terminal.
 logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
 logging.getLogger("uvicorn.error").propagate = False
+# asyncio says so of each response to a client that has left with others pending.
+logging.getLogger("asyncio").addFilter(lambda record: "socket.send()" not in str(record.msg))
 
 
 class Gateway:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from grader.openai_sim.decoding.serving import ServedModel
 
 MAX_N: Final = 128  # the service's own limit
+MAX_MESSAGES: Final = 512  # of a conversation; the models here read 1,024 tokens
 MAX_STOPS: Final = 4  # the service's own limit
 ROLES: Final = ("system", "developer", "user", "assistant")
 # Parameters of the service that change nothing here: labels, tiers, and what is true anyway.
@@ -123,7 +124,7 @@ class ChatMessage(BaseModel):
 class ChatRequest(GenerationRequest):
     """The body of POST /v1/chat/completions."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None

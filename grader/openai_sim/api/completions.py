@@ -16,6 +16,7 @@ from grader.openai_sim.api.generation import (
     DONE,
     OR_STREAM,
     answered,
+    check_length,
     choices,
     find_model,
     generation,
@@ -47,6 +48,7 @@ def router(server: Server) -> APIRouter:
         if body.echo:
             raise unsupported("echo", "repeating the prompt in the answer")
         texts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
+        check_length(model, sum(map(len, texts)), "prompt")
         prompts = [text_prompt(model, text, "prompt") for text in texts]
         number = body.n or 1
         asked: list[Generation] = []

@@ -53,6 +53,8 @@ async def streaming(events: AsyncGenerator[str], headers: Mapping[str, str]) -> 
     return StreamingResponse(sent(), media_type="text/event-stream", headers=dict(headers))
 
 
+MAX_CHOICES: Final = 512  # of a request
+MAX_SCORES: Final = 25_000  # of a request: an answer of 1,024 tokens with top_logprobs 20
 CLIENT_GONE: Final = 499  # nginx's number; nobody is there to read it, the journal is
 _CHARACTERS_PER_TOKEN: Final = 64  # more in the mean is no text; such a prompt is not even counted
 
@@ -93,8 +95,7 @@ def chat_prompt(model: ServedModel, messages: Sequence[Mapping[str, str]]) -> To
 
 def text_prompt(model: ServedModel, text: str, param: str) -> TokenizedPrompt:
     """A text as it stands; raises ApiError 400 when it leaves no room for an answer."""
-    if len(text) > _CHARACTERS_PER_TOKEN * model.context:
-        raise _too_long(model, f"{len(text)} characters", param)
+    check_length(model, len(text), param)
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -107,6 +108,12 @@ def text_prompt(model: ServedModel, text: str, param: str) -> TokenizedPrompt:
     if len(ids) >= model.context:
         raise _too_long(model, f"{len(ids)} tokens", param)
     return TokenizedPrompt(tuple(ids))
+
+
+def check_length(model: ServedModel, characters: int, param: str) -> None:
+    """Raises ApiError 400 for texts of a request that are not even counted in tokens."""
+    if characters > _CHARACTERS_PER_TOKEN * model.context:
+        raise _too_long(model, f"{characters} characters", param)
 
 
 def _too_long(model: ServedModel, size: str, param: str) -> ApiError:
@@ -226,10 +233,35 @@ def _submitted(
 ) -> Sequence[Completion]:
     from grader.openai_sim.decoding.sequences import Overloaded
 
+    _check_size(asked)
     try:
         return server.submit(model, asked)
     except Overloaded as error:
         raise errors.too_many_choices(error.waiting) from None
+
+
+def _check_size(asked: Sequence[Generation]) -> None:
+    """Raises ApiError 400 for more than one request may have in memory until it is answered."""
+    if len(asked) > MAX_CHOICES:
+        raise ApiError(
+            400,
+            f"This request asks for {len(asked)} answers (prompts times n); {MAX_CHOICES} are the "
+            "most. Send several requests.",
+            param="n",
+            code="invalid_value",
+        )
+    scored = sum(
+        one.max_tokens * (1 + one.top_logprobs) for one in asked if one.top_logprobs is not None
+    )
+    if scored > MAX_SCORES:
+        raise ApiError(
+            400,
+            f"This request asks for up to {scored} log-probabilities (n times the tokens of an "
+            f"answer times top_logprobs); {MAX_SCORES} are the most. Ask for fewer choices, for "
+            "fewer tokens or for a smaller top_logprobs.",
+            param="logprobs",
+            code="invalid_value",
+        )
 
 
 def _soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *given: object) -> None:

@@ -268,6 +268,8 @@ async def _limited(
     if upload:
         return _counted(receive, limit)
     body = await _read(receive, limit) if known is None else known
+    if len(body) > limit:
+        raise errors.too_large(limit)
     if json_values(body) > BODY_MAX_VALUES:
         raise errors.too_many_values(BODY_MAX_VALUES)
     if body:

@@ -40,7 +40,7 @@ class NamedPage(Page[Item], Generic[Item]):
     last_id: str | None
 
 
-BODY_MAX_BYTES: Final = 16 * 1024 * 1024  # of JSON: a chat with images; files come another way
+BODY_MAX_BYTES: Final = 2 * 1024 * 1024  # of JSON: twenty times the longest prompt that is read
 
 BODY_MAX_VALUES: Final = 50_000  # of JSON in a body; a schema at its limits has half of it
 
