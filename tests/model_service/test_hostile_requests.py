@@ -23,7 +23,9 @@ from grader.model_service.gateway import Gateway, GatewayLimits
 from grader.model_service.record import ServiceRecord
 from grader.model_service.simulated import Simulator
 from grader.openai_sim.decoding import grammar_program
+from grader.openai_sim.store import errors
 from grader.openai_sim.store.clock import ProgramClock
+from grader.openai_sim.store.errors import ApiError
 
 MODEL = "gpt-4.1-nano-2025-04-14"
 QUESTION = {
@@ -139,8 +141,15 @@ FIELDS = st.fixed_dictionaries(
         **dict.fromkeys(("logit_bias", "logprobs", "top_logprobs", "text", "user"), VALUES),
     },
 )
+JOB = {"model": MODEL, "training_file": "file-1"}
 BODIES = st.one_of(
-    VALUES, st.builds(lambda known, more: {**known, **more}, FIELDS, st.dictionaries(TEXTS, VALUES))
+    VALUES,
+    st.builds(
+        lambda *parts: {key: value for part in parts for key, value in part.items()},
+        st.sampled_from([{}, QUESTION, QUESTION, JOB]),
+        st.one_of(st.just({}), FIELDS),
+        st.dictionaries(TEXTS, VALUES, max_size=1),
+    ),
 )
 
 
@@ -189,14 +198,20 @@ def test_a_file_of_any_name_is_taken_or_refused(run: Run, name: str) -> None:
     assert status == 200
 
 
-def test_what_is_quoted_in_an_error_is_readable(run: Run) -> None:
-    for body in (
-        {"response_format": {"type": "\udfff"}},
-        {"a\ud800b": 1},
-        {"messages": [{"role": "\ud800", "content": "x"}]},
-    ):
-        status, said = run.ask(**body)
-        assert (status, "?" in said["error"]["message"]) == (400, True)
+@pytest.mark.parametrize("charset", ["unicode_escape", "utf-7", "nonsense", "zlib", "punycode"])
+def test_a_client_does_not_choose_pythons_codec(run: Run, charset: str) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n\\ud800+2AA-\r\n--b--\r\n'
+    kind = {"content-type": f"multipart/form-data; boundary=b; charset={charset}"}
+    status, said = run.send("POST", "/v1/files", body, kind)
+    assert (status, "charset" in said["error"]["message"]) == (400, True)
+
+
+def test_whatever_an_error_quotes_can_be_sent() -> None:
+    for text in ("a\ud800b", "\udfff", "\0", "x" * 10**6):
+        made = errors.response(ApiError(400, text, param=text))
+        said = json.loads(made.body)["error"]
+        assert len(said["message"]) <= 2000
+        assert said["param"] == said["message"]
 
 
 # --- schemas -----------------------------------------------------------------------------------

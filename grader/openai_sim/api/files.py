@@ -68,6 +68,8 @@ async def upload_file(request: Request, used: Used) -> FileObject:
     """Upload a training file; 400 when it is no JSONL. Its other errors fail the job."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ApiError(400, "Expected a body of type multipart/form-data.")
+    if "charset" in request.headers["content-type"].lower():  # Python has hundreds of them
+        raise ApiError(400, "Expected multipart/form-data without a charset: names are UTF-8.")
     try:
         form = await request.form(max_files=1, max_fields=10)
     except (MultiPartException, HTTPException) as error:
