@@ -170,6 +170,9 @@ def _speaker(config: uvicorn.Config, record: ServiceRecord, connections: int) ->
                 self.head_bytes += len(data)
                 if self.head_bytes > _HEAD_BYTES:
                     self._refuse()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
             if sum(c.transport.get_write_buffer_size() for c in self.connections) > _UNREAD_BYTES:
                 self._refuse()
 

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from grader.core.constants import MIB, RECORD_MAX_BODY_BYTES, RECORD_MAX_BYTES
-from grader.core.openai_wire import JOBS
+from grader.core.openai_wire import GENERATION, JOBS
 from grader.model_service.record import (
     CLIENT_LEFT,
     Exchange,
@@ -100,7 +100,10 @@ class RunMeter:
         values = 0
 
         def write() -> None:
-            self._tokens += _tokens(reply.body) if reply.kept else reply.size // _BYTES_PER_TOKEN
+            if reply.kept:
+                self._tokens += _tokens(reply.body)
+            elif scope["path"] in GENERATION:
+                self._tokens += reply.size // _BYTES_PER_TOKEN
             if refused == "requests":  # a flood must not fill the record
                 self._record.refused_requests += 1
             else:
