@@ -40,8 +40,8 @@ _LONGEST_SLEEP: Final = 1e9  # seconds
 _CLIENT_WAITS: Final = "x-stainless-read-timeout"  # seconds, as OpenAI's clients send it
 _PATIENCE_SECONDS: Final = 300.0  # with other clients; a busy machine may train for so long
 _BYTES_AT_ONCE: Final = 24 * MIB  # of the requests under way: an upload and a half at its largest
-_REPLY_BYTES: Final = 2 * RECORD_MAX_BODY_BYTES  # looked at; it has 25,000 scored tokens
-_BYTES_PER_TOKEN: Final = 4  # of a response that nobody kept to look into
+_REPLY_BYTES: Final = 2 * RECORD_MAX_BODY_BYTES  # looked at for its usage
+_BYTES_PER_TOKEN: Final = 64  # of a response that nobody kept: it has log-probabilities
 _VALUES_AT_ONCE: Final = 100_000  # of JSON in them; Python takes up to 1 kB for one
 
 

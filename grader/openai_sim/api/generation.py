@@ -54,7 +54,7 @@ async def streaming(events: AsyncGenerator[str], headers: Mapping[str, str]) -> 
 
 
 MAX_CHOICES: Final = 512  # of a request
-MAX_SCORES: Final = 25_000  # of a request: an answer of 1,024 tokens with top_logprobs 20
+MAX_SCORES: Final = 100_000  # of a request: four answers of 1,024 tokens with top_logprobs 20
 CLIENT_GONE: Final = 499  # nginx's number; nobody is there to read it, the journal is
 _CHARACTERS_PER_TOKEN: Final = 64  # more in the mean is no text; such a prompt is not even counted
 

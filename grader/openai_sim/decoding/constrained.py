@@ -22,8 +22,8 @@ from grader.openai_sim.decoding.grammar_process import (
     GrammarState,
     described_tokenizer,
 )
-from grader.openai_sim.decoding.schema_limits import check_size
-from grader.openai_sim.decoding.sequences import Allowed
+from grader.openai_sim.decoding.schema_limits import TEXT_CHARACTERS, check_size
+from grader.openai_sim.decoding.sequences import Allowed, BadSchema
 
 if TYPE_CHECKING:
     from grader.models.base_model import LoadedBase
@@ -48,7 +48,10 @@ def json_grammar(base: LoadedBase, schema: Mapping[str, Any], process: GrammarPr
     answer to.
     """
     check_size(schema)
-    return process.grammar(base, "json", json.dumps(schema))
+    text = json.dumps(schema)
+    if len(text) > TEXT_CHARACTERS:
+        raise BadSchema(f"it has more than {TEXT_CHARACTERS} characters, descriptions included")
+    return process.grammar(base, "json", text)
 
 
 class JsonGuide:

@@ -15,6 +15,7 @@ LEVELS: Final = 10  # of objects and lists in each other
 NAME_CHARACTERS: Final = 120_000  # of names of properties and definitions, enum values and consts
 ENUM_VALUES: Final = 1_000  # in all
 VALUES: Final = 50_000  # of JSON, whatever they mean: ours, four for each property
+TEXT_CHARACTERS: Final = 500_000  # of its JSON, descriptions included: ours
 CHOSEN_PROPERTIES: Final = 50_000  # of all choices of a request together: ours
 _JSON_LEVELS: Final = 64  # whatever they mean: ours
 _DEEPER: Final = frozenset(
