@@ -121,7 +121,11 @@ def _sum(scores: Sequence[Score], *, upper: bool) -> float:
 
 
 def status(scores: Sequence[Score], findings: Sequence[Finding]) -> Status:
-    """PendingManual as long as a point is unknown or a check ended in `error`."""
+    """PendingManual as long as a point is unknown, a check ended in `error`, or a person has to
+    decide about a fault of the grader's."""
     pending = any(s.points is None for s in scores)
-    broken = any(f.outcome is Outcome.ERROR for f in findings)
+    broken = any(
+        f.outcome is Outcome.ERROR or (f.outcome is Outcome.REVIEW and f.code.startswith("GRD"))
+        for f in findings
+    )
     return Status.PENDING_MANUAL if pending or broken else Status.FULLY_GRADED

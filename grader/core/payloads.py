@@ -96,6 +96,10 @@ class Predictions(Payload):
         return cls(tuple(_row(Prediction, row) for row in value["answers"]))
 
 
+SERVICE_FAULT: Final = "service_fault"
+"""Among an exchange's notes: the model service itself failed on this request, and what with."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProgramRun(Payload):
     """One run of a program in the sandbox, with the requests that its model service got.

@@ -21,6 +21,7 @@ from grader.assignment.rubric import score, status, total
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.context import Classmate, Context
 from grader.checks.api.registry import all_checks, check_of, in_order, run_check
+from grader.checks.grader_faults import service_faults
 from grader.checks.integrity import answer_traits, registered
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION
 from grader.core.errors import AssignmentError, IntakeError, UsageError
@@ -279,7 +280,10 @@ def _result(
     for check in in_order(assignment.refs, assignment):
         if check.ref not in pupil.findings:
             pupil.findings[check.ref] = run_check(check, context, pupil.findings, missing)
-    findings = tuple(pupil.findings[ref] for ref in assignment.refs)
+    findings = (
+        *(pupil.findings[ref] for ref in assignment.refs),
+        *service_faults(evidence.values()),
+    )
     keys = {i: e.key for i, e in evidence.items()}
     submission = pupil.submission
     scores = score(assignment, findings)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from grader.core.constants import TRANSCRIPT_SEED, TRANSCRIPT_VERSION
 from grader.core.errors import GraderFault
 from grader.core.nouns import Evidence
-from grader.core.payloads import ProgramRun
+from grader.core.payloads import SERVICE_FAULT, ProgramRun
 from grader.core.resources import resource
 from grader.evidence.kind import EvidenceRequest, Grading, Progress, hashed, reason, versions
 from grader.evidence.store import INSTEAD, RunRecording
@@ -32,6 +32,7 @@ from grader.model_service.replay import Replay
 from grader.model_service.simulated import Simulator
 from grader.models.base_model import base_digest, base_folder
 from grader.openai_sim.store.clock import ProgramClock
+from grader.openai_sim.store.journal import MACHINE_FAULT
 from grader.sandbox.api import RunResult, RunSpec, Sandbox
 
 if TYPE_CHECKING:
@@ -168,6 +169,18 @@ class ProgramRunner:
         return failed
 
     def _run(self, gateway: Gateway, request: EvidenceRequest[ServedRun]) -> Evidence:
+        """The evidence of a run, of a second one where the service failed in the first.
+
+        A service that fails twice may be made to: the run is judged as it went, its faults are in
+        the record, and a person looks at them (GRD002).
+        """
+        evidence = self._run_once(gateway, request)
+        if any(SERVICE_FAULT in one["notes"] for one in evidence.payload["exchanges"]):
+            evidence = self._run_once(gateway, request)
+        return evidence
+
+    def _run_once(self, gateway: Gateway, request: EvidenceRequest[ServedRun]) -> Evidence:
+        """Raises GraderFault where the machine, or an instructor's endpoint, failed."""
         run = request.work
         # The run ends by the program's own time, long before a busy machine needs the real one.
         program_seconds = run.spec.limits.wall_seconds * run.spec.clock_rate * _TIME_SHARE
@@ -183,8 +196,8 @@ class ProgramRunner:
                 f"{app.unknown} of its requests are not as recorded: it has gone another way. "
                 f"{INSTEAD}"
             )
-        faults = [e.notes["fault"] for e in record.exchanges if "fault" in e.notes]
-        if faults:  # ours: what the program did after it tells nothing about the program
+        faults = [e.notes[MACHINE_FAULT] for e in record.exchanges if MACHINE_FAULT in e.notes]
+        if faults:  # what the program did after it tells nothing about the program
             raise GraderFault(f"the model service failed: {faults[0]}")
         payload = _payload(run, result, record).to_json()
         cost = {

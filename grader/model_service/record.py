@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from grader.core.constants import RECORD_MAX_BODY_BYTES, RECORD_MAX_BYTES
 from grader.openai_sim.store.clock import ProgramClock
+from grader.openai_sim.store.parameters import BODY_MAX_VALUES, json_values
 
 CLIENT_LEFT: Final = 499
 """The status of an exchange whose client disconnected before its response."""
@@ -91,7 +92,7 @@ def request_digest(method: str, path: str, query: str, content_type: bytes, body
     boundary = _BOUNDARY.search(content_type)
     if boundary is not None:
         body = body.replace(boundary[1], b"boundary")
-    else:
+    elif json_values(body) <= BODY_MAX_VALUES:  # more would take memory, and no service reads it
         with suppress(ValueError, RecursionError):  # no JSON: its bytes are what it is
             body = json.dumps(json.loads(body), sort_keys=True).encode()
     whole = b"\0".join((method.encode(), path.encode(), query.encode(), body))

@@ -50,9 +50,10 @@ class Simulator:
         Raises UsageError for a scenario that is none, and as loading a base does.
         """
         home = Path(tempfile.mkdtemp(prefix="finegrade-service-"))
-        try:
+        with ExitStack() as ended:
+            ended.callback(shutil.rmtree, home, ignore_errors=True)
             store = SimulatorStore.open(home)
-            server = self._server().beside(store)
+            server = ended.enter_context(self._server().beside(store))
             runner = JobRunner(store, base_folder(self._base), self._trainings, clock)
             app = create_app(
                 home,
@@ -75,8 +76,6 @@ class Simulator:
                 runner.stop(resume=False)
                 store.end()
                 app.services.store.end()
-        finally:
-            shutil.rmtree(home, ignore_errors=True)
 
     def close(self) -> None:
         """Let the base go."""

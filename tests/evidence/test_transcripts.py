@@ -20,6 +20,7 @@ from support.sandboxes import need_sandbox
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import make_hidden
 from grader.core.nouns import Deliverable, Submission, SubmittedFile
+from grader.core.payloads import SERVICE_FAULT
 from grader.evidence.kind import Batch, Candidate, Collected, EvidenceRequest, Grading
 from grader.evidence.program_runs import ProgramRunner, ServedRun
 from grader.evidence.store import open_store
@@ -282,7 +283,7 @@ def test_another_cell_is_another_run_and_a_broken_notebook_none(tmp_path: Path) 
     assert notebook_request(tmp_path / "await", need_sandbox(), "await f()") is None
 
 
-def test_a_fault_of_the_service_is_nobodys_evidence(
+def test_a_fault_of_the_service_that_comes_again_is_kept_with_its_run(
     tmp_path: Path, trainings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from grader.openai_sim.api import models
@@ -292,4 +293,6 @@ def test_a_fault_of_the_service_is_nobodys_evidence(
 
     monkeypatch.setattr(models, "_object", broken)
     found = collected(tmp_path, trainings, want(tmp_path, "asks", FAILS))
-    assert "the model service failed" in found.missing["asks", "run"]
+    assert not found.missing
+    exchanges = payload(found, "asks")["exchanges"]
+    assert {one["notes"].get(SERVICE_FAULT) for one in exchanges} == {"RuntimeError"}

@@ -9,8 +9,10 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from typing import Any
 
 import pytest
+from starlette.responses import JSONResponse
 from support.gateways import Echo, ask, never, served
 from support.waiting import PATIENCE, wait_for
 
@@ -160,3 +162,94 @@ def test_broken_requests_write_nothing_on_the_graders_terminal(
             connection.sendall(b"GET /v1/x HTTP/1.1\r\nhost: x\r\n\r\n")
             time.sleep(0.1)
     assert capfd.readouterr() == ("", "")
+
+
+def sent_until_closed(port: int, piece: bytes, times: int) -> tuple[int, bytes]:
+    """How many bytes were taken before the connection was closed, and what came back."""
+    sent, back = 0, b""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        with suppress(OSError):
+            for _ in range(times):
+                connection.sendall(piece)
+                sent += len(piece)
+        with suppress(OSError):
+            while more := connection.recv(65536):
+                back += more
+    return sent, back
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"GET / HTTP/1.1\r\nX: ", b"a" * 65_536),
+        (b"GET / HTTP/1.1\r\n", b"X: y\r\n" * 10_000),
+        (b"GET /", b"a" * 65_536),
+    ],
+    ids=["one header", "many headers", "a path"],
+)
+def test_a_head_without_end_is_broken_off(gateway: Gateway, start: bytes, piece: bytes) -> None:
+    with served(gateway, Echo()) as (port, record):
+        sent, _ = sent_until_closed(port, start + piece, 1000)
+        assert sent < 16 * MIB, "no more than what lay in buffers"
+        assert ask(port)[0] == 200
+    assert record.refused_connections or not record.exchanges[0].path.startswith("/a")
+
+
+def test_thousands_of_requests_in_one_packet_are_not_kept_waiting(gateway: Gateway) -> None:
+    with served(gateway, never) as (port, record):
+        _, back = sent_until_closed(port, b"GET /v1/x HTTP/1.1\r\nhost: x\r\n\r\n" * 5000, 1)
+        assert b"400 Bad Request" in back
+    assert len(record.exchanges) < 50
+
+
+def test_values_of_requests_under_way_are_limited_together(gateway: Gateway) -> None:
+    body = b"[" + b"0," * 60_000 + b"0]"
+    with ThreadPoolExecutor(1) as pool, served(gateway, never) as (port, record):
+        first = pool.submit(ask, port, body)
+        wait_for(lambda: record.clock._under_way)
+        status, answer = ask(port, body)
+        assert (status, answer["error"]["code"]) == (429, "run_limit_reached")
+        assert ask(port, b"[" + b"0," * 200_000 + b"0]")[0] == 413
+    with pytest.raises((http.client.HTTPException, OSError)):
+        first.result(timeout=PATIENCE)
+
+
+def test_bytes_of_requests_under_way_are_limited_together(gateway: Gateway) -> None:
+    body = b"x" * (10 * MIB)
+    with ThreadPoolExecutor(2) as pool, served(gateway, never) as (port, _):
+        held = [pool.submit(ask, port, body) for _ in range(2)]
+        time.sleep(0.3)
+        assert ask(port, body)[0] == 429
+    for one in held:
+        with pytest.raises((http.client.HTTPException, OSError)):
+            one.result(timeout=PATIENCE)
+
+
+def test_what_is_answered_makes_room_again(gateway: Gateway) -> None:
+    body = b"[" + b"0," * 60_000 + b"0]"
+    with served(gateway, Echo()) as (port, _):
+        assert [ask(port, body)[0] for _ in range(4)] == [200] * 4
+
+
+def test_responses_that_nobody_reads_do_not_pile_up(gateway: Gateway) -> None:
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        await JSONResponse("x" * 16 * MIB)(scope, receive, send)
+
+    with served(gateway, large) as (port, record):
+        held = []
+        for _ in range(8):
+            connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+            connection.sendall(b"GET /v1/x HTTP/1.1\r\nhost: x\r\n\r\n")
+            held.append(connection)
+        wait_for(lambda: record.refused_connections)
+        for connection in held:
+            connection.close()
+
+
+def test_a_long_response_is_sent_whole_and_not_kept(gateway: Gateway) -> None:
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        await JSONResponse("x" * 6 * MIB)(scope, receive, send)
+
+    with served(gateway, large) as (port, record):
+        assert len(ask(port)[1]) == 6 * MIB
+    assert record.exchanges[0].reply is None

@@ -34,7 +34,6 @@ from grader.openai_sim.api.generation import (
     usage,
 )
 from grader.openai_sim.decoding.serving import ServedModel, Server
-from grader.openai_sim.store import errors
 from grader.openai_sim.store.errors import ApiError, ErrorEnvelope
 from grader.openai_sim.store.records import new_id
 
@@ -68,7 +67,7 @@ def router(server: Server, *, scaffold: bool = True) -> APIRouter:
         )
         asked = choices(one, number, held)
         if body.stream:
-            chunks = _chunks(server, model, asked, body.with_usage)
+            chunks = _chunks(server, model, asked, http, body.with_usage)
             return await streaming(chunks, headers)
         answers = await answered(server, model, asked, http)
         completion = ChatCompletion(
@@ -117,7 +116,11 @@ def _scores(scores: Sequence[TokenScore]) -> list[ChatCompletionTokenLogprob]:
 
 
 async def _chunks(
-    server: Server, model: ServedModel, asked: Sequence[Generation], with_usage: bool
+    server: Server,
+    model: ServedModel,
+    asked: Sequence[Generation],
+    http: Request,
+    with_usage: bool,
 ) -> AsyncGenerator[str]:
     """The events of a stream: each choice's role, deltas and finish reason; then the usage."""
     head: dict[str, Any] = {
@@ -132,14 +135,14 @@ async def _chunks(
         head["usage"] = None
     started = False
     written = 0
-    async for at, piece in pieces(server, model, asked):
+    async for at, piece in pieces(server, model, asked, http):
         if not started:
             started = True
             for i in range(len(asked)):
                 role = ChoiceDelta(role="assistant", content="", refusal=None)
                 yield _event(head, ChunkChoice(delta=role, index=i, finish_reason=None))
-        if piece is None:
-            fault = ErrorEnvelope(error=errors.server_fault().body)
+        if isinstance(piece, ApiError):
+            fault = ErrorEnvelope(error=piece.body)
             yield f"data: {fault.model_dump_json()}\n\n"
             return
         written += piece.tokens if piece.finish else 0

@@ -13,13 +13,14 @@ import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
 from grader.models.tokenization import message_text
-from grader.openai_sim.store.errors import ApiError
+from grader.openai_sim.store.errors import ApiError, bad_schema
 
 if TYPE_CHECKING:
     from grader.openai_sim.decoding.sequences import Guide
     from grader.openai_sim.decoding.serving import ServedModel
 
 MAX_N: Final = 128  # the service's own limit
+MAX_MESSAGES: Final = 512  # of a conversation; the models here read 1,024 tokens
 MAX_STOPS: Final = 4  # the service's own limit
 ROLES: Final = ("system", "developer", "user", "assistant")
 # Parameters of the service that change nothing here: labels, tiers, and what is true anyway.
@@ -123,7 +124,7 @@ class ChatMessage(BaseModel):
 class ChatRequest(GenerationRequest):
     """The body of POST /v1/chat/completions."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
@@ -154,10 +155,8 @@ def refuse_extras(extras: Mapping[str, Any] | None) -> None:
             continue
         if name in _CANNOT:
             raise unsupported(name, _CANNOT[name])
-        # A name may hold half a surrogate pair, which no answer can.
-        said = name[:100].encode(errors="replace").decode()
         raise ApiError(
-            400, f"Unrecognized request argument supplied: {said}", code="unknown_parameter"
+            400, f"Unrecognized request argument supplied: {name[:100]}", code="unknown_parameter"
         )
 
 
@@ -276,29 +275,29 @@ async def guides(
 
     Raises ApiError 400 for an unknown format and for a schema that is not supported.
     """
-    from grader.openai_sim.decoding.constrained import BadSchema, JsonGuide
-    from grader.openai_sim.decoding.dspy_fields import fields_asked, guide
+    from grader.openai_sim.decoding import dspy_fields
+    from grader.openai_sim.decoding.constrained import JsonGuide, json_grammar
+    from grader.openai_sim.decoding.schema_limits import check_cost
+    from grader.openai_sim.decoding.sequences import BadSchema
 
     form, schema = asked_schema(response_format, messages)
-    fields = fields_asked(messages) if scaffold and form == "text" else None
+    fields = dspy_fields.fields_asked(messages) if scaffold and form == "text" else None
     if form == "text" and fields is None:
         return [], {}
 
     def make() -> list[Guide]:
         if fields is not None:
-            return [guide(model.base, fields) for _ in range(number)]
-        return [JsonGuide(model.base, schema) for _ in range(number)]
+            return dspy_fields.guides(model.base, fields, model.grammars, number)
+        check_cost(schema, number)
+        grammar = json_grammar(model.base, schema, model.grammars)
+        return [JsonGuide(model.base, grammar, model.grammars) for _ in range(number)]
 
     try:
-        # A large schema takes a while to compile; meanwhile others are served.
+        # A large schema takes a while to compile; meanwhile others are served. The thread only
+        # waits for a process, which ends with the run.
         made = await anyio.to_thread.run_sync(make)
     except BadSchema as error:
         if fields is not None:  # the prompt did not ask for a scaffold, so none is missed
             return [], {}
-        raise ApiError(
-            400,
-            f"Invalid schema for response_format: {error}",
-            param="response_format",
-            code="invalid_json_schema",
-        ) from None
+        raise bad_schema(str(error)) from None
     return made, {SCAFFOLD: "dspy"} if fields else {CONSTRAINED: form}

@@ -16,6 +16,7 @@ from grader.openai_sim.api.generation import (
     DONE,
     OR_STREAM,
     answered,
+    check_length,
     choices,
     find_model,
     generation,
@@ -26,8 +27,7 @@ from grader.openai_sim.api.generation import (
     usage,
 )
 from grader.openai_sim.decoding.serving import ServedModel, Server
-from grader.openai_sim.store import errors
-from grader.openai_sim.store.errors import ErrorEnvelope
+from grader.openai_sim.store.errors import ApiError, ErrorEnvelope
 from grader.openai_sim.store.records import new_id
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def router(server: Server) -> APIRouter:
         if body.echo:
             raise unsupported("echo", "repeating the prompt in the answer")
         texts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
+        check_length(model, sum(map(len, texts)), "prompt")
         prompts = [text_prompt(model, text, "prompt") for text in texts]
         number = body.n or 1
         asked: list[Generation] = []
@@ -65,7 +66,8 @@ def router(server: Server) -> APIRouter:
             "system_fingerprint": model.fingerprint,
         }
         if body.stream:
-            chunks = _chunks(server, model, asked, head, read if body.with_usage else None)
+            shown = read if body.with_usage else None
+            chunks = _chunks(server, model, asked, http, head, shown)
             return await streaming(chunks, {})
         answers = await answered(server, model, asked, http)
         found = [
@@ -106,15 +108,16 @@ async def _chunks(
     server: Server,
     model: ServedModel,
     asked: Sequence[Generation],
+    http: Request,
     head: Mapping[str, Any],
     read: int | None,
 ) -> AsyncGenerator[str]:
     """The events of a stream; `read` is the number of prompt tokens, None for no usage."""
     written = 0
     common = {**head, "usage": None} if read is not None else dict(head)
-    async for at, piece in pieces(server, model, asked):
-        if piece is None:
-            fault = ErrorEnvelope(error=errors.server_fault().body)
+    async for at, piece in pieces(server, model, asked, http):
+        if isinstance(piece, ApiError):
+            fault = ErrorEnvelope(error=piece.body)
             yield f"data: {fault.model_dump_json()}\n\n"
             return
         written += piece.tokens if piece.finish else 0

@@ -23,7 +23,7 @@ from grader.openai_sim.jobs.file_findings import document, refused_at_upload
 from grader.openai_sim.services import Used
 from grader.openai_sim.store.errors import INVALID, ApiError, no_such_file, too_large
 from grader.openai_sim.store.journal import note
-from grader.openai_sim.store.parameters import NamedPage
+from grader.openai_sim.store.parameters import NamedPage, json_values
 from grader.openai_sim.store.scenarios import PLAIN_RESULTS
 from grader.openai_sim.store.store import FileRow, SimulatorStore, new_id, now
 from grader.training_data.check import check_file
@@ -32,6 +32,7 @@ STORED_MAX_BYTES: Final = 8 * 1024 * MIB  # of all files together: a laptop's di
 DISK_RESERVE_BYTES: Final = 512 * MIB  # stay free after any upload
 _NAME_CHARACTERS: Final = 255
 _KEPT_FINDINGS: Final = 200  # of each code in a file's list; all are counted
+_LINE_MAX_VALUES: Final = 100_000  # of JSON; Python takes 64 bytes and more for one
 _LIST_MOST: Final = 10_000  # as the service
 
 _OTHER_PURPOSES: Final = ("assistants", "batch", "vision", "user_data", "evals")
@@ -67,6 +68,8 @@ async def upload_file(request: Request, used: Used) -> FileObject:
     """Upload a training file; 400 when it is no JSONL. Its other errors fail the job."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ApiError(400, "Expected a body of type multipart/form-data.")
+    if "charset" in request.headers["content-type"].lower():  # Python has hundreds of them
+        raise ApiError(400, "Expected multipart/form-data without a charset: names are UTF-8.")
     try:
         form = await request.form(max_files=1, max_fields=10)
     except (MultiPartException, HTTPException) as error:
@@ -186,6 +189,7 @@ def _take(store: SimulatorStore, file: UploadFile) -> FileRow:
         path = Path(folder) / "upload.jsonl"  # the client's own name never touches the disk
         with path.open("wb") as out:
             shutil.copyfileobj(file.file, out, MIB)
+        _check_lines(path)
         report = check_file(path, model=None, keep=_KEPT_FINDINGS)
         refused = refused_at_upload(report, path)
         if refused is not None:
@@ -202,6 +206,18 @@ def _take(store: SimulatorStore, file: UploadFile) -> FileRow:
         )
         path.rename(store.file_path(row.id))
     return store.add_file(row)
+
+
+def _check_lines(path: Path) -> None:
+    """Raises ApiError for a line that would take far more memory than its bytes when it is read."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if len(line) > _LINE_MAX_VALUES and json_values(line) > _LINE_MAX_VALUES:
+                raise ApiError(
+                    400,
+                    f"Line {number} has more than {_LINE_MAX_VALUES} JSON values. An example has "
+                    "some messages; write each on a line of its own.",
+                )
 
 
 def _object(row: FileRow) -> FileObject:

@@ -20,6 +20,7 @@ from grader.models.tokenization import UnusableChat, prompt_text, tokens
 from grader.openai_sim.decoding.serving import ServedModel, Server, UnknownModel
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.errors import ApiError
+from grader.openai_sim.store.journal import note_fault
 
 if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
@@ -52,6 +53,8 @@ async def streaming(events: AsyncGenerator[str], headers: Mapping[str, str]) -> 
     return StreamingResponse(sent(), media_type="text/event-stream", headers=dict(headers))
 
 
+MAX_CHOICES: Final = 512  # of a request
+MAX_SCORES: Final = 100_000  # of a request: four answers of 1,024 tokens with top_logprobs 20
 CLIENT_GONE: Final = 499  # nginx's number; nobody is there to read it, the journal is
 _CHARACTERS_PER_TOKEN: Final = 64  # more in the mean is no text; such a prompt is not even counted
 
@@ -92,8 +95,7 @@ def chat_prompt(model: ServedModel, messages: Sequence[Mapping[str, str]]) -> To
 
 def text_prompt(model: ServedModel, text: str, param: str) -> TokenizedPrompt:
     """A text as it stands; raises ApiError 400 when it leaves no room for an answer."""
-    if len(text) > _CHARACTERS_PER_TOKEN * model.context:
-        raise _too_long(model, f"{len(text)} characters", param)
+    check_length(model, len(text), param)
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -106,6 +108,12 @@ def text_prompt(model: ServedModel, text: str, param: str) -> TokenizedPrompt:
     if len(ids) >= model.context:
         raise _too_long(model, f"{len(ids)} tokens", param)
     return TokenizedPrompt(tuple(ids))
+
+
+def check_length(model: ServedModel, characters: int, param: str) -> None:
+    """Raises ApiError 400 for texts of a request that are not even counted in tokens."""
+    if characters > _CHARACTERS_PER_TOKEN * model.context:
+        raise _too_long(model, f"{characters} characters", param)
 
 
 def _too_long(model: ServedModel, size: str, param: str) -> ApiError:
@@ -180,24 +188,24 @@ async def answered(
                 answer.cancel()
     if ended.cancelled():
         raise ApiError(CLIENT_GONE, "The client closed the connection.")
-    _check(answers)
+    _check(answers, http)
     return answers
 
 
 async def pieces(
-    server: Server, model: ServedModel, asked: Sequence[Generation]
-) -> AsyncIterator[tuple[int, TextDelta | None]]:
-    """(index of the choice, its next delta); None as delta: it failed.
+    server: Server, model: ServedModel, asked: Sequence[Generation], http: HttpRequest
+) -> AsyncIterator[tuple[int, TextDelta | ApiError]]:
+    """(index of the choice, its next delta, or the error in its place).
 
     Closing the iterator cancels what is not complete.
     """
     loop = asyncio.get_running_loop()
-    ready: asyncio.Queue[tuple[int, TextDelta | None]] = asyncio.Queue()
+    ready: asyncio.Queue[tuple[int, TextDelta | BaseException]] = asyncio.Queue()
 
     def listening(at: int, one: Generation) -> Generation:
         def on_end(answer: Completion) -> None:
             if answer.error is not None:
-                _soon(loop, ready.put_nowait, (at, None))
+                _soon(loop, ready.put_nowait, (at, answer.error))
 
         def on_piece(piece: TextDelta) -> None:
             _soon(loop, ready.put_nowait, (at, piece))
@@ -209,8 +217,12 @@ async def pieces(
     try:
         while left:
             at, piece = await ready.get()
-            left -= piece is None or piece.finish is not None
-            yield at, piece
+            if isinstance(piece, BaseException):
+                left -= 1
+                yield at, failure(piece, http)
+            else:
+                left -= piece.finish is not None
+                yield at, piece
     finally:
         for answer in answers:
             answer.cancel()
@@ -221,10 +233,35 @@ def _submitted(
 ) -> Sequence[Completion]:
     from grader.openai_sim.decoding.sequences import Overloaded
 
+    _check_size(asked)
     try:
         return server.submit(model, asked)
-    except Overloaded:
-        raise errors.overloaded() from None
+    except Overloaded as error:
+        raise errors.too_many_choices(error.waiting) from None
+
+
+def _check_size(asked: Sequence[Generation]) -> None:
+    """Raises ApiError 400 for more than one request may have in memory until it is answered."""
+    if len(asked) > MAX_CHOICES:
+        raise ApiError(
+            400,
+            f"This request asks for {len(asked)} answers (prompts times n); {MAX_CHOICES} are the "
+            "most. Send several requests.",
+            param="n",
+            code="invalid_value",
+        )
+    scored = sum(
+        one.max_tokens * (1 + one.top_logprobs) for one in asked if one.top_logprobs is not None
+    )
+    if scored > MAX_SCORES:
+        raise ApiError(
+            400,
+            f"This request asks for up to {scored} log-probabilities (n times the tokens of an "
+            f"answer times top_logprobs); {MAX_SCORES} are the most. Ask for fewer choices, for "
+            "fewer tokens or for a smaller top_logprobs.",
+            param="logprobs",
+            code="invalid_value",
+        )
 
 
 def _soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *given: object) -> None:
@@ -238,6 +275,18 @@ async def _left(http: HttpRequest) -> None:
         pass
 
 
-def _check(answers: Sequence[Completion]) -> None:
-    if any(answer.error is not None for answer in answers):
-        raise errors.server_fault()
+def _check(answers: Sequence[Completion], http: HttpRequest) -> None:
+    """Raises ApiError where a choice failed."""
+    for answer in answers:
+        if answer.error is not None:
+            raise failure(answer.error, http)
+
+
+def failure(error: BaseException, http: HttpRequest) -> ApiError:
+    """Why there is no completion: the request's schema, or a fault of ours, which is noted."""
+    from grader.openai_sim.decoding.sequences import BadSchema
+
+    if isinstance(error, BadSchema):
+        return errors.bad_schema(str(error))
+    note_fault(http.scope, error)
+    return errors.server_fault()

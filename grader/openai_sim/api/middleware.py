@@ -15,10 +15,16 @@ from starlette.datastructures import Headers, MutableHeaders
 
 from grader.core.constants import DATA_MAX_FILE_BYTES, MIB
 from grader.core.openai_wire import API
+from grader.core.payloads import SERVICE_FAULT
 from grader.openai_sim.decoding.model_names import ORGANIZATION
 from grader.openai_sim.store import errors, journal
 from grader.openai_sim.store.errors import ApiError
-from grader.openai_sim.store.parameters import BODY_MAX_BYTES, given_key
+from grader.openai_sim.store.parameters import (
+    BODY_MAX_BYTES,
+    BODY_MAX_VALUES,
+    given_key,
+    json_values,
+)
 from grader.openai_sim.store.scenarios import Effect, InjectedFault, ScenarioCall
 
 if TYPE_CHECKING:
@@ -38,6 +44,8 @@ _STREAM: Final = b"text/event-stream"
 _STREAMED_PIECES: Final = 3  # that come of a stream that is cut: the role and two of the text
 _OWN_SITES: Final = ("none", "same-origin")  # of Sec-Fetch-Site; another port is "same-site"
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_EXPLAINED: Final = {"scenario", SERVICE_FAULT, journal.MACHINE_FAULT}
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +82,7 @@ class ServiceMiddleware:
                 took = time.perf_counter() - begun
                 self._journal.write(_line(scope, headers, answer, notes, started, took))
 
-        answer = _ResponseStart(send, write)
+        answer = _ResponseStart(send, notes, write)
         self._at_once += 1
         try:
             await self._handle(scope, headers, receive, answer, notes)
@@ -82,7 +90,7 @@ class ServiceMiddleware:
             await errors.response(error)(scope, receive, answer)
         except Exception as error:  # ours: the client gets the envelope, the log the trace
             _log.exception("A request failed")
-            notes["fault"] = type(error).__name__
+            journal.note_fault(scope, error)
             if answer.status is None:
                 await errors.response(errors.server_fault())(scope, receive, answer)
         finally:
@@ -141,7 +149,7 @@ class ServiceMiddleware:
                 assert fault.error is not None  # every scenario that refuses says how
                 raise fault.error
             case Effect.LOSE:
-                lost = _ResponseStart(_nowhere)
+                lost = _ResponseStart(_nowhere, notes)
                 await self._app(scope, receive, lost)
                 answer.lost = True
                 patience = max(_LOST_LEAST_SECONDS, self._clock.real(_LOST_SECONDS))
@@ -185,8 +193,10 @@ class _ResponseStart:
     the journal.
     """
 
-    def __init__(self, send: Send, write: Callable[[], None] | None = None) -> None:
-        self._send = send
+    def __init__(
+        self, send: Send, notes: dict[str, Any], write: Callable[[], None] | None = None
+    ) -> None:
+        self._send, self._notes = send, notes
         self._write = write
         self._begun = time.perf_counter()
         self._held: Message | None = None
@@ -200,6 +210,8 @@ class _ResponseStart:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self.status >= 500 and not _EXPLAINED & self._notes.keys():
+                self._notes[SERVICE_FAULT] = str(self.status)
             headers = MutableHeaders(raw=list(message["headers"]))
             headers["x-request-id"] = self.id
             headers["openai-version"] = "2020-10-01"
@@ -264,6 +276,10 @@ async def _limited(
     if upload:
         return _counted(receive, limit)
     body = await _read(receive, limit) if known is None else known
+    if len(body) > limit:
+        raise errors.too_large(limit)
+    if json_values(body) > BODY_MAX_VALUES:
+        raise errors.too_many_values(BODY_MAX_VALUES)
     if body:
         notes["body_digest"] = hashlib.sha256(body).hexdigest()[:16]
         _note_model(body, notes)

@@ -13,6 +13,7 @@ from openai.types.responses.response_usage import InputTokensDetails, OutputToke
 from pydantic import Field
 
 from grader.openai_sim.api.chat_requests import (
+    MAX_MESSAGES,
     ChatMessage,
     GenerationRequest,
     guides,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 class ResponseRequest(GenerationRequest):
     """The body of POST /v1/responses."""
 
-    input: str | Annotated[list[ChatMessage], Field(min_length=1)]
+    input: str | Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     instructions: str | None = None
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
     text: dict[str, Any] | None = None

@@ -13,104 +13,77 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLTokenizer
 
-from grader.openai_sim.decoding.sequences import Allowed
+from grader.openai_sim.decoding.grammar_process import (
+    OWN,
+    Grammar,
+    GrammarProcess,
+    GrammarState,
+    described_tokenizer,
+)
+from grader.openai_sim.decoding.schema_limits import TEXT_CHARACTERS, check_size
+from grader.openai_sim.decoding.sequences import Allowed, BadSchema
 
 if TYPE_CHECKING:
-    from llguidance._lib import JsonCompileOptions  # exported nowhere else
-
     from grader.models.base_model import LoadedBase
 
 JSON_TOKENS: Final = 256  # an answer closes from here on: small models ramble, courses ask little
-_SEPARATORS: Final[JsonCompileOptions] = {
-    "whitespace_flexible": False,
-    "item_separator": ", ",
-    "key_separator": ": ",
-}
-
-
-class BadSchema(ValueError):
-    """The schema cannot be followed; says why."""
 
 
 @lru_cache(maxsize=8)
 def guidance_tokenizer(base: LoadedBase) -> LLTokenizer:
-    """The base's tokenizer as llguidance knows it; made once.
-
-    A byte-level tokenizer's normalizer is left out: one that puts a blank before the text (as the
-    course model's does) would turn the text that a grammar demands into other text.
-    """
-    described = json.loads(base.tokenizer.backend_tokenizer.to_str())
-    if (described.get("decoder") or {}).get("type") == "ByteLevel":
-        described["normalizer"] = None
-    described["padding"] = described["truncation"] = None
+    """The base's tokenizer as llguidance knows it; made once, for texts of our own."""
     return LLTokenizer(
-        json.dumps(described),
+        described_tokenizer(base),
         n_vocab=int(base.model.config.vocab_size),
         eos_token=base.tokenizer.eos_token_id,
     )
 
 
-def json_grammar(schema: Mapping[str, Any]) -> str:
+def json_grammar(base: LoadedBase, schema: Mapping[str, Any], process: GrammarProcess) -> Grammar:
     """The grammar of JSON that follows the schema, without blanks that it could do without.
 
-    Raises BadSchema when the schema is none, or has what llguidance cannot hold an answer to.
+    Raises BadSchema when the schema is none, is too large, or has what llguidance cannot hold an
+    answer to.
     """
-    try:
-        grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_SEPARATORS)
-    except ValueError as error:
-        raise BadSchema(_line(error)) from None
-    fault = LLMatcher.validate_grammar(grammar)
-    if fault and not fault.startswith("WARNING"):
-        raise BadSchema(_line(fault))
-    return grammar
-
-
-def matcher(base: LoadedBase, grammar: str) -> LLMatcher:
-    """A matcher at the start of an answer; raises BadSchema when the grammar is too complex."""
-    made = LLMatcher(guidance_tokenizer(base), grammar, log_level=0)
-    if made.is_error():
-        raise BadSchema(_line(made.get_error()))
-    return made
-
-
-def allowed(state: LLMatcher, vocabulary: int) -> Allowed:
-    """Which tokens [vocabulary] may come next."""
-    bits = np.frombuffer(state.compute_bitmask(), dtype=np.uint8)
-    return np.unpackbits(bits, count=vocabulary, bitorder="little").astype(bool)
+    check_size(schema)
+    text = json.dumps(schema)
+    if len(text) > TEXT_CHARACTERS:
+        raise BadSchema(f"it has more than {TEXT_CHARACTERS} characters, descriptions included")
+    return process.grammar(base, "json", text)
 
 
 class JsonGuide:
-    """Holds one answer to a JSON schema."""
+    """Holds one answer to a JSON schema. Its grammar is followed from the first token on."""
 
-    def __init__(self, base: LoadedBase, schema: Mapping[str, Any]) -> None:
-        """Raises BadSchema."""
-        self._made_of = base, schema
+    def __init__(self, base: LoadedBase, grammar: Grammar, process: GrammarProcess = OWN) -> None:
+        self._base, self._grammar, self._process = base, grammar, process
         self._vocabulary = int(base.model.config.vocab_size)
-        self._state = matcher(base, json_grammar(schema))
+        self._state: GrammarState | None = None
         tokens = guidance_tokenizer(base)
         self._signs = {c: _single(tokens, c) for c in '"}],n{[ '}
         # What the names in the schema take, at least, once it only closes.
-        self._reserve = len(tokens.tokenize_str(json.dumps(schema))) + 8
+        self._reserve = grammar.size + 8
         self._written = 0
 
-    def __reduce__(self) -> tuple[type[JsonGuide], tuple[LoadedBase, Mapping[str, Any]]]:
-        """A copy for another process is at the start of its answer."""
-        return JsonGuide, self._made_of
+    def __reduce__(self) -> tuple[type[JsonGuide], tuple[LoadedBase, Grammar]]:
+        """A copy for another process is at the start of its answer, and follows it there."""
+        return JsonGuide, (self._base, self._grammar)
 
     def step(self, choose: Callable[[Allowed | None], int], left: int) -> int | None:
-        """The next token of the JSON text, None once it is complete."""
-        if self._state.is_stopped():
+        """The next token of the JSON text, None once it is complete. Raises BadSchema."""
+        if self._state is None:
+            self._state = GrammarState(self._process, self._base, self._grammar)
+        if self._state.stopped:
             return None
-        may = allowed(self._state, self._vocabulary)
+        may = self._state.allowed(self._vocabulary)
         closing = left <= self._reserve or self._written >= JSON_TOKENS
         token = self._closing(may) if closing else None
         if token is None:
             token = choose(may)
         self._written += 1
-        if not self._state.consume_token(token) or self._state.is_error():
-            raise RuntimeError(f"the grammar failed: {_line(self._state.get_error())}")
+        self._state.consume(token)
         # llguidance takes the end of the turn as the last token: the batcher ends there too.
         return token
 
@@ -134,11 +107,6 @@ def _single(tokens: LLTokenizer, sign: str) -> int | None:
     """The token that is exactly this character."""
     found = tokens.greedy_tokenize(sign)
     return found[0] if len(found) == 1 else None
-
-
-def _line(text: object) -> str:
-    """The first line of a message, cut to a length that fits into an answer."""
-    return str(text).strip().split("\n", 1)[0][:200]
 
 
 @lru_cache(maxsize=8)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +25,13 @@ import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from grader.openai_sim.decoding.batched_lora import BatchedAdapters
-from grader.openai_sim.decoding.sequences import Generation, LiveCompletion, Overloaded
+from grader.openai_sim.decoding.fair_queue import FairQueue
+from grader.openai_sim.decoding.sequences import (
+    BadSchema,
+    Generation,
+    LiveCompletion,
+    Overloaded,
+)
 
 if TYPE_CHECKING:
     from grader.models.base_model import LoadedBase
@@ -150,7 +155,7 @@ class _InPlaceLayer(DynamicLayer):  # type: ignore[misc]
 
 
 MAX_ROWS: Final = 64  # decoded at once; at 64 the course model's step is mostly arithmetic
-MAX_WAITING: Final = 1024  # generations; more are refused: at 64 a second none waits 20 s
+MAX_WAITING: Final = 1024  # generations of one owner; more are refused: none waits 20 s
 PREFILL_TOKENS: Final = 512  # at once, padding included: what fits a core's cache is fastest
 GPU_PREFILL_TOKENS: Final = 16_384  # on a GPU large is fast; this bounds memory
 LINGER_SECONDS: Final = 0.002  # how long an idle base waits for another request after each
@@ -176,7 +181,7 @@ class Batcher:
         self._after_step = after_step
         self._max_rows = max_rows
         self._adapters = BatchedAdapters(base.model)
-        self._waiting: deque[LiveCompletion] = deque()
+        self._waiting = FairQueue()
         self._changed = threading.Condition()
         self._since = 0.0  # arrival of the longest waiting (monotonic, seconds)
         self._closed = False
@@ -188,14 +193,20 @@ class Batcher:
         self._thread.start()
 
     def submit(self, generations: Sequence[Generation]) -> list[LiveCompletion]:
-        """Queue these generations, all or none; raises Overloaded when the queue is full."""
+        """Queue these generations of one owner, all or none.
+
+        Raises Overloaded when the owner's queue is full.
+        """
+        if not generations:
+            return []
+        owner = generations[0].owner
         taken = [LiveCompletion(generation, self._base) for generation in generations]
         with self._changed:
-            if self._closed or len(self._waiting) + len(taken) > MAX_WAITING:
-                raise Overloaded(len(self._waiting))
+            if self._closed or self._waiting.of(owner) + len(taken) > MAX_WAITING:
+                raise Overloaded(self._waiting.of(owner))
             if not self._waiting:
                 self._since = time.monotonic()
-            self._waiting.extend(taken)
+            self._waiting.add(owner, taken)
             self._changed.notify()
         return taken
 
@@ -229,7 +240,7 @@ class Batcher:
                 joining = self._next() if due else []
             try:
                 for group in self._groups(joining):
-                    self._join(group)
+                    self._join_or_fail(group)
                 if not company:
                     self._step()
             except Exception as error:  # one bad batch must not end the service
@@ -257,7 +268,7 @@ class Batcher:
         """The rows that join now: the longest waiting first, as many as there is room for."""
         joining: list[LiveCompletion] = []
         while self._waiting and len(self._rows) + len(joining) < self._max_rows:
-            first = self._waiting.popleft()
+            first = self._waiting.pop()
             if first.cancelled:
                 first.advance(0, None)
             else:
@@ -276,6 +287,18 @@ class Batcher:
             group.append(row)
         if group:
             yield group
+
+    def _join_or_fail(self, joining: list[LiveCompletion]) -> None:
+        """Add these rows to the batch. One that cannot be prefilled fails alone."""
+        try:
+            self._join(joining)
+        except Exception as error:
+            if len(joining) > 1:
+                for row in joining:
+                    self._join_or_fail([row])
+            else:
+                _LOG.exception("a prompt cannot be prefilled")
+                joining[0].fail(error)
 
     def _join(self, joining: list[LiveCompletion]) -> None:
         """Prefill the prompts of these rows and add them to the batch."""
@@ -322,7 +345,14 @@ class Batcher:
             own: np.ndarray[Any, Any] | None = None
             if apart[i] and scores is not None:
                 own = scores[i]
-            tokens.append(row.advance(likeliest[i], own))
+            try:
+                token = row.advance(likeliest[i], own)
+            except Exception as error:  # the row's own, and nobody else's
+                if not isinstance(error, BadSchema):
+                    _LOG.exception("a completion failed")
+                row.fail(error)
+                token = 0
+            tokens.append(token)
         return tokens
 
     def _keep(self, stay: list[int]) -> list[int]:

@@ -30,6 +30,7 @@ from grader.core.nouns import Submission, SubmittedFile
 from grader.models.base_model import LoadedBase
 from grader.openai_sim.decoding.continuous_batching import MAX_WAITING, Batcher
 from grader.openai_sim.decoding.sequences import (
+    BadSchema,
     Completion,
     Finish,
     Generation,
@@ -97,7 +98,7 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """A finished completion; `error` says why there is none."""
+    """A finished completion; `error` says why there is none, `refused`: by its schema's fault."""
 
     number: int
     text: str
@@ -105,6 +106,7 @@ class _Result:
     tokens: int
     finish: Finish | None
     error: str | None
+    refused: bool = False
 
 
 class DecodingProcess:
@@ -206,7 +208,8 @@ class DecodingProcess:
         if message.error is None:
             answer.end()
         else:
-            answer.fail(RuntimeError(message.error))
+            kind = BadSchema if message.refused else RuntimeError
+            answer.fail(kind(message.error))
 
     def _fail_pending(self) -> None:
         """Fail what is incomplete: the process is gone."""
@@ -347,8 +350,10 @@ def _generation(
     def on_end(answer: Completion) -> None:
         rows.pop(request.number, None)
         error = None if answer.error is None else str(answer.error)
+        refused = isinstance(answer.error, BadSchema)
+        text, scores = answer.text, answer.scores
         outbox.add(
-            _Result(request.number, answer.text, answer.scores, answer.tokens, answer.finish, error)
+            _Result(request.number, text, scores, answer.tokens, answer.finish, error, refused)
         )
 
     return replace(

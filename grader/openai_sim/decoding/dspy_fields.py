@@ -16,9 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from llguidance import LLMatcher
-
-from grader.openai_sim.decoding.constrained import JsonGuide, allowed, matcher, starts_with
+from grader.openai_sim.decoding.constrained import JsonGuide, json_grammar, starts_with
+from grader.openai_sim.decoding.grammar_process import (
+    OWN,
+    Grammar,
+    GrammarProcess,
+    GrammarState,
+)
+from grader.openai_sim.decoding.schema_limits import check_size
 from grader.openai_sim.decoding.sequences import Allowed, Guide
 
 if TYPE_CHECKING:
@@ -79,14 +84,38 @@ def fields_asked(messages: Sequence[Mapping[str, str]]) -> RequestedFields | Non
     return None
 
 
-def guide(base: LoadedBase, asked: RequestedFields) -> Guide:
-    """What holds an answer to the fields; raises BadSchema when a type is too complex for that."""
-    if not asked.as_json:
-        return FieldWriter(base, asked.fields)
-    names = [field.name for field in asked.fields]
-    properties = {field.name: field.schema for field in asked.fields}
-    schema = {"type": "object", "properties": properties, "required": names}
-    return JsonGuide(base, {**schema, "additionalProperties": False})
+def guides(
+    base: LoadedBase, asked: RequestedFields, process: GrammarProcess, number: int
+) -> list[Guide]:
+    """What holds each of `number` answers to the fields.
+
+    Raises BadSchema when a type is too complex for that.
+    """
+    if asked.as_json:
+        names = [field.name for field in asked.fields]
+        properties = {field.name: field.schema for field in asked.fields}
+        schema = {"type": "object", "properties": properties, "required": names}
+        grammar = json_grammar(base, {**schema, "additionalProperties": False}, process)
+        return [JsonGuide(base, grammar, process) for _ in range(number)]
+    values = [_grammar(base, field.schema, process) for field in asked.fields]
+    fields = [(one.name, value) for one, value in zip(asked.fields, values, strict=True)]
+    return [FieldWriter(base, fields, process) for _ in range(number)]
+
+
+def _grammar(
+    base: LoadedBase, schema: Mapping[str, Any], process: GrammarProcess
+) -> Grammar | None:
+    """What holds a field's value to its type; None for text. Raises BadSchema."""
+    if schema == _TEXT:
+        return None
+    check_size(schema)
+    regex = _REGEXES.get(str(schema.get("type")))
+    options = schema.get("enum")
+    if isinstance(options, list) and all(isinstance(option, str) for option in options):
+        regex = f" ?({'|'.join(_META.sub(_ESCAPED, option) for option in options)})"
+    if regex is None:
+        return json_grammar(base, schema, process)
+    return process.grammar(base, "regex", regex)
 
 
 def _schema(name: str, python: str | None, notes: str) -> Mapping[str, Any]:
@@ -117,12 +146,19 @@ def _note(name: str, notes: str) -> str:
 class FieldWriter:
     """Writes one answer in DSPy's form."""
 
-    def __init__(self, base: LoadedBase, fields: Sequence[Field]) -> None:
-        """Raises BadSchema when a field's type is too complex to hold an answer to."""
-        self._base, self._fields, self._tokenizer = base, fields, base.tokenizer
+    def __init__(
+        self,
+        base: LoadedBase,
+        fields: Sequence[tuple[str, Grammar | None]],
+        process: GrammarProcess = OWN,
+    ) -> None:
+        """`fields` are names, each with the grammar of its value; None for text."""
+        self._base, self._fields, self._process = base, fields, process
+        self._tokenizer = base.tokenizer
         self._vocabulary = int(base.model.config.vocab_size)
-        self._names = [field.name for field in fields]
-        self._guides = [self._guide(field.schema) for field in fields]
+        self._names = [name for name, _ in fields]
+        self._json: JsonGuide | None = None  # of the field that is being written,
+        self._state: GrammarState | None = None  # or this one, for a regular expression
         self._ends = starts_with(base, ("\n", "[["))
         self._markers = starts_with(base, ("[[",))
         # How many tokens the markers from each field on take.
@@ -133,8 +169,10 @@ class FieldWriter:
         self._forced: deque[int] = deque()
         self._next_field()
 
-    def __reduce__(self) -> tuple[type[FieldWriter], tuple[LoadedBase, Sequence[Field]]]:
-        """A copy for another process is at the start of its answer."""
+    def __reduce__(
+        self,
+    ) -> tuple[type[FieldWriter], tuple[LoadedBase, Sequence[tuple[str, Grammar | None]]]]:
+        """A copy for another process is at the start of its answer, and follows it there."""
         return FieldWriter, (self._base, self._fields)
 
     def step(self, choose: Callable[[Allowed | None], int], left: int) -> int | None:
@@ -150,32 +188,25 @@ class FieldWriter:
 
     def _fill(self, choose: Callable[[Allowed | None], int], room: int) -> int | None:
         """The model's next token of this field, None when the field is complete."""
-        guide = self._guides[self._at]
-        if isinstance(guide, JsonGuide):
-            return guide.step(choose, room)
-        if guide is None:
+        grammar = self._fields[self._at][1]
+        if grammar is None:
             token = choose(None)
             return None if self._markers[token] else token
-        if guide.is_stopped():
+        if grammar.form == "json":
+            if self._json is None:
+                self._json = JsonGuide(self._base, grammar, self._process)
+            return self._json.step(choose, room)
+        if self._state is None:
+            self._state = GrammarState(self._process, self._base, grammar)
+        if self._state.stopped:
             return None
-        may, complete = allowed(guide, self._vocabulary), guide.is_accepting()
+        may, complete = self._state.allowed(self._vocabulary), self._state.accepting
         # Where the value may be complete, the model may say so as it is used to.
         token = choose(may | self._ends if complete else may)
         if complete and self._ends[token]:
             return None
-        guide.consume_token(token)
+        self._state.consume(token)
         return token
-
-    def _guide(self, schema: Mapping[str, Any]) -> JsonGuide | LLMatcher | None:
-        """What holds a field's value to its type; None for text."""
-        if schema == _TEXT:
-            return None
-        regex = _REGEXES.get(str(schema.get("type")))
-        if "enum" in schema and all(isinstance(option, str) for option in schema["enum"]):
-            regex = f" ?({'|'.join(_META.sub(_ESCAPED, option) for option in schema['enum'])})"
-        if regex is None:
-            return JsonGuide(self._base, schema)
-        return matcher(self._base, LLMatcher.grammar_from_regex(regex))
 
     def _next_field(self) -> None:
         """Queue what stands between this field's value and the next one's."""
@@ -183,6 +214,7 @@ class FieldWriter:
         gap = max(0, 2 - (len(written) - len(written.rstrip("\n")))) if self._at >= 0 else 0
         self._at += 1
         self._value = []
+        self._json = self._state = None
         self._forced.extend(self._between(self._at, "\n" * gap))
 
     def _between(self, at: int, gap: str = "\n\n") -> list[int]:

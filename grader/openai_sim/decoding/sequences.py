@@ -97,6 +97,10 @@ class Overloaded(FinegradeError):
         self.waiting = waiting
 
 
+class BadSchema(FinegradeError, ValueError):
+    """No answer can be held to this schema or format; says why. It is the request's own fault."""
+
+
 class Guide(Protocol):
     """Constrains a completion, token by token."""
 
@@ -110,7 +114,10 @@ class Guide(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A completion to generate. `prompt` are token ids; `choice` is its number among `n`."""
+    """A completion to generate. `prompt` are token ids; `choice` is its number among `n`.
+
+    Those of different `owner`s take turns.
+    """
 
     prompt: tuple[int, ...]
     max_tokens: int
@@ -122,6 +129,7 @@ class Generation:
     guide: Guide | None = None
     on_piece: Callable[[TextDelta], None] | None = None
     on_end: Callable[[Completion], None] | None = None
+    owner: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import itertools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from grader.core.files import sha256_of
 from grader.core.nouns import BaseModel
 from grader.core.resources import resource
 from grader.openai_sim.decoding.decoding import AdapterCache
+from grader.openai_sim.decoding.grammar_process import GrammarProcess
 from grader.openai_sim.decoding.model_names import base_names, found_model
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 READER: Final = "course-model-reader"
 DEFAULT_CONTEXT_TOKENS: Final = 4096  # of bases whose config names none
+_OWNERS: Final = itertools.count()
 
 
 class UnknownModel(LookupError):
@@ -36,13 +40,17 @@ class UnknownModel(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model that takes requests: its base, and its adapter with its folder."""
+    """A model that takes requests: its base, and its adapter with its folder.
+
+    `grammars` follows the response formats of these requests.
+    """
 
     name: str
     base_name: str
     base: LoadedBase
     folder: Path | None
     adapter: AdapterFiles | None
+    grammars: GrammarProcess
 
     @property
     def context(self) -> int:
@@ -76,6 +84,8 @@ class Server:
         self._adapter_of = adapter_of
         self._adapters = AdapterCache()
         self._rows = rows
+        self._owner = next(_OWNERS)
+        self._grammars = GrammarProcess()
         self._batchers: dict[str, Batcher] = {}
         self._lock = threading.Lock()
         self._process: DecodingProcess | None = None
@@ -106,13 +116,14 @@ class Server:
         if base_name not in self._bases:
             raise UnknownModel(name)
         adapter = None if folder is None else self._adapters.read(folder)
-        return ServedModel(name, base_name, self._bases[base_name], folder, adapter)
+        base = self._bases[base_name]
+        return ServedModel(name, base_name, base, folder, adapter, self._grammars)
 
     def submit(self, model: ServedModel, generations: Sequence[Generation]) -> Sequence[Completion]:
         """Queue the generations of one request; raises Overloaded when the queue is full."""
         if self._process is not None and self._process.alive:
             return self._process.submit(model.base, model.folder, generations)
-        theirs = [replace(generation, adapter=model.adapter) for generation in generations]
+        theirs = [replace(one, adapter=model.adapter, owner=self._owner) for one in generations]
         return self._batcher(model.base_name).submit(theirs)
 
     @property
@@ -123,6 +134,7 @@ class Server:
 
     def close(self) -> None:
         """Stop; incomplete generations fail."""
+        self._grammars.close()
         if self._process is not None:
             self._process.close()
         for batcher in self._batchers.values():
@@ -153,12 +165,22 @@ class NamedServer(Server):
         self._find = adapter_of(store)
         super().__init__(bases, self._find, rows)
 
-    def beside(self, store: SimulatorStore) -> NamedServer:
-        """A server of another store's models that shares this one's bases and ends with it."""
+    @contextmanager
+    def beside(self, store: SimulatorStore) -> Iterator[NamedServer]:
+        """The server of a run, whose models are in `store`. It shares this one's bases.
+
+        The generations of several such servers take turns. What schemas cause has limits for the
+        run, and ends with it.
+        """
         other = copy(self)
         other._find = other._adapter_of = adapter_of(store)
         other._adapters = AdapterCache()
-        return other
+        other._owner = next(_OWNERS)
+        other._grammars = GrammarProcess(run=True)
+        try:
+            yield other
+        finally:
+            other._grammars.close()
 
     def model(self, name: str) -> ServedModel:
         """See Server; raises ApiError for a model that does not exist or is retired."""

@@ -41,8 +41,19 @@ class ErrorEnvelope(BaseModel):
     error: ErrorBody
 
 
+_SHOWN_CHARACTERS: Final = 2_000  # of a message or a parameter's name
+
+
+def readable(text: str) -> str:
+    """A text that quotes a client's, as it can be sent: cut, and without half surrogate pairs."""
+    return text[:_SHOWN_CHARACTERS].encode(errors="replace").decode()
+
+
 class ApiError(Exception):
-    """An error: its HTTP status, the envelope's fields, and more headers."""
+    """An error: its HTTP status, the envelope's fields, and more headers.
+
+    Message and parameter may quote the request as it came: here they become `readable`.
+    """
 
     def __init__(
         self,
@@ -56,7 +67,12 @@ class ApiError(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.body = ErrorBody(message=message, type=type, param=param, code=code)
+        self.body = ErrorBody(
+            message=readable(message),
+            type=type,
+            param=None if param is None else readable(param),
+            code=code,
+        )
         self.headers = dict(headers or {})
 
 
@@ -170,6 +186,33 @@ def too_fast(model: str, seconds: float) -> ApiError:
 def too_large(limit: int) -> ApiError:
     """A body above the limit in bytes."""
     return ApiError(413, f"Maximum content size limit ({limit}) exceeded.")
+
+
+def too_many_values(limit: int) -> ApiError:
+    """A body of more JSON values than any request needs."""
+    return ApiError(400, f"The JSON body of your request has more than {limit} values.")
+
+
+def bad_schema(why: str) -> ApiError:
+    """A schema that cannot be followed, be it known before the first token or after it."""
+    return ApiError(
+        400,
+        f"Invalid schema for response_format: {why}.",
+        param="response_format",
+        code="invalid_json_schema",
+    )
+
+
+def too_many_choices(waiting: int) -> ApiError:
+    """More generations wait than one client may have at once."""
+    return ApiError(
+        429,
+        f"{waiting} answers of yours are waiting already, and this request would be too many. "
+        "Wait for some of them, or ask for fewer choices (n).",
+        type="requests",
+        code="rate_limit_exceeded",
+        headers={"retry-after": "1"},
+    )
 
 
 def overloaded() -> ApiError:

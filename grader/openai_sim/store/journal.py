@@ -6,6 +6,7 @@ The lines outlive the service. A graded run has a record of its own instead
 
 from __future__ import annotations
 
+import errno
 import json
 import statistics
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from grader.core.openai_wire import API, GENERATION, JOBS
+from grader.core.payloads import SERVICE_FAULT
 from grader.core.text import counted
 
 if TYPE_CHECKING:
@@ -26,6 +28,13 @@ NOTES: Final = "finegrade.notes"  # keys in an ASGI scope: what the service did,
 BODY: Final = "finegrade.body"  # and the request's body, where it is read already
 _TEXT_CHARACTERS: Final = 200  # of any text of a client that is written down
 _LAST_BYTES: Final = 4 * 1024 * 1024  # read for the page: some 10,000 requests
+
+MACHINE_FAULT: Final = "fault"
+"""The note of one on which the machine, or an instructor's endpoint, failed: another try helps."""
+
+_MACHINES: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM}
+)
 
 PAGE_AGENT: Final = "finegrade-page"
 """The user agent of the service's own page where it sends requests."""
@@ -44,6 +53,12 @@ def note(request: Request, **facts: Any) -> None:
     """Add facts to the request's line; texts are cut short."""
     notes: dict[str, Any] = request.scope.get(NOTES, {})
     notes.update({name: short(value) for name, value in facts.items()})
+
+
+def note_fault(scope: MutableMapping[str, Any], error: BaseException) -> None:
+    """Note that the service, or the machine, failed on this request."""
+    machine = isinstance(error, OSError) and error.errno in _MACHINES
+    scope.get(NOTES, {})[MACHINE_FAULT if machine else SERVICE_FAULT] = type(error).__name__
 
 
 def short(value: Any) -> Any:

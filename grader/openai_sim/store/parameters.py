@@ -40,7 +40,18 @@ class NamedPage(Page[Item], Generic[Item]):
     last_id: str | None
 
 
-BODY_MAX_BYTES: Final = 16 * 1024 * 1024  # of JSON: a chat with images; files come another way
+BODY_MAX_BYTES: Final = 2 * 1024 * 1024  # of JSON: twenty times the longest prompt that is read
+
+BODY_MAX_VALUES: Final = 50_000  # of JSON in a body; a schema at its limits has half of it
+
+
+def json_values(body: bytes) -> int:
+    """About the number of values in a JSON text, never fewer than half of them; no parser needed.
+
+    Signs in texts count too: a text with so many of them is none that a model reads.
+    """
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
+
 
 _NAMES: Final = {
     bool: "a boolean",

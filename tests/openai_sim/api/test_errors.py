@@ -103,4 +103,4 @@ def test_our_own_fault_is_told_in_the_envelope_and_hides_its_trace(
         assert failed.value.type == "server_error"
         assert "Zero" not in failed.value.response.text
         assert failed.value.request_id.startswith("req_")
-        assert started.lines[-1]["fault"] == "ZeroDivisionError"
+        assert started.lines[-1]["service_fault"] == "ZeroDivisionError"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,26 @@ from support.waiting import PATIENCE
 
 from grader.models.adapter_files import read_adapter
 from grader.models.engine import attach, install
-from grader.openai_sim.decoding.constrained import BadSchema, JsonGuide
-from grader.openai_sim.decoding.sequences import Overloaded, Sampling, TextDelta, TokenSampler
-from grader.openai_sim.decoding.serving import READER, Server, UnknownModel, open_bases
+from grader.openai_sim.api.models import add_bases
+from grader.openai_sim.decoding.constrained import JsonGuide, json_grammar
+from grader.openai_sim.decoding.fair_queue import FairQueue
+from grader.openai_sim.decoding.sequences import (
+    BadSchema,
+    Generation,
+    LiveCompletion,
+    Overloaded,
+    Sampling,
+    TextDelta,
+    TokenSampler,
+)
+from grader.openai_sim.decoding.serving import (
+    READER,
+    NamedServer,
+    Server,
+    UnknownModel,
+    open_bases,
+)
+from grader.openai_sim.store.store import SimulatorStore
 
 QUESTIONS = [
     f"{ask} {what}?"
@@ -179,7 +197,7 @@ def test_json_always_parses_and_follows_its_schema(server, schema, temperature) 
         "required": ["value"],
         "additionalProperties": False,
     }
-    guide = JsonGuide(model.base, wrapped)
+    guide = JsonGuide(model.base, json_grammar(model.base, wrapped, model.grammars), model.grammars)
     sampling = Sampling(temperature=temperature, seed=3)
     done = answer(server, model, asked(model, "Hello!", 400, guide=guide, sampling=sampling))
     assert done.finish == "stop"
@@ -187,8 +205,9 @@ def test_json_always_parses_and_follows_its_schema(server, schema, temperature) 
 
 
 def test_a_schema_that_is_none_is_refused(server) -> None:
+    model = server.model("course-model")
     with pytest.raises(BadSchema):
-        JsonGuide(server.model("course-model").base, {"type": "nonsense"})
+        json_grammar(model.base, {"type": "nonsense"}, model.grammars)
 
 
 def test_penalties_and_top_p_change_what_is_chosen() -> None:
@@ -201,3 +220,77 @@ def test_penalties_and_top_p_change_what_is_chosen() -> None:
     assert {narrow.choose(scores, None) for _ in range(50)} == {0}
     wide = TokenSampler(Sampling(temperature=1.0, seed=1))
     assert {wide.choose(scores, np.array([False, True, True])) for _ in range(200)} == {1, 2}
+
+
+class _Breaks:
+    """A guide that fails in the middle of an answer."""
+
+    def __init__(self, error: Exception, after: int) -> None:
+        self._error, self._left = error, after
+
+    def step(self, choose, left):
+        self._left -= 1
+        if self._left < 0:
+            raise self._error
+        return choose(None)
+
+
+@pytest.mark.parametrize(
+    "error", [BadSchema("no text follows"), RuntimeError("ours"), MemoryError()]
+)
+@pytest.mark.parametrize("after", [0, 3])
+def test_what_fails_in_one_row_is_that_rows_alone(server, error: Exception, after: int) -> None:
+    model = server.model("course-model")
+    questions = [asked(model, question) for question in QUESTIONS[:12]]
+    expected = [answer(server, model, one).text for one in questions]
+    broken = asked(model, "Hello!", guide=_Breaks(error, after))
+    rows = server.submit(model, [*questions[:6], broken, *questions[6:]])
+    assert all(row.done.wait(PATIENCE) for row in rows)
+    assert rows[6].error is error
+    assert [row.text for row in rows if row is not rows[6]] == expected
+
+
+def test_a_prompt_that_cannot_be_read_fails_alone(server) -> None:
+    model = server.model("course-model")
+    questions = [asked(model, question) for question in QUESTIONS[:4]]
+    expected = [answer(server, model, one).text for one in questions]
+    impossible = replace(questions[0], prompt=(10**6,))
+    rows = server.submit(model, [*questions[:2], impossible, *questions[2:]])
+    assert all(row.done.wait(PATIENCE) for row in rows)
+    assert rows[2].error is not None
+    assert [row.text for row in rows if row is not rows[2]] == expected
+
+
+def test_owners_take_turns() -> None:
+    queue = FairQueue()
+    model = open_bases(reader=False)["course-model"]
+
+    def waiting(owner: int, number: int) -> LiveCompletion:
+        return LiveCompletion(Generation((1,), 1, Sampling(), choice=number, owner=owner), model)
+
+    queue.add(1, [waiting(1, number) for number in range(1000)])
+    queue.add(2, [waiting(2, number) for number in range(2)])
+    assert (len(queue), queue.of(1), queue.of(3)) == (1002, 1000, 0)
+    first = [queue.pop().generation for _ in range(6)]
+    assert [one.owner for one in first] == [1, 2, 1, 2, 1, 1]
+    assert [one.choice for one in first if one.owner == 1] == [0, 1, 2, 3]
+
+
+def test_a_full_queue_of_one_run_leaves_another_alone(server, tmp_path: Path) -> None:
+    bases = {"course-model": server.model("course-model").base}
+    shared = NamedServer(bases, SimulatorStore.open(tmp_path / "0"), 1)
+    stores = [SimulatorStore.open(tmp_path / name) for name in ("1", "2")]
+    for store in stores:
+        add_bases(store, ("course-model",))
+    with shared.beside(stores[0]) as greedy, shared.beside(stores[1]) as honest:
+        model = honest.model("course-model")
+        alone = answer(honest, model, asked(model, QUESTIONS[0])).text
+        flood = [asked(model, "Hello!", 200)] * 1000
+        rows = greedy.submit(model, flood)
+        with pytest.raises(Overloaded):
+            greedy.submit(model, flood)
+        assert answer(honest, model, asked(model, QUESTIONS[0])).text == alone
+        assert not rows[-1].finished
+        for row in rows:
+            row.cancel()
+    shared.close()
