@@ -161,6 +161,7 @@ def grade(
     from grader.core.text import clean
     from grader.course import grade
     from grader.course.output import check_places, prepare, recordings, write_class, write_student
+    from grader.course.rescore import assignment_for, keep_rubric
     from grader.intake.find import Extent
 
     if as_class and as_one:
@@ -168,7 +169,7 @@ def grade(
     extent = Extent.CLASS if as_class else Extent.ONE if as_one else None
     if replay is not None and endpoint is not None:
         raise UsageError("--replay sends no requests to a service: omit --endpoint.")
-    loaded = grade.load(assignment)
+    loaded = assignment_for(out, assignment)
     check_places(out, hidden, paths, loaded.id)
     recorded = recordings(replay, out, loaded.id) if replay is not None else None
     questions = load_questions(hidden, loaded.topic)
@@ -189,6 +190,7 @@ def grade(
     if graded.left_out:
         names = ", ".join(clean(path.name, 60) for path in graded.left_out)
         typer.echo(f"Left out, since they are neither folder nor archive: {names}.", err=True)
+    keep_rubric(out, assignment)
     for result in graded.results:
         write_student(out, loaded, result)
     write_class(out, loaded)
@@ -219,35 +221,27 @@ def rescore(
         typer.Option(
             "--rubric",
             metavar="FILE",
-            help="Assignment YAML with the new weights.",
-            show_default="the assignment as installed",
+            help="Assignment YAML with the new weights, or the id of an installed assignment.",
+            show_default="the one that was given last",
         ),
     ] = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Score stored results again with another rubric.
+    """Score stored results again, with another rubric or with what people decided since.
 
-    Prints which points changed and why. No program and no model runs.
+    Prints which points changed and why. No program and no model runs. The rubric given last, here
+    or to `grade`, counts until another is given.
     """
-    from grader.course import grade
-    from grader.course.output import assignment_of, read_results, write_class, write_student
+    from grader.course.rescore import rescore
     from grader.report.terminal import changes, changes_table
 
-    id = assignment_of(out)
-    loaded = grade.load(rubric if rubric is not None else id)
-    if loaded.id != id:
-        raise UsageError(f"{out} holds results of {id}, but {rubric} is for {loaded.id}.")
     _part_files(out)
-    before = read_results(out, id)
-    after = [grade.rescored(result, loaded) for result in before]
-    for result in after:
-        write_student(out, loaded, result)
-    write_class(out, loaded)
-    changed = changes(before, after)
+    done = rescore(out, rubric)
+    changed = changes(done.before, done.after)
     if format is Format.JSON:
         typer.echo(json.dumps(changed, indent=2))
     elif not changed:
-        typer.echo(f"{len(after)} results scored again; no points changed.")
+        typer.echo(f"{len(done.after)} results scored again; no points changed.")
     else:
         console().print(changes_table(changed))
 

@@ -144,10 +144,37 @@ def _write_texts(
         if work is None or work.fault is not None:
             (folder / name).unlink(missing_ok=True)  # of an earlier version
             continue
-        # The mark at the start tells browsers that it is UTF-8.
-        write_atomic(folder / name, "\ufeff" + work.text)
+        _write_text(folder / name, work.text)
         written.append((name, assignment.deliverable(spec.document).title))
+    _write_sources(folder, assignment, result, store)
     return tuple(written)
+
+
+def _write_sources(
+    folder: Path, assignment: Assignment, result: Result, store: EvidenceStore
+) -> None:
+    """Write what else a person judges, such as programs, as it was kept at grading."""
+    documents = {spec.document for spec in specs(assignment, text.KIND)}
+    digests = {path: sha256 for path, _, sha256 in result.provenance["files"]}
+    places = result.provenance.get("places", {})
+    for id in dict.fromkeys(id for c in assignment.criteria for id in c.judges):
+        if id in documents:
+            continue
+        source = store.reviews.kept(digests.get(places.get(id, ""), ""))
+        if source is None:
+            (folder / f"{id}.txt").unlink(missing_ok=True)  # of an earlier version
+        else:
+            _write_text(folder / f"{id}.txt", source)
+
+
+def _write_text(path: Path, said: str) -> None:
+    """Write a text unless it stands there already: a class has thousands.
+
+    The mark at the start tells browsers that it is UTF-8.
+    """
+    body = "\ufeff" + said
+    if not path.is_file() or path.read_bytes() != body.encode("utf-8", "replace"):
+        write_atomic(path, body)
 
 
 def read_results(out: Path, assignment_id: str) -> tuple[Result, ...]:

@@ -115,7 +115,8 @@ def _objects(schema: Any) -> list[dict[str, Any]]:
 
 
 def test_the_schema_asks_for_every_key_that_it_knows() -> None:
-    assert all(set(o["required"]) == set(o["properties"]) for o in _objects(SCHEMA))
+    later = {"items"}  # what a person judges: an earlier version did not write it
+    assert all(set(o["required"]) == set(o["properties"]) - later for o in _objects(SCHEMA))
 
 
 def _without_each_key(value: Any) -> list[Any]:

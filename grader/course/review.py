@@ -1,0 +1,170 @@
+"""A class as people judge it: what is to be decided, what is known about it, and deciding it.
+
+The review table and the review page stand on this. Deciding writes to the log alone; `rescore`
+makes results and pages of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from grader.core.constants import (
+    REPORT_MAX_TEXT_CHARACTERS,
+    REVIEW_MAX_COMMENT_CHARACTERS,
+    REVIEW_MAX_FACTS_CHARACTERS,
+)
+from grader.core.errors import UsageError
+from grader.core.nouns import Assignment, Criterion, Finding, Outcome, Result
+from grader.core.review import Level
+from grader.core.text import clean
+from grader.course.decisions import (
+    ReviewRow,
+    State,
+    definition,
+    judged_files,
+    keep_judged,
+    review_rows,
+)
+from grader.course.judged_texts import difference
+from grader.course.output import STAFF, STORE_NAME, assignment_of, read_results
+from grader.course.rescore import rubric_of
+from grader.evidence.review import Conflict, Place, Review
+from grader.evidence.store import EvidenceStore, open_store
+from grader.intake.find import safe_name
+
+_SIGNS = {
+    Outcome.PASS: "holds",
+    Outcome.FAIL: "does not hold",
+    Outcome.SKIP: "not looked at",
+    Outcome.ERROR: "the grader failed",
+    Outcome.REVIEW: "to be decided",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a person says of one row. `seen` is the position of the entry that the row showed to
+    them, 0 for none: a later entry is not overwritten. Without a level it is taken back.
+    """
+
+    row: ReviewRow
+    level: Level | None
+    comment: str
+    grader: str
+    seen: int
+
+
+class ClassReview:
+    """The results in one OUT, and the decisions about them."""
+
+    def __init__(
+        self, out: Path, assignment: Assignment, results: Sequence[Result], store: EvidenceStore
+    ) -> None:
+        self.out, self.assignment, self.store = out, assignment, store
+        self.results: Mapping[str, Result] = {result.student: result for result in results}
+
+    @property
+    def log(self) -> Mapping[Place, Review]:
+        """What is in force now."""
+        return self.store.reviews.latest()
+
+    def rows(self) -> list[ReviewRow]:
+        """Every item of every student: by criterion, then by student in the order of `order`."""
+        reviews = self.log
+        rows = [
+            row
+            for result in self.results.values()
+            for row in review_rows(result, self.assignment, reviews)
+        ]
+        at = {criterion.id: n for n, criterion in enumerate(self.assignment.criteria)}
+        return sorted(rows, key=lambda r: (at[r.criterion.id], self.order(r.criterion, r.student)))
+
+    def order(self, criterion: Criterion, student: str) -> str:
+        """A key that sorts students at random, always the same for one criterion."""
+        seed = f"{self.assignment.id}\0{criterion.id}\0{student}"
+        return hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest()
+
+    def pending(self, row: ReviewRow) -> bool:
+        """Whether points of the student wait for this row."""
+        scores = self.results[row.student].scores
+        waits = any(s.id == row.criterion.id and s.points is None for s in scores)
+        return waits and row.state is not State.DONE
+
+    def not_taken_in(self) -> list[tuple[str, Finding]]:
+        """Students whose submission waits for the instructor, and why."""
+        return [
+            (student, result.findings[0])
+            for student, result in self.results.items()
+            if not result.digest and result.findings[0].outcome is not Outcome.FAIL
+        ]
+
+    def facts(self, row: ReviewRow) -> str:
+        """What checks found that helps to decide this row, in one short text."""
+        findings = {finding.code: finding for finding in self.results[row.student].findings}
+        codes = [row.item.id, *row.criterion.facts]
+        facts = []
+        for finding in (findings[code] for code in codes if code in findings):
+            said = " ".join(part for part in (finding.message, finding.note) if part)
+            said = clean(said, REPORT_MAX_TEXT_CHARACTERS)
+            facts.append(f"{finding.code} ({_SIGNS[finding.outcome]}): {said}")
+        return clean(" / ".join(facts), REVIEW_MAX_FACTS_CHARACTERS)
+
+    def links(self, row: ReviewRow) -> list[str]:
+        """Where the judged texts lie, as paths from OUT."""
+        files = judged_files(self.results[row.student], self.assignment, row.criterion)
+        folder = f"{STAFF}/{safe_name(row.student)}"
+        names = dict.fromkeys(f"{file.deliverable}.txt" for file in files)
+        found = [name for name in names if (self.out / folder / name).is_file()]
+        return [f"{quote(folder)}/{quote(name)}" for name in found]
+
+    def difference(self, row: ReviewRow) -> str:
+        """How the work changed since this row was judged, as a unified diff, or ""."""
+        if row.state is not State.STALE or row.review is None:
+            return ""
+        files = judged_files(self.results[row.student], self.assignment, row.criterion)
+        return difference(self.store.reviews, row.review.revision, files)
+
+    def decide(self, judgements: Sequence[Judgement]) -> list[Review | Conflict | None]:
+        """Record these in one transaction.
+
+        Of each comes back its entry in the log, None where nothing is new, or the Conflict with
+        what somebody else decided meanwhile. Raises UsageError for a level that the item does not
+        have and for a comment that is too long: nothing is then recorded.
+        """
+        new = []
+        for one in judgements:
+            item = one.row.item
+            if one.level is not None and one.level not in item.levels:
+                known = ", ".join(item.levels)
+                raise UsageError(f"{item.id}: its levels are {known}, not {one.level}.")
+            comment = as_kept(one.comment)
+            if len(comment) > REVIEW_MAX_COMMENT_CHARACTERS:
+                raise UsageError(
+                    f"{item.id}: a comment has at most {REVIEW_MAX_COMMENT_CHARACTERS:,} "
+                    f"characters, this one {len(comment):,}."
+                )
+            keep_judged(self.store.reviews, one.row, self.results[one.row.student], self.assignment)
+            review = Review(
+                one.row.place, one.level, comment, one.grader, one.row.revision, definition(item)
+            )
+            new.append((review, one.seen))
+        return self.store.reviews.record(new)
+
+
+def as_kept(comment: str) -> str:
+    """A comment as the log keeps it: lines end in a line feed, and half a character becomes "?"."""
+    lines = comment.replace("\r\n", "\n").replace("\r", "\n")
+    return lines.encode("utf-8", "replace").decode()
+
+
+@contextmanager
+def reviewing(out: Path) -> Iterator[ClassReview]:
+    """The review of the class in OUT. Raises UsageError where nothing was graded."""
+    id = assignment_of(out)
+    with open_store(out / STORE_NAME) as store:
+        yield ClassReview(out, rubric_of(store, id), read_results(out, id), store)
