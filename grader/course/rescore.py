@@ -71,7 +71,8 @@ def rubric_of(store: EvidenceStore, id: str) -> Assignment:
             raise AssignmentError(
                 f"{error} Give its file once: finegrade rescore OUT --rubric FILE.yaml"
             ) from error
-    return grade.known(read_assignment(text, last[1]))
+    kept = grade.known(read_assignment(text, last[1]))
+    return kept if kept.id == id else grade.load(id)
 
 
 def assignment_for(out: Path, reference: str) -> Assignment:
