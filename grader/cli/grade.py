@@ -227,10 +227,10 @@ def rescore(
     ] = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Score stored results again, with another rubric or with what people decided since.
+    """Score stored results again with another rubric.
 
-    Prints which points changed and why. No program and no model runs. The rubric given last, here
-    or to `grade`, counts until another is given.
+    Prints which points changed and why. No program and no model runs, and what people decided
+    stays. The rubric given last, here or to `grade`, counts until another is given.
     """
     from grader.course.rescore import rescore
     from grader.report.terminal import changes, changes_table

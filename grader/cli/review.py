@@ -34,13 +34,19 @@ def review(
     export: Annotated[
         Path | None,
         typer.Option(
-            "--export", metavar="FILE.csv", help="Write what is to be decided as a table."
+            "--export",
+            metavar="FILE.csv",
+            help="Write what is to be decided as a table.",
+            show_default="no table",
         ),
     ] = None,
     imported: Annotated[
         Path | None,
         typer.Option(
-            "--import", metavar="FILE.csv", help="Take the decisions of a table that was filled in."
+            "--import",
+            metavar="FILE.csv",
+            help="Take the decisions of a table that was filled in.",
+            show_default="no table",
         ),
     ] = None,
     grader: Annotated[

@@ -103,7 +103,7 @@ def review_rows(result: Result, assignment: Assignment, reviews: Reviews) -> lis
 
 def judged_files(result: Result, assignment: Assignment, criterion: Criterion) -> list[JudgedFile]:
     """The files that are judged: those the criterion names, else its part's, else all."""
-    files = [(path, sha) for path, _, sha in result.provenance["files"]]
+    files = [(path, sha) for path, _, sha in result.provenance.get("files", ())]
     if not criterion.items and criterion.part is None:
         return [JudgedFile("", path, sha) for path, sha in files]
     ids = criterion.judges

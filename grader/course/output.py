@@ -155,7 +155,7 @@ def _write_sources(
 ) -> None:
     """Write what else a person judges, such as programs, as it was kept at grading."""
     documents = {spec.document for spec in specs(assignment, text.KIND)}
-    digests = {path: sha256 for path, _, sha256 in result.provenance["files"]}
+    digests = {path: sha256 for path, _, sha256 in result.provenance.get("files", ())}
     places = result.provenance.get("places", {})
     for id in dict.fromkeys(id for c in assignment.criteria for id in c.judges):
         if id in documents:

@@ -68,21 +68,24 @@ class ClassReview:
         self.out, self.assignment, self.store = out, assignment, store
         self.results: Mapping[str, Result] = {result.student: result for result in results}
 
+        self._log: Mapping[Place, Review] | None = None
+
     @property
     def log(self) -> Mapping[Place, Review]:
-        """What is in force now."""
-        return self.store.reviews.latest()
+        """What is in force, as it was when this review last read or wrote it."""
+        if self._log is None:
+            self._log = self.store.reviews.latest()
+        return self._log
 
     def rows(self) -> list[ReviewRow]:
         """Every item of every student: by criterion, then by student in the order of `order`."""
-        reviews = self.log
-        rows = [
-            row
-            for result in self.results.values()
-            for row in review_rows(result, self.assignment, reviews)
-        ]
+        rows = [row for student in self.results for row in self.rows_of(student)]
         at = {criterion.id: n for n, criterion in enumerate(self.assignment.criteria)}
         return sorted(rows, key=lambda r: (at[r.criterion.id], self.order(r.criterion, r.student)))
+
+    def rows_of(self, student: str) -> list[ReviewRow]:
+        """Every item of one student, in the order of the rubric."""
+        return review_rows(self.results[student], self.assignment, self.log)
 
     def order(self, criterion: Criterion, student: str) -> str:
         """A key that sorts students at random, always the same for one criterion."""
@@ -153,6 +156,7 @@ class ClassReview:
                 one.row.place, one.level, comment, one.grader, one.row.revision, definition(item)
             )
             new.append((review, one.seen))
+        self._log = None
         return self.store.reviews.record(new)
 
 

@@ -98,6 +98,14 @@ class ReviewLog:
         )
         return list(map(_review, rows))
 
+    def since(self, position: int) -> list[Review]:
+        """The entries after this position, the oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {_FIELDS}, position FROM review WHERE position > ? ORDER BY position",
+            (position,),
+        )
+        return list(map(_review, rows))
+
     def at(self, position: int) -> Review | None:
         """The entry at this position."""
         row = self._connection.execute(
