@@ -82,7 +82,7 @@ def kit(
     from grader.assignment.load import load_assignment
 
     loaded = load_assignment(assignment)
-    files = write_kit(loaded.id, loaded.topic, dest)
+    files = write_kit(loaded.id, loaded.topic, dest, loaded)
     typer.echo(f"{dest}: {len(files)} files. Begin with README.md in it.")
 
 

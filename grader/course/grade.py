@@ -25,7 +25,8 @@ from grader.checks.integrity import answer_traits, registered
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION
 from grader.core.errors import AssignmentError, IntakeError, UsageError
 from grader.core.nouns import Assignment, Finding, Outcome, Result, Submission
-from grader.course.decisions import all_alike, rescored, status_without_work
+from grader.course.decisions import all_alike, status_without_work
+from grader.course.decisions import rescored as rescored
 from grader.course.judged_texts import keep_texts
 from grader.evidence import predictions
 from grader.evidence.kind import AdapterRef, Candidate, Collected, Grading, Progress, versions
