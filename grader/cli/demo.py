@@ -14,7 +14,14 @@ from grader.cli.demo_class import ASSIGNMENT, SampleClass, make_class
 from grader.core.errors import UsageError
 from grader.core.nouns import Outcome, Result
 from grader.course import grade
-from grader.course.output import STUDENTS, part_files, prepare, write_class, write_student
+from grader.course.output import (
+    STUDENTS,
+    part_files,
+    prepare,
+    released_marks,
+    write_class,
+    write_student,
+)
 from grader.intake.find import safe_name
 
 if TYPE_CHECKING:
@@ -72,8 +79,9 @@ def run_demo(
         open_sandbox=open_sandbox,
     )
     progress.start("Writing pages", len(graded.results) + 1)
+    released = released_marks(results_folder)
     for result in graded.results:
-        write_student(results_folder, assignment, result)
+        write_student(results_folder, assignment, result, released)
         progress.step(result.student)
     write_class(results_folder, assignment)
     progress.step("class.html")

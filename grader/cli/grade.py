@@ -160,7 +160,14 @@ def grade(
     from grader.assignment.questions import load_questions
     from grader.core.text import clean
     from grader.course import grade
-    from grader.course.output import check_places, prepare, recordings, write_class, write_student
+    from grader.course.output import (
+        check_places,
+        prepare,
+        recordings,
+        released_marks,
+        write_class,
+        write_student,
+    )
     from grader.course.rescore import assignment_for, keep_rubric
     from grader.intake.find import Extent
 
@@ -191,8 +198,9 @@ def grade(
         names = ", ".join(clean(path.name, 60) for path in graded.left_out)
         typer.echo(f"Left out, since they are neither folder nor archive: {names}.", err=True)
     keep_rubric(out, assignment)
+    released = released_marks(out)
     for result in graded.results:
-        write_student(out, loaded, result)
+        write_student(out, loaded, result, released)
     write_class(out, loaded)
     print_gradebook(graded.results, format)
     if format is Format.TEXT:

@@ -29,6 +29,7 @@ from grader.cli.cost import COST_EXAMPLES, cost
 from grader.cli.data import data_app
 from grader.cli.doctor import doctor
 from grader.cli.grade import GRADE_EXAMPLES, grade, hidden_app, rescore
+from grader.cli.release import release
 from grader.cli.review import REVIEW_EXAMPLES, review
 from grader.cli.simulate import SIMULATE_EXAMPLES, simulate
 from grader.core.errors import FinegradeError, GraderFault, UsageError
@@ -218,6 +219,7 @@ def demo(
 app.command(epilog=GRADE_EXAMPLES)(grade)
 app.command(epilog="Example: finegrade rescore results --rubric my-weights.yaml")(rescore)
 app.command(epilog=REVIEW_EXAMPLES)(review)
+app.command(epilog="Example: finegrade release results")(release)
 app.command(epilog=SIMULATE_EXAMPLES)(simulate)
 app.command(epilog=COST_EXAMPLES)(cost)
 app.command(epilog="Example: finegrade doctor --verbose")(doctor)

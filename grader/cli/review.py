@@ -49,6 +49,16 @@ def review(
             show_default="no table",
         ),
     ] = None,
+    requests: Annotated[
+        Path | None,
+        typer.Option(
+            "--requests",
+            metavar="FILE.csv",
+            help="Take regrade requests (student, criterion, text), or what became of them (state: "
+            "open, changed, declined or withdrawn, and reason).",
+            show_default="no table",
+        ),
+    ] = None,
     grader: Annotated[
         str | None,
         typer.Option(
@@ -67,17 +77,25 @@ def review(
     Decisions are kept beside the evidence and survive grading again. Where the work changed since,
     its decision is stale: it stays in view, and the item is open again.
     """
+    from grader.course.regrade_requests import import_requests
     from grader.course.review import reviewing
     from grader.course.review_progress import progress_of
     from grader.course.review_table import export_table, import_table
 
-    if export is not None and imported is not None:
-        raise UsageError("--export and --import are two steps: give one of them.")
+    tables = [table for table in (imported, requests) if table is not None]
+    if len(tables) + (export is not None) > 1:
+        raise UsageError("--export, --import and --requests are steps of their own: give one.")
     if grader is not None and imported is None:
         raise UsageError("--grader says who decided, and goes with --import.")
+    for table in tables:
+        if not table.is_file():
+            raise UsageError(f"{table} is not there. Name a table to read.")
+    if requests is not None:
+        with reviewing(out) as opened:
+            taken = import_requests(opened, requests)
+        _report(out, requests, taken, format)
+        return
     if imported is not None:
-        if not imported.is_file():
-            raise UsageError(f"{imported} is not there. --import names a table to read.")
         name = (grader or _login()).strip()
         with reviewing(out) as opened:
             done = import_table(opened, imported, name, named=grader is not None)
@@ -150,6 +168,10 @@ def _print(review: ClassReview) -> None:
         )
         for line in row["difference"].splitlines()[:_DIFF_LINES]:
             typer.echo(f"  {clean(line, 200)}")
+    for row in view["requests"]:
+        if row["state"] == "open":
+            about = f"{clean(row['student'], 60)} / {row['criterion']}"
+            typer.echo(f"Regrade request of {about}: {clean(row['text'])}")
     for row in view["reworded"]:
         typer.echo(
             f"Judged under another wording: {clean(row['student'], 60)} / {row['criterion']} / "

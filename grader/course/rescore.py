@@ -49,8 +49,9 @@ def rescore(out: Path, rubric: Path | None = None) -> Rescored:
         after = tuple(rescored(result, assignment, reviews) for result in before)
         if rubric is not None:
             remember(store, str(rubric))
+        released = store.marks.released()
     for result in after:
-        write_student(out, assignment, result)
+        write_student(out, assignment, result, released)
     write_class(out, assignment)
     return Rescored(assignment, before, after)
 

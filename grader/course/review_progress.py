@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from grader.course.decisions import ReviewRow, State
@@ -35,6 +36,7 @@ def progress_of(review: ClassReview) -> dict[str, Any]:
             )
         ),
         "stale": [_stale(review, row) for row in stale],
+        "requests": [asdict(request) for request in review.store.marks.requests()],
         "reworded": [_named(row) for row in rows if row.reworded],
         "not_taken_in": [
             {"student": student, "code": first.code, "message": first.message, "hint": first.hint}

@@ -61,7 +61,7 @@ def _cells(review: ClassReview, row: ReviewRow) -> Mapping[str, str]:
     }
 
 
-class _NotPlaced(Exception):
+class NotPlaced(Exception):
     """Why a row is not taken."""
 
 
@@ -90,10 +90,10 @@ def import_table(review: ClassReview, path: Path, grader: str, *, named: bool) -
         try:
             row = _placed(review, rows, line)
             if row.place in seen:
-                raise _NotPlaced(f"the same item is on line {seen[row.place]}, which counts")
+                raise NotPlaced(f"the same item is on line {seen[row.place]}, which counts")
             seen[row.place] = line.line
             judgement = _judgement(review, row, line.cells, grader, named)
-        except _NotPlaced as why:
+        except NotPlaced as why:
             refused.append(Refused(line.line, _name(line.cells), str(why)))
             continue
         if judgement is None:
@@ -133,16 +133,16 @@ def _placed(review: ClassReview, rows: Mapping[Place, ReviewRow], line: TableRow
         return row
     result = review.results.get(student)
     if result is None:
-        raise _NotPlaced(f"there is no student {clean(student, 60)!r}")
+        raise NotPlaced(f"there is no student {clean(student, 60)!r}")
     known = next((c for c in review.assignment.criteria if c.id == criterion), None)
     if known is None:
-        raise _NotPlaced(f"there is no criterion {clean(criterion, 60)!r}")
+        raise NotPlaced(f"there is no criterion {clean(criterion, 60)!r}")
     if not result.digest:
-        raise _NotPlaced("the submission was not taken in, so there is nothing to judge")
+        raise NotPlaced("the submission was not taken in, so there is nothing to judge")
     items = [place.item for place in rows if place[:2] == (student, criterion)]
     if not items:
-        raise _NotPlaced(f"nobody need decide {criterion} of this student: checks did")
-    raise _NotPlaced(f"{criterion} has no item {clean(item, 60)!r}; it has {', '.join(items)}")
+        raise NotPlaced(f"nobody need decide {criterion} of this student: checks did")
+    raise NotPlaced(f"{criterion} has no item {clean(item, 60)!r}; it has {', '.join(items)}")
 
 
 def _judgement(
@@ -152,7 +152,7 @@ def _judgement(
     level = _level(row, cells["level"])
     comment = as_kept(cells.get("comment", row.comment))
     if len(comment) > REVIEW_MAX_COMMENT_CHARACTERS:
-        raise _NotPlaced(
+        raise NotPlaced(
             f"its comment has {len(comment):,} characters; {REVIEW_MAX_COMMENT_CHARACTERS:,} are "
             "the most"
         )
@@ -166,7 +166,7 @@ def _judgement(
     if (level, comment) == shown:
         return None
     if cells.get("revision", row.revision) != row.revision:
-        raise _NotPlaced("the student's work changed since the table was exported")
+        raise NotPlaced("the student's work changed since the table was exported")
     return Judgement(row, level, comment, author, _position(cells))
 
 
@@ -179,7 +179,7 @@ def _by_hand(
     if row.level is not None and row.review is not None and row.review.grader != author:
         if (row.level, row.comment) == (level, comment):
             return None
-        raise _NotPlaced(
+        raise NotPlaced(
             f"{clean(row.review.grader, 60)} decided {row.level} at {row.review.at}. To change "
             "that, export the table and change it there"
         )
@@ -189,7 +189,7 @@ def _by_hand(
 def _position(cells: Mapping[str, str]) -> int:
     text = cells["log"].strip()
     if not text.isascii() or not text.isdigit():
-        raise _NotPlaced(f"log is {clean(text, 20)!r} and must stay as it was exported")
+        raise NotPlaced(f"log is {clean(text, 20)!r} and must stay as it was exported")
     return int(text)
 
 
@@ -201,7 +201,7 @@ def _shown(
     if entry is None:
         return None, ""
     if entry.place != row.place:
-        raise _NotPlaced("log is that of another row: cells were moved without their row")
+        raise NotPlaced("log is that of another row: cells were moved without their row")
     stale = entry.revision != cells.get("revision", row.revision)
     level = entry.level if entry.level in row.item.levels and not stale else None
     return level, entry.comment
@@ -217,5 +217,5 @@ def _level(row: ReviewRow, cell: str) -> Level | None:
     level = _LEVELS.get(text)
     if level is None or level not in row.item.levels:
         known = ", ".join(row.item.levels)
-        raise _NotPlaced(f"level {clean(cell, 40)!r} is none of {known}, or blank")
+        raise NotPlaced(f"level {clean(cell, 40)!r} is none of {known}, or blank")
     return level

@@ -74,7 +74,7 @@ def test_refused_rows_are_named_with_their_line_and_exit_one(out: Path, tmp_path
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--export", "a.csv", "--import", "b.csv"), "two steps"),
+        (("--export", "a.csv", "--import", "b.csv"), "give one"),
         (("--grader", "me"), "goes with --import"),
         (("--import", "nowhere.csv"), "is not there"),
     ],
@@ -107,3 +107,19 @@ def test_grading_again_by_id_keeps_the_rubric_that_was_given(out: Path, tmp_path
     finegrade("grade", tmp_path / "class", *options)
     result = json.loads((out / "staff" / ANNA / "result.json").read_text())
     assert "My talk" in {criterion["title"] for criterion in result["criteria"]}
+
+
+def test_a_class_is_released_when_nothing_is_open(out: Path, tmp_path: Path) -> None:
+    refused = finegrade("release", out, expect=2)
+    assert "4 of 4 are pending" in refused.stderr
+    finegrade("review", out, "--import", filled(out, tmp_path / "t.csv"))
+    assert "4 released" in finegrade("release", out).stdout
+    assert "0 released, 0 released again with other marks, 4 unchanged" in (
+        finegrade("release", out).stdout
+    )
+    asked = tmp_path / "requests.csv"
+    asked.write_text(f"student,criterion,text\n{ANNA},talk,Please listen again\n")
+    assert "1 taken" in finegrade("review", out, "--requests", asked).stdout
+    assert "Regrade request of anna / talk: Please listen" in finegrade("review", out).stdout
+    words = "give one of them"
+    assert words in finegrade("release", out, "--ready", "--student", ANNA, expect=2).stderr
