@@ -212,6 +212,8 @@ def demo(
         f"Rank correlation of known quality and Part 3 points: {made.spearman:.2f} "
         f"(Spearman, {made.compared} students)"
     )
+    final = sum(result.total.points is not None for result in made.results)
+    typer.echo(f"Final marks: {final} of {len(made.results)}, with what a grader decided by hand")
     typer.echo(f"Class page:       {made.class_page}\nA student's page: {made.student_page}")
     typer.echo(f"Grade it again:   {made.grade_command}")
 
