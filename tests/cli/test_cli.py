@@ -99,7 +99,8 @@ def test_changed_weights_rescore_with_a_table_of_why(
     result = json.loads((out / "staff" / "good-1" / "result.json").read_text())
     adapter = next(c for c in result["criteria"] if c["id"] == "lora_adapter")
     assert (adapter["points"], adapter["max_points"]) == (3, 3)
-    finegrade("rescore", out)  # back to the rubric that ships
+    assert "no points changed" in finegrade("rescore", out).stdout  # the rubric given last stays
+    finegrade("rescore", out, "--rubric", "llm-methods")  # back to the one that ships
     assert "no points changed" in finegrade("rescore", out).stdout
 
 
