@@ -184,7 +184,19 @@ def best_parts(
 
 
 def _sum(scores: Sequence[Score], *, upper: bool) -> float:
-    return sum((s.max_points if upper else 0.0) if s.points is None else s.points for s in scores)
+    return sum(_bound(score, upper=upper) for score in scores)
+
+
+def _bound(score: Score, *, upper: bool) -> float:
+    """The most or the least that it can still come to, with what is decided of its items."""
+    if score.points is not None:
+        return score.points
+    known = [(item.points, item.max_points) for item in score.items if item.points is not None]
+    if upper:
+        return score.max_points - sum(most - earned for earned, most in known)
+    # A requirement, which is worth nothing of its own, may still cost all of it.
+    required = any(item.points is None and not item.max_points for item in score.items)
+    return 0.0 if required else sum(earned for earned, _ in known)
 
 
 def status(scores: Sequence[Score], findings: Sequence[Finding]) -> Status:

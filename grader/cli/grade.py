@@ -18,6 +18,7 @@ from grader.cli.common import (
     RichProgress,
     console,
     open_sandbox,
+    part_files,
     print_gradebook,
 )
 from grader.core.constants import HIDDEN_MIN_QUESTIONS, HIDDEN_QUESTIONS
@@ -180,7 +181,7 @@ def grade(
     check_places(out, hidden, paths, loaded.id)
     recorded = recordings(replay, out, loaded.id) if replay is not None else None
     questions = load_questions(hidden, loaded.topic)
-    _part_files(out)
+    part_files(out)
     progress = RichProgress()
     graded = grade.grade(
         paths,
@@ -243,7 +244,7 @@ def rescore(
     from grader.course.rescore import rescore
     from grader.report.terminal import changes, changes_table
 
-    _part_files(out)
+    part_files(out)
     done = rescore(out, rubric)
     changed = changes(done.before, done.after)
     if format is Format.JSON:
@@ -252,18 +253,6 @@ def rescore(
         typer.echo(f"{len(done.after)} results scored again; no points changed.")
     else:
         console().print(changes_table(changed))
-
-
-def _part_files(out: Path) -> None:
-    from grader.course.output import part_files
-
-    moved = part_files(out)
-    if moved:
-        typer.echo(
-            f"{out} is of an earlier version: what is for you alone was moved from students/ to "
-            f"staff/, for {moved} {'student' if moved == 1 else 'students'}.",
-            err=True,
-        )
 
 
 def _endpoint(url: str) -> Endpoint:

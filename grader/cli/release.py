@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from grader.cli.common import part_files
 from grader.core.errors import UsageError
 
 
@@ -38,6 +39,7 @@ def release(
 
     if student and ready:
         raise UsageError("--student and --ready both say whom to release: give one of them.")
+    part_files(out)
     done = run(out, student or [], ready=ready)
     typer.echo(
         f"{len(done.new)} released, {len(done.changed)} released again with other marks, "

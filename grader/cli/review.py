@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from grader.cli.common import WorkFormat, console
+from grader.cli.common import WorkFormat, console, part_files
 from grader.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def review(
         raise UsageError("--export, --import and --requests are steps of their own: give one.")
     if grader is not None and imported is None:
         raise UsageError("--grader says who decided, and goes with --import.")
+    part_files(out)
     for table in tables:
         if not table.is_file():
             raise UsageError(f"{table} is not there. Name a table to read.")

@@ -17,7 +17,7 @@ from grader.assignment.rubric import score, status, to_decide, total
 from grader.core.errors import AssignmentError
 from grader.core.nouns import Assignment, Criterion, Finding, Outcome, Result, Score, Status
 from grader.core.review import Decision, Item, Level
-from grader.evidence.review import Place, Review, ReviewLog
+from grader.evidence.review import Place, Review
 
 Reviews = Mapping[Place, Review]
 
@@ -87,10 +87,12 @@ class JudgedFile:
 def review_rows(result: Result, assignment: Assignment, reviews: Reviews) -> list[ReviewRow]:
     """All items that a person judges of this submission, in the order of the rubric.
 
-    None of one that was not taken in: there is nothing to judge.
+    None of one that was not taken in: there is nothing to judge. Raises AssignmentError when the
+    rubric reads a check that this result lacks.
     """
     if not result.digest:
         return []
+    _refuse_absent(result, assignment)
     findings = {finding.code: finding for finding in result.findings}
     rows = []
     for criterion in assignment.criteria:
@@ -144,10 +146,10 @@ def definition(item: Item) -> str:
     return hashlib.sha256(wording.encode()).hexdigest()
 
 
-def keep_judged(log: ReviewLog, row: ReviewRow, result: Result, assignment: Assignment) -> None:
-    """Keep the list of the files that a review is about, under its revision."""
+def judged(row: ReviewRow, result: Result, assignment: Assignment) -> str:
+    """The text whose digest is the row's revision: what a review of it is about."""
     finding = next((f for f in result.findings if f.code == row.item.id), None)
-    log.keep(row.revision, manifest(judged_files(result, assignment, row.criterion), finding))
+    return manifest(judged_files(result, assignment, row.criterion), finding)
 
 
 _DECIDES_NOTHING: Final[Reviews] = {}
@@ -159,12 +161,7 @@ def rescored(result: Result, assignment: Assignment, reviews: Reviews = _DECIDES
     Raises AssignmentError when the rubric reads a check or a measure that this result lacks.
     """
     findings = result.findings  # also those that this rubric does not read: another one may
-    absent = sorted(set(assignment.refs) - {finding.code for finding in findings})
-    if absent:
-        raise AssignmentError(
-            f"The stored results have no {', '.join(absent)}. Run `finegrade grade` again with "
-            "this assignment: collected evidence is reused."
-        )
+    _refuse_absent(result, assignment)
     if not result.digest:  # never taken in
         first = findings[0]
         scores = all_alike(score(assignment, findings), first)
@@ -185,6 +182,15 @@ def rescored(result: Result, assignment: Assignment, reviews: Reviews = _DECIDES
         scores=scores,
         provenance={**result.provenance, "assignment_digest": assignment.digest},
     )
+
+
+def _refuse_absent(result: Result, assignment: Assignment) -> None:
+    absent = sorted(set(assignment.refs) - {finding.code for finding in result.findings})
+    if absent:
+        raise AssignmentError(
+            f"The stored results have no {', '.join(absent)}. Run `finegrade grade` again with "
+            "this assignment: collected evidence is reused."
+        )
 
 
 def all_alike(scores: Sequence[Score], first: Finding) -> tuple[Score, ...]:

@@ -28,6 +28,7 @@ def keep_texts(
     log: ReviewLog,
 ) -> None:
     """Keep the texts of what people judge in this submission, each under its file's digest."""
+    texts = {}
     written = {spec.document: spec.id for spec in specs(assignment, text.KIND)}
     for id in dict.fromkeys(id for c in assignment.criteria for id in c.judges):
         place = submission.places.get(id)
@@ -40,7 +41,8 @@ def keep_texts(
         else:
             found = _source(submission, file.path)
         if found is not None:
-            log.keep(file.sha256, found)
+            texts[file.sha256] = found
+    log.keep(texts)
 
 
 def _document(evidence: Evidence | None) -> str | None:

@@ -26,8 +26,8 @@ from grader.course.decisions import (
     ReviewRow,
     State,
     definition,
+    judged,
     judged_files,
-    keep_judged,
     review_rows,
 )
 from grader.course.judged_texts import difference
@@ -139,7 +139,7 @@ class ClassReview:
         what somebody else decided meanwhile. Raises UsageError for a level that the item does not
         have and for a comment that is too long: nothing is then recorded.
         """
-        new = []
+        new, about = [], {}
         for one in judgements:
             item = one.row.item
             if one.level is not None and one.level not in item.levels:
@@ -151,13 +151,14 @@ class ClassReview:
                     f"{item.id}: a comment has at most {REVIEW_MAX_COMMENT_CHARACTERS:,} "
                     f"characters, this one {len(comment):,}."
                 )
-            keep_judged(self.store.reviews, one.row, self.results[one.row.student], self.assignment)
+            result = self.results[one.row.student]
+            about[one.row.revision] = judged(one.row, result, self.assignment)
             review = Review(
                 one.row.place, one.level, comment, one.grader, one.row.revision, definition(item)
             )
             new.append((review, one.seen))
         self._log = None
-        return self.store.reviews.record(new)
+        return self.store.reviews.record(new, about)
 
 
 def as_kept(comment: str) -> str:

@@ -128,6 +128,7 @@ def _placed(review: ClassReview, rows: Mapping[Place, ReviewRow], line: TableRow
     student, criterion, item = (
         line.cells.get(column, "").strip() for column in ("student", "criterion", "item")
     )
+    student = _as_known(review, student)
     row = rows.get(Place(student, criterion, item))
     if row is not None:
         return row
@@ -143,6 +144,14 @@ def _placed(review: ClassReview, rows: Mapping[Place, ReviewRow], line: TableRow
     if not items:
         raise NotPlaced(f"nobody need decide {criterion} of this student: checks did")
     raise NotPlaced(f"{criterion} has no item {clean(item, 60)!r}; it has {', '.join(items)}")
+
+
+def _as_known(review: ClassReview, student: str) -> str:
+    """The student of this name; a spreadsheet takes the zeros from the start of a number."""
+    if student in review.results or not (student.isascii() and student.isdigit()):
+        return student
+    same = [name for name in review.results if name.isdigit() and name.lstrip("0") == student]
+    return same[0] if len(same) == 1 else student
 
 
 def _judgement(
@@ -201,7 +210,10 @@ def _shown(
     if entry is None:
         return None, ""
     if entry.place != row.place:
-        raise NotPlaced("log is that of another row: cells were moved without their row")
+        raise NotPlaced(
+            "log is that of another row: cells were moved without their row, or the table is of "
+            "another OUT. Without the column log it is taken as made by hand"
+        )
     stale = entry.revision != cells.get("revision", row.revision)
     level = entry.level if entry.level in row.item.levels and not stale else None
     return level, entry.comment

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -113,14 +113,18 @@ class ReviewLog:
         ).fetchone()
         return None if row is None else _review(row)
 
-    def record(self, new: Sequence[tuple[Review, int]]) -> list[Review | Conflict | None]:
+    def record(
+        self, new: Sequence[tuple[Review, int]], texts: Mapping[str, str]
+    ) -> list[Review | Conflict | None]:
         """Append reviews, each with the position of what its author saw in force (0 for nothing).
 
-        All in one transaction. Of each comes back the entry, None where the same is in force
-        already, or a Conflict where another was recorded after what the author saw.
+        All in one transaction, in which `texts` are kept, too. Of each review comes back the entry,
+        None where the same is in force already, or a Conflict where another was recorded after what
+        the author saw.
         """
         done: list[Review | Conflict | None] = []
         with self._transaction():
+            self._keep(texts)
             for review, seen in new:
                 held = next(reversed(self.history(review.place)), None)
                 if held is not None and held.says(review):
@@ -131,18 +135,16 @@ class ReviewLog:
                     done.append(self._append(review))
         return done
 
-    def keep(self, key: str, text: str) -> None:
-        """Keep a text under the digest of what it was read from; the first of a key stays."""
-        body = zlib.compress(text.encode("utf-8", "replace"))
-        with self._transaction():
-            self._connection.execute(
-                "INSERT INTO kept VALUES (?, ?) ON CONFLICT DO NOTHING", (key, body)
-            )
+    def keep(self, texts: Mapping[str, str]) -> None:
+        """Keep texts under the digests of what they were read from; the first of a key stays."""
+        if texts:
+            with self._transaction():
+                self._keep(texts)
 
     def keep_text(self, text: str) -> str:
         """Keep a text under its own digest, which comes back."""
         key = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-        self.keep(key, text)
+        self.keep({key: text})
         return key
 
     def has(self, key: str) -> bool:
@@ -154,6 +156,12 @@ class ReviewLog:
         """The text that is kept under this key."""
         row = self._connection.execute("SELECT body FROM kept WHERE key = ?", (key,)).fetchone()
         return None if row is None else zlib.decompress(row[0]).decode()
+
+    def _keep(self, texts: Mapping[str, str]) -> None:
+        self._connection.executemany(
+            "INSERT INTO kept VALUES (?, ?) ON CONFLICT DO NOTHING",
+            [(key, zlib.compress(said.encode("utf-8", "replace"))) for key, said in texts.items()],
+        )
 
     def _append(self, review: Review) -> Review:
         now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sqlite3
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,18 +15,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.reviews import ANNA, BERT, CARL, DORA, RUBRIC, grade_works, write_works
 
-from grader.core.errors import UsageError
+from grader.core.errors import AssignmentError, UsageError
 from grader.core.nouns import Result, Status
 from grader.core.review import Level
 from grader.course.decisions import State
 from grader.course.output import STORE_NAME, read_results
-from grader.course.rescore import rescore
+from grader.course.rescore import remember, rescore
 from grader.course.review import ClassReview, Judgement, as_kept, reviewing
 from grader.course.review_progress import progress_of
 from grader.course.review_table import Imported, export_table, import_table
 from grader.evidence.review import Conflict, Place, Review
+from grader.evidence.store import open_store
 
 Table = list[dict[str, str]]
+NAMES = ("student", "criterion", "item", "level")
 DEPTH = (ANNA, "essay", "depth")
 
 
@@ -283,8 +286,46 @@ def test_each_row_that_cannot_be_placed_is_named_and_the_rest_is_taken(
     assert len(reasons) == 7
 
 
+def test_a_number_as_name_is_known_without_its_zeros(folder: Path, tmp_path: Path) -> None:
+    (folder / ANNA).rename(folder / "0012")
+    out = tmp_path / "out"
+    grade_works(folder, out)
+    table = [
+        {**row, "student": row["student"].lstrip("0")}
+        for row in filled(exported(out), item="heard")
+    ]
+    assert imported(out, saved(table, tmp_path / "t.csv")).taken == 4
+
+
+def test_a_submission_that_waits_for_the_instructor_has_no_rows_and_says_what_to_do(
+    folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with zipfile.ZipFile(folder / f"{ANNA}.zip", "w") as archive:
+        archive.writestr("program.py", "print()\n")
+    assert grade_works(folder, out)[ANNA].status is Status.PENDING_MANUAL
+    with reviewing(out) as review:
+        assert not [row for row in review.rows() if row.student == ANNA]
+        (waiting,) = progress_of(review)["not_taken_in"]
+    assert waiting["student"] == ANNA
+    assert waiting["hint"]
+    path = saved([dict(zip(NAMES, (*DEPTH, "full"), strict=True))], tmp_path / "mine.csv")
+    assert "was not taken in" in imported(out, path).refused[0].reason
+
+
+def test_results_of_another_set_of_checks_are_refused_in_one_line(
+    out: Path, tmp_path: Path
+) -> None:
+    more = tmp_path / "more.yaml"
+    more.write_text(RUBRIC.read_text().replace("  - LAY001\n", "  - LAY001\n  - LAY003\n"))
+    with open_store(out / STORE_NAME) as store:
+        remember(store, str(more))
+    with reviewing(out) as review, pytest.raises(AssignmentError, match="have no LAY003"):
+        review.rows()
+
+
 def test_a_table_by_hand_does_not_replace_what_another_decided(out: Path, tmp_path: Path) -> None:
-    mine = [dict(zip(("student", "criterion", "item", "level"), (*DEPTH, "half"), strict=True))]
+    mine = [dict(zip(NAMES, (*DEPTH, "half"), strict=True))]
     path = saved(mine, tmp_path / "mine.csv")
     assert imported(out, path, "first").taken == 1
     assert imported(out, path, "second").unchanged == 1
