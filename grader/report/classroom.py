@@ -215,7 +215,7 @@ def _kind(result: Result, finding: Finding) -> str | None:
             return "fault"
         case Outcome.FAIL | Outcome.REVIEW if copied:
             return "copy"
-        case Outcome.REVIEW:
+        case Outcome.REVIEW if result.status is Status.PENDING_MANUAL:
             return "review"
         case Outcome.FAIL if finding.check == "EVL001":
             return "no gain"
