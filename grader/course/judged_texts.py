@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from grader.core.constants import REVIEW_MAX_SOURCE_BYTES
+from grader.core.constants import REVIEW_MAX_DIFF_LINES, REVIEW_MAX_SOURCE_BYTES
 from grader.core.errors import FileRefused
 from grader.core.nouns import Assignment, Evidence, Submission
 from grader.core.payloads import WrittenWork, read
@@ -62,33 +62,34 @@ def _source(submission: Submission, path: str) -> str | None:
     return None
 
 
-def judged_texts(log: ReviewLog, revision: str) -> dict[str, tuple[JudgedFile, str | None]]:
-    """The files of a revision by deliverable, each with its text where it has one."""
-    kept = log.kept(revision)
-    if kept is None:
-        return {}
-    files = [JudgedFile(*file) for file in json.loads(kept)["files"]]
-    return {file.deliverable or file.path: (file, log.kept(file.sha256)) for file in files}
-
-
-def difference(log: ReviewLog, before: str, after: list[JudgedFile]) -> str:
+def difference(log: ReviewLog, before: str, after: Sequence[JudgedFile]) -> str:
     """What changed since a revision was judged, as a unified diff; "" where that is not known."""
-    old = judged_texts(log, before)
-    now = {file.deliverable or file.path: (file, log.kept(file.sha256)) for file in after}
-    lines: list[str] = []
-    for id in dict.fromkeys([*old, *now]):
-        was, then = old.get(id, (None, "")), now.get(id, (None, ""))
-        if was[0] is not None and then[0] is not None and was[0].sha256 == then[0].sha256:
-            continue
-        names = [file.path if file is not None else "(nothing)" for file, _ in (was, then)]
-        if was[1] is None or then[1] is None:
-            lines.append(f"{names[0]} and {names[1]} differ, and have no text to compare")
-            continue
-        lines += difflib.unified_diff(
-            was[1].splitlines(),
-            then[1].splitlines(),
-            f"judged/{names[0]}",
-            f"now/{names[1]}",
-            lineterm="",
-        )
-    return "\n".join(lines)
+    kept = log.kept(before)
+    if kept is None:
+        return ""
+    old = {_name(file): file for file in (JudgedFile(*f) for f in json.loads(kept)["files"])}
+    new = {_name(file): file for file in after}
+    lines = [
+        line
+        for name in dict.fromkeys([*old, *new])
+        for line in _compared(log, old.get(name), new.get(name))
+    ]
+    return "\n".join(lines or ["The files are the same; what a check found in them is not."])
+
+
+def _name(file: JudgedFile) -> str:
+    return file.deliverable or file.path
+
+
+def _compared(log: ReviewLog, old: JudgedFile | None, new: JudgedFile | None) -> Iterable[str]:
+    """The lines of a diff of one file, or one that says why there are none."""
+    if old is not None and new is not None and old.sha256 == new.sha256:
+        return ()
+    names = [f"{when}/{f.path}" if f else "nothing" for when, f in (("judged", old), ("now", new))]
+    texts = [log.kept(file.sha256) if file else "" for file in (old, new)]
+    lines = [text.splitlines() for text in texts if text is not None]
+    if len(lines) < 2:
+        return (f"{names[0]} and {names[1]} differ, and have no text to compare",)
+    if max(map(len, lines)) > REVIEW_MAX_DIFF_LINES:
+        return (f"{names[0]} and {names[1]} differ, and are too long to compare",)
+    return difflib.unified_diff(lines[0], lines[1], names[0], names[1], lineterm="")

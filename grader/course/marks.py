@@ -17,21 +17,25 @@ from grader.course.decisions import State, review_rows
 from grader.evidence.marks import RequestState
 from grader.evidence.store import EvidenceStore
 from grader.report.classroom import OpenDecisions, Standing
+from grader.report.result_json import to_json
 
 
 def marks_text(result: Result) -> str:
     """The marks of one student as JSON text: the same marks always give the same text."""
-    criteria = [
-        [score.id, score.points, [[i.id, i.level, i.comment] for i in score.items if i.level]]
-        for score in result.scores
-    ]
-    total = result.total
+    written = to_json(result)  # numbers as they are read back
     value = {
-        "status": result.status,
-        "total": [total.lower, total.upper, total.max_points],
-        "criteria": criteria,
+        "status": written["status"],
+        "total": [written["lower"], written["upper"], written["max_points"]],
+        "criteria": [
+            [
+                c["id"],
+                c["points"],
+                [[i["id"], i["level"], i["comment"]] for i in c.get("items", ())],
+            ]
+            for c in written["criteria"]
+        ],
     }
-    return json.dumps(value, sort_keys=True, ensure_ascii=True)
+    return json.dumps(value, sort_keys=True)
 
 
 def marks_key(result: Result) -> str:

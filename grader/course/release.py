@@ -9,14 +9,8 @@ from pathlib import Path
 from grader.core.errors import UsageError
 from grader.core.nouns import Result, Status
 from grader.course.marks import marks_key, marks_text
-from grader.course.output import (
-    STORE_NAME,
-    assignment_of,
-    read_results,
-    write_class,
-    write_student,
-)
-from grader.course.rescore import rubric_of
+from grader.course.output import STORE_NAME, write_class, write_student
+from grader.course.rescore import rescore
 from grader.evidence.store import open_store
 
 
@@ -36,8 +30,9 @@ def release(out: Path, students: Sequence[str], *, ready: bool) -> Released:
 
     Raises UsageError where one of them is pending or unknown: nothing is then released.
     """
-    id = assignment_of(out)
-    results = {result.student: result for result in read_results(out, id)}
+    scored = rescore(out)  # with what was decided since
+    assignment = scored.assignment
+    results = {result.student: result for result in scored.after}
     unknown = sorted(set(students) - set(results))
     if unknown:
         raise UsageError(f"{out} has no student {unknown[0]!r}.")
@@ -50,7 +45,6 @@ def release(out: Path, students: Sequence[str], *, ready: bool) -> Released:
         )
     final = [result for result in chosen if result.status is not Status.PENDING_MANUAL]
     with open_store(out / STORE_NAME) as store:
-        assignment = rubric_of(store, id)
         held = store.marks.released()
         fresh = [result for result in final if held.get(result.student) != marks_key(result)]
         for result in fresh:

@@ -28,6 +28,7 @@ from grader.course.decisions import (
     definition,
     judged,
     judged_files,
+    rescored,
     review_rows,
 )
 from grader.course.judged_texts import difference
@@ -69,6 +70,7 @@ class ClassReview:
         self.results: Mapping[str, Result] = {result.student: result for result in results}
 
         self._log: Mapping[Place, Review] | None = None
+        self._known: dict[tuple[str, str], bool] = {}
 
     @property
     def log(self) -> Mapping[Place, Review]:
@@ -93,10 +95,11 @@ class ClassReview:
         return hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest()
 
     def pending(self, row: ReviewRow) -> bool:
-        """Whether points of the student wait for this row."""
-        scores = self.results[row.student].scores
-        waits = any(s.id == row.criterion.id and s.points is None for s in scores)
-        return waits and row.state is not State.DONE
+        """Whether points of the student wait for this row, by what is decided now."""
+        if (row.student, row.criterion.id) not in self._known:
+            result = rescored(self.results[row.student], self.assignment, self.log)
+            self._known |= {(row.student, s.id): s.points is not None for s in result.scores}
+        return row.state is not State.DONE and not self._known[row.student, row.criterion.id]
 
     def not_taken_in(self) -> list[tuple[str, Finding]]:
         """Students whose submission waits for the instructor, and why."""
@@ -157,7 +160,7 @@ class ClassReview:
                 one.row.place, one.level, comment, one.grader, one.row.revision, definition(item)
             )
             new.append((review, one.seen))
-        self._log = None
+        self._log, self._known = None, {}
         return self.store.reviews.record(new, about)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.documents import drawn_pdf
 from support.reviews import ANNA, BERT, CARL, DORA, RUBRIC, grade_works, write_works
 
 from grader.core.errors import AssignmentError, UsageError
@@ -20,6 +21,7 @@ from grader.core.nouns import Result, Status
 from grader.core.review import Level
 from grader.course.decisions import State
 from grader.course.output import STORE_NAME, read_results
+from grader.course.release import release
 from grader.course.rescore import remember, rescore
 from grader.course.review import ClassReview, Judgement, as_kept, reviewing
 from grader.course.review_progress import progress_of
@@ -161,6 +163,28 @@ def test_after_a_resubmission_exactly_its_decisions_are_stale(
         decide(review, DEPTH, Level.HALF)
         history = review.store.reviews.history(Place(*DEPTH))
     assert [entry.level for entry in history] == [Level.FULL, Level.HALF]
+
+
+def test_what_cannot_be_compared_is_said(folder: Path, out: Path, tmp_path: Path) -> None:
+    finished(out, tmp_path)
+    (folder / ANNA / "analysis.md").write_text("a\n" * 3_000)
+    (folder / BERT / "reflection.md").unlink()
+    (folder / BERT / "reflection.md").write_bytes(b"\xff\xfe\xff")
+    (folder / CARL / "analysis.pdf").write_bytes(drawn_pdf("Another sentence."))
+    grade_works(folder, out)
+    with reviewing(out) as review:
+        shown = {row["student"]: row["difference"] for row in progress_of(review)["stale"]}
+    assert shown == {
+        ANNA: "judged/analysis.md and now/analysis.md differ, and are too long to compare",
+        CARL: "judged/analysis.pdf and now/analysis.pdf differ, and have no text to compare",
+    }  # of Bert's reflection nothing can be read, so nothing is to be decided
+
+
+def test_a_decision_that_no_page_shows_yet_is_released(out: Path, tmp_path: Path) -> None:
+    imported(out, saved(filled(exported(out)), tmp_path / "all.csv"))
+    with reviewing(out) as review:
+        assert progress_of(review)["open"] == 0
+    assert len(release(out, [], ready=False).new) == 4
 
 
 def test_the_work_as_it_was_makes_its_decisions_count_again(
