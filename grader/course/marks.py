@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grader.core.nouns import Assignment, Result
@@ -27,15 +27,15 @@ def marks_text(result: Result) -> str:
         "status": written["status"],
         "total": [written["lower"], written["upper"], written["max_points"]],
         "criteria": [
-            [
-                c["id"],
-                c["points"],
-                [[i["id"], i["level"], i["comment"]] for i in c.get("items", ())],
-            ]
+            [c["id"], c["points"], c["max_points"], [_judged(i) for i in c.get("items", ())]]
             for c in written["criteria"]
         ],
     }
     return json.dumps(value, sort_keys=True)
+
+
+def _judged(item: Mapping[str, Any]) -> list[Any]:
+    return [item["id"], item["level"], item["comment"]]
 
 
 def marks_key(result: Result) -> str:
