@@ -177,11 +177,16 @@ def grade(
     extent = Extent.CLASS if as_class else Extent.ONE if as_one else None
     if replay is not None and endpoint is not None:
         raise UsageError("--replay sends no requests to a service: omit --endpoint.")
-    loaded = assignment_for(out, assignment)
+    loaded, kept = assignment_for(out, assignment)
     check_places(out, hidden, paths, loaded.id)
     recorded = recordings(replay, out, loaded.id) if replay is not None else None
     questions = load_questions(hidden, loaded.topic)
     part_files(out)
+    if kept:
+        typer.echo(
+            f"{out} keeps the rubric that was given last, {kept}. --assignment FILE sets another.",
+            err=True,
+        )
     progress = RichProgress()
     graded = grade.grade(
         paths,

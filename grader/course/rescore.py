@@ -76,15 +76,18 @@ def rubric_of(store: EvidenceStore, id: str) -> Assignment:
     return kept if kept.id == id else grade.load(id)
 
 
-def assignment_for(out: Path, reference: str) -> Assignment:
-    """The assignment that a grading into OUT follows: this file; or of this id, the one that OUT
-    keeps, so that grading again does not undo a rubric of the instructor's.
+def assignment_for(out: Path, reference: str) -> tuple[Assignment, str]:
+    """The assignment that a grading into OUT follows, and the name of the rubric kept in OUT.
+
+    It is the file that `reference` names, with "" for the name; or of an id, the rubric that OUT
+    keeps, so that grading again does not undo the instructor's.
     """
     store = out / STORE_NAME
     if Path(reference).suffix or not store.is_file():
-        return grade.load(reference)
+        return grade.load(reference), ""
     with open_store(store) as opened:
-        return rubric_of(opened, reference)
+        last = opened.marks.rubric()
+        return rubric_of(opened, reference), last[1] if last is not None and last[0] else ""
 
 
 def remember(store: EvidenceStore, reference: str) -> None:

@@ -104,7 +104,8 @@ def test_grading_again_by_id_keeps_the_rubric_that_was_given(out: Path, tmp_path
     finegrade("hidden", "make", "--seed", 4, "--questions", 12, "--out", hidden)
     (tmp_path / "class" / "carl" / "analysis.pdf").unlink()  # nothing needs a sandbox
     options = ("--hidden", hidden, "--out", out, "--assignment", "judged")
-    finegrade("grade", tmp_path / "class", *options)
+    done = finegrade("grade", tmp_path / "class", *options)
+    assert "keeps the rubric that was given last, mine.yaml" in done.stderr
     result = json.loads((out / "staff" / ANNA / "result.json").read_text())
     assert "My talk" in {criterion["title"] for criterion in result["criteria"]}
 
