@@ -98,7 +98,9 @@ def broken(**changes: object) -> dict[str, object]:
 
 
 OPTIONAL_PART = {"id": "x", "title": "X", "paths": ["x"], "part": "lora", "optional": True}
+ITEM = {"id": "i", "claim": "It holds", "points": 15, "full": "It does", "none": "It does not"}
 CRITERION = {"id": "x", "title": "X", "category": "innovation", "points": 15}
+REVIEWED = CRITERION | {"from": "review", "judges": [], "items": [ITEM]}
 
 
 @pytest.mark.parametrize(
@@ -110,6 +112,13 @@ CRITERION = {"id": "x", "title": "X", "category": "innovation", "points": 15}
         ({"base": {"name": "Qwen/Qwen2.5-0.5B-Instruct"}}, "revision"),
         ({"parts": []}, "not in parts"),
         ({"criteria": [CRITERION | {"from": "review"}]}, "add up to"),
+        ({"criteria": [CRITERION | {"from": "review"}]}, "items and 'from: review' go together"),
+        ({"criteria": [REVIEWED | {"from": "LAY001"}]}, "items and 'from: review' go together"),
+        ({"criteria": [REVIEWED | {"items": [ITEM | {"points": 9}]}]}, "its items add up to 9"),
+        ({"criteria": [REVIEWED | {"items": [ITEM, ITEM]}]}, "appears twice"),
+        ({"criteria": [REVIEWED | {"judges": ["nothing"]}]}, "'nothing', which is not a deliver"),
+        ({"criteria": [CRITERION | {"from": "review", "items": [ITEM]}]}, "judges"),
+        ({"criteria": [REVIEWED | {"facts": ["DOC999"]}]}, "DOC999, which is not in checks"),
         ({"criteria": [CRITERION | {"from": "EVL001.delta"}]}, "bands"),
         ({"criteria": [CRITERION | {"from": "JSL001"}]}, "not in checks"),
         ({"categories": [{"id": "a", "title": "A", "points": 50}]}, "not 100"),

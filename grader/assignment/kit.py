@@ -13,8 +13,11 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from grader.assignment.load import load_assignment
+from grader.assignment.rubric_text import RUBRIC_NAME, rubric_markdown
 from grader.core.constants import COURSE_MODEL, KIT_LINE_CHARACTERS
 from grader.core.errors import GraderFault, UsageError
+from grader.core.nouns import Assignment
 from grader.core.resources import resource
 
 _MARKER = re.compile(
@@ -161,28 +164,38 @@ def _regular_files(folder: Path) -> list[Path]:
     return found
 
 
-def write_kit(assignment_id: str, topic: str, dest: Path) -> list[str]:
+def write_kit(
+    assignment_id: str, topic: str, dest: Path, assignment: Assignment | None = None
+) -> list[str]:
     """Write a starter kit as a folder, or as an archive if `dest` ends in ".zip".
 
-    Returns the paths inside it, in order. Raises UsageError when `dest` exists and is not an empty
-    folder, or when there is no such kit. The archive of the same kit is always the same bytes.
+    RUBRIC.md in it is made from the `assignment`, the installed one of that id where none is given.
+    Returns the paths inside the kit, in order. Raises UsageError when `dest` exists and is not an
+    empty folder, or when there is no such kit. The archive of the same kit is always the same
+    bytes.
     """
-    files = kit_files(assignment_id, topic)
+    files: dict[str, Path | bytes] = dict(kit_files(assignment_id, topic))
+    rubric = rubric_markdown(assignment or load_assignment(assignment_id))
+    files = dict(sorted((files | {RUBRIC_NAME: rubric.encode()}).items()))
     if dest.suffix == ".zip":
         if dest.exists():
             raise UsageError(f"{dest} is there already. Remove it, or name another.")
         dest.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(dest, "x") as archive:
-            for name, path in files.items():
+            for name, source in files.items():
                 entry = zipfile.ZipInfo(name, _ZIP_TIME)
                 entry.external_attr = (stat.S_IFREG | 0o644) << 16
                 entry.create_system = 3  # Unix, wherever it is written
-                archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
+                archive.writestr(entry, _contents(source), zipfile.ZIP_DEFLATED, 9)
         return list(files)
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
         raise UsageError(f"{dest} is there already and not empty. Name an empty or new folder.")
-    for name, path in files.items():
+    for name, source in files.items():
         target = dest / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
+        target.write_bytes(_contents(source))
     return list(files)
+
+
+def _contents(source: Path | bytes) -> bytes:
+    return source if isinstance(source, bytes) else source.read_bytes()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from grader.core.nouns import (
     Part,
 )
 from grader.core.resources import resource
+from grader.core.review import Item
 
 _SCHEMA = Path(__file__).parents[1] / "schemas" / "assignment.v1.json"
 
@@ -54,11 +56,19 @@ def load_assignment(reference: str | Path) -> Assignment:
         data = path.read_bytes()
     except OSError as error:
         raise AssignmentError(f"{path}: cannot be read ({error.strerror}).") from error
+    return read_assignment(data, str(path))
+
+
+def read_assignment(data: bytes | str, name: str) -> Assignment:
+    """The assignment that this YAML states; `name` is what messages call it.
+
+    Raises AssignmentError for every fault in it, naming the place.
+    """
     try:
         document = yaml.safe_load(data)
     except yaml.YAMLError as error:
-        raise AssignmentError(f"{path}: not valid YAML. {error}") from error
-    return _assignment(document, str(path))
+        raise AssignmentError(f"{name}: not valid YAML. {error}") from error
+    return _assignment(document, name)
 
 
 def _assignment(document: Any, name: str) -> Assignment:
@@ -139,6 +149,9 @@ def _criterion(c: dict[str, Any]) -> Criterion:
         part=c.get("part"),
         bands=tuple(bands),
         requires=tuple(c.get("requires", ())),
+        items=tuple(Item(**item) for item in c.get("items", ())),
+        judges=tuple(c.get("judges", ())),
+        facts=tuple(c.get("facts", ())),
     )
 
 
@@ -187,7 +200,9 @@ def _inconsistencies(a: Assignment) -> list[str]:
             )
         if [b.points for b in c.bands] != sorted(b.points for b in c.bands):
             problems.append(f"criterion {c.id!r}: a higher band must not earn fewer points")
-        codes = [*c.requires, *([] if c.source == "review" else [c.source.split(".")[0]])]
+        problems += _wrong_items(c, deliverables)
+        source = [] if c.source == "review" else [c.source.split(".")[0]]
+        codes = [*c.requires, *c.facts, *source]
         unlisted = [code for code in codes if code not in checks]
         problems += [
             f"criterion {c.id!r} reads {code}, which is not in checks" for code in unlisted
@@ -199,6 +214,30 @@ def _inconsistencies(a: Assignment) -> list[str]:
         if code not in checks
     ]
     problems += _wrong_sums(a)
+    return problems
+
+
+def _wrong_items(c: Criterion, deliverables: Collection[str]) -> list[str]:
+    """What is wrong with what a person is to judge."""
+    if (c.source == "review") != bool(c.items):
+        return [f"criterion {c.id!r}: items and 'from: review' go together"]
+    if c.judges and not c.items:
+        return [f"criterion {c.id!r} has no items, so it judges nothing"]
+    problems = [
+        f"criterion {c.id!r} judges {id!r}, which is not a deliverable"
+        for id in c.judges
+        if id not in deliverables
+    ]
+    problems += [
+        f"item {id!r} of criterion {c.id!r} appears twice"
+        for id, n in Counter(item.id for item in c.items).items()
+        if n > 1
+    ]
+    worth = sum(item.points for item in c.items)
+    if c.items and abs(worth - c.points) > 1e-9:
+        problems.append(
+            f"criterion {c.id!r} is worth {c.points} points, but its items add up to {worth:g}"
+        )
     return problems
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
+from grader.assignment.rubric_text import RUBRIC_NAME, rubric_markdown
 from grader.checks.api.context import Context, EvidenceRole, Verdict, needs_review, passed, skipped
 from grader.checks.api.registry import check
 from grader.checks.views.cost_recount import claims_of
@@ -55,7 +56,7 @@ def written_facts(context: Context) -> TextFacts | None:
         form_of(document.path),
         COMPARISON,
         measured_of(context),
-        _given(context.assignment.id),
+        _given(context.assignment.id, rubric_markdown(context.assignment)),
     )
 
 
@@ -116,10 +117,11 @@ def _adapter(context: Context) -> Iterator[tuple[str, float]]:
 
 
 @lru_cache(maxsize=4)
-def _given(assignment: str) -> Sources:
-    """The texts of the kit, which every student had."""
+def _given(assignment: str, rubric: str) -> Sources:
+    """The texts of the kit, which every student had, with the examples in its rubric."""
     paths = sorted(resource("starter", assignment).glob("*.md"))
-    return Sources(Source(path.name, path.read_text(encoding="utf-8")) for path in paths)
+    files = [Source(path.name, path.read_text(encoding="utf-8")) for path in paths]
+    return Sources([*files, Source(RUBRIC_NAME, rubric)])
 
 
 @check(

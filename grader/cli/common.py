@@ -202,6 +202,19 @@ def open_sandbox(progress: RichProgress, name: str | None, *, reduced: bool) -> 
     return trusted_sandbox(name, reduced=reduced, begin=begin)
 
 
+def part_files(out: Path) -> None:
+    """Put an OUT of an earlier version right, and say so: what writes into OUT begins with this."""
+    from grader.course import output
+
+    moved = output.part_files(out)
+    if moved:
+        typer.echo(
+            f"{out} is of an earlier version: what is for you alone was moved from students/ to "
+            f"staff/, for {moved} {'student' if moved == 1 else 'students'}.",
+            err=True,
+        )
+
+
 @contextmanager
 def file_progress(files: Sequence[Path]) -> Iterator[RichProgress | None]:
     """A progress bar on a terminal for files that are large enough, else None."""

@@ -10,11 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from grader.assignment.questions import load_questions, make_hidden, write_hidden
-from grader.cli.demo_class import ASSIGNMENT, SampleClass, make_class
+from grader.cli.demo_class import ASSIGNMENT, PROGRAMS, SampleClass, make_class
 from grader.core.errors import UsageError
-from grader.core.nouns import Outcome, Result
+from grader.core.nouns import Assignment, Outcome, Result
+from grader.core.resources import resource
 from grader.course import grade
-from grader.course.output import STUDENTS, part_files, prepare, write_class, write_student
+from grader.course.decisions import rescored
+from grader.course.output import (
+    STORE_NAME,
+    STUDENTS,
+    part_files,
+    prepare,
+    released_marks,
+    write_class,
+    write_student,
+)
+from grader.course.review import ClassReview
+from grader.course.review_table import import_table
+from grader.evidence.store import open_store
 from grader.intake.find import safe_name
 
 if TYPE_CHECKING:
@@ -71,21 +84,36 @@ def run_demo(
         progress,
         open_sandbox=open_sandbox,
     )
-    progress.start("Writing pages", len(graded.results) + 1)
-    for result in graded.results:
-        write_student(results_folder, assignment, result)
+    results = _reviewed(graded.results, assignment, results_folder, made)
+    progress.start("Writing pages", len(results) + 1)
+    released = released_marks(results_folder)
+    for result in results:
+        write_student(results_folder, assignment, result, released)
         progress.step(result.student)
     write_class(results_folder, assignment)
     progress.step("class.html")
-    rho, compared = quality_agreement(graded.results, made)
+    rho, compared = quality_agreement(results, made)
     return Demo(
-        results=graded.results,
+        results=results,
         spearman=rho,
         compared=compared,
         class_page=results_folder / "class.html",
         student_page=results_folder / STUDENTS / safe_name(made.shown) / "feedback.html",
         grade_command=f"finegrade grade {submissions} --hidden {hidden} --out {results_folder}",
     )
+
+
+def _reviewed(
+    results: Sequence[Result], assignment: Assignment, folder: Path, made: SampleClass
+) -> tuple[Result, ...]:
+    """The results with what the demo's grader decided, as `finegrade review --import` takes it."""
+    if not made.reviews:
+        return tuple(results)
+    with open_store(folder / STORE_NAME) as store:
+        review = ClassReview(folder, assignment, results, store)
+        import_table(review, resource("starter", PROGRAMS, made.reviews), "demo", named=False)
+        decided = store.reviews.latest()
+    return tuple(rescored(result, assignment, decided) for result in results)
 
 
 def quality_agreement(results: Sequence[Result], made: SampleClass) -> tuple[float, int]:

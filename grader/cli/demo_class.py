@@ -2,7 +2,8 @@
 
 The students are invented recipes, named after what they did. Training data, claims and weights are
 real. Their programs come from `starter/demo-class`: they were written for the demo, and none of
-them is a solution, so the demo of a wheel is the demo of a checkout. Documents are filler.
+them is a solution, so the demo of a wheel is the demo of a checkout. So are the documents of the
+small class and what a grader decided about them; other documents are filler.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 ASSIGNMENT: Final = "llm-methods"
 SCRIPTS: Final = ("huggingface_custom_lora.py", "inference.py", "common.py")
 TARGETS: Final = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-_PROGRAMS: Final = "demo-class"  # below starter/
+PROGRAMS: Final = "demo-class"  # below starter/
 _KIT: Final = "kit"
 _DOMAIN: Final = "currency"  # of the questions that Part 2 trains on
 _DOMAIN_TRAIN, _DOMAIN_TEST = 15, 10  # questions
@@ -61,6 +62,7 @@ class SampleClass:
     `broken` copies a submission and breaks the copy. `copies` maps a student to whom the whole
     submission is from. `programs` names by student the folder of Parts 1 and 2; who is not there
     submits Part 3 alone. `spare` is trained only to be broken. `questions` are the hidden ones.
+    `reviews` names the table of what a grader decided, "" where nobody did.
     """
 
     recipes: tuple[AdapterRecipe, ...]
@@ -72,6 +74,7 @@ class SampleClass:
     source: str = ""
     questions: int = HIDDEN_QUESTIONS
     notebooks: frozenset[str] = frozenset()
+    reviews: str = ""
 
     @property
     def students(self) -> set[str]:
@@ -117,6 +120,8 @@ def make_class(
     for student, breaker in made.broken.items():
         shutil.copytree(folder / made.source, folder / student)
         breaker(folder / student)
+        if (folder / student).is_dir():
+            _write_own(folder / student, student)
     if made.spare:
         shutil.rmtree(folder / made.spare.student)
     if programs:
@@ -132,7 +137,7 @@ def make_class(
 def write_programs(home: Path, name: str, topic: str) -> None:
     """Write Parts 1 and 2 of the student `name` of the demo's programs, or the untouched kit's."""
     kit = resource("starter", ASSIGNMENT)
-    files = kit if name == _KIT else resource("starter", _PROGRAMS, name)
+    files = kit if name == _KIT else resource("starter", PROGRAMS, name)
     for script in ("dspy_enhanced.py", "openai_domain_finetune.py"):
         shutil.copyfile(files / script, home / script)
     for document in ("dspy_report.md", "cost_analysis.md"):
@@ -140,6 +145,7 @@ def write_programs(home: Path, name: str, topic: str) -> None:
             shutil.copyfile(kit / document, home / document)
         else:
             (home / document).write_text(f"# {document}\n\nFiller text of the sample class.\n")
+    _write_own(home, name, "dspy_report.md")
     if name != _KIT:
         _write_domain(home, topic)
     for numbers in files.glob("cost_analysis.json"):
@@ -211,11 +217,18 @@ def _write_documents(home: Path, student: str) -> None:
     """The scripts of Part 3 and the documents that are everybody's."""
     home.mkdir(parents=True)
     for name in SCRIPTS:
-        folder = ASSIGNMENT if name == "common.py" else f"{_PROGRAMS}/everyone"
+        folder = ASSIGNMENT if name == "common.py" else f"{PROGRAMS}/everyone"
         shutil.copyfile(resource("starter", folder, name), home / name)
     for name in ("Comparative analysis", "Reflection"):
         text = f"# {name}\n\nFiller text of the sample class for {student}.\n"
         (home / f"{name.lower().replace(' ', '_')}.md").write_text(text)
+    _write_own(home, student)
+
+
+def _write_own(home: Path, name: str, pattern: str = "*.md") -> None:
+    """The documents that the student of this name wrote, where there are any."""
+    for document in sorted(resource("starter", PROGRAMS).glob(f"{name}/{pattern}")):
+        shutil.copyfile(document, home / document.name)
 
 
 def _write_times(folder: Path, late: Mapping[str, str]) -> None:
@@ -313,6 +326,7 @@ SMALL: Final = SampleClass(
         "s08-partly-done": _KIT,
     },
     notebooks=frozenset({"s07-notebook"}),
+    reviews="reviews.csv",
     shown="s02-weak",
     questions=40,
 )

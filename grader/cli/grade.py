@@ -17,6 +17,7 @@ from grader.cli.common import (
     RichProgress,
     console,
     open_sandbox,
+    part_files,
     print_gradebook,
 )
 from grader.cli.endpoint import checked_endpoint, spending_text
@@ -192,7 +193,15 @@ def grade(
     from grader.assignment.questions import load_questions
     from grader.core.text import clean
     from grader.course import grade
-    from grader.course.output import check_places, prepare, recordings, write_class, write_student
+    from grader.course.output import (
+        check_places,
+        prepare,
+        recordings,
+        released_marks,
+        write_class,
+        write_student,
+    )
+    from grader.course.rescore import assignment_for, keep_rubric
     from grader.intake.find import Extent
 
     if as_class and as_one:
@@ -201,11 +210,16 @@ def grade(
     if replay is not None and endpoint is not None:
         raise UsageError("--replay sends no requests to a service: omit --endpoint.")
     lent = checked_endpoint(endpoint, endpoint_model, endpoint_price, budget)
-    loaded = grade.load(assignment)
+    loaded, kept = assignment_for(out, assignment)
     check_places(out, hidden, paths, loaded.id)
     recorded = recordings(replay, out, loaded.id) if replay is not None else None
     questions = load_questions(hidden, loaded.topic)
-    _part_files(out)
+    part_files(out)
+    if kept:
+        typer.echo(
+            f"{out} keeps the rubric that was given last, {kept}. --assignment FILE sets another.",
+            err=True,
+        )
     progress = RichProgress()
     store = prepare(out)
     service = lent.open(store) if lent is not None else None
@@ -224,8 +238,10 @@ def grade(
     if graded.left_out:
         names = ", ".join(clean(path.name, 60) for path in graded.left_out)
         typer.echo(f"Left out, since they are neither folder nor archive: {names}.", err=True)
+    keep_rubric(out, assignment)
+    released = released_marks(out)
     for result in graded.results:
-        write_student(out, loaded, result)
+        write_student(out, loaded, result, released)
     write_class(out, loaded)
     print_gradebook(graded.results, format)
     if format is Format.TEXT:
@@ -256,49 +272,29 @@ def rescore(
         typer.Option(
             "--rubric",
             metavar="FILE",
-            help="Assignment YAML with the new weights.",
-            show_default="the assignment as installed",
+            help="Assignment YAML with the new weights, or the id of an installed assignment.",
+            show_default="the one that was given last",
         ),
     ] = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Score stored results again with another rubric.
 
-    Prints which points changed and why. No program and no model runs.
+    Prints which points changed and why. No program and no model runs, and what people decided
+    stays. The rubric given last, here or to `grade`, counts until another is given.
     """
-    from grader.course import grade
-    from grader.course.output import assignment_of, read_results, write_class, write_student
+    from grader.course.rescore import rescore
     from grader.report.terminal import changes, changes_table
 
-    id = assignment_of(out)
-    loaded = grade.load(rubric if rubric is not None else id)
-    if loaded.id != id:
-        raise UsageError(f"{out} holds results of {id}, but {rubric} is for {loaded.id}.")
-    _part_files(out)
-    before = read_results(out, id)
-    after = [grade.rescored(result, loaded) for result in before]
-    for result in after:
-        write_student(out, loaded, result)
-    write_class(out, loaded)
-    changed = changes(before, after)
+    part_files(out)
+    done = rescore(out, rubric)
+    changed = changes(done.before, done.after)
     if format is Format.JSON:
         typer.echo(json.dumps(changed, indent=2))
     elif not changed:
-        typer.echo(f"{len(after)} results scored again; no points changed.")
+        typer.echo(f"{len(done.after)} results scored again; no points changed.")
     else:
         console().print(changes_table(changed))
-
-
-def _part_files(out: Path) -> None:
-    from grader.course.output import part_files
-
-    moved = part_files(out)
-    if moved:
-        typer.echo(
-            f"{out} is of an earlier version: what is for you alone was moved from students/ to "
-            f"staff/, for {moved} {'student' if moved == 1 else 'students'}.",
-            err=True,
-        )
 
 
 def _has_error(result: Result) -> bool:

@@ -29,6 +29,8 @@ from grader.cli.cost import COST_EXAMPLES, cost
 from grader.cli.data import data_app
 from grader.cli.doctor import doctor
 from grader.cli.grade import GRADE_EXAMPLES, grade, hidden_app, rescore
+from grader.cli.release import release
+from grader.cli.review import REVIEW_EXAMPLES, review
 from grader.cli.simulate import SIMULATE_EXAMPLES, simulate
 from grader.core.errors import FinegradeError, GraderFault, UsageError
 
@@ -81,7 +83,7 @@ def kit(
     from grader.assignment.load import load_assignment
 
     loaded = load_assignment(assignment)
-    files = write_kit(loaded.id, loaded.topic, dest)
+    files = write_kit(loaded.id, loaded.topic, dest, loaded)
     typer.echo(f"{dest}: {len(files)} files. Begin with README.md in it.")
 
 
@@ -210,12 +212,16 @@ def demo(
         f"Rank correlation of known quality and Part 3 points: {made.spearman:.2f} "
         f"(Spearman, {made.compared} students)"
     )
+    final = sum(result.total.points is not None for result in made.results)
+    typer.echo(f"Final marks: {final} of {len(made.results)}, with what a grader decided by hand")
     typer.echo(f"Class page:       {made.class_page}\nA student's page: {made.student_page}")
     typer.echo(f"Grade it again:   {made.grade_command}")
 
 
 app.command(epilog=GRADE_EXAMPLES)(grade)
 app.command(epilog="Example: finegrade rescore results --rubric my-weights.yaml")(rescore)
+app.command(epilog=REVIEW_EXAMPLES)(review)
+app.command(epilog="Example: finegrade release results")(release)
 app.command(epilog=SIMULATE_EXAMPLES)(simulate)
 app.command(epilog=COST_EXAMPLES)(cost)
 app.command(epilog="Example: finegrade doctor --verbose")(doctor)

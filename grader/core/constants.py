@@ -178,3 +178,10 @@ DOCUMENT_MEMORY_BYTES: Final = 1024 * MIB  # a Word file of 30 MiB takes a fifth
 PDF_PAGE_MIN_LETTERS: Final = 20  # on average; page numbers on scanned pages stay below
 PDF_MAX_UNKNOWN_SHARE: Final = 0.3  # of all letters, where a font does not say what it shows
 TEXT_VERSION: Final = "2"  # part of every key; raise it when a document could read otherwise
+
+# --- reviews -----------------------------------------------------------------------------------
+REVIEW_MAX_SOURCE_BYTES: Final = 256 * 1024  # kept of one program that is judged: 5,000 lines
+REVIEW_MAX_COMMENT_CHARACTERS: Final = 10_000  # of one item; a page has 3,000
+REVIEW_MAX_FACTS_CHARACTERS: Final = 600  # in a cell of the table
+REVIEW_MAX_DIFF_LINES: Final = 2_000  # of a text that is compared; longer ones could take minutes
+REVIEW_MAX_TABLE_BYTES: Final = 64 * MIB  # 1,000 students with 20 items and long comments

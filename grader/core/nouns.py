@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.core.errors import FileRefused
+from grader.core.review import Item, ItemScore
 
 Measures = Mapping[str, float | int | str | None]
 
@@ -163,9 +164,8 @@ class Length:
 class Deliverable:
     """What a student submits: a file (any of `paths`) or a folder (a path ending in "/").
 
-    An `optional` one is voluntary: it belongs to no part and is never missing. An adapter names the
-    `base` that it is trained on, unless that is the assignment's own. A document may have a
-    `length` that is asked for.
+    An `optional` one is voluntary: it belongs to no part and is never missing. An adapter names its
+    `base`, unless that is the assignment's own. A document may have a `length` that is asked for.
     """
 
     id: str
@@ -181,8 +181,7 @@ class Deliverable:
 class DataSpec:
     """The requirements of an assignment on a deliverable that is training data.
 
-    `kind` is as in `finegrade data check --kind`. `errors` are codes of warnings that this
-    assignment treats as errors.
+    `kind` is as in `finegrade data check --kind`. `errors` are warnings that are errors here.
     """
 
     deliverable: str
@@ -218,8 +217,8 @@ class EvidenceSpec:
 class Evidence:
     """Collected evidence. `key` hashes everything that determines the payload.
 
-    `payload` is a JSON value, which grader/core/payloads.py reads. `cost` (seconds, bytes) is what
-    it took; it varies between runs and is not part of the key.
+    `payload` is a JSON value, which grader/core/payloads.py reads. `cost` (seconds, bytes) varies
+    between runs and is no part of the key.
     """
 
     kind: str
@@ -261,8 +260,9 @@ class Criterion:
     """One line of a rubric.
 
     `source` is "CODE" (all or nothing), "CODE.measure" (with `bands`), or "review" (a person);
-    CODE may be one under a name, such as "EVL001@qlora". A failed check in `requires` makes it
-    worth 0; an unknown one makes it unknown.
+    CODE may have a name ("EVL001@qlora"). A failed check in `requires` makes it worth 0; an unknown
+    one makes it unknown. A person judges its `items` in the deliverables that it `judges` (live
+    work has none), with the findings in `facts` beside.
     """
 
     id: str
@@ -273,6 +273,9 @@ class Criterion:
     part: str | None = None
     bands: tuple[Band, ...] = ()
     requires: tuple[str, ...] = ()
+    items: tuple[Item, ...] = ()
+    judges: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +365,7 @@ class Score:
     max_points: float
     status: Status
     because: tuple[str, ...]
+    items: tuple[ItemScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,10 @@ from grader.checks.grader_faults import service_faults
 from grader.checks.integrity import answer_traits, registered
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION
 from grader.core.errors import AssignmentError, IntakeError, UsageError
-from grader.core.nouns import Assignment, Finding, Outcome, Result, Score, Status, Submission
+from grader.core.nouns import Assignment, Finding, Outcome, Result, Submission
+from grader.course.decisions import all_alike, status_without_work
+from grader.course.decisions import rescored as rescored
+from grader.course.judged_texts import keep_texts
 from grader.evidence import predictions
 from grader.evidence.kind import AdapterRef, Candidate, Collected, Grading, Progress, versions
 from grader.evidence.kinds import KINDS, collect, inconsistencies, specs
@@ -46,7 +49,11 @@ def load(reference: str | Path) -> Assignment:
 
     Raises AssignmentError, which names those that do not.
     """
-    assignment = load_assignment(reference)
+    return known(load_assignment(reference))
+
+
+def known(assignment: Assignment) -> Assignment:
+    """The assignment as it is. Raises what `load` raises."""
     checks = all_checks()
     refs = assignment.refs
     problems = inconsistencies(assignment)
@@ -154,11 +161,15 @@ def grade(
         collected = collect(grading, candidates, store, progress)
         for pupil in pupils:
             _register(pupil, assignment, collected, store)
+            evidence = collected.of(pupil.student, assignment)
+            keep_texts(pupil.submission, assignment, evidence, store.reviews)
         classmates = store.registered()
         about = _provenance(assignment, questions, device, replayed=recordings is not None)
         hidden = questions is None or not questions.public
         results = [_result(p, assignment, collected, classmates, about, hidden) for p in pupils]
         results += [_not_taken_in(found, first, assignment, about) for found, first in refused]
+        reviews = store.reviews.latest()
+        results = [rescored(result, assignment, reviews) for result in results]
     ordered = tuple(sorted(results, key=lambda r: r.student))
     return Graded(ordered, collected.ran, found.left_out)
 
@@ -301,6 +312,7 @@ def _result(
             **about,
             "evidence": keys,
             "files": [[f.path, f.size, f.sha256] for f in submission.files],
+            "places": {id: at for id, at in submission.places.items() if isinstance(at, str)},
         },
     )
 
@@ -317,30 +329,19 @@ def _not_taken_in(
         if ref != first.code
     ]
     findings = (first, *rest)
-    scores = _all_alike(score(assignment, findings), first)
+    scores = all_alike(score(assignment, findings), first)
     return Result(
         assignment_id=assignment.id,
         assignment_version=assignment.version,
         student=found.student,
         digest="",
         submitted_at=found.submitted_at,
-        status=_status_without_work(first),
+        status=status_without_work(first),
         total=total(assignment, scores),
         scores=scores,
         findings=findings,
         provenance={**about, "evidence": {}, "files": []},
     )
-
-
-def _all_alike(scores: Sequence[Score], first: Finding) -> tuple[Score, ...]:
-    """Every criterion 0 behind a fail, unknown behind an error or an open question."""
-    points = 0.0 if first.outcome is Outcome.FAIL else None
-    state = Status.PENDING_MANUAL if points is None else Status.FULLY_GRADED
-    return tuple(replace(s, points=points, status=state, because=(first.code,)) for s in scores)
-
-
-def _status_without_work(first: Finding) -> Status:
-    return Status.FAILED if first.outcome is Outcome.FAIL else Status.PENDING_MANUAL
 
 
 def _provenance(
@@ -358,33 +359,3 @@ def _provenance(
         "versions": dict(versions("torch", "transformers")),
         "bootstrap_seed": BOOTSTRAP_SEED,
     }
-
-
-def rescored(result: Result, assignment: Assignment) -> Result:
-    """The same findings under another rubric.
-
-    Raises AssignmentError when the rubric reads a check or a measure that this result lacks.
-    """
-    findings = {f.code: f for f in result.findings}
-    absent = sorted(set(assignment.refs) - set(findings))
-    if absent:
-        raise AssignmentError(
-            f"The stored results have no {', '.join(absent)}. Run `finegrade grade` again with "
-            "this assignment: collected evidence is reused."
-        )
-    if not result.digest:  # never taken in
-        kept, first = result.findings, result.findings[0]
-        scores, new_status = _all_alike(score(assignment, kept), first), _status_without_work(first)
-    else:
-        kept = result.findings  # also those that this rubric does not read: another one may
-        scores = score(assignment, kept)
-        new_status = status(scores, kept)
-    return replace(
-        result,
-        assignment_version=assignment.version,
-        status=new_status,
-        total=total(assignment, scores),
-        scores=scores,
-        findings=kept,
-        provenance={**result.provenance, "assignment_digest": assignment.digest},
-    )

@@ -19,6 +19,7 @@ from grader.core.files import write_atomic
 from grader.core.metrics import exact_match, mean
 from grader.core.nouns import Assignment, Result
 from grader.core.payloads import Predictions, WrittenWork, read
+from grader.course.marks import marks_key, standing_of
 from grader.evidence import predictions, text
 from grader.evidence.kinds import specs
 from grader.evidence.store import EvidenceStore, Recordings, open_store
@@ -85,11 +86,29 @@ def recordings(earlier: Path, out: Path, assignment_id: str) -> Recordings:
     return Recordings(earlier / STORE_NAME, keys)
 
 
-def write_student(out: Path, assignment: Assignment, result: Result) -> None:
-    """Write one student's result.json and feedback.html."""
+def write_student(
+    out: Path, assignment: Assignment, result: Result, released: Mapping[str, str] | None = None
+) -> None:
+    """Write one student's result.json and feedback.html.
+
+    `released` are the marks that were released, by student; they are looked up where they are not
+    given. As long as a student's marks differ from those, the page stays as it was released.
+    """
     name = safe_name(result.student)
     write_atomic(out / STAFF / name / _RESULT, to_text(result))
-    write_atomic(out / STUDENTS / name / "feedback.html", feedback_html(assignment, result))
+    held = (released_marks(out) if released is None else released).get(result.student)
+    page = out / STUDENTS / name / "feedback.html"
+    if held in (None, marks_key(result)) or not page.is_file():
+        final = held == marks_key(result)
+        write_atomic(page, feedback_html(assignment, result, released=final))
+
+
+def released_marks(out: Path) -> Mapping[str, str]:
+    """By student, the key of the marks that were released last."""
+    if not (out / STORE_NAME).is_file():
+        return {}
+    with open_store(out / STORE_NAME) as store:
+        return store.marks.released()
 
 
 def part_files(out: Path) -> int:
@@ -117,6 +136,7 @@ def write_class(out: Path, assignment: Assignment) -> tuple[Result, ...]:
     with open_store(out / STORE_NAME) as store:
         shares, texts = _questions(results, assignment, store)
         written = {r.student: _write_texts(out, assignment, r, store) for r in results}
+        standing = standing_of(results, assignment, store)
     report = ClassReport(
         assignment=assignment,
         results=results,
@@ -125,6 +145,7 @@ def write_class(out: Path, assignment: Assignment) -> tuple[Result, ...]:
         question_texts=texts,
         provenance=results[0].provenance if results else {},
         written=written,
+        standing=standing,
     )
     write_atomic(out / "class.html", class_html(report))
     return results
@@ -144,10 +165,37 @@ def _write_texts(
         if work is None or work.fault is not None:
             (folder / name).unlink(missing_ok=True)  # of an earlier version
             continue
-        # The mark at the start tells browsers that it is UTF-8.
-        write_atomic(folder / name, "\ufeff" + work.text)
+        _write_text(folder / name, work.text)
         written.append((name, assignment.deliverable(spec.document).title))
+    _write_sources(folder, assignment, result, store)
     return tuple(written)
+
+
+def _write_sources(
+    folder: Path, assignment: Assignment, result: Result, store: EvidenceStore
+) -> None:
+    """Write what else a person judges, such as programs, as it was kept at grading."""
+    documents = {spec.document for spec in specs(assignment, text.KIND)}
+    digests = {path: sha256 for path, _, sha256 in result.provenance.get("files", ())}
+    places = result.provenance.get("places", {})
+    for id in dict.fromkeys(id for c in assignment.criteria for id in c.judges):
+        if id in documents:
+            continue
+        source = store.reviews.kept(digests.get(places.get(id, ""), ""))
+        if source is None:
+            (folder / f"{id}.txt").unlink(missing_ok=True)  # of an earlier version
+        else:
+            _write_text(folder / f"{id}.txt", source)
+
+
+def _write_text(path: Path, said: str) -> None:
+    """Write a text unless it stands there already: a class has thousands.
+
+    The mark at the start tells browsers that it is UTF-8.
+    """
+    body = "\ufeff" + said
+    if not path.is_file() or path.read_bytes() != body.encode("utf-8", "replace"):
+        write_atomic(path, body)
 
 
 def read_results(out: Path, assignment_id: str) -> tuple[Result, ...]:

@@ -25,6 +25,7 @@ from typing import Any, Final
 from grader.checks.api.context import AnswerTraits, Classmate
 from grader.core.errors import GraderFault, UsageError
 from grader.core.nouns import Evidence
+from grader.evidence import marks, review
 from grader.model_service.record import CLIENT_LEFT, Exchange
 
 INSTEAD: Final = "Grade again without --replay."
@@ -46,6 +47,10 @@ class EvidenceStore:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.reviews = review.ReviewLog(connection)
+        """What people judged."""
+        self.marks = marks.MarksLog(connection)
+        """What the instructor set and gave out."""
 
     def get(self, key: str) -> Evidence | None:
         """The evidence of this key, or None when it was never collected."""
@@ -165,7 +170,7 @@ def open_store(path: Path) -> Iterator[EvidenceStore]:
         connection = sqlite3.connect(path, timeout=30)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        connection.executescript(_SCHEMA)
+        connection.executescript(_SCHEMA + review.SCHEMA + marks.SCHEMA)
     except (OSError, sqlite3.Error) as error:
         raise GraderFault(f"{path} cannot be used as evidence store: {error}") from error
     try:

@@ -17,7 +17,33 @@ from grader.core.constants import REPORT_MAX_LISTED_QUESTIONS
 from grader.core.nouns import Assignment, Finding, Outcome, Result, Status
 from grader.report import plots
 from grader.report.feedback import BeforeAfter, before_after
+from grader.report.judged import decided_codes
 from grader.report.pages import SUMMED_UP, not_attempted, render
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDecisions:
+    """How many decisions on one criterion are open, of how many students."""
+
+    title: str
+    items: int
+    stale: int
+    students: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a class is from final marks.
+
+    `released` are students whose marks were given out; `changed` maps those whose marks are others
+    since to the points (or the range) that were given out. `requests` is the number of regrade
+    requests that are open.
+    """
+
+    decisions: tuple[OpenDecisions, ...] = ()
+    released: frozenset[str] = frozenset()
+    changed: Mapping[str, str] = field(default_factory=dict)
+    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +63,7 @@ class ClassReport:
     question_texts: Mapping[str, str]
     provenance: Mapping[str, Any]
     written: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    standing: Standing = Standing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +154,7 @@ def class_html(report: ClassReport) -> str:
         compared=len(compared),
         better=sum(row.direction == "better" for row in compared),
         attention=_attention(rows),
+        standing=report.standing,
         rows=rows,
         written=any(row.written for row in rows),
         tallies=[tally for tally in tallies if tally.failed or tally.unknown],
@@ -166,7 +194,8 @@ def _attention(rows: Sequence[_StudentRow]) -> list[_QuestionKind]:
     cases: dict[str, list[_Case]] = {kind: [] for kind in _KINDS}
     for row in rows:
         firsts: dict[str, _Case] = {}
-        for finding in row.result.findings:
+        decided = decided_codes(row.result.scores)
+        for finding in (f for f in row.result.findings if f.code not in decided):
             kind = _kind(row.result, finding)
             if kind is not None:
                 firsts.setdefault(kind, _Case(row, finding))
@@ -186,7 +215,7 @@ def _kind(result: Result, finding: Finding) -> str | None:
             return "fault"
         case Outcome.FAIL | Outcome.REVIEW if copied:
             return "copy"
-        case Outcome.REVIEW:
+        case Outcome.REVIEW if result.status is Status.PENDING_MANUAL:
             return "review"
         case Outcome.FAIL if finding.check == "EVL001":
             return "no gain"

@@ -25,6 +25,7 @@ from grader.core.nouns import (
     Status,
 )
 from grader.core.text import points
+from grader.report.judged import ItemView, decided_codes, judged_items
 from grader.report.pages import (
     FindingView,
     for_student,
@@ -47,7 +48,7 @@ class _CriterionView:
     """A line of the rubric; `findings` are those explained here, `above` those explained before.
 
     `step` says which band of a measure was reached and where the next begins, or is "".
-    `attempted` is false of extra work that was not handed in.
+    `attempted` is false of extra work that was not handed in. `items` are what a person judges.
     """
 
     score: Score
@@ -55,6 +56,7 @@ class _CriterionView:
     step: str
     findings: tuple[FindingView, ...]
     above: tuple[FindingView, ...]
+    items: tuple[ItemView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +121,10 @@ class _Picture:
     over_guessing: bool
 
 
-def feedback_html(assignment: Assignment, result: Result) -> str:
-    """The whole page of one student as HTML text."""
-    findings = for_student(result.findings)
+def feedback_html(assignment: Assignment, result: Result, *, released: bool = False) -> str:
+    """The whole page of one student as HTML text; provisional until the marks are `released`."""
+    decided = decided_codes(result.scores)
+    findings = tuple(f for f in for_student(result.findings) if f.code not in decided)
     used: set[str] = set()
     sections = _sections(assignment, result, findings, used)
     files = result.provenance.get("files", ())
@@ -129,6 +132,7 @@ def feedback_html(assignment: Assignment, result: Result) -> str:
         "feedback.html.j2",
         assignment=assignment,
         result=result,
+        released=released,
         decided=points(result.total.lower) == points(result.total.upper),
         failed=result.status is Status.FAILED,
         sections=sections,
@@ -207,6 +211,7 @@ def _sections(
                         step=_step(rubric.get(score.id), score, findings),
                         findings=tuple(by_code[c] for c in because if c not in used),
                         above=tuple(by_code[c] for c in because if c in used),
+                        items=judged_items(rubric.get(score.id), score),
                     )
                 )
                 used.update(because)

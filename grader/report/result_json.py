@@ -28,6 +28,7 @@ from grader.core.nouns import (
     Total,
     Visibility,
 )
+from grader.core.review import ItemScore, Level
 
 if TYPE_CHECKING:
     from grader.core.nouns import Finding
@@ -138,6 +139,18 @@ def _criterion(score: Score) -> dict[str, Any]:
         "max_points": _points(score.max_points),
         "status": score.status.value,
         "because": list(score.because),
+        **({"items": [_item(item) for item in score.items]} if score.items else {}),
+    }
+
+
+def _item(item: ItemScore) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "title": item.title,
+        "level": item.level,
+        "points": None if item.points is None else _points(item.points),
+        "max_points": _points(item.max_points),
+        "comment": item.comment,
     }
 
 
@@ -151,7 +164,13 @@ def _score(criterion: Mapping[str, Any]) -> Score:
         max_points=criterion["max_points"],
         status=Status(criterion["status"]),
         because=tuple(criterion["because"]),
+        items=tuple(_item_score(item) for item in criterion.get("items", ())),
     )
+
+
+def _item_score(item: Mapping[str, Any]) -> ItemScore:
+    level = item["level"]
+    return ItemScore(**{**item, "level": None if level is None else Level(level)})
 
 
 def _finding(finding: Mapping[str, Any]) -> Finding:

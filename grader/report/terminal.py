@@ -117,6 +117,8 @@ def changes(before: Sequence[Result], after: Sequence[Result]) -> list[dict[str,
             why = "new criterion"
             if was is not None and was.max_points != score.max_points:
                 why = f"worth {points(score.max_points)} points, was {points(was.max_points)}"
+            elif was is not None and was.items != score.items:
+                why = "decided by a person"
             elif was is not None:
                 why = "other bands or requirements"
             if score.because:

@@ -13,6 +13,7 @@ from support.paths import ROOT
 
 from grader.assignment import kit
 from grader.assignment.kit import kit_files, starter_files, strip_solution, write_kit
+from grader.assignment.load import load_assignment
 from grader.core.errors import UsageError
 
 ASSIGNMENTS = sorted(path.name for path in (ROOT / "solutions").iterdir() if path.is_dir())
@@ -138,6 +139,19 @@ def test_a_kit_holds_scripts_public_data_and_the_course_model(tmp_path: Path) ->
         assert "solution" not in name
         if name.endswith((".py", ".md")):
             assert "BEGIN SOLUTION" not in (tmp_path / "kit" / name).read_text()
+
+
+def test_a_kit_says_how_the_work_is_graded(tmp_path: Path) -> None:
+    assignment = load_assignment("llm-methods")
+    write_kit("llm-methods", TOPIC, tmp_path / "kit")
+    text = (tmp_path / "kit" / "RUBRIC.md").read_text("utf-8")
+    for criterion in assignment.criteria:
+        assert criterion.title in text
+        for item in criterion.items:
+            for said in (item.claim, item.full, item.half, item.none, item.example):
+                assert said in text
+    assert "DSP002, by delta low95: 1 from 0.02, 2 from 0.15" in text
+    assert "(24 points): a person judges this in: Comparative analysis" in text
 
 
 def test_a_zip_holds_the_same_and_is_always_the_same(tmp_path: Path) -> None:

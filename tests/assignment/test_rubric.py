@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from grader.assignment.load import load_assignment
 from grader.assignment.rubric import best_parts, score, status, total
 from grader.core.nouns import Band, Category, Criterion, Finding, Outcome, Score, Status
+from grader.core.review import Decision, Item, Level
 
 WHOLE = load_assignment("llm-methods")
 ON_TOP = {category.id for category in WHOLE.categories if category.extra}
@@ -88,6 +89,74 @@ def test_work_that_a_person_must_judge_is_pending_and_missing_work_is_zero() -> 
     review = Criterion("c", "C", "understanding", 24, "review", requires=("LAY040",))
     assert scored(review, finding("LAY040", Outcome.PASS)).points is None
     assert scored(review, finding("LAY040", Outcome.FAIL)).points == 0
+
+
+JUDGED = Criterion(
+    "c", "C", "understanding", 12, "review", requires=("LAY040",),
+    items=(Item("a", "A", 8, "f", "n", "h"), Item("b", "B", 4, "f", "n")),
+)  # fmt: skip
+
+
+def judged(outcome: Outcome, **levels: Level) -> Score:
+    """The score of JUDGED with these levels, by item (LAY040 is one where it is open)."""
+    decisions = {("c", item): Decision(level) for item, level in levels.items()}
+    one = replace(ASSIGNMENT, criteria=(JUDGED,))
+    return score(one, [finding("LAY040", outcome)], decisions)[0]
+
+
+@pytest.mark.parametrize(
+    ("levels", "points", "bounds"),
+    [
+        ({}, None, (0, 12)),
+        ({"a": Level.HALF}, None, (4, 8)),
+        ({"a": Level.HALF, "b": Level.FULL}, 8, (8, 8)),
+        ({"a": Level.FULL, "b": Level.NONE}, 8, (8, 8)),
+        ({"a": Level.NONE, "b": Level.NONE}, 0, (0, 0)),
+        ({"a": Level.FULL, "b": Level.HALF}, None, (8, 12)),  # b has two levels
+        ({"other": Level.FULL}, None, (0, 12)),
+    ],
+)
+def test_points_follow_from_the_levels_of_items(
+    levels: dict[str, Level], points: float | None, bounds: tuple[float, float]
+) -> None:
+    got = judged(Outcome.PASS, **levels)
+    assert got.points == points
+    assert [item.id for item in got.items] == ["a", "b"]
+    assert total(ASSIGNMENT, [got]).categories["understanding"] == bounds
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REVIEW, Outcome.ERROR])
+def test_a_person_decides_what_a_check_could_not(outcome: Outcome) -> None:
+    full = {"a": Level.FULL, "b": Level.FULL}
+    waiting = judged(outcome, **full)
+    assert (waiting.points, [item.id for item in waiting.items]) == (None, ["LAY040", "a", "b"])
+    assert total(ASSIGNMENT, [waiting]).categories["understanding"] == (0, 12)
+    assert judged(outcome, **full, LAY040=Level.FULL).points == 12
+    refused = judged(outcome, **full, LAY040=Level.NONE)
+    assert (refused.points, refused.because) == (0, ("LAY040",))
+    assert judged(outcome, **full, LAY040=Level.HALF).points is None
+
+
+def test_where_a_check_is_the_source_its_level_gives_the_points() -> None:
+    one = replace(ASSIGNMENT, criteria=(PLAIN,))
+    findings = [finding("INT001", Outcome.PASS), finding("ADP001", Outcome.REVIEW)]
+    for level, points in ((Level.FULL, 4), (Level.HALF, 2), (Level.NONE, 0)):
+        got = score(one, findings, {("c", "ADP001"): Decision(level, "why")})[0]
+        assert (got.points, got.items[0].comment) == (points, "why")
+
+
+def test_nobody_judges_what_is_lost_anyway() -> None:
+    assert judged(Outcome.FAIL, a=Level.FULL, b=Level.FULL).points == 0
+    assert judged(Outcome.FAIL).items == ()
+    known = [finding("INT001", Outcome.REVIEW), finding("ADP001", Outcome.FAIL)]
+    assert scored(PLAIN, *known).items == ()
+
+
+def test_an_error_on_which_no_point_hangs_is_left_once_a_person_judged_the_rest() -> None:
+    findings = [finding("LAY040", Outcome.PASS), finding("EVL003", Outcome.ERROR)]
+    done = judged(Outcome.PASS, a=Level.FULL, b=Level.FULL)
+    assert status([done], findings) is Status.FULLY_GRADED
+    assert status([judged(Outcome.PASS, a=Level.FULL)], findings) is Status.PENDING_MANUAL
 
 
 def part_score(part: str, points: float | None, worth: float = 20) -> Score:

@@ -75,6 +75,7 @@ def test_the_small_class_tells_the_whole_story(small: Demo) -> None:
         assert improvement(results[student]).points == 0
         assert finding(results[student], code).outcome is Outcome.FAIL
     assert all(f.outcome is not Outcome.ERROR for r in small.results for f in r.findings)
+    assert all(r.status is Status.FULLY_GRADED and r.total.points for r in small.results)
 
 
 def test_another_class_in_the_same_folder_is_refused(demo: Demo, out: Path) -> None:

@@ -14,6 +14,7 @@ from grader.assignment.load import load_assignment
 from grader.cli.demo import run_demo
 from grader.cli.demo_class import ASSIGNMENT, FULL, SMALL, write_programs
 from grader.core.nouns import Outcome
+from grader.report.exports.review_table import read_table
 from grader.sandbox.choose import NoSandbox, choose_sandbox
 
 DEMO = ROOT / "starter" / "demo-class"
@@ -37,6 +38,19 @@ def test_each_program_is_there(name: str, tmp_path: Path) -> None:
     for script in {"dspy_enhanced.py", "openai_domain_finetune.py"} & set(files):
         ast.parse(files[script])
     assert "dspy_enhanced.py" in files
+
+
+def test_the_demos_grader_decided_every_item_of_every_student() -> None:
+    assignment = load_assignment(ASSIGNMENT)
+    items = {(c.id, i.id): i.levels for c in assignment.criteria for i in c.items}
+    rows = read_table((DEMO / SMALL.reviews).read_bytes(), SMALL.reviews)
+    decided = {
+        (row.cells["student"], row.cells["criterion"], row.cells["item"]): row.cells["level"]
+        for row in rows
+    }
+    assert set(decided) == {(student, *item) for student in SMALL.students for item in items}
+    assert all(level in items[place[1:]] for place, level in decided.items())
+    assert len(decided) == len(rows)
 
 
 def test_an_untouched_kit_holds_nothing_but_the_kit(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def test_the_questions_of_students_benchmarks_are_not_the_classs(tmp_path: Path)
     assert "Which nickname has element" not in page
 
 
+JUDGED = ("comparative_analysis", "lora_script", "inference_script")
 ANNA, BERT, CARL = "anna-quarrybank", "bert-of-zennor", "carl-ibsenhof"
 
 
@@ -154,7 +155,7 @@ def test_students_holds_pages_alone_and_staff_the_rest(out: Path) -> None:
     }
     assert {name for name in files if name.startswith("staff/")} == {
         *(f"staff/{student}/result.json" for student in (ANNA, BERT, CARL)),
-        *(f"staff/{student}/comparative_analysis.txt" for student in (ANNA, BERT)),
+        *(f"staff/{student}/{judged}.txt" for student in (ANNA, BERT) for judged in JUDGED),
     }
     assert (out / "staff").stat().st_mode & 0o777 == 0o700
     page = (out / "class.html").read_text()

@@ -105,6 +105,10 @@ def test_the_schema_itself_is_sound() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
+LATER = {"items"}
+"""What a person judges: an earlier version did not write it."""
+
+
 def _objects(schema: Any) -> list[dict[str, Any]]:
     if isinstance(schema, list):
         return [found for item in schema for found in _objects(item)]
@@ -115,7 +119,7 @@ def _objects(schema: Any) -> list[dict[str, Any]]:
 
 
 def test_the_schema_asks_for_every_key_that_it_knows() -> None:
-    assert all(set(o["required"]) == set(o["properties"]) for o in _objects(SCHEMA))
+    assert all(set(o["required"]) == set(o["properties"]) - LATER for o in _objects(SCHEMA))
 
 
 def _without_each_key(value: Any) -> list[Any]:
@@ -124,7 +128,7 @@ def _without_each_key(value: Any) -> list[Any]:
         return [[less, *value[1:]] for item in value[:1] for less in _without_each_key(item)]
     if not isinstance(value, dict):
         return []
-    here = [{k: v for k, v in value.items() if k != key} for key in value]
+    here = [{k: v for k, v in value.items() if k != key} for key in value if key not in LATER]
     below = [
         {**value, key: less}
         for key, item in value.items()

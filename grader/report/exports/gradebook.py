@@ -17,7 +17,7 @@ from grader.core.text import clean, number
 # some program takes for the end of one, quoted or not. Tab and carriage return are on that list
 # too, but no control character survives `clean`.
 _STARTS: Final = re.compile(r"(?:^|[,;|])(?=[\s\"]*(\S))")
-_OF_FORMULAS: Final = frozenset("=+-@\N{MINUS SIGN}")
+OF_FORMULAS: Final = frozenset("=+-@\N{MINUS SIGN}")
 
 
 def gradebook_csv(results: Sequence[Result], criteria: Sequence[str]) -> str:
@@ -55,7 +55,7 @@ def safe_cell(text: str) -> str:
 
 def _marked(start: re.Match[str]) -> str:
     first = unicodedata.normalize("NFKC", start[1])[0]  # full-width and other forms of a sign
-    return f"{start[0]}'" if first in _OF_FORMULAS else start[0]
+    return f"{start[0]}'" if first in OF_FORMULAS else start[0]
 
 
 def _cell(points: float | None) -> str:
