@@ -13,8 +13,10 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from grader.assignment.load import load_assignment
 from grader.core.constants import COURSE_MODEL, KIT_LINE_CHARACTERS
 from grader.core.errors import GraderFault, UsageError
+from grader.core.nouns import Budget
 from grader.core.resources import resource
 
 _MARKER = re.compile(
@@ -25,6 +27,7 @@ _WITHOUT_TEXT = "this part"
 GIVEN = "given.txt"
 """In a solution's folder: the files that students get whole, one name a line."""
 _STRIPPED = (".py", ".md")
+_BUDGET = "{budget}"  # in a .md file that students get whole: the budget, in words
 _STARTER = frozenset({".py", ".md", ".txt", ".ipynb", ".json"})
 _DATA = frozenset({".jsonl", ".md"})
 _MODEL = frozenset({".json", ".safetensors", ".jinja", ".md"})
@@ -108,6 +111,9 @@ def starter_files(assignment_id: str) -> dict[str, bytes]:
         name = path.relative_to(folder).as_posix()
         if name in given:
             files[name] = path.read_bytes()
+            if _BUDGET.encode() in files[name] and path.suffix == ".md":
+                words = budget_in_words(load_assignment(assignment_id).budget)
+                files[name] = files[name].replace(_BUDGET.encode(), words.encode())
         elif path.suffix in _STRIPPED:
             source = path.read_text("utf-8")
             starter = strip_solution(source, f"solutions/{assignment_id}/{name}")
@@ -121,6 +127,16 @@ def starter_files(assignment_id: str) -> dict[str, bytes]:
     if absent:
         raise UsageError(f"solutions/{assignment_id}/{GIVEN} names {absent[0]}, which is missing.")
     return files
+
+
+def budget_in_words(budget: Budget) -> str:
+    """What students are told of the budget of their programs."""
+    return (
+        "At grading, all runs of your programs together may take "
+        f"{budget.wall_seconds / 60:.0f} minutes,\nand {budget.processor_seconds / 60:.0f} minutes "
+        "of processor time. Waiting for the service's own work and for a\nbusy machine does not "
+        "count."
+    )
 
 
 def kit_files(assignment_id: str, topic: str) -> dict[str, Path]:

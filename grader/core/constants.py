@@ -68,6 +68,9 @@ ARCHIVE_MAX_BYTES: Final = 1024 * MIB
 ARCHIVE_MAX_MEMBERS: Final = 20_000  # a virtual environment left in is skipped, not refused
 ARCHIVE_MAX_RATIO: Final = 200  # repetitive JSONL reaches about 100, deflate's own limit is 1032
 ARCHIVE_RATIO_FROM_BYTES: Final = 4 * MIB  # below this no ratio does harm
+UNPACKED_AT_ONCE: Final = 4  # submissions kept unpacked although nothing reads them just now
+UNPACK_RESERVE_BYTES: Final = 16 * MIB  # left free: runs and the store write beside it
+FREE_MIN_BYTES: Final = 64 * MIB  # to begin a grading with, for temporary files and for the store
 SUBMISSIONS_CSV_MAX_BYTES: Final = 16 * MIB  # an instructor's own record, far above any class
 
 # --- adapters ----------------------------------------------------------------------------------
@@ -137,6 +140,7 @@ DATA_MAX_IMAGE_EXAMPLES: Final = 50_000  # in one file
 GATEWAY_CLOSE_SECONDS: Final = 5.0  # that a broken-off request may take to end; it takes none
 RECORD_MAX_BODY_BYTES: Final = 2 * MIB  # kept of one request or answer; a long prompt has 100 kB
 RECORD_MAX_BYTES: Final = 16 * MIB  # kept of a run: 2,000 requests of 8 kB
+SUBMISSION_MAX_EVIDENCE_BYTES: Final = 32 * MIB  # stored of all runs; the solution's take 4
 TRANSCRIPT_VERSION: Final = "2"  # part of every key; raise it when a run could go otherwise
 MODULE_MAX_FOUND_LINES: Final = 2_000  # results of a module; an honest one has 500
 MODULE_MAX_FOUND_BYTES: Final = 64 * 1024  # of one of them

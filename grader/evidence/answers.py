@@ -231,7 +231,9 @@ def _pair(line: Mapping[str, Any], calls: int) -> AddedPair:
 def _producer(grading: Grading) -> Producer[ModuleRun]:
     from grader.evidence.program_runs import ProgramRunner, simulator
 
-    return ModuleRunner(ProgramRunner(grading.sandbox, grading.endpoint or simulator(grading)))
+    return ModuleRunner(
+        ProgramRunner(grading.sandbox, grading.endpoint or simulator(grading), grading.ledger)
+    )
 
 
 KIND: Final = EvidenceKind(NAME, AnswersSpec, Answers, _request, _producer)

@@ -140,7 +140,7 @@ def _number(value: Any) -> float | None:
 def _producer(grading: Grading) -> Producer[ModuleRun]:
     from grader.evidence.program_runs import ProgramRunner, simulator
 
-    return ModuleRunner(ProgramRunner(grading.sandbox, simulator(grading)))
+    return ModuleRunner(ProgramRunner(grading.sandbox, simulator(grading), grading.ledger))
 
 
 KIND: Final = EvidenceKind(NAME, MetricScoresSpec, MetricScores, _request, _producer)

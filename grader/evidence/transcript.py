@@ -73,7 +73,7 @@ def _request(
 def _producer(grading: Grading) -> Producer[ServedRun]:
     from grader.evidence.program_runs import ProgramRunner, simulator
 
-    return ProgramRunner(grading.sandbox, simulator(grading))
+    return ProgramRunner(grading.sandbox, simulator(grading), grading.ledger)
 
 
 KIND: Final = EvidenceKind(NAME, TranscriptSpec, ProgramRun, _request, _producer)

@@ -86,7 +86,8 @@ class RunResult:
 
     `exit_code` is None when a signal ended it. `stdout` and `stderr` are cut at the limit, with
     `stdout_bytes` and `stderr_bytes` what was written in all. `files` are the regular files that
-    it made or changed, by path relative to the working folder.
+    it made or changed, by path relative to the working folder. `uncounted_seconds` of its wall time
+    the program waited for the service's own work or for a processor.
     """
 
     verdict: ExitReason
@@ -102,6 +103,7 @@ class RunResult:
     files: Mapping[str, bytes]
     refused: tuple[RefusedFile, ...]
     isolation: Isolation
+    uncounted_seconds: float = 0.0
 
 
 class RunStopped(Exception):

@@ -263,6 +263,8 @@ def run_check(
         if id in missing:
             text = "The grader could not run this; your instructor has been told. No marks lost."
             return check.finding(Verdict(Outcome.ERROR, text, note=missing[id]))
+        if (why := context.not_run.get(id)) is not None:
+            return check.finding(Verdict(why.outcome, why.message, why.hint))
         if id not in context.evidence:
             text = _LATER.get(kinds.get(id, ""), "Hidden tests run at grading.")
             return check.finding(Verdict(Outcome.REVIEW, text))
