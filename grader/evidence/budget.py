@@ -93,16 +93,14 @@ class Ledger:
 
     def decide(self, student: str, id: str, key: str) -> NotRun | None:
         """Why this run of the student's program is not to be started; None where it is."""
-        why = self._behind_first(student, id) or self._over_budget(student)
+        why = self.behind_first(student, id) or self._over_budget(student)
         if why is not None:
             self.withheld[key] = why
         return why
 
-    def seconds(self, student: str) -> float:
-        """What the student's runs have taken so far, on the wall and on processors."""
-        return self._spent[student].processor_seconds + self._spent[student].wall_seconds
-
-    def _behind_first(self, student: str, id: str) -> NotRun | None:
+    def behind_first(self, student: str, id: str) -> NotRun | None:
+        """Why a run shows nothing, after what the first run of the program showed. None where it
+        may show something: then it has to be run."""
         first = self.first_run_of(id)
         run = self._ran_first.get((student, first)) if first is not None else None
         if run is None or run.verdict == "ok":
@@ -119,6 +117,10 @@ class Ledger:
             "where something does.",
             "Make the program run to its end when nothing goes wrong, then look at this again.",
         )
+
+    def seconds(self, student: str) -> float:
+        """What the student's runs have taken so far, on the wall and on processors."""
+        return self._spent[student].processor_seconds + self._spent[student].wall_seconds
 
     def _over_budget(self, student: str) -> NotRun | None:
         spent, budget = self._spent[student], self.assignment.budget

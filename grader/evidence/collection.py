@@ -72,29 +72,33 @@ class Collection:
     def of(self, student: str, ids: Sequence[str] | None = None) -> dict[str, Evidence]:
         """The evidence of one student by id, in the assignment's order, read from the store; with
         `ids` that of these alone."""
-        keys = self._students[student].keys
+        keys, not_run = self._students[student].keys, self.not_run(student)
         found = {
             spec.id: self._store.get(keys[spec.id])
             for spec in self._grading.assignment.evidence
-            if spec.id in keys and (ids is None or spec.id in ids)
+            if spec.id in keys and spec.id not in not_run and (ids is None or spec.id in ids)
         }
         return {id: evidence for id, evidence in found.items() if evidence is not None}
 
     def missing(self, student: str) -> dict[str, str]:
         """By id, why evidence of this student could not be collected: a fault of the machine."""
-        mine = self._students[student]
+        mine, not_run = self._students[student], self.not_run(student)
         absent = {
             id: self._failed.get(key, "not collected")
             for id, key in mine.keys.items()
-            if key not in self._grading.ledger.withheld and self._store.about(key) is None
+            if id not in not_run and self._store.about(key) is None
         }
         return mine.missing | absent
 
     def not_run(self, student: str) -> dict[str, NotRun]:
-        """By id, what was not collected by the student's own doing."""
-        withheld = self._grading.ledger.withheld
-        keys = self._students[student].keys
-        return {id: withheld[key] for id, key in keys.items() if key in withheld}
+        """By id, what is not collected by the student's own doing, or counts as if it was not: a
+        store of an earlier version may have it."""
+        ledger = self._grading.ledger
+        found = {
+            id: ledger.withheld.get(key) or ledger.behind_first(student, id)
+            for id, key in self._students[student].keys.items()
+        }
+        return {id: why for id, why in found.items() if why is not None}
 
     def _known(self, kind: EvidenceKind[Any, Any], key: str) -> bool:
         """Whether the store has it, or now has it from the recordings."""
@@ -131,11 +135,9 @@ class Collection:
             self._grading.ledger.charge(request.student, held.cost, held.size_bytes)
 
     def _note_known_firsts(self, student: str) -> None:
-        """Read how the first runs went that the student's new requests stand behind."""
+        """Read how the runs went that others of the student's stand behind."""
         ledger, keys = self._grading.ledger, self._students[student].keys
-        new = (ledger.first_run_of(id) for id, key in keys.items() if key in self._sharing)
-        firsts = {first for first in new if first is not None}
-        for id in sorted(firsts):
+        for id in sorted({first for one in keys if (first := ledger.first_run_of(one))}):
             evidence = self._store.get(keys[id]) if id in keys else None
             if evidence is not None:
                 ledger.note_first(student, id, evidence)

@@ -178,13 +178,25 @@ def read_file(submission: Submission, path: str, max_bytes: int) -> bytes:
     with open_file(submission, path) as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise FileRefused(
-            "LAY105",
-            f"{shown(path)!r} is larger than {max_bytes / MIB:.2g} MiB, the most that is read.",
-            "Hand in a shorter version of this file.",
-            path=path,
-        )
+        raise _too_long(path, max_bytes)
     return data
+
+
+def refuse_larger(submission: Submission, path: str, max_bytes: int) -> None:
+    """Raise FileRefused LAY105 for a file of the submission that has more than `max_bytes` bytes,
+    as `read_file` does, for one that others read piece by piece."""
+    file = submission.file(path)
+    if file is not None and file.size > max_bytes:
+        raise _too_long(path, max_bytes)
+
+
+def _too_long(path: str, max_bytes: int) -> FileRefused:
+    return FileRefused(
+        "LAY105",
+        f"{shown(path)!r} is larger than {max_bytes / MIB:.2g} MiB, the most that is read.",
+        "Hand in a shorter version of this file.",
+        path=path,
+    )
 
 
 def _places(
