@@ -133,9 +133,9 @@ def budget_in_words(budget: Budget) -> str:
     """What students are told of the budget of their programs."""
     return (
         "At grading, all runs of your programs together may take "
-        f"{budget.wall_seconds / 60:.0f} minutes,\nand {budget.processor_seconds / 60:.0f} minutes "
-        "of processor time. Waiting for the service's own work and for a\nbusy machine does not "
-        "count."
+        f"{budget.wall_seconds:.0f} seconds,\n{budget.processor_seconds:.0f} of them on a "
+        "processor. While a program waits for the service's own work or for a busy\nmachine, no "
+        "time counts. What comes after these seconds is not run."
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from grader.core.constants import (
     ANSWER_MAX_CHARACTERS,
+    MODULE_MAX_BYTES,
     MODULE_MAX_FOUND_BYTES,
     MODULE_MAX_FOUND_LINES,
 )
@@ -36,7 +37,7 @@ from grader.evidence.kind import (
 )
 from grader.intake.submitted_notebook import program_source
 from grader.models.base_model import base_digest
-from grader.sandbox.api import Limits, RunSpec
+from grader.sandbox.api import HarvestOnly, Limits, RunSpec
 
 if TYPE_CHECKING:
     from grader.evidence.program_runs import ServedRun
@@ -121,6 +122,7 @@ def module_request(
             },
             limits=Limits(wall_seconds=spec.wall_seconds),
             clock_rate=spec.clock_rate,
+            harvest=HarvestOnly(_OUT, MODULE_MAX_BYTES),
         ),
         spec.scenarios,
         perturb=perturb,

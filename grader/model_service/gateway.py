@@ -24,6 +24,7 @@ from uvicorn.server import ServerState
 
 from grader.core.constants import GATEWAY_CLOSE_SECONDS, MIB
 from grader.core.openai_wire import JOBS
+from grader.model_service.client_turns import ClientTurns
 from grader.model_service.record import (
     CLIENT_LEFT,
     Exchange,
@@ -326,7 +327,7 @@ class Gateway:
     ) -> RunService:
         # Else responses wait 40 ms for the client's acknowledgement; connections inherit it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        meter = RunMeter(app, record, limits)
+        meter = ClientTurns(RunMeter(app, record, limits), record.clock)
         config = uvicorn.Config(
             meter, lifespan="off", log_config=None, access_log=False, server_header=False
         )

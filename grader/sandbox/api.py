@@ -52,6 +52,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class HarvestOnly:
+    """The files of a run that are taken: those of this `name`, of at most `most_bytes` in all."""
+
+    name: str
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """A program to run.
 
@@ -60,7 +68,8 @@ class RunSpec:
     files of the grader by relative path, laid over them.
     `script` is a path relative to the working folder; `arguments` come after it. `environment`
     adds to the few variables that every run has. `clock_rate` is by how much faster than real
-    time the program's sleeps pass; 1.0 leaves time alone.
+    time the program's sleeps pass; 1.0 leaves time alone. Without `harvest` all that the limits
+    allow is taken out of the working folder.
     """
 
     files: Mapping[str, Path]
@@ -70,6 +79,7 @@ class RunSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
     clock_rate: float = 1.0
+    harvest: HarvestOnly | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +129,7 @@ class SocketService(Protocol):
 
     @property
     def held_seconds(self) -> float:
-        """Real seconds in which the program waited for the service's own work so far.
+        """Real seconds so far in which the service worked for the program.
 
         They do not count towards the limit of wall time.
         """

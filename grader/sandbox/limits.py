@@ -19,6 +19,7 @@ from typing import Final
 
 from grader.core.constants import SANDBOX_DISK_SLACK_BYTES, SANDBOX_END_SECONDS, SANDBOX_TMP_SHARE
 from grader.sandbox.api import ExitReason, Limits
+from grader.sandbox.queue_delay import QueueDelay
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 PREFIX = "finegrade-"
@@ -234,12 +235,19 @@ class Watchdog:
         self._usage = usage
         self._staged = usage()
         self._began = time.monotonic()
+        self._queue = QueueDelay()
+
+    @property
+    def uncounted_seconds(self) -> float:
+        """Wall time that does not count: the service worked, or no processor was free."""
+        return self._held() + self._queue.seconds
 
     def look(self) -> ExitReason | None:
         """The limit that the run has exceeded, if any."""
-        if time.monotonic() - self._began - self._held() > self.limits.wall_seconds:
-            return ExitReason.TIMEOUT
         members = list(self._members())
+        self._queue.look(members)
+        if time.monotonic() - self._began - self.uncounted_seconds > self.limits.wall_seconds:
+            return ExitReason.TIMEOUT
         self.cpu_seconds = max(self.cpu_seconds, sum(map(cpu_seconds, members)))
         if self.cpu_seconds > self.limits.cpu_seconds:
             return ExitReason.TIMEOUT

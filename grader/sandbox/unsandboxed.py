@@ -117,7 +117,7 @@ def _run(
             wall = time.monotonic() - began
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             texts = [_read(file, spec.limits.output_bytes) for file in (stdout, stderr)]
-        taken = harvest(folder, before, spec.limits)
+        taken = harvest(folder, before, spec.limits, spec.harvest)
     finally:
         os.close(folder)
     code = process.returncode

@@ -47,7 +47,7 @@ def parse(source: bytes) -> ast.Module:
     dotted = _DOTTED.search(source)
     if dotted is not None:
         line = source.count(b"\n", 0, dotted.start()) + 1
-        raise SourceFault(f"a name with more than {SOURCE_MAX_DOTS} dots", line)
+        raise SourceFault(f"a name of more than {SOURCE_MAX_DOTS} levels", line)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" and the like are the script's own business

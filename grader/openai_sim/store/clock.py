@@ -22,7 +22,7 @@ _POLL_SECONDS: Final = 1.0  # that a look at a job takes at least: one without s
 _REQUEST_SECONDS: Final = 0.001  # so that no two requests begin at the same time
 _OTHER_WAIT_SECONDS: Final = 2.0  # of real time without a request or a sleep: less is work
 _SHORTEST_HOLD: Final = 0.002  # real seconds that a sleep takes at least
-_HELD_MOST_SECONDS: Final = 600.0  # real ones; else a job could hold the grader for hours
+_HELD_MOST_SECONDS: Final = 1200.0  # real ones; else a program could hold the grader for hours
 _LOOK_SECONDS: Final = 0.01  # between two looks whether jobs are where they should be
 
 
@@ -81,8 +81,15 @@ class ProgramClock:
         self._settled: Callable[[], bool] | None = None
         self.time_is_up = False
         """Whether a sleep has gone beyond the limit."""
-        self.held_seconds = 0.0
-        """Real seconds in which a job had to catch up: the run's wall time stands still then."""
+        self._held = 0.0
+        self._sleeping = self._waiting_for_client = 0
+        self._counted_to = time.monotonic()
+
+    @property
+    def held_seconds(self) -> float:
+        """Real seconds in which the service worked, or a job had to catch up: the run's wall time
+        stands still then. May be read in any thread."""
+        return min(_HELD_MOST_SECONDS, self._held + self._since_counted())
 
     def now(self) -> float:
         """The time that jobs live by: what the program waited, and a second for each poll."""
@@ -124,12 +131,34 @@ class ProgramClock:
         """A request or a sleep is under way."""
         self._waited += self._otherwise_waited()
         self._requests += 1
+        self._count()
         self._under_way += 1
         try:
             yield
         finally:
+            self._count()
             self._under_way -= 1
             self._idle_since = time.monotonic()
+
+    @contextmanager
+    def client_turn(self) -> Iterator[None]:
+        """The service waits for the program to send or to read: that is the program's time."""
+        self._count()
+        self._waiting_for_client += 1
+        try:
+            yield
+        finally:
+            self._count()
+            self._waiting_for_client -= 1
+
+    def _count(self) -> None:
+        """Count the real time up to now, before what is under way changes."""
+        self._held += self._since_counted()
+        self._counted_to = time.monotonic()
+
+    def _since_counted(self) -> float:
+        works = self._under_way > self._sleeping + self._waiting_for_client
+        return time.monotonic() - self._counted_to if works else 0.0
 
     async def poll(self, patience: float) -> None:
         """The program asks for a job; returns when jobs are where they should be.
@@ -142,10 +171,16 @@ class ProgramClock:
     async def sleep(self, seconds: float) -> None:
         """The program sleeps; returns when it may wake."""
         wakes = self._waited + seconds
-        if wakes > self._limit:
-            self.time_is_up = True
-            await asyncio.get_running_loop().create_future()  # until the run is ended
-        await asyncio.sleep(max(seconds / self._rate, _SHORTEST_HOLD))
+        self._count()
+        self._sleeping += 1
+        try:
+            if wakes > self._limit:
+                self.time_is_up = True
+                await asyncio.get_running_loop().create_future()  # until the run is ended
+            await asyncio.sleep(max(seconds / self._rate, _SHORTEST_HOLD))
+        finally:
+            self._count()
+            self._sleeping -= 1
         self._waited = max(self._waited, wakes)
         await self._advanced(float("inf"))
 
@@ -163,13 +198,9 @@ class ProgramClock:
         await self._caught_up(patience)
 
     async def _caught_up(self, patience: float) -> None:
-        began = looked = time.monotonic()
-        while self._settled is not None and not self._settled() and looked < began + patience:
+        until = time.monotonic() + patience
+        while self._settled is not None and not self._settled() and time.monotonic() < until:
             await asyncio.sleep(_LOOK_SECONDS)
-            before, looked = looked, time.monotonic()
-            # Where several wait at once, each counts its part.
-            held = self.held_seconds + (looked - before) / self._under_way
-            self.held_seconds = min(_HELD_MOST_SECONDS, held)
 
     def _write(self) -> None:
         if self._file is not None:
