@@ -142,7 +142,7 @@ def simulator(grading: Grading) -> Simulator | None:
     return Simulator(grading.assignment.base, grading.trainings, seed=TRANSCRIPT_SEED)
 
 
-class _Queue:
+class RunQueue:
     """Runs that wait, in the order in which they start: programs with nothing going wrong first,
     then, of the students whose first run has ended, those that have taken least so far."""
 
@@ -202,7 +202,7 @@ class ProgramRunner:
         """See Producer. When the caller is interrupted, the runs under way are killed."""
         progress.start("Running programs", len(new))
         failed: dict[str, str] = {}
-        queue = _Queue(list(new.values()), self._ledger)
+        queue = RunQueue(list(new.values()), self._ledger)
         at_once = _AT_ONCE * (os.cpu_count() or 1)
         with (
             self._services or nullcontext(),

@@ -62,9 +62,10 @@ def harvest(
     for path, status in sorted(_entries(folder, out), key=lambda entry: entry[0]):
         if before.get(path) == _state(status):
             continue
-        why = _why_refused(path, status, out, limits, left)
         if only is not None and path.rsplit("/", 1)[-1] != only.name:
-            why = why or f"nothing reads it ({status.st_size} bytes)"
+            why: str | None = f"nothing reads it ({status.st_size} bytes)"
+        else:
+            why = _why_refused(path, status, out, limits, left)
         data = None if why else _read(folder, path, status.st_size)
         if data is None:
             out.refuse(path, why or "it cannot be read")

@@ -17,7 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from grader.core.constants import SANDBOX_DISK_SLACK_BYTES, SANDBOX_END_SECONDS, SANDBOX_TMP_SHARE
+from grader.core.constants import (
+    SANDBOX_DISK_SLACK_BYTES,
+    SANDBOX_END_SECONDS,
+    SANDBOX_TICK_SECONDS,
+    SANDBOX_TMP_SHARE,
+)
 from grader.sandbox.api import ExitReason, Limits
 from grader.sandbox.queue_delay import QueueDelay
 
@@ -125,6 +130,20 @@ def _limit(group: Cgroup, limits: Limits) -> None:
 def can_make_cgroups() -> bool:
     """Whether this machine lets the grader limit memory by control groups."""
     return _home() is not None
+
+
+def enforced() -> dict[str, str]:
+    """By limit, what enforces it for all processes of a run on this machine."""
+    home = _home()
+    version, pids = (home[0], home[2] is not None) if home is not None else (0, False)
+    group = f"control groups (version {version})"
+    watchdog = f"the watchdog, which looks every {SANDBOX_TICK_SECONDS * 1000:.0f} ms"
+    return {
+        "memory": group if version else watchdog,
+        "processes": group if pids else "the kernel's limit on a user's processes (RLIMIT_NPROC)",
+        "disk": f"{watchdog}; sized file systems where the sandbox can mount them",
+        "processor time": f"{watchdog}; for one process the kernel as well (RLIMIT_CPU)",
+    }
 
 
 @cache

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from grader.core.constants import SANDBOX_TICK_SECONDS
 from grader.core.openai_wire import KEY_VARIABLE, URL_VARIABLE
+from grader.core.temporary import prefix
 from grader.sandbox.api import (
     ExitReason,
     Isolation,
@@ -56,7 +57,7 @@ class Unsandboxed:
         self, spec: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
     ) -> RunResult:
         """See `Sandbox.run`."""
-        with tempfile.TemporaryDirectory(prefix="finegrade-own-") as work:
+        with tempfile.TemporaryDirectory(prefix=prefix("own")) as work:
             box = Path(work) / "box"
             _fill(box, spec)
             listener = socket.create_server(("127.0.0.1", 0))

@@ -54,7 +54,7 @@ job = client.fine_tuning.jobs.create(
 while job.status not in ("succeeded", "failed", "cancelled"):
     time.sleep(60)
     job = client.fine_tuning.jobs.retrieve(job.id)
-with open("result.json", "w") as file:
+with open("openai_results.json", "w") as file:
     json.dump({"status": job.status}, file)
 """
 FAILS = """
@@ -138,7 +138,9 @@ def test_a_minute_of_polling_passes_in_a_second_and_its_spacing_is_known(
     found = collected(tmp_path, trainings, want(tmp_path, "polls", POLLS, "slow-queue"))
     run = payload(found, "polls")
     assert (run["verdict"], run["exit_code"], run["stderr"]) == ("ok", 0, "")
-    assert json.loads(base64.b64decode(run["files"]["result.json"])) == {"status": "succeeded"}
+    assert json.loads(base64.b64decode(run["files"]["openai_results.json"])) == {
+        "status": "succeeded"
+    }
     polls = [e["at"] for e in run["exchanges"] if e["path"].startswith("/v1/fine_tuning/jobs/")]
     # Two minutes in the queue, a second before and two minutes after it; each look takes one.
     assert [round(b - a, 1) for a, b in pairwise(polls)] == [60.0] * 3, "in the program's own time"

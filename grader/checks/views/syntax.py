@@ -181,7 +181,14 @@ class ScriptModel:
         """Dotted names of the calls that the value of an expression may have come from."""
         found: set[str] = set()
         seen: set[int] = set()
+        names: set[str] = set()
         waiting: list[ast.expr] = [node]
+
+        def once(name: str, values: list[ast.expr]) -> list[ast.expr]:
+            new = [] if name in names else values
+            names.add(name)
+            return new
+
         while waiting:
             value = waiting.pop()
             if id(value) in seen:
@@ -192,11 +199,11 @@ class ScriptModel:
                 break
             match value:
                 case ast.Name(id=name):
-                    waiting += self.assigned.get(name, [])
-                case ast.Attribute() if ast.unparse(value) in self.assigned:
-                    waiting += self.assigned[ast.unparse(value)]
+                    waiting += once(name, self.assigned.get(name, []))
+                case ast.Attribute() if (text := ast.unparse(value)) in self.assigned:
+                    waiting += once(text, self.assigned[text])
                 case ast.Call(func=ast.Name(id=name)) if name in self.functions:
-                    waiting += self._returned(name)
+                    waiting += once(f"{name}()", self._returned(name))
                 case ast.Call(func=function):
                     found.add(self.dotted(function))
                 case ast.Subscript(
