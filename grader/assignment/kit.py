@@ -27,7 +27,7 @@ _WITHOUT_TEXT = "this part"
 GIVEN = "given.txt"
 """In a solution's folder: the files that students get whole, one name a line."""
 _STRIPPED = (".py", ".md")
-_BUDGET = "{budget}"  # in a .md file that students get whole: the budget, in words
+_README = "README.md"
 _STARTER = frozenset({".py", ".md", ".txt", ".ipynb", ".json"})
 _DATA = frozenset({".jsonl", ".md"})
 _MODEL = frozenset({".json", ".safetensors", ".jinja", ".md"})
@@ -97,7 +97,8 @@ def starter_files(assignment_id: str) -> dict[str, bytes]:
     """The starter of an assignment as its solution makes it: contents by relative path.
 
     Files with solution blocks are stripped, files named in `given.txt` come whole, and anything
-    that students make themselves (data sets, adapters, numbers) stays out. Needs a checkout, since
+    that students make themselves (data sets, adapters, numbers) stays out. README.md ends with the
+    assignment's budget. Needs a checkout, since
     solutions are not installed. Raises UsageError when a .py or .md file has neither blocks nor a
     line in `given.txt`, so that no solution is handed out by mistake.
     """
@@ -111,9 +112,6 @@ def starter_files(assignment_id: str) -> dict[str, bytes]:
         name = path.relative_to(folder).as_posix()
         if name in given:
             files[name] = path.read_bytes()
-            if _BUDGET.encode() in files[name] and path.suffix == ".md":
-                words = budget_in_words(load_assignment(assignment_id).budget)
-                files[name] = files[name].replace(_BUDGET.encode(), words.encode())
         elif path.suffix in _STRIPPED:
             source = path.read_text("utf-8")
             starter = strip_solution(source, f"solutions/{assignment_id}/{name}")
@@ -126,16 +124,18 @@ def starter_files(assignment_id: str) -> dict[str, bytes]:
     absent = sorted(given - set(files))
     if absent:
         raise UsageError(f"solutions/{assignment_id}/{GIVEN} names {absent[0]}, which is missing.")
+    if _README in files:
+        files[_README] += budget_in_words(load_assignment(assignment_id).budget).encode()
     return files
 
 
 def budget_in_words(budget: Budget) -> str:
-    """What students are told of the budget of their programs."""
+    """The section of a kit's README on what a submission's programs may use together."""
     return (
-        "At grading, all runs of your programs together may take "
+        "\n## Time at grading\n\nAt grading, all runs of your programs together may take "
         f"{budget.wall_seconds:.0f} seconds,\n{budget.processor_seconds:.0f} of them on a "
         "processor. While a program waits for the service's own work or for a busy\nmachine, no "
-        "time counts. What comes after these seconds is not run."
+        "time counts. What comes after these seconds is not run.\n"
     )
 
 

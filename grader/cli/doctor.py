@@ -24,7 +24,7 @@ def doctor(
     ] = False,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Report what works on this machine: sandboxes, their limits, models, GPU, disk.
+    """Report what works here: sandboxes, limits, models, GPU, disk.
 
     Each sandbox must contain more than a hundred hostile programs. Exit code 1: none contains
     all of them, so submitted programs cannot be graded on this machine.

@@ -13,6 +13,7 @@ from support.paths import ROOT
 
 from grader.assignment import kit
 from grader.assignment.kit import kit_files, starter_files, strip_solution, write_kit
+from grader.assignment.load import load_assignment
 from grader.core.errors import UsageError
 
 ASSIGNMENTS = sorted(path.name for path in (ROOT / "solutions").iterdir() if path.is_dir())
@@ -101,6 +102,14 @@ def test_the_starter_is_what_the_solution_makes(assignment: str) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert there == starter_files(assignment), "run python scripts/make_starter.py"
+
+
+@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+def test_the_kit_tells_the_budget_of_the_assignment(assignment: str) -> None:
+    budget = load_assignment(assignment).budget
+    told = " ".join((ROOT / "starter" / assignment / "README.md").read_text("utf-8").split())
+    assert f"together may take {budget.wall_seconds:.0f} seconds" in told
+    assert f"{budget.processor_seconds:.0f} of them on a processor" in told
 
 
 def test_a_file_nobody_marked_is_not_handed_out(
