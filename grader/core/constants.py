@@ -100,6 +100,7 @@ REPORT_MAX_LISTED_QUESTIONS: Final = 200  # on the class page, hardest first: ke
 # --- source checks -----------------------------------------------------------------------------
 SOURCE_MAX_BYTES: Final = 256 * 1024  # a long script has 30 kB; far from where Python's parser dies
 SOURCE_MAX_DEPTH: Final = 150  # levels of syntax inside each other; honest scripts stay below 40
+SECRETS_MAX_BYTES: Final = 64 * MIB  # of a submission's sources that are searched for keys
 SOURCE_MAX_LINES: Final = 20_000  # a long script has 1,000
 SOURCE_MAX_DOTS: Final = 150  # in one name, as levels of syntax are: Python's parser is quadratic
 SOURCE_MAX_BESIDE_BYTES: Final = 2 * MIB  # of all modules beside a script

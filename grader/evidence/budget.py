@@ -134,9 +134,11 @@ class Ledger:
                 return NotRun(
                     Outcome.FAIL,
                     f"Not run: the programs of this submission may use {most:.0f} {what} over all "
-                    f"their runs, and had used {used:.0f} before this one.",
+                    "their runs, and had used that up before.",
                     "Look for loops without an end and for work that is done again and again; the "
                     "kit's README names the budget.",
+                    # Not for students: a program that sees hidden questions decides how much.
+                    f"Used before this run: {used:.0f} {what}.",
                 )
         return None
 

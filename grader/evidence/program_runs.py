@@ -159,10 +159,11 @@ class RunQueue:
             request = self._first.popleft()
             self._under_way.add(request.key)
             return request
+        ledger = self._ledger
         ready = [r for r in self._rest if self._is_ready(r)]
-        if not ready or self._ledger is None:
+        if not ready or ledger is None:
             return None
-        request = min(ready, key=lambda r: self._ledger.seconds(r.student))  # type: ignore[union-attr]
+        request = min(ready, key=lambda r: ledger.seconds(r.student))
         self._rest.remove(request)
         return request
 

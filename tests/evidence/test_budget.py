@@ -124,6 +124,9 @@ def test_runs_beyond_the_budget_fail_by_the_students_doing(
     assert finding.outcome is Outcome.FAIL
     assert names in finding.message
     assert finding.hint
+    told = finding.message.replace(names, "") + finding.hint
+    assert not any(letter.isdigit() for letter in told), "what was used may hold hidden bits"
+    assert "Used before this run" in finding.note
     assert ledger.decide("s2", "openai_ok", "other") is None
 
 

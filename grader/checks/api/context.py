@@ -59,12 +59,15 @@ class EvidenceRole(Generic[P]):
 
 @dataclass(frozen=True, slots=True)
 class NotRun:
-    """Why evidence of a student's program was not collected, by the student's own doing; `outcome`
-    is that of the checks that would read it."""
+    """Why evidence of a student's program was not collected, by the student's own doing.
+
+    `outcome` is that of the checks that would read it; `note` is for the instructor.
+    """
 
     outcome: Outcome
     message: str
     hint: str
+    note: str = ""
 
 
 Bindings = Mapping[str, tuple[str, ...]]

@@ -265,7 +265,7 @@ def run_check(
             text = "The grader could not run this; your instructor has been told. No marks lost."
             return check.finding(Verdict(Outcome.ERROR, text, note=missing[id]))
         if (why := context.not_run.get(id)) is not None:
-            return check.finding(Verdict(why.outcome, why.message, why.hint))
+            return check.finding(Verdict(why.outcome, why.message, why.hint, note=why.note))
         if id not in context.evidence:
             text = _LATER.get(kinds.get(id, ""), "Hidden tests run at grading.")
             return check.finding(Verdict(Outcome.REVIEW, text))
