@@ -55,13 +55,14 @@ def sweep() -> int:
     return removed
 
 
-def require_room(folder: Path, size: int, what: str) -> None:
-    """Raise NoRoom where the file system of `folder` has less than `size` bytes free for `what`."""
+def require_room(folder: Path, size: int, what: str, by: str = "TMPDIR") -> None:
+    """Raise NoRoom where the file system of `folder` has less than `size` bytes free for `what`;
+    the user names another place `by` this variable or option."""
     free = shutil.disk_usage(folder).free
     if free < size:
         raise NoRoom(
             f"{what} needs {-(-size // MIB)} MiB in {folder}; {free // MIB} MiB are free there. "
-            "Make room, or let TMPDIR name a folder with more, and grade again."
+            f"Make room, or choose another place with {by}, and grade again."
         )
 
 

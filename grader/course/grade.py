@@ -113,8 +113,8 @@ def grade(
     cannot be used.
     """
     sweep()
-    for place, what in ((Path(tempfile.gettempdir()), "Grading"), (store_path.parent, "The store")):
-        require_room(place, FREE_MIN_BYTES, what)
+    require_room(Path(tempfile.gettempdir()), FREE_MIN_BYTES, "Grading")
+    require_room(store_path.parent, FREE_MIN_BYTES, "The evidence store", by="--out")
     with (
         tempfile.TemporaryDirectory(prefix=prefix("class")) as work,
         open_store(store_path) as store,

@@ -400,3 +400,13 @@ def test_two_folders_of_one_student_wait_for_the_instructor(
     assert result.status is Status.PENDING_MANUAL
     everything = sum(category.points for category in assignment.categories)
     assert (result.total.lower, result.total.upper) == (0, everything)
+
+
+def test_too_little_room_is_told_before_anything_is_done(
+    folder: Path, assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grade, "FREE_MIN_BYTES", 1 << 60)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(GraderFault, match=r"Grading needs \d+ MiB in .*TMPDIR, and grade again"):
+        grade.grade([folder], assignment, None, tmp_path / "out" / "e.sqlite", Silent())
+    assert not list((tmp_path / "out").iterdir())
