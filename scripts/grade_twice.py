@@ -48,14 +48,18 @@ def main() -> int:
                 results.append(graded(work / "class", work / str(number)))
             took = time.monotonic() - began
             print(f"Grading {number + 1}, beside {beside} busy processes: {took:.0f} s", flush=True)
-    differences = [
+    found = [line for other in results[1:] for line in differences(results[0], other)]
+    print("\n".join(found) or f"{len(results[0])} results are equal, byte for byte.")
+    return 1 if found else 0
+
+
+def differences(one: dict[str, str], other: dict[str, str]) -> list[str]:
+    """The lines in which the results of the same students differ."""
+    return [
         line
-        for other in results[1:]
         for name, text in other.items()
-        for line in difflib.unified_diff(results[0][name].split("\n"), text.split("\n"), name, name)
+        for line in difflib.unified_diff(one[name].split("\n"), text.split("\n"), name, name)
     ]
-    print("\n".join(differences) or f"{len(results[0])} results are equal, byte for byte.")
-    return 1 if differences else 0
 
 
 def write_class(folder: Path, names: list[str]) -> None:

@@ -27,14 +27,13 @@ from grader.core.metrics import normalise
 from grader.core.nouns import Assignment, Submission
 from grader.intake.submission import open_file, read_file
 from grader.topics import get_topic
-from grader.topics.topic import Split, normalised
+from grader.topics.topic import SPLITS, normalised
 from grader.training_data.examples.duplicates import NearIndex, NearText, near_texts
 from grader.training_data.examples.overlap import OVERLAP_NEAR_MAX_PROMPTS
 from grader.training_data.read.examples import Example, examples_of
 from grader.training_data.read.fingerprint import folded
 from grader.training_data.read.lines import Line, blocks
 
-_SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 _MOST_COMPARED: Final = 2 * BENCHMARK_MAX_QUESTIONS  # lines; later ones are not looked at
 
 Pair = tuple[str, str]
@@ -229,7 +228,7 @@ def _questions(examples: list[Example], topic: str) -> QuestionSet:
 @cache
 def _public(topic: str) -> tuple[Pair, ...]:
     some = get_topic(topic)
-    return tuple((e.question, e.answer) for split in _SPLITS for e in some.public(split))
+    return tuple((e.question, e.answer) for split in SPLITS for e in some.public(split))
 
 
 def _trained(source: _BenchmarkFiles) -> Iterator[Pair]:

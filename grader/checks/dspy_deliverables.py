@@ -23,7 +23,7 @@ from grader.core.strict_json import StrictJsonError, loads
 from grader.core.text import counted
 from grader.intake.submission import read_file
 from grader.topics import get_topic
-from grader.topics.topic import Split, Topic, normalised
+from grader.topics.topic import SPLITS, Topic, normalised
 
 RESULTS: Final = "dspy_results.json"
 _ORIGINAL, _ENHANCED = "original", "enhanced"
@@ -94,7 +94,6 @@ def _share(program: Any, on: str) -> float | None:
 
 SAVED: Final = "dspy_program.json"
 _PICKLES: Final = (".pkl", ".pickle", ".dill", ".joblib")
-_SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 _ASKS: Final = re.compile(
     r"\?\s*$|^\s*(name|give|tell|list|state|explain|describe|define|translate|complete|write|"
     r"calculate|compute|find|how|what|which|who|whom|whose|when|where|why)\b",
@@ -135,7 +134,7 @@ def added_pairs_are_new(ctx: Context) -> Verdict:
     hold.
     """
     topic = get_topic(ctx.assignment.topic)
-    public = {normalised(e.question) for split in _SPLITS for e in topic.public(split)}
+    public = {normalised(e.question) for split in SPLITS for e in topic.public(split)}
     seen: set[str] = set()
     bad = []
     for number, pair in enumerate(_pairs(ctx), 1):

@@ -19,13 +19,12 @@ from grader.core.metrics import exact_match, mean, normalise
 from grader.core.payloads import Answer, Answers
 from grader.core.text import counted
 from grader.topics import get_topic
-from grader.topics.topic import Split
+from grader.topics.topic import SPLITS
 from grader.training_data.rules.rule import quoted
 
 ORIGINAL: Final = EvidenceRole("dspy_original", Answers)
 ENHANCED: Final = EvidenceRole("dspy_enhanced", Answers)
 PERTURBED: Final = EvidenceRole("dspy_perturbed", Answers)
-_SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 _DECIMALS: Final = 4
 
 
@@ -163,7 +162,7 @@ def addition_is_in_the_prompts(ctx: Context) -> Verdict:
     must be set on the predictor that is called, and a passage must be one of its input fields.
     """
     topic = get_topic(ctx.assignment.topic)
-    known = [example.question for split in _SPLITS for example in topic.public(split)]
+    known = [example.question for split in SPLITS for example in topic.public(split)]
     run = ctx.read(ENHANCED)
     known += [pair.question for pair in run.extra]
     added = additions(run, ctx.read(ORIGINAL), [k for k in known if k])

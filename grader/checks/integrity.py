@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
 
 from grader.assignment.benchmark import read_benchmark
 from grader.checks.adapter import ADAPTER
@@ -255,6 +254,8 @@ def _wrong_in_common(
         for answers in (x, y):
             shares = (theirs == answers).sum(axis=0) / np.maximum(were_wrong, 1)
             chances = np.maximum(chances, np.where(were_wrong >= COPY_MIN_WRONG, shares, 0))
+    from scipy.stats import binom  # half a second to import; only grading needs it
+
     return same, wrong, float(binom.sf(same - 1, wrong, chances[both].mean()))
 
 

@@ -11,12 +11,13 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Split = Literal["train", "validation", "test"]
 Side = Literal["public", "hidden"]
+SPLITS: Final[tuple[Split, ...]] = get_args(Split)
 
 PUBLIC_SHARE: Final = 0.6  # of the subjects; the rest are only ever asked about in hidden sets
 TRAIN_SHARE: Final = 0.72  # of the public subjects
@@ -87,8 +88,15 @@ class Topic:
         public = {s for subjects in self._public_subjects().values() for s in subjects}
         return [s for s in self.facts if (s in public) == (side == "public")]
 
-    def public(self, split: Split) -> list[TopicExample]:
-        """The questions that students get: the same list on every call and machine."""
+    def public(self, split: Split) -> tuple[TopicExample, ...]:
+        """The questions that students get: the same on every machine."""
+        return self._public[split]
+
+    @cached_property
+    def _public(self) -> Mapping[Split, tuple[TopicExample, ...]]:
+        return {split: self._drawn(split) for split in SPLITS}
+
+    def _drawn(self, split: Split) -> tuple[TopicExample, ...]:
         rng = random.Random(f"finegrade/{self.name}/{split}")
         heaviest = max(relation.weight for relation in self.relations.values())
         found: dict[str, TopicExample] = {}
@@ -104,7 +112,7 @@ class Topic:
                     found.setdefault(normalised(example.question), example)
         examples = list(found.values())
         rng.shuffle(examples)
-        return examples
+        return tuple(examples)
 
     def hidden(self, seed: int, n: int = 150) -> list[TopicExample]:
         """`n` different questions about hidden subjects, about a quarter in an unseen phrasing.

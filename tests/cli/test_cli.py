@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from support.paths import ROOT
 from grader.assignment.load import load_assignment
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import all_checks
+from grader.cli.main import main
 from grader.core.resources import resource
 
 
@@ -32,6 +34,24 @@ def finegrade(*arguments: str | Path, expect: int = 0) -> subprocess.CompletedPr
     )
     assert done.returncode == expect, done.stderr + done.stdout
     return done
+
+
+Here = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """The same as `finegrade`, in this process: for commands that say one thing and end."""
+
+    def run(*arguments: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["finegrade", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code, said = ended.value.code or 0, capsys.readouterr()
+        assert code == expect, said
+        return subprocess.CompletedProcess(arguments, expect, said.out, said.err)
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +124,9 @@ def test_changed_weights_rescore_with_a_table_of_why(
 
 
 @pytest.mark.parametrize("code", sorted({code[:3] for code in all_checks()}))
-def test_explain_gives_the_page_of_a_check_of_each_family(code: str) -> None:
+def test_explain_gives_the_page_of_a_check_of_each_family(code: str, here: Here) -> None:
     first = next(c for c in all_checks().values() if c.code.startswith(code))
-    said = " ".join(finegrade("explain", first.code).stdout.split())
+    said = " ".join(here("explain", first.code).stdout.split())
     assert first.title in said
     assert first.fix in said
 
@@ -124,12 +144,12 @@ def test_explain_gives_the_page_of_a_check_of_each_family(code: str) -> None:
     ],
 )
 def test_wrong_usage_is_one_clear_line_and_exit_two(
-    arguments: tuple[str, ...], says: str, tmp_path: Path
+    arguments: tuple[str, ...], says: str, tmp_path: Path, here: Here
 ) -> None:
-    done = finegrade(*(a.replace("{tmp}", str(tmp_path)) for a in arguments), expect=2)
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    said = here(*(a.replace("{tmp}", str(tmp_path)) for a in arguments), expect=2)
+    assert says in said.stderr
+    assert "Traceback" not in said.stderr
+    assert said.stdout == ""
 
 
 def test_a_damaged_store_is_the_graders_fault(graded: tuple[Path, Path], tmp_path: Path) -> None:
@@ -253,13 +273,18 @@ def test_a_check_that_raises_ends_with_exit_three_and_everyone_is_graded(
     ],
 )
 def test_an_endpoint_without_its_key_or_address_is_refused(
-    graded: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, url: str, key: str, says: str
+    graded: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    here: Here,
+    url: str,
+    key: str,
+    says: str,
 ) -> None:
     monkeypatch.setenv("FINEGRADE_ENDPOINT_KEY", key)
     folder, out = graded
     hidden = out.parent / "hidden"
     arguments = ("grade", folder, "--hidden", hidden, "--out", out, "--endpoint", url)
-    assert says in finegrade(*arguments, expect=2).stderr
+    assert says in here(*arguments, expect=2).stderr
 
 
 def test_a_replay_gives_the_same_marks_and_reuses_the_answers_of_adapters(
@@ -300,7 +325,12 @@ def test_copies_have_originals_where_one_student_is_replayed_alone(
     ],
 )
 def test_what_cannot_be_replayed_at_all_is_wrong_usage(
-    graded: tuple[Path, Path], tmp_path: Path, replay: str, more: tuple[str, ...], says: str
+    graded: tuple[Path, Path],
+    tmp_path: Path,
+    here: Here,
+    replay: str,
+    more: tuple[str, ...],
+    says: str,
 ) -> None:
     folder, out = graded
     for name in ("no-store", "damaged"):
@@ -311,8 +341,8 @@ def test_what_cannot_be_replayed_at_all_is_wrong_usage(
     for name, place in places.items():
         arguments = [argument.replace(name, place) for argument in arguments]
     hidden = out.parent / "hidden"
-    done = finegrade("grade", folder, "--hidden", hidden, "--replay", *arguments, expect=2)
-    assert says in done.stderr
+    said = here("grade", folder, "--hidden", hidden, "--replay", *arguments, expect=2)
+    assert says in said.stderr
     assert not (tmp_path / "o").exists()
 
 

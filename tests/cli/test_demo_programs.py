@@ -68,6 +68,7 @@ def test_no_program_repeats_a_function_of_the_solution() -> None:
     assert not functions(DEMO) & (functions(solution) - functions(stub))
 
 
+@pytest.mark.live
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
 def test_no_program_earns_three_quarters_of_its_part(tmp_path: Path) -> None:
     """The whole demo, programs included: minutes."""

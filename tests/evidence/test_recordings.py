@@ -142,6 +142,7 @@ def said(result: Result) -> list[tuple[str, Outcome, str, str]]:
     return [(c, o, re.sub(r"[\d.]+ s\b", "… s", text), note) for c, o, text, note in found]
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("student", ["solution", "streams"])
 def test_marks_and_findings_are_the_same_without_a_model(
     student: str, first: dict[str, Result], again: dict[str, Result]
@@ -155,6 +156,7 @@ def test_marks_and_findings_are_the_same_without_a_model(
     )
 
 
+@pytest.mark.live
 def test_all_was_run_again_and_what_no_program_made_was_reused(
     first: dict[str, Result], again: dict[str, Result]
 ) -> None:
@@ -162,6 +164,7 @@ def test_all_was_run_again_and_what_no_program_made_was_reused(
     assert {id for id in KEPT if was[id] == now[id]} == {"before"}
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(
     ("student", "why"),
     [("tells-the-time", "gone another way"), ("unknown", "no run of it is recorded")],
@@ -178,6 +181,7 @@ def test_what_cannot_be_replayed_is_left_open_at_no_cost(
     assert points["openai_upload"] is None
 
 
+@pytest.mark.live
 def test_a_replay_resumes_and_can_be_replayed(
     work: Path, assignment: Assignment, again: dict[str, Result]
 ) -> None:
@@ -190,6 +194,7 @@ def test_a_replay_resumes_and_can_be_replayed(
             assert replayed.of(student, id).digest == recorded.of(student, id).digest
 
 
+@pytest.mark.live
 def test_another_sandbox_is_another_run_of_the_same_recording(
     work: Path, assignment: Assignment, first: dict[str, Result], no_model: None
 ) -> None:

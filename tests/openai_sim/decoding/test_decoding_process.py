@@ -161,6 +161,7 @@ server.close()
 """
 
 
+@pytest.mark.live
 def test_a_flood_of_answers_that_are_given_up_stops_nothing() -> None:
     run = [sys.executable, "-W", "ignore", "-c", FLOOD]
     done = subprocess.run(run, env=environment(), timeout=PATIENCE, capture_output=True, text=True)
@@ -176,6 +177,7 @@ def test_when_it_crashes_a_retry_is_answered(service, client) -> None:
     assert ask(client.with_options(max_retries=2), tuned(1), QUESTIONS[0]) == said
 
 
+@pytest.mark.live(sample=1)
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_it_ends_with_the_service(tmp_path: Path, end: signal.Signals) -> None:
     with simulate(tmp_path / "home") as service:

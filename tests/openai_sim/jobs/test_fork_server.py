@@ -86,6 +86,7 @@ def run_here(*lines: str) -> Sequence[object]:
     return found
 
 
+@pytest.mark.live(sample=1, of="fork server")
 def test_what_is_forked_has_one_thread_and_nothing_of_the_web_service() -> None:
     modules, threads = run_here(
         "import json, os, sys",
@@ -103,6 +104,7 @@ def test_what_is_forked_has_one_thread_and_nothing_of_the_web_service() -> None:
     assert threads == 1
 
 
+@pytest.mark.live(sample=1, of="fork server")
 def test_all_stores_of_a_process_share_one_fork_server_which_ends_with_the_last(
     own_server: ForkServer, tmp_path: Path
 ) -> None:
@@ -137,6 +139,7 @@ def test_a_killed_fork_server_harms_no_job(own_server: ForkServer, tmp_path: Pat
         assert [job_of(store, one).status for one in (first, second)] == ["succeeded"] * 2
 
 
+@pytest.mark.live(sample=1, of="fork server")
 def test_where_nothing_can_be_forked_jobs_are_trained_all_the_same(
     own_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import openai
+import pytest
 from support.sim_apps import chat_lines
 from support.sim_processes import gone, is_alive, simulate
 from support.waiting import wait_for
@@ -24,6 +25,7 @@ ENDLESS = {"n_epochs": 50, "batch_size": 1}
 _STEPS = LONG["n_epochs"] * EXAMPLES
 
 
+@pytest.mark.live(sample=1, of="killed service")
 def test_a_killed_service_loses_nothing_and_its_job_goes_on_at_the_next_start(
     tmp_path: Path,
 ) -> None:
@@ -53,6 +55,7 @@ def test_a_killed_service_loses_nothing_and_its_job_goes_on_at_the_next_start(
         assert all(not is_alive(process) for process in (trained_by, first.process.pid))
 
 
+@pytest.mark.live(sample=1, of="killed service")
 def test_what_was_wanted_of_a_job_when_the_service_was_killed_still_holds(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with simulate(home) as first, first.client() as client:
