@@ -19,6 +19,7 @@ from grader.core.constants import (
     BENCHMARK_MAX_QUESTIONS,
     BENCHMARK_MAX_TEXT_BYTES,
     COPY_MIN_WORDS,
+    COURSE_DATA_MAX_BYTES,
     PAIR_MAX_ANSWER_WORDS,
 )
 from grader.core.errors import FileRefused
@@ -231,8 +232,10 @@ def _public(topic: str) -> tuple[Pair, ...]:
 
 
 def _trained(source: _BenchmarkFiles) -> Iterator[Pair]:
-    """What the submission's training data asks, and its answers."""
-    if source.training is None:
+    """What the submission's training data asks, and its answers; nothing of one too large to be
+    trained on."""
+    known = source.submission.file(source.training) if source.training is not None else None
+    if source.training is None or known is None or known.size > COURSE_DATA_MAX_BYTES:
         return
     with open_file(source.submission, source.training) as file:
         raw = chain.from_iterable(blocks(file))

@@ -17,7 +17,7 @@ from grader.assignment.load import load_assignment
 from grader.assignment.rubric_text import RUBRIC_NAME, rubric_markdown
 from grader.core.constants import COURSE_MODEL, KIT_LINE_CHARACTERS
 from grader.core.errors import GraderFault, UsageError
-from grader.core.nouns import Assignment
+from grader.core.nouns import Assignment, Budget
 from grader.core.resources import resource
 
 _MARKER = re.compile(
@@ -28,6 +28,7 @@ _WITHOUT_TEXT = "this part"
 GIVEN = "given.txt"
 """In a solution's folder: the files that students get whole, one name a line."""
 _STRIPPED = (".py", ".md")
+_README = "README.md"
 _STARTER = frozenset({".py", ".md", ".txt", ".ipynb", ".json"})
 _DATA = frozenset({".jsonl", ".md"})
 _MODEL = frozenset({".json", ".safetensors", ".jinja", ".md"})
@@ -97,7 +98,8 @@ def starter_files(assignment_id: str) -> dict[str, bytes]:
     """The starter of an assignment as its solution makes it: contents by relative path.
 
     Files with solution blocks are stripped, files named in `given.txt` come whole, and anything
-    that students make themselves (data sets, adapters, numbers) stays out. Needs a checkout, since
+    that students make themselves (data sets, adapters, numbers) stays out. README.md ends with the
+    assignment's budget. Needs a checkout, since
     solutions are not installed. Raises UsageError when a .py or .md file has neither blocks nor a
     line in `given.txt`, so that no solution is handed out by mistake.
     """
@@ -123,7 +125,19 @@ def starter_files(assignment_id: str) -> dict[str, bytes]:
     absent = sorted(given - set(files))
     if absent:
         raise UsageError(f"solutions/{assignment_id}/{GIVEN} names {absent[0]}, which is missing.")
+    if _README in files:
+        files[_README] += budget_in_words(load_assignment(assignment_id).budget).encode()
     return files
+
+
+def budget_in_words(budget: Budget) -> str:
+    """The section of a kit's README on what a submission's programs may use together."""
+    return (
+        "\n## Time at grading\n\nAt grading, all runs of your programs together may take "
+        f"{budget.wall_seconds:.0f} seconds,\n{budget.processor_seconds:.0f} of them on a "
+        "processor. While a program waits for the service's own work or for a busy\nmachine, no "
+        "time counts. What comes after these seconds is not run.\n"
+    )
 
 
 def kit_files(assignment_id: str, topic: str) -> dict[str, Path]:

@@ -20,6 +20,7 @@ from grader.core.nouns import (
     Assignment,
     Band,
     BaseModel,
+    Budget,
     Category,
     CheckInstance,
     Criterion,
@@ -95,6 +96,7 @@ def _assignment(document: Any, name: str) -> Assignment:
         digest=hashlib.sha256(canonical.encode()).hexdigest(),
         data=_data(document.get("data")),
         bases={id: BaseModel(**base) for id, base in document.get("bases", {}).items()},
+        budget=Budget(**document.get("budget", {})),
     )
     problems = _inconsistencies(assignment)
     if problems:

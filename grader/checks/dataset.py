@@ -12,8 +12,10 @@ from typing import Final
 
 from grader.checks.api.context import Context, Verdict, failed, not_looked_at, passed, skipped
 from grader.checks.api.registry import Check, add
+from grader.core.constants import COURSE_DATA_MAX_BYTES
 from grader.core.errors import FileRefused
 from grader.core.nouns import DataSpec, Severity
+from grader.intake.submission import refuse_larger
 from grader.training_data.check import FileReport, check_file
 from grader.training_data.read.examples import Kind
 from grader.training_data.rules import RULES, Rule
@@ -47,6 +49,8 @@ def _verdict(rule: Rule, context: Context) -> Verdict:
         path = None if spec is None else context.place(spec.deliverable)
     except FileRefused as refused:
         return not_looked_at(refused)
+    if (large := too_large(context)) is not None:
+        return not_looked_at(large)
     if spec is None or path is None:
         return skipped("No training data is handed in.")
     file = context.submission.file(path)
@@ -65,6 +69,18 @@ def _verdict(rule: Rule, context: Context) -> Verdict:
         measures={"faults": count},
         severity=Severity.ERROR if rule.code in spec.errors else rule.severity,
     )
+
+
+def too_large(context: Context) -> FileRefused | None:
+    """Why the training data is too large to be graded; None where it is not, or is not there."""
+    spec = context.assignment.data
+    path = context.submission.places.get(spec.deliverable) if spec is not None else None
+    try:
+        if isinstance(path, str):
+            refuse_larger(context.submission, path, COURSE_DATA_MAX_BYTES)
+    except FileRefused as refused:
+        return refused
+    return None
 
 
 @lru_cache(maxsize=4)  # the checks of one submission run one after another

@@ -22,6 +22,7 @@ from grader.checks.api.context import Context, EvidenceRole, Verdict, failed, pa
 from grader.checks.api.registry import Check, add, check
 from grader.core.constants import (
     NOTEBOOK_MAX_BYTES,
+    SECRETS_MAX_BYTES,
     SOURCE_MAX_BYTES,
 )
 from grader.core.errors import FileRefused
@@ -234,9 +235,11 @@ def no_secret_is_in_the_source(context: Context) -> Verdict:
 
 def _searched(context: Context) -> Iterator[tuple[str, bytes, bool]]:
     """(path, what is searched, whether that is the file itself) of whatever holds text."""
+    left = SECRETS_MAX_BYTES
     for file in context.submission.files:
-        most = NOTEBOOK_MAX_BYTES if is_notebook(file.path) else SOURCE_MAX_BYTES
+        most = min(left, NOTEBOOK_MAX_BYTES if is_notebook(file.path) else SOURCE_MAX_BYTES)
         if file.path.lower().endswith(_SOURCE_SUFFIXES) and file.size <= most:
+            left -= file.size
             yield file.path, read_file(context.submission, file.path, most), True
     for document in all_written(context):
         if not document.path.lower().endswith(_SOURCE_SUFFIXES):

@@ -34,8 +34,10 @@ from grader.core.constants import (
     COPY_ROW_SPACES,
     COPY_WRONG_P,
     COPY_WRONG_SHARE,
+    LEAK_MAX_BYTES,
     LEAK_MIN_QUESTIONS,
     LEAK_SHARE,
+    MIB,
     NEAR_COPY_COSINE,
 )
 from grader.core.errors import FileRefused
@@ -98,16 +100,26 @@ def trained_on_no_hidden_question(context: Context) -> Verdict:
     questions: set[int] = set()
     given = _kit_data(context.assignment.topic)
     asked = _benchmark_questions(context)
+    left = LEAK_MAX_BYTES
     for file in context.submission.files:
         if file.path.lower().endswith(_MAY_TRAIN) and file.sha256 not in given:
             own = asked.get(file.path, {})
-            for hit in leaks(context.submission.root / file.path, hidden):
+            may_read, left = max(0, left), left - file.size
+            for hit in leaks(context.submission.root / file.path, hidden, may_read):
                 if _is_asked(own.get(hit.line, ""), hidden[hit.question]):
                     continue
                 found.setdefault(file.path, []).append(hit.line)
                 questions.add(hit.question)
     share = len(questions) / len(hidden)
     measures = {"found": len(questions), "share": share}
+    if left < 0:
+        return needs_review(
+            "Your instructor looks at where the training questions come from.",
+            f"Leave out data files: {LEAK_MAX_BYTES // MIB} MiB of text are searched by program.",
+            note=f"{len(questions)} hidden questions stand in what was searched; "
+            f"{-left / MIB:.0f} MiB more were not.",
+            measures=measures,
+        )
     if len(questions) < max(LEAK_MIN_QUESTIONS, LEAK_SHARE * len(hidden)):
         return passed("The questions are the student's own.", measures=measures)
     where = "; ".join(f"{path}: lines {_some(lines)}" for path, lines in found.items())

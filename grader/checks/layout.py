@@ -14,6 +14,7 @@ from typing import Final
 
 from grader.checks.api.context import Context, Verdict, failed, passed, skipped
 from grader.checks.api.registry import Check, add, check
+from grader.checks.dataset import too_large
 from grader.core.errors import FileRefused
 from grader.core.nouns import Assignment, Deliverable, Submission
 from grader.intake.paths import shown
@@ -110,7 +111,10 @@ def _all_are_there(context: Context) -> Verdict:
     ]
     missing = [d for d in asked if not _is_there(context.submission, d)]
     if not missing:
-        return passed("Everything is there.")
+        large = too_large(context)
+        if large is None or all(large.path != context.submission.places[d.id] for d in asked):
+            return passed("Everything is there.")
+        return failed(large.message, large.hint, path=large.path)
     left_out = len(missing) == len(asked) and all(d.part is not None for d in asked)
     if left_out and len(_complete_parts(context)) >= _parts_asked(context.assignment):
         return skipped("Not handed in; the assignment lets you leave this part out.")

@@ -24,7 +24,7 @@ def doctor(
     ] = False,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Report what works on this machine: sandboxes, models, GPU, disk.
+    """Report what works here: sandboxes, limits, models, GPU, disk.
 
     Each sandbox must contain more than a hundred hostile programs. Exit code 1: none contains
     all of them, so submitted programs cannot be graded on this machine.
@@ -65,6 +65,9 @@ def _print(health: Health, verbose: bool) -> None:
     for backend in health.backends:
         table.add_row(backend.name, backend.isolation, *_state(backend))
     out.print(table)
+    out.print()
+    for limit, by in health.limits.items():
+        out.print(f"Limit on {limit}: {by}.", markup=False, highlight=False)
     for backend in health.backends:
         if backend.report is None:
             out.print(f"\n{backend.name} does not work here. {backend.why_not}", markup=False)

@@ -120,6 +120,7 @@ def check(
     import tempfile
 
     from grader.assignment.questions import public_test
+    from grader.core.temporary import prefix
     from grader.course import grade
     from grader.intake.find import Extent, check_one
     from grader.sandbox.unsandboxed import Unsandboxed
@@ -130,7 +131,7 @@ def check(
     loaded = grade.load(assignment)
     check_one(path, loaded.top_names)
     progress = RichProgress()
-    with tempfile.TemporaryDirectory(prefix="finegrade-") as work:
+    with tempfile.TemporaryDirectory(prefix=prefix("check")) as work:
         graded = grade.grade(
             [path],
             loaded,

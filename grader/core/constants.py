@@ -36,7 +36,7 @@ COPY_WRONG_SHARE: Final = 0.9  # of wrong answers that hardly trained adapters h
 COPY_WRONG_P: Final = 1e-4  # of so many in common even so
 COPY_MIN_WRONG: Final = 5  # others who must be wrong too before their answers count
 LEAK_MIN_QUESTIONS: Final = 3  # one or two hidden questions in own data are met by chance
-LEAK_MAX_BYTES: Final = 64 * MIB  # of each text file that is searched for hidden questions
+LEAK_MAX_BYTES: Final = 32 * MIB  # of a submission's text that is searched for hidden questions
 LEAK_SHARE: Final = 0.05  # of all hidden questions; honest data on the same topic stays far below
 
 # --- names -------------------------------------------------------------------------------------
@@ -68,6 +68,9 @@ ARCHIVE_MAX_BYTES: Final = 1024 * MIB
 ARCHIVE_MAX_MEMBERS: Final = 20_000  # a virtual environment left in is skipped, not refused
 ARCHIVE_MAX_RATIO: Final = 200  # repetitive JSONL reaches about 100, deflate's own limit is 1032
 ARCHIVE_RATIO_FROM_BYTES: Final = 4 * MIB  # below this no ratio does harm
+UNPACKED_AT_ONCE: Final = 4  # submissions kept unpacked although nothing reads them just now
+UNPACK_RESERVE_BYTES: Final = 16 * MIB  # left free: runs and the store write beside it
+FREE_MIN_BYTES: Final = 64 * MIB  # to begin a grading with, for temporary files and for the store
 SUBMISSIONS_CSV_MAX_BYTES: Final = 16 * MIB  # an instructor's own record, far above any class
 
 # --- adapters ----------------------------------------------------------------------------------
@@ -97,7 +100,12 @@ REPORT_MAX_LISTED_QUESTIONS: Final = 200  # on the class page, hardest first: ke
 # --- source checks -----------------------------------------------------------------------------
 SOURCE_MAX_BYTES: Final = 256 * 1024  # a long script has 30 kB; far from where Python's parser dies
 SOURCE_MAX_DEPTH: Final = 150  # levels of syntax inside each other; honest scripts stay below 40
+SECRETS_MAX_BYTES: Final = 64 * MIB  # of a submission's sources that are searched for keys
+SOURCE_MAX_LINES: Final = 20_000  # a long script has 1,000
+SOURCE_MAX_DOTS: Final = 150  # in one name, as levels of syntax are: Python's parser is quadratic
+SOURCE_MAX_BESIDE_BYTES: Final = 2 * MIB  # of all modules beside a script
 SOURCE_MAX_STEPS: Final = 100_000  # nodes followed, calls into functions counted anew
+SOURCE_MAX_ORIGINS: Final = 200  # expressions that one value is traced back through
 DOCSTRING_SHARE_AT_LEAST: Final = 0.8  # of the module and its public functions and classes
 COMMENT_SHARE_AT_LEAST: Final = 0.03  # comments a line of code: one for every 33 lines
 NEW_STATEMENTS_AT_LEAST: Final = 15  # a filled-in kit has about 40 that the example has not
@@ -121,6 +129,7 @@ KIT_LINE_CHARACTERS: Final = 100  # a stub that is longer goes on three lines, a
 
 # --- training data -----------------------------------------------------------------------------
 DATA_MAX_FILE_BYTES: Final = 512 * MIB  # what the service takes at upload
+COURSE_DATA_MAX_BYTES: Final = 8 * MIB  # of a submitted data set: 40,000 questions; 20 are asked
 DATA_MAX_LINE_BYTES: Final = 16 * MIB  # one image of 10 MB takes 13.4 MB in base64
 DATA_MAX_DEPTH: Final = 64  # levels of JSON: the parameters of a tool are a schema of their own
 DATA_BLOCK_BYTES: Final = 256 * 1024  # read at once: in the processor's cache, few calls
@@ -137,7 +146,10 @@ DATA_MAX_IMAGE_EXAMPLES: Final = 50_000  # in one file
 GATEWAY_CLOSE_SECONDS: Final = 5.0  # that a broken-off request may take to end; it takes none
 RECORD_MAX_BODY_BYTES: Final = 2 * MIB  # kept of one request or answer; a long prompt has 100 kB
 RECORD_MAX_BYTES: Final = 16 * MIB  # kept of a run: 2,000 requests of 8 kB
+SUBMISSION_MAX_EVIDENCE_BYTES: Final = 32 * MIB  # stored of all runs; the solution's take 4
 TRANSCRIPT_VERSION: Final = "2"  # part of every key; raise it when a run could go otherwise
+RUN_RESULTS_MAX_BYTES: Final = 2 * MIB  # stored of the files that a run left; honest ones have 2 kB
+MODULE_MAX_BYTES: Final = 16 * MIB  # that a module's run may say; an honest one says 300 kB
 MODULE_MAX_FOUND_LINES: Final = 2_000  # results of a module; an honest one has 500
 MODULE_MAX_FOUND_BYTES: Final = 64 * 1024  # of one of them
 ANSWER_MAX_CHARACTERS: Final = 2_000  # kept of one answer or error; a right answer has a few words
@@ -169,6 +181,7 @@ HARVEST_MAX_REFUSED: Final = 100  # named; more say nothing new
 
 # --- notebooks and written work ----------------------------------------------------------------
 NOTEBOOK_MAX_BYTES: Final = 32 * MIB  # dozens of plots; one is some 100 kB
+NOTEBOOK_MAX_CELLS: Final = 2_000  # a long one has 200
 NOTEBOOK_MAX_TOKENS: Final = 1_000_000  # of its JSON: a line of code is one; read in half a second
 DOCUMENT_MAX_BYTES: Final = 32 * MIB  # a report with photographs
 DOCUMENT_MAX_CHARACTERS: Final = 400_000  # a book of 200 pages

@@ -304,6 +304,17 @@ class BaseModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What all runs of the programs of one submission may use together.
+
+    Wall time does not count while the program waits for its service's own work or for a processor.
+    """
+
+    wall_seconds: float = 1800.0
+    processor_seconds: float = 180.0
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """One YAML of `rubrics/`, checked against its schema and against the registry of checks."""
 
@@ -324,6 +335,7 @@ class Assignment:
     data: DataSpec | None = None
     bases: Mapping[str, BaseModel] = field(default_factory=dict)
     """Bases besides the assignment's own `base`, by id."""
+    budget: Budget = Budget()
 
     @property
     def refs(self) -> tuple[str, ...]:

@@ -13,6 +13,9 @@ from typing import Any, ClassVar, Final, Self, TypeVar
 from grader.core.errors import GraderFault
 from grader.core.nouns import Evidence
 
+RUN_RESULTS: Final = "openai_results.json"
+"""The name of the files of a run that are stored: no check reads another."""
+
 _WORD: Final = re.compile(r"\w[\w'\u2019-]*")
 
 

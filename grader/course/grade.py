@@ -1,15 +1,14 @@
 """Grade one or many: intake -> file checks -> collect -> the other checks -> score -> write.
 
-A submission's trouble stays its own: what goes wrong for one student becomes that student's
-finding, and the others go on.
+What goes wrong for one student becomes that student's finding, and the others go on. Submissions
+and evidence are read student by student, so that memory and disk do not grow with the class.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,20 +21,23 @@ from grader.checks.api import all as _all_checks  # noqa: F401  (registers every
 from grader.checks.api.context import Classmate, Context
 from grader.checks.api.registry import all_checks, check_of, in_order, run_check
 from grader.checks.grader_faults import service_faults
-from grader.checks.integrity import answer_traits, registered
-from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION
-from grader.core.errors import AssignmentError, IntakeError, UsageError
-from grader.core.nouns import Assignment, Finding, Outcome, Result, Submission
+from grader.checks.integrity import answer_traits
+from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION, FREE_MIN_BYTES
+from grader.core.errors import AssignmentError, GraderFault, UsageError
+from grader.core.nouns import Assignment, Finding, Outcome, Result
+from grader.core.temporary import prefix, require_room, sweep
 from grader.course.decisions import all_alike, status_without_work
 from grader.course.decisions import rescored as rescored
 from grader.course.judged_texts import keep_texts
+from grader.course.students import StudentWork, not_readable, take_in_all
 from grader.evidence import predictions
-from grader.evidence.kind import AdapterRef, Candidate, Collected, Grading, Progress, versions
-from grader.evidence.kinds import KINDS, collect, inconsistencies, specs
+from grader.evidence.collection import Collection
+from grader.evidence.kind import Grading, Progress, versions
+from grader.evidence.kinds import KINDS, inconsistencies, specs
+from grader.evidence.review import ReviewLog
 from grader.evidence.store import EvidenceStore, Recordings, open_store
 from grader.intake.find import Extent, FoundClass, FoundSubmission, find_submissions
-from grader.intake.submission import take_in
-from grader.models.adapter_files import read_adapter
+from grader.intake.unpacked import UnpackedSubmissions
 from grader.models.base_model import base_digest, base_folder
 from grader.training_data.rules import RULES
 
@@ -80,26 +82,7 @@ def known(assignment: Assignment) -> Assignment:
     return assignment
 
 
-# Names of folders are the instructor's to mend: two of one student, or one that names nobody.
-_INSTRUCTORS = frozenset({"LAY115", "LAY116"})
-
-
 TRAININGS_NAME = "trainings"  # beside the store: what jobs of submissions' programs trained
-
-
-@dataclass(slots=True)
-class _Student:
-    """One student on the way through: what was taken in, found so far, and wanted."""
-
-    student: str
-    submission: Submission
-    findings: dict[str, Finding] = field(default_factory=dict)
-    adapters: dict[str, AdapterRef] = field(default_factory=dict)
-    """By deliverable."""
-    registered: dict[str, Classmate] = field(default_factory=dict)
-    """By deliverable, the same as the class register is to know them."""
-    missing: dict[str, str] = field(default_factory=dict)
-    """By evidence id, why its adapter could not be read although the checks could."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +121,16 @@ def grade(
     Raises UsageError for a wrong path or damaged recordings, and GraderFault when the store itself
     cannot be used.
     """
-    with tempfile.TemporaryDirectory(prefix="finegrade-") as work, open_store(store_path) as store:
+    sweep()
+    require_room(Path(tempfile.gettempdir()), FREE_MIN_BYTES, "Grading")
+    require_room(store_path.parent, FREE_MIN_BYTES, "The evidence store", by="--out")
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix("class")) as work,
+        open_store(store_path) as store,
+    ):
         found = _found(paths, extent, assignment, store)
-        pupils, refused = _take_in_all(found.submissions, Path(work), assignment, progress)
         if recordings is not None:
             _remember(recordings, store)
-        for pupil in pupils:
-            _check_files(pupil, assignment)
-            _read_adapters(pupil, assignment)
         grading = Grading(
             assignment,
             questions,
@@ -155,23 +140,27 @@ def grade(
             endpoint,
             recordings,
         )
-        candidates = [
-            Candidate(pupil.submission, partial(_passed, pupil), pupil.adapters) for pupil in pupils
-        ]
-        collected = collect(grading, candidates, store, progress)
-        for pupil in pupils:
-            _register(pupil, assignment, collected, store)
-            evidence = collected.of(pupil.student, assignment)
-            keep_texts(pupil.submission, assignment, evidence, store.reviews)
-        classmates = store.registered()
-        about = _provenance(assignment, questions, device, replayed=recordings is not None)
-        hidden = questions is None or not questions.public
-        results = [_result(p, assignment, collected, classmates, about, hidden) for p in pupils]
-        results += [_not_taken_in(found, first, assignment, about) for found, first in refused]
+        unpacked = UnpackedSubmissions(Path(work), assignment.deliverables)
+        collection = Collection(grading, store)
+        students, refused = take_in_all(found.submissions, unpacked, collection, grading, progress)
+        collection.collect(progress)
+        for one in students:
+            _register(one, assignment, collection, store)
+        judge = _Judge(
+            assignment,
+            collection,
+            unpacked,
+            store.reviews,
+            store.registered(),
+            _provenance(assignment, questions, device, replayed=recordings is not None),
+            hidden=questions is None or not questions.public,
+        )
+        results = [judge.result(one) for one in students]
+        results += [_not_taken_in(one, first, assignment, judge.about) for one, first in refused]
         reviews = store.reviews.latest()
         results = [rescored(result, assignment, reviews) for result in results]
     ordered = tuple(sorted(results, key=lambda r: r.student))
-    return Graded(ordered, collected.ran, found.left_out)
+    return Graded(ordered, collection.ran, found.left_out)
 
 
 def _found(
@@ -200,64 +189,15 @@ def _found(
     return found
 
 
-def _take_in_all(
-    found: Iterable[FoundSubmission], work: Path, assignment: Assignment, progress: Progress
-) -> tuple[list[_Student], list[tuple[FoundSubmission, Finding]]]:
-    pupils, refused = [], []
-    entries = list(found)
-    progress.start("Taking in submissions", len(entries))
-    for number, entry in enumerate(entries):
-        try:
-            submission = take_in(entry, work / str(number), assignment.deliverables)
-            pupils.append(_Student(submission.student, submission))
-        except IntakeError as error:
-            title = all_checks()[error.code].title
-            outcome = Outcome.REVIEW if error.code in _INSTRUCTORS else Outcome.FAIL
-            refused.append((entry, Finding(error.code, outcome, title, error.message, error.hint)))
-        except Exception as error:  # our fault or the machine's: it must not stop the batch
-            title = all_checks()["GRD001"].title
-            text = (
-                "The grader could not read the submission. No marks are lost; it will be retried."
-            )
-            note = f"{type(error).__name__}: {error}"
-            refused.append((entry, Finding("GRD001", Outcome.ERROR, title, text, note=note)))
-        progress.step(entry.student)
-    return pupils, refused
-
-
-def _check_files(pupil: _Student, assignment: Assignment) -> None:
-    """Run the checks that stand before any evidence: they decide what may be run at all."""
-    gates = [code for spec in assignment.evidence for code in spec.needs]
-    context = Context(assignment, pupil.submission, {})
-    for check in in_order(gates, assignment):
-        pupil.findings[check.ref] = run_check(check, context, pupil.findings, {})
-
-
-def _read_adapters(pupil: _Student, assignment: Assignment) -> None:
-    """Read the adapters that passed their checks, for what they do by their weights."""
-    needs = {spec.id: spec.needs for spec in assignment.evidence}
-    for spec in specs(assignment, predictions.KIND):
-        id = spec.adapter
-        if id is None or id in pupil.adapters or not _passed(pupil, needs[spec.id]):
-            continue
-        try:
-            path = pupil.submission.place(id)
-            if path is not None:
-                read = partial(read_adapter, pupil.submission, path)
-                adapter = read()
-                pupil.registered[id] = registered(pupil.submission, adapter)
-                pupil.adapters[id] = AdapterRef(adapter.digest, read)
-        except Exception as error:  # a file that changed meanwhile must not stop the batch
-            pupil.missing[spec.id] = f"{type(error).__name__}: {error}"
-
-
 def _register(
-    pupil: _Student, assignment: Assignment, collected: Collected, store: EvidenceStore
+    one: StudentWork, assignment: Assignment, collection: Collection, store: EvidenceStore
 ) -> None:
-    """Note the student's adapters in the class register, with what they answered."""
-    traits = answer_traits(assignment, collected.of(pupil.student, assignment))
-    adapters = [replace(one, traits=traits.get(id)) for id, one in pupil.registered.items()]
-    store.register(pupil.student, adapters)
+    """Let the class register know the student's adapters, and what their answers tell of them."""
+    asked = [spec.id for spec in specs(assignment, predictions.KIND)]
+    traits = answer_traits(assignment, collection.of(one.student, asked)) if one.registered else {}
+    adapters = [replace(adapter, traits=traits.get(id)) for id, adapter in one.registered.items()]
+    one.registered.clear()  # the register holds them now
+    store.register(one.student, adapters)
 
 
 def _remember(recordings: Recordings, store: EvidenceStore) -> None:
@@ -268,53 +208,64 @@ def _remember(recordings: Recordings, store: EvidenceStore) -> None:
             store.register(student, list(adapters))
 
 
-def _passed(pupil: _Student, codes: Sequence[str]) -> bool:
-    return all(pupil.findings[code].outcome is Outcome.PASS for code in codes)
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Judges the students of a class one by one: what it reads of one is gone with the next."""
 
+    assignment: Assignment
+    collection: Collection
+    unpacked: UnpackedSubmissions
+    reviews: ReviewLog
+    classmates: Sequence[Classmate]
+    about: Mapping[str, Any]
+    hidden: bool
 
-def _result(
-    pupil: _Student,
-    assignment: Assignment,
-    collected: Collected,
-    classmates: Sequence[Classmate],
-    about: Mapping[str, Any],
-    hidden: bool,
-) -> Result:
-    evidence = collected.of(pupil.student, assignment)
-    missing = pupil.missing | {
-        spec.id: collected.missing[pupil.student, spec.id]
-        for spec in assignment.evidence
-        if (pupil.student, spec.id) in collected.missing
-    }
-    others = tuple(mate for mate in classmates if mate.student != pupil.student)
-    context = Context(assignment, pupil.submission, evidence, others, hidden=hidden)
-    for check in in_order(assignment.refs, assignment):
-        if check.ref not in pupil.findings:
-            pupil.findings[check.ref] = run_check(check, context, pupil.findings, missing)
-    findings = (
-        *(pupil.findings[ref] for ref in assignment.refs),
-        *service_faults(evidence.values()),
-    )
-    keys = {i: e.key for i, e in evidence.items()}
-    submission = pupil.submission
-    scores = score(assignment, findings)
-    return Result(
-        assignment_id=assignment.id,
-        assignment_version=assignment.version,
-        student=submission.student,
-        digest=submission.digest,
-        submitted_at=submission.submitted_at,
-        status=status(scores, findings),
-        total=total(assignment, scores),
-        scores=scores,
-        findings=findings,
-        provenance={
-            **about,
-            "evidence": keys,
-            "files": [[f.path, f.size, f.sha256] for f in submission.files],
-            "places": {id: at for id, at in submission.places.items() if isinstance(at, str)},
-        },
-    )
+    def result(self, one: StudentWork) -> Result:
+        """The result of a submission; an error where its files are not as they were taken in."""
+        try:
+            with self.unpacked.held(one.student):
+                return self._judged(one)
+        except GraderFault as fault:
+            return _not_taken_in(one.entry, not_readable(fault), self.assignment, self.about)
+
+    def _judged(self, one: StudentWork) -> Result:
+        assignment, submission = self.assignment, one.submission
+        evidence = self.collection.of(one.student)
+        keep_texts(submission, assignment, evidence, self.reviews)
+        missing = one.missing | self.collection.missing(one.student)
+        context = Context(
+            assignment,
+            submission,
+            evidence,
+            tuple(mate for mate in self.classmates if mate.student != one.student),
+            not_run=self.collection.not_run(one.student),
+            hidden=self.hidden,
+        )
+        for check in in_order(assignment.refs, assignment):
+            if check.ref not in one.findings:
+                one.findings[check.ref] = run_check(check, context, one.findings, missing)
+        findings = (
+            *(one.findings[ref] for ref in assignment.refs),
+            *service_faults(evidence.values()),
+        )
+        scores = score(assignment, findings)
+        return Result(
+            assignment_id=assignment.id,
+            assignment_version=assignment.version,
+            student=submission.student,
+            digest=submission.digest,
+            submitted_at=submission.submitted_at,
+            status=status(scores, findings),
+            total=total(assignment, scores),
+            scores=scores,
+            findings=findings,
+            provenance={
+                **self.about,
+                "evidence": {id: one.key for id, one in evidence.items()},
+                "files": [[f.path, f.size, f.sha256] for f in submission.files],
+                "places": {id: at for id, at in submission.places.items() if isinstance(at, str)},
+            },
+        )
 
 
 def _not_taken_in(

@@ -19,6 +19,7 @@ from grader.escapes.arena import ProgramOutcome
 from grader.escapes.suite import SuiteReport, try_walls
 from grader.sandbox.api import Sandbox
 from grader.sandbox.choose import BACKENDS
+from grader.sandbox.limits import enforced
 
 _EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "models": ("torch", "transformers", "peft"),
@@ -58,6 +59,8 @@ class Health:
     home: str
     free_bytes: int
     backends: tuple[Backend, ...]
+    limits: Mapping[str, str]
+    """By limit on a run, what enforces it here."""
 
     @property
     def low_disk(self) -> bool:
@@ -94,6 +97,7 @@ def examine(begin: Callable[[str], Callable[[ProgramOutcome], None]]) -> Health:
         home=str(home()),
         free_bytes=shutil.disk_usage(place).free,
         backends=tuple(_backend(name, make, begin) for name, make in BACKENDS.items()),
+        limits=enforced() if sys.platform.startswith("linux") else {},
     )
 
 

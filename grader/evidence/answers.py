@@ -232,7 +232,9 @@ def _producer(grading: Grading) -> Producer[ModuleRun]:
     from grader.evidence.program_runs import ProgramRunner, simulator
 
     return ModuleRunner(
-        ProgramRunner(grading.sandbox, grading.endpoint or simulator(grading, hidden=True))
+        ProgramRunner(
+            grading.sandbox, grading.endpoint or simulator(grading, hidden=True), grading.ledger
+        )
     )
 
 

@@ -12,19 +12,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from grader.assignment.benchmark import read_benchmark
 from grader.assignment.questions import QuestionSet
-from grader.core.errors import AssignmentError, FileRefused, UsageError
+from grader.core.errors import AssignmentError, FileRefused, GraderFault
 from grader.core.nouns import Assignment, Evidence, EvidenceSpec, Submission
-from grader.core.payloads import Payload, schema_of
-from grader.evidence.store import EvidenceStore, Recordings
+from grader.core.payloads import Payload
+from grader.evidence.budget import Ledger
+from grader.evidence.store import Recordings
 from grader.intake.submitted_notebook import program_source
 from grader.models.adapter_files import AdapterFiles
 from grader.sandbox.api import Sandbox
@@ -86,11 +88,13 @@ class Candidate:
     """A submission that evidence is requested for.
 
     `passed` says whether these checks did; `adapters` are those that passed theirs, by deliverable.
+    Within `files()` the files of the submission are there.
     """
 
     submission: Submission
     passed: Callable[[Sequence[str]], bool]
     adapters: Mapping[str, AdapterRef] = field(default_factory=dict)
+    files: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,11 @@ class Grading:
     open_sandbox: Callable[[], Sandbox] | None = None
     endpoint: Endpoint | None = None
     recordings: Recordings | None = None
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The budgets of the class."""
+        return Ledger(self.assignment)
 
     @property
     def sandbox(self) -> Sandbox:
@@ -161,15 +170,67 @@ def _trusted() -> Sandbox:
     return trusted_sandbox()
 
 
+class Collectable(Protocol[Work_co]):
+    """One piece of evidence that one student's grading needs, as its producer gets it."""
+
+    @property
+    def student(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def own(self) -> bool: ...
+
+    def opened(self) -> AbstractContextManager[Work_co]:
+        """What the producer runs; the submission's files are there as long as it is open."""
+
+
 @dataclass(frozen=True, slots=True)
 class EvidenceRequest(Generic[Work_co]):
-    """One piece of evidence that one student's grading needs; `work` is what its producer runs."""
+    """One piece of evidence that one student's grading needs; `work` is what its producer runs.
+
+    `own`: it is a run of the student's program, which counts for the budget of the submission.
+    """
 
     student: str
     id: str
     kind: str
     key: str
     work: Work_co
+    own: bool = False
+
+    @contextmanager
+    def opened(self) -> Iterator[Work_co]:
+        """See Collectable."""
+        yield self.work
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRequest(Generic[Work]):
+    """A request that is made again when it is collected.
+
+    A class has thousands of them, and what one holds may be large.
+    """
+
+    student: str
+    id: str
+    kind: str
+    key: str
+    own: bool
+    make: Callable[[], EvidenceRequest[Work] | None]
+    files: Callable[[], AbstractContextManager[object]]
+
+    @contextmanager
+    def opened(self) -> Iterator[Work]:
+        """See Collectable. Raises GraderFault where the submission is another one by now."""
+        with self.files():
+            request = self.make()
+            if request is None or request.key != self.key:
+                raise GraderFault("the submission changed while it was graded; grade it again")
+            yield request.work
 
 
 class Progress(Protocol):
@@ -187,7 +248,7 @@ class Producer(Protocol[Work_contra]):
 
     def produce(
         self,
-        new: Mapping[str, EvidenceRequest[Work_contra]],
+        new: Mapping[str, Collectable[Work_contra]],
         put: Callable[[Evidence], None],
         progress: Progress,
     ) -> dict[str, str]:
@@ -214,89 +275,38 @@ class EvidenceKind(Generic[Spec, Work]):
     request: Callable[[Spec, Candidate, Grading], EvidenceRequest[Work] | None]
     producer: Callable[[Grading], Producer[Work]]
 
-    def plan(self, grading: Grading, candidates: Sequence[Candidate]) -> Batch[Work]:
-        """The requests of this kind for a class."""
-        batch = Batch(self, grading)
+    def plan(self, grading: Grading, candidate: Candidate) -> Plan[Work]:
+        """The requests of this kind for one candidate, to be made again when they are collected."""
+        plan = Plan[Work]()
+        student = candidate.submission.student
         for spec in grading.assignment.evidence:
-            if spec.kind != self.name:
+            if spec.kind != self.name or not candidate.passed(spec.needs):
                 continue
-            mine = self.spec.of(spec)
-            for candidate in candidates:
-                if not candidate.passed(spec.needs):
-                    continue
-                try:
-                    request = self.request(mine, candidate, grading)
-                except NoSandbox as error:
-                    batch.missing[candidate.submission.student, spec.id] = str(error)
-                except ImportError as error:
-                    why = f"{_NEEDS} ({error.name} is missing)."
-                    batch.missing[candidate.submission.student, spec.id] = why
-                else:
-                    batch.requests += [request] if request is not None else []
-        return batch
+            make = partial(self.request, self.spec.of(spec), candidate, grading)
+            try:
+                request = make()
+            except NoSandbox as error:
+                plan.missing[student, spec.id] = str(error)
+            except ImportError as error:
+                plan.missing[student, spec.id] = f"{_NEEDS} ({error.name} is missing)."
+            else:
+                if request is not None:
+                    planned = PlannedRequest(
+                        student, spec.id, self.name, request.key, request.own, make, candidate.files
+                    )
+                    plan.requests.append(planned)
+        return plan
 
 
 _NEEDS = "Running programs needs more than the base install: pip install 'finegrade[simulate]'"
 
 
 @dataclass(slots=True)
-class Collected:
-    """Evidence by (student, evidence id), and for what could not be collected the reason."""
+class Plan(Generic[Work]):
+    """The requests of one kind; `missing` says by student and id why some could not be made."""
 
-    evidence: dict[tuple[str, str], Evidence] = field(default_factory=dict)
+    requests: list[PlannedRequest[Work]] = field(default_factory=list)
     missing: dict[tuple[str, str], str] = field(default_factory=dict)
-    ran: int = 0
-
-    def of(self, student: str, assignment: Assignment) -> dict[str, Evidence]:
-        """The evidence of one student by id, in the assignment's order."""
-        mine = {spec.id: self.evidence.get((student, spec.id)) for spec in assignment.evidence}
-        return {id: evidence for id, evidence in mine.items() if evidence is not None}
-
-
-@dataclass(slots=True)
-class Batch(Generic[Work]):
-    """The requests of one kind for a class; `missing` is why some could not be made."""
-
-    kind: EvidenceKind[Any, Work]
-    grading: Grading
-    requests: list[EvidenceRequest[Work]] = field(default_factory=list)
-    missing: dict[tuple[str, str], str] = field(default_factory=dict)
-
-    def collect(self, store: EvidenceStore, progress: Progress, into: Collected) -> None:
-        """Fetch from the store, or produce, all that is requested.
-
-        Raises UsageError where the store holds evidence of another version.
-        """
-        new = {r.key: r for r in self.requests if not self._known(r.key, store)}
-        failed: dict[str, str] = {}
-        if new:
-            failed = self.kind.producer(self.grading).produce(new, store.put, progress)
-            into.ran += len(new) - len(failed)
-        into.missing |= self.missing
-        for request in self.requests:
-            evidence = store.get(request.key)
-            if evidence is None:
-                why = failed.get(request.key, "not collected")
-                into.missing[request.student, request.id] = why
-            else:
-                into.evidence[request.student, request.id] = evidence
-
-    def _known(self, key: str, store: EvidenceStore) -> bool:
-        """Whether the store has it, or now has it from the recordings."""
-        held = store.get(key)
-        if held is None and self.grading.recordings is not None:
-            held = self.grading.recordings.evidence(key)
-            if held is not None:
-                store.put(held)
-        if held is None:
-            return False
-        schema = schema_of(held, self.kind.payload)
-        if schema != self.kind.payload.SCHEMA:
-            raise UsageError(
-                f"The evidence store holds {schema}, and this version of finegrade reads "
-                f"{self.kind.payload.SCHEMA}. Grade into another --out."
-            )
-        return True
 
 
 def hashed(inputs: Mapping[str, Any]) -> str:

@@ -1,27 +1,26 @@
-"""The kinds of evidence there are, and collecting what an assignment asks of a class."""
+"""The kinds of evidence there are, and what an assignment asks of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from grader.core.errors import AssignmentError
 from grader.core.nouns import Assignment
 from grader.evidence import answers, metric_scores, predictions, text, transcript
-from grader.evidence.kind import Candidate, Collected, EvidenceKind, Grading, Progress, Spec
-from grader.evidence.store import EvidenceStore
+from grader.evidence.kind import EvidenceKind, Spec
 
 KINDS: Final[Mapping[str, EvidenceKind[Any, Any]]] = {
     kind.name: kind
     for kind in (
         predictions.KIND,
-        transcript.KIND,
+        text.KIND,
         answers.KIND,
         metric_scores.KIND,
-        text.KIND,
+        transcript.KIND,
     )
 }
-"""In the order in which a class's evidence is collected."""
+"""In the order in which a class's evidence is collected: what may take longest comes last."""
 
 
 def specs(assignment: Assignment, kind: EvidenceKind[Spec, Any]) -> list[Spec]:
@@ -38,18 +37,3 @@ def inconsistencies(assignment: Assignment) -> list[str]:
         except AssignmentError as error:
             problems.append(str(error))
     return problems
-
-
-def collect(
-    grading: Grading, candidates: Sequence[Candidate], store: EvidenceStore, progress: Progress
-) -> Collected:
-    """Fetch from the store, or produce, all the evidence that the class's grading needs.
-
-    Raises UsageError where nothing can run and the user can fix it, and where the store holds
-    evidence of another version.
-    """
-    batches = [kind.plan(grading, candidates) for kind in KINDS.values()]
-    collected = Collected()
-    for batch in batches:
-        batch.collect(store, progress, collected)
-    return collected

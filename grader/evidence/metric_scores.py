@@ -140,7 +140,8 @@ def _number(value: Any) -> float | None:
 def _producer(grading: Grading) -> Producer[ModuleRun]:
     from grader.evidence.program_runs import ProgramRunner, simulator
 
-    return ModuleRunner(ProgramRunner(grading.sandbox, simulator(grading, hidden=True)))
+    simulated = simulator(grading, hidden=True)
+    return ModuleRunner(ProgramRunner(grading.sandbox, simulated, grading.ledger))
 
 
 KIND: Final = EvidenceKind(NAME, MetricScoresSpec, MetricScores, _request, _producer)

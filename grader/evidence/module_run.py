@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from grader.core.constants import (
     ANSWER_MAX_CHARACTERS,
+    MODULE_MAX_BYTES,
     MODULE_MAX_FOUND_BYTES,
     MODULE_MAX_FOUND_LINES,
 )
@@ -26,6 +28,7 @@ from grader.core.resources import resource
 from grader.core.strict_json import StrictJsonError, loads
 from grader.evidence.kind import (
     Candidate,
+    Collectable,
     EvidenceRequest,
     Grading,
     KindSpec,
@@ -34,7 +37,7 @@ from grader.evidence.kind import (
 )
 from grader.intake.submitted_notebook import program_source
 from grader.models.base_model import base_digest
-from grader.sandbox.api import Limits, RunSpec
+from grader.sandbox.api import HarvestOnly, Limits, RunSpec
 
 if TYPE_CHECKING:
     from grader.evidence.program_runs import ServedRun
@@ -119,6 +122,7 @@ def module_request(
             },
             limits=Limits(wall_seconds=spec.wall_seconds),
             clock_rate=spec.clock_rate,
+            harvest=HarvestOnly(_OUT, MODULE_MAX_BYTES),
         ),
         spec.scenarios,
         perturb=perturb,
@@ -127,12 +131,28 @@ def module_request(
     digest = "" if ours else submission.digest
     request = run_request(submission.student, spec.id, kind, run, digest, grading, more)
     work = ModuleRun(request.work, complete, ours)
-    return EvidenceRequest(request.student, request.id, kind, request.key, work)
+    return EvidenceRequest(request.student, request.id, kind, request.key, work, request.own)
 
 
 def model_digest(model: str, base: BaseModel) -> str | None:
     """What decides the answers of a model that is not the assignment's base."""
     return None if model == base.name else base_digest(resource("starter", model))
+
+
+class _RunOf:
+    """The run of a request, which keeps what completes its evidence."""
+
+    def __init__(self, request: Collectable[ModuleRun]) -> None:
+        self.student, self.id, self.kind = request.student, request.id, request.kind
+        self.key, self.own = request.key, request.own
+        self._request = request
+        self.work: ModuleRun | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[ServedRun]:
+        """See Collectable."""
+        with self._request.opened() as self.work:
+            yield self.work.run
 
 
 class ModuleRunner:
@@ -143,19 +163,18 @@ class ModuleRunner:
 
     def produce(
         self,
-        new: Mapping[str, EvidenceRequest[ModuleRun]],
+        new: Mapping[str, Collectable[ModuleRun]],
         put: Callable[[Evidence], None],
         progress: Progress,
     ) -> dict[str, str]:
         """See Producer."""
+        runs = {key: _RunOf(request) for key, request in new.items()}
 
         def completed(evidence: Evidence) -> None:
-            put(replace(evidence, payload=_payload(new[evidence.key].work, evidence)))
+            work, runs[evidence.key].work = runs[evidence.key].work, None
+            assert work is not None  # it was opened to be run
+            put(replace(evidence, payload=_payload(work, evidence)))
 
-        runs = {
-            key: EvidenceRequest(one.student, one.id, one.kind, key, one.work.run)
-            for key, one in new.items()
-        }
         return self._runs.produce(runs, completed, progress)
 
 

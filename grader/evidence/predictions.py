@@ -14,6 +14,7 @@ from grader.core.payloads import Prediction, Predictions
 from grader.evidence.kind import (
     AdapterRef,
     Candidate,
+    Collectable,
     EvidenceKind,
     EvidenceRequest,
     Grading,
@@ -64,9 +65,8 @@ class PredictionsSpec(KindSpec):
 
 @dataclass(frozen=True, slots=True)
 class PredictionWork:
-    """What is asked, and of which adapter on which base; None is the bare base."""
+    """What is asked, and of which adapter; None is the bare base."""
 
-    base: BaseModel
     questions: QuestionSet
     adapter: AdapterRef | None
 
@@ -92,7 +92,7 @@ def _request(
             "versions": versions("torch", "transformers"),
         }
     )
-    work = PredictionWork(base, questions, adapter)
+    work = PredictionWork(questions, adapter)
     return EvidenceRequest(candidate.submission.student, spec.id, NAME, key, work)
 
 
@@ -104,15 +104,16 @@ class PredictionsProducer:
 
     def produce(
         self,
-        new: Mapping[str, EvidenceRequest[PredictionWork]],
+        new: Mapping[str, Collectable[PredictionWork]],
         put: Callable[[Evidence], None],
         progress: Progress,
     ) -> dict[str, str]:
         """See Producer."""
         progress.start("Answering questions", len(new))
         failed: dict[str, str] = {}
-        for base in dict.fromkeys(request.work.base for request in new.values()):
-            mine = [request for request in new.values() if request.work.base == base]
+        asked_of = {key: self._base(request.id) for key, request in new.items()}
+        for base in dict.fromkeys(asked_of.values()):
+            mine = [request for key, request in new.items() if asked_of[key] == base]
             try:
                 engine = open_engine(base, self._grading)
             except UsageError:
@@ -122,14 +123,20 @@ class PredictionsProducer:
                 continue
             for request in mine:
                 try:
-                    put(self._predict(engine, request))
+                    with request.opened() as work:
+                        put(self._predict(engine, request.key, work))
                 except Exception as error:  # whatever it is, it must not stop the batch
                     failed[request.key] = reason(error)
                 progress.step(request.student)
         return failed
 
-    def _predict(self, engine: Engine, request: EvidenceRequest[PredictionWork]) -> Evidence:
-        questions, adapter = request.work.questions, request.work.adapter
+    def _base(self, id: str) -> BaseModel:
+        assignment = self._grading.assignment
+        (spec,) = (spec for spec in assignment.evidence if spec.id == id)
+        return PredictionsSpec.of(spec).base_in(assignment)
+
+    def _predict(self, engine: Engine, key: str, work: PredictionWork) -> Evidence:
+        questions, adapter = work.questions, work.adapter
         if questions is not self._grading.questions:
             engine = engine.asking(questions)
         predictions = engine.predict(adapter.read() if adapter is not None else None)
@@ -150,7 +157,7 @@ class PredictionsProducer:
             "generated_tokens": float(predictions.generated_tokens),
             "peak_memory_mib": predictions.peak_memory_mib,
         }
-        return Evidence(NAME, request.key, Predictions(answers).to_json(), cost)
+        return Evidence(NAME, key, Predictions(answers).to_json(), cost)
 
 
 def open_engine(base: BaseModel, grading: Grading) -> Engine:

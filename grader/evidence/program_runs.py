@@ -9,10 +9,12 @@ import base64
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +23,16 @@ from grader.core.errors import GraderFault
 from grader.core.nouns import Evidence
 from grader.core.payloads import SERVICE_FAULT, ProgramRun
 from grader.core.resources import resource
-from grader.evidence.kind import EvidenceRequest, Grading, Progress, hashed, reason, versions
+from grader.evidence.budget import Ledger
+from grader.evidence.kind import (
+    Collectable,
+    EvidenceRequest,
+    Grading,
+    Progress,
+    hashed,
+    reason,
+    versions,
+)
 from grader.evidence.store import INSTEAD, RunRecording
 from grader.intake.notebooks import Notebook, in_cells
 from grader.model_service.forward import Endpoint
@@ -106,16 +117,22 @@ def run_request(
         recording = grading.recordings.of(student, id)
         run = replace(run, recording=recording)
         key = _sha256(f"{key} {recording.digest}".encode())
-    return EvidenceRequest(student, id, kind, key, run)
+    return EvidenceRequest(student, id, kind, key, run, own=submitted != "")
 
 
 def kit_beside(script: str, given: str, topic: str) -> dict[str, bytes]:
     """What the kit lays beside a script, by path: its file `given` and the topic's public data."""
     folder = PurePosixPath(script).parent
+    return {str(folder / name): body for name, body in _given(given, topic).items()}
+
+
+@cache
+def _given(given: str, topic: str) -> Mapping[str, bytes]:
+    """What is the same for a whole class."""
     kit, _, name = given.partition("/")
-    found = {str(folder / name): resource("starter", kit, name).read_bytes()}
+    found = {name: resource("starter", kit, name).read_bytes()}
     for file in sorted(resource("datasets", topic).glob("*.jsonl")):
-        found[str(folder / "data" / file.name)] = file.read_bytes()
+        found[f"data/{file.name}"] = file.read_bytes()
     return found
 
 
@@ -131,57 +148,120 @@ def simulator(grading: Grading, *, hidden: bool = False) -> Simulator | None:
     return Simulator(grading.assignment.base, trainings, seed=TRANSCRIPT_SEED)
 
 
+class RunQueue:
+    """Runs that wait, in the order in which they start: programs with nothing going wrong first,
+    then, of the students whose first run has ended, those that have taken least so far."""
+
+    def __init__(self, requests: Iterable[Collectable[ServedRun]], ledger: Ledger | None) -> None:
+        self._ledger = ledger
+        first = {r.key for r in requests if not self._first_of(r)}
+        self._first = deque(r for r in requests if r.key in first)
+        self._rest = [r for r in requests if r.key not in first]
+        self._under_way = set[str]()
+
+    def next(self) -> Collectable[ServedRun] | None:
+        """The run to start now; None while there is none."""
+        if self._first:
+            request = self._first.popleft()
+            self._under_way.add(request.key)
+            return request
+        ledger = self._ledger
+        ready = [r for r in self._rest if self._is_ready(r)]
+        if not ready or ledger is None:
+            return None
+        request = min(ready, key=lambda r: ledger.seconds(r.student))
+        self._rest.remove(request)
+        return request
+
+    def ended(self, request: Collectable[ServedRun]) -> None:
+        """This run has ended, and what came of it is noted."""
+        self._under_way.discard(request.key)
+
+    def _is_ready(self, request: Collectable[ServedRun]) -> bool:
+        first = self._first_of(request)
+        if first is None or self._ledger is None:
+            return True
+        return not self._under_way or self._ledger.knows_first(request.student, first)
+
+    def _first_of(self, request: Collectable[ServedRun]) -> str | None:
+        return self._ledger.first_run_of(request.id) if self._ledger is not None else None
+
+
 class ProgramRunner:
     """The producer of runs: several at once."""
 
-    def __init__(self, sandbox: Sandbox, services: Simulator | Endpoint | None) -> None:
-        """`services` may be None where every run has its recording."""
-        self._sandbox, self._services = sandbox, services
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        services: Simulator | Endpoint | None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        """`services` may be None where every run has its recording. `ledger` holds the budgets."""
+        self._sandbox, self._services, self._ledger = sandbox, services, ledger
         self._stop = threading.Event()
 
     def produce(
         self,
-        new: Mapping[str, EvidenceRequest[ServedRun]],
+        new: Mapping[str, Collectable[ServedRun]],
         put: Callable[[Evidence], None],
         progress: Progress,
     ) -> dict[str, str]:
         """See Producer. When the caller is interrupted, the runs under way are killed."""
         progress.start("Running programs", len(new))
         failed: dict[str, str] = {}
+        queue = RunQueue(list(new.values()), self._ledger)
+        at_once = _AT_ONCE * (os.cpu_count() or 1)
         with (
             self._services or nullcontext(),
             Gateway() as gateway,
-            ThreadPoolExecutor(_AT_ONCE * (os.cpu_count() or 1)) as pool,
+            ThreadPoolExecutor(at_once) as pool,
         ):
-            running = {
-                pool.submit(self._run, gateway, request): request for request in new.values()
-            }
+            running: dict[Future[Evidence], Collectable[ServedRun]] = {}
             try:
-                while running:
+                while True:
+                    while len(running) < at_once and (request := queue.next()) is not None:
+                        if self._is_withheld(request):
+                            queue.ended(request)
+                            progress.step(request.student)
+                        else:
+                            running[pool.submit(self._run, gateway, request)] = request
+                    if not running:
+                        break
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
                         request = running.pop(future)
                         _keep(future, request, put, failed)
+                        queue.ended(request)
                         progress.step(request.student)
             finally:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
         return failed
 
-    def _run(self, gateway: Gateway, request: EvidenceRequest[ServedRun]) -> Evidence:
+    def _is_withheld(self, request: Collectable[ServedRun]) -> bool:
+        if self._ledger is None or not request.own:
+            return False
+        return self._ledger.decide(request.student, request.id, request.key) is not None
+
+    def _run(self, gateway: Gateway, request: Collectable[ServedRun]) -> Evidence:
         """The evidence of a run, of a second one where the service failed in the first.
 
         A service that fails twice may be made to: the run is judged as it went, its faults are in
         the record, and a person looks at them (GRD002).
         """
-        evidence = self._run_once(gateway, request)
-        if any(SERVICE_FAULT in one["notes"] for one in evidence.payload["exchanges"]):
-            evidence = self._run_once(gateway, request)
-        return evidence
+        with request.opened() as run:
+            payload, cost = self._served(gateway, run)
+            if any(SERVICE_FAULT in one["notes"] for one in payload["exchanges"]):
+                payload, cost = self._served(gateway, run)
+        return Evidence(request.kind, request.key, payload, cost)
 
-    def _run_once(self, gateway: Gateway, request: EvidenceRequest[ServedRun]) -> Evidence:
-        """Raises GraderFault where the machine, or an instructor's endpoint, failed."""
-        run = request.work
+    def _served(
+        self, gateway: Gateway, run: ServedRun
+    ) -> tuple[Mapping[str, Any], Mapping[str, float]]:
+        """The payload and the cost of a run.
+
+        Raises GraderFault where the machine, or an instructor's endpoint, failed.
+        """
         # The run ends by the program's own time, long before a busy machine needs the real one.
         program_seconds = run.spec.limits.wall_seconds * run.spec.clock_rate * _TIME_SHARE
         record = ServiceRecord(ProgramClock(run.spec.clock_rate, program_seconds))
@@ -202,10 +282,11 @@ class ProgramRunner:
         payload = _payload(run, result, record).to_json()
         cost = {
             "wall_seconds": result.wall_seconds,
+            "uncounted_seconds": result.uncounted_seconds,
             "cpu_seconds": result.cpu_seconds,
             "peak_memory_bytes": result.peak_memory_bytes,
         }
-        return Evidence(request.kind, request.key, payload, cost)
+        return payload, cost
 
     @contextmanager
     def _model_service(self, run: ServedRun, clock: ProgramClock) -> Iterator[ASGIApp]:
@@ -220,7 +301,7 @@ class ProgramRunner:
 
 def _keep(
     future: Future[Evidence],
-    request: EvidenceRequest[ServedRun],
+    request: Collectable[ServedRun],
     put: Callable[[Evidence], None],
     failed: dict[str, str],
 ) -> None:

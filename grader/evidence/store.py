@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,9 @@ from grader.model_service.record import CLIENT_LEFT, Exchange
 INSTEAD: Final = "Grade again without --replay."
 _ENDED_BY_ITSELF: Final = ("ok", "exit")
 
+_SCHEMA_FIRST: Final = re.compile(rb'\{"schema": "([^"\\]{1,100})"')
+_SCHEMA_BYTES: Final = 128  # of a payload, in which its schema stands
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS evidence (
     key TEXT PRIMARY KEY, kind TEXT NOT NULL, payload TEXT NOT NULL, cost TEXT NOT NULL
@@ -40,6 +44,16 @@ CREATE TABLE IF NOT EXISTS register (
     student TEXT PRIMARY KEY, submitted_at TEXT, sketch TEXT NOT NULL
 ) STRICT;
 """
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvidence:
+    """What the store tells of evidence without reading it: the schema that its payload names first
+    (None where it names none there), its cost, and its size."""
+
+    schema: str | None
+    cost: Mapping[str, float]
+    size_bytes: int
 
 
 class EvidenceStore:
@@ -58,6 +72,19 @@ class EvidenceStore:
             "SELECT kind, payload, cost FROM evidence WHERE key = ?", (key,)
         ).fetchone()
         return Evidence(row[0], key, json.loads(row[1]), json.loads(row[2])) if row else None
+
+    def about(self, key: str) -> StoredEvidence | None:
+        """What is known of evidence without reading it, or None when it was never collected."""
+        row = self._connection.execute(
+            "SELECT rowid, cost FROM evidence WHERE key = ?", (key,)
+        ).fetchone()
+        if row is None:
+            return None
+        with self._connection.blobopen("evidence", "payload", row[0], readonly=True) as payload:
+            schema = _SCHEMA_FIRST.match(payload.read(_SCHEMA_BYTES))
+            size = len(payload)
+        name = schema[1].decode() if schema is not None else None
+        return StoredEvidence(name, json.loads(row[1]), size)
 
     def put(self, evidence: Evidence) -> None:
         """Keep this evidence; the first of a key stays, since all of a key are equal."""

@@ -20,6 +20,7 @@ from grader.core.payloads import DocumentFault, WrittenWork
 from grader.evidence.documents import needs_sandbox, text_of
 from grader.evidence.kind import (
     Candidate,
+    Collectable,
     EvidenceKind,
     EvidenceRequest,
     Grading,
@@ -89,7 +90,7 @@ class TextProducer:
 
     def produce(
         self,
-        new: Mapping[str, EvidenceRequest[SubmittedDocument]],
+        new: Mapping[str, Collectable[SubmittedDocument]],
         put: Callable[[Evidence], None],
         progress: Progress,
     ) -> dict[str, str]:
@@ -111,9 +112,10 @@ class TextProducer:
                 pool.shutdown(cancel_futures=True)
         return failed
 
-    def _evidence(self, request: EvidenceRequest[SubmittedDocument]) -> Evidence:
+    def _evidence(self, request: Collectable[SubmittedDocument]) -> Evidence:
         began = time.monotonic()
-        payload = self._read(request.work).to_json()
+        with request.opened() as document:
+            payload = self._read(document).to_json()
         return Evidence(NAME, request.key, payload, {"seconds": time.monotonic() - began})
 
     def _read(self, document: SubmittedDocument) -> WrittenWork:

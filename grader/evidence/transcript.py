@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from grader.core.payloads import ProgramRun
+from grader.core.constants import RUN_RESULTS_MAX_BYTES
+from grader.core.payloads import RUN_RESULTS, ProgramRun
 from grader.evidence.kind import (
     Candidate,
     EvidenceKind,
@@ -15,12 +16,13 @@ from grader.evidence.kind import (
     Producer,
 )
 from grader.intake.submitted_notebook import program_source
-from grader.sandbox.api import Limits, RunSpec
+from grader.sandbox.api import HarvestOnly, Limits, RunSpec
 
 if TYPE_CHECKING:
     from grader.evidence.program_runs import ServedRun
 
 NAME: Final = "transcript"
+_RESULTS: Final = HarvestOnly(RUN_RESULTS, RUN_RESULTS_MAX_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def _request(
             inputs={**source.inputs, **beside},
             limits=Limits(wall_seconds=spec.wall_seconds),
             clock_rate=spec.clock_rate,
+            harvest=_RESULTS,
         ),
         spec.scenarios,
         notebooks=source.notebooks,
@@ -73,7 +76,7 @@ def _request(
 def _producer(grading: Grading) -> Producer[ServedRun]:
     from grader.evidence.program_runs import ProgramRunner, simulator
 
-    return ProgramRunner(grading.sandbox, simulator(grading))
+    return ProgramRunner(grading.sandbox, simulator(grading), grading.ledger)
 
 
 KIND: Final = EvidenceKind(NAME, TranscriptSpec, ProgramRun, _request, _producer)

@@ -20,9 +20,11 @@ from grader.core.constants import (
     ARCHIVE_MAX_RATIO,
     ARCHIVE_RATIO_FROM_BYTES,
     INTAKE_READ_BYTES,
+    UNPACK_RESERVE_BYTES,
 )
 from grader.core.errors import IntakeError
 from grader.core.files import create_new, open_regular
+from grader.core.temporary import require_room
 from grader.intake.paths import (
     check_collisions,
     check_path,
@@ -51,13 +53,15 @@ def extract_zip(path: Path, dest: Path) -> None:
 
     Folders get mode 0700 and files 0600. What tools leave behind (`__MACOSX`, `.DS_Store`, caches)
     is left out. Raises IntakeError with the code of the rule that the archive breaks (LAY101 to
-    LAY113); `dest` is then removed again.
+    LAY113), and NoRoom before anything is written; `dest` is then removed again.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > ARCHIVE_MAX_BYTES:
             raise too_large("The archive", size, ARCHIVE_MAX_BYTES)
         members = _accepted(read_directory(file, size))
+        unpacked = sum(member.size for member in members)
+        require_room(dest.parent, unpacked + UNPACK_RESERVE_BYTES, "Unpacking it")
         dest.mkdir(mode=0o700)
         try:
             for folder in _folders(members):

@@ -20,8 +20,10 @@ from grader.core.constants import (
     DATA_MAX_DEPTH,
     MIB,
     NOTEBOOK_MAX_BYTES,
+    NOTEBOOK_MAX_CELLS,
     NOTEBOOK_MAX_TOKENS,
     SOURCE_MAX_BYTES,
+    SOURCE_MAX_LINES,
 )
 from grader.core.errors import FileRefused
 from grader.core.strict_json import Problem, StrictJsonError, loads
@@ -99,6 +101,13 @@ def read_cells(data: bytes, path: str) -> tuple[Cell, ...]:
     version = root["nbformat"]
     if type(version) is not int or version not in (1, 2, 3, 4):
         raise _unreadable(f"says it has format {_kind(version)}; formats up to 4 are read", path)
+    count = _without_outputs(root)
+    if count > NOTEBOOK_MAX_CELLS:
+        raise _unreadable(
+            f"holds {count} cells; at most {NOTEBOOK_MAX_CELLS} are read",
+            path,
+            "Hand in the notebook with the cells of your own work alone.",
+        )
     if version < 4:
         root = _upgraded(root, path)
     _refuse_other_languages(root, path)
@@ -113,7 +122,8 @@ def read_notebook(data: bytes, path: str) -> Notebook:
 
     A cell that is no valid Python is taken as it is: the script then says so as any other does.
     Raises what `read_cells` raises, and FileRefused SRC102 when there is no code, more than
-    SOURCE_MAX_BYTES of it, or an `await` outside of functions, which only notebooks have.
+    SOURCE_MAX_BYTES or SOURCE_MAX_LINES of it, or an `await` outside of functions, which only
+    notebooks have.
     """
     cells = read_cells(data, path)
     sources = [cell.source for cell in cells if cell.kind == "code"]
@@ -122,6 +132,14 @@ def read_notebook(data: bytes, path: str) -> Notebook:
             _NO_SCRIPT,
             f"{shown(path)!r} holds no code: {len(sources)} code cells, all of them empty.",
             "Hand in the notebook in which your program stands, saved after your last change.",
+            path,
+        )
+    lines = sum(source.count("\n") + 1 for source in sources)
+    if lines > SOURCE_MAX_LINES:
+        raise FileRefused(
+            _NO_SCRIPT,
+            f"{shown(path)!r} holds {lines} lines of code; at most {SOURCE_MAX_LINES} are read.",
+            "Move data out of the code into files of their own.",
             path,
         )
     size = sum(len(source.encode()) for source in sources)
@@ -160,8 +178,8 @@ def _not_json(error: StrictJsonError, path: str) -> FileRefused:
     return _unreadable(f"is not a notebook's JSON: line {error.line}: {shown(error.message)}", path)
 
 
-def _unreadable(what: str, path: str) -> FileRefused:
-    return FileRefused(_UNREADABLE, f"{shown(path)!r} {what}.", _SAVE_AGAIN, path)
+def _unreadable(what: str, path: str, hint: str = _SAVE_AGAIN) -> FileRefused:
+    return FileRefused(_UNREADABLE, f"{shown(path)!r} {what}.", hint, path)
 
 
 def _kind(value: Any) -> str:
@@ -185,7 +203,6 @@ def _upgraded(root: dict[str, Any], path: str) -> dict[str, Any]:
     """Upgrade a notebook of version 1 to 3 to version 4."""
     import nbformat
 
-    _drop_outputs(root)
     root.setdefault("metadata", {})
     try:
         old = nbformat.from_dict(root)  # type: ignore[no-untyped-call]
@@ -196,17 +213,20 @@ def _upgraded(root: dict[str, Any], path: str) -> dict[str, Any]:
     return dict(upgraded)
 
 
-def _drop_outputs(value: Any) -> None:
-    """Empty every list of outputs: they are not used, and the upgrade is strict about them."""
-    waiting = [value]
+def _without_outputs(value: Any) -> int:
+    """Empty every list of outputs, since they are not used and the upgrade of old formats is strict
+    about them; returns how many cells there are."""
+    waiting, cells = [value], 0
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
             if "outputs" in one:
                 one["outputs"] = []
+            cells += "cell_type" in one
             waiting += one.values()
         elif isinstance(one, list):
             waiting += one
+    return cells
 
 
 def _refuse_other_languages(root: dict[str, Any], path: str) -> None:

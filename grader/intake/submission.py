@@ -39,16 +39,34 @@ def take_in(
     give the same digest; a folder that is an adapter stays one. Raises IntakeError with the code of
     the rule that is broken.
     """
-    if found.refusal is not None:
-        raise found.refusal
-    if stat.S_ISDIR(found.path.lstat().st_mode):
-        return _submission(found, found.path, deliverables)
+    if is_folder(found):
+        return taken_from(found, None, deliverables)
     workdir.mkdir(parents=True, exist_ok=True)
     own = Path(tempfile.mkdtemp(prefix=f"{safe_name(found.student)}-", dir=workdir))
+    return taken_from(found, own, deliverables)
+
+
+def is_folder(found: FoundSubmission) -> bool:
+    """Whether it is a folder, and no archive. Raises the refusal of one that cannot be taken in."""
+    if found.refusal is not None:
+        raise found.refusal
+    return stat.S_ISDIR(found.path.lstat().st_mode)
+
+
+def taken_from(
+    found: FoundSubmission, own: Path | None, deliverables: Iterable[Deliverable] = ()
+) -> Submission:
+    """As `take_in`; an archive is unpacked into the folder `own`, which is empty or new, and is
+    removed where this raises. A folder (`own` is None) is read where it lies.
+    """
+    if own is None:
+        return _submission(found, found.path, deliverables)
+    own.mkdir(mode=0o700, exist_ok=True)
     try:
         extract_zip(found.path, own / "files")
         return _submission(found, own / "files", deliverables)
     except NotRegular:
+        shutil.rmtree(own)
         raise not_regular(found.path.name, "not a regular file") from None
     except BaseException:
         shutil.rmtree(own)
@@ -160,13 +178,25 @@ def read_file(submission: Submission, path: str, max_bytes: int) -> bytes:
     with open_file(submission, path) as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise FileRefused(
-            "LAY105",
-            f"{shown(path)!r} is larger than {max_bytes / MIB:.2g} MiB, the most that is read.",
-            "Hand in a shorter version of this file.",
-            path=path,
-        )
+        raise _too_long(path, max_bytes)
     return data
+
+
+def refuse_larger(submission: Submission, path: str, max_bytes: int) -> None:
+    """Raise FileRefused LAY105 for a file of the submission that has more than `max_bytes` bytes,
+    as `read_file` does, for one that others read piece by piece."""
+    file = submission.file(path)
+    if file is not None and file.size > max_bytes:
+        raise _too_long(path, max_bytes)
+
+
+def _too_long(path: str, max_bytes: int) -> FileRefused:
+    return FileRefused(
+        "LAY105",
+        f"{shown(path)!r} is larger than {max_bytes / MIB:.2g} MiB, the most that is read.",
+        "Hand in a shorter version of this file.",
+        path=path,
+    )
 
 
 def _places(

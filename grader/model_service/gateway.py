@@ -19,6 +19,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from grader.core.constants import GATEWAY_CLOSE_SECONDS, MIB
+from grader.model_service.client_turns import ClientTurns
 from grader.model_service.metering import GatewayLimits as GatewayLimits
 from grader.model_service.metering import RunMeter
 
@@ -81,7 +82,7 @@ class Gateway:
     ) -> RunService:
         # Else responses wait 40 ms for the client's acknowledgement; connections inherit it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        meter = RunMeter(app, record, limits)
+        meter = ClientTurns(RunMeter(app, record, limits), record.clock)
         config = uvicorn.Config(
             meter,
             lifespan="off",

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grader.core.temporary import prefix
 from grader.models.base_model import base_folder
 from grader.openai_sim.api.app import create_app
 from grader.openai_sim.decoding.serving import NamedServer, open_bases
@@ -49,7 +50,7 @@ class Simulator:
 
         Raises UsageError for a scenario that is none, and as loading a base does.
         """
-        home = Path(tempfile.mkdtemp(prefix="finegrade-service-"))
+        home = Path(tempfile.mkdtemp(prefix=prefix("service")))
         with ExitStack() as ended:
             ended.callback(shutil.rmtree, home, ignore_errors=True)
             store = SimulatorStore.open(home)
@@ -96,7 +97,7 @@ class Simulator:
                     FORK_SERVER.acquire(base_folder(self._base))  # it loads while we do
                     opened.callback(FORK_SERVER.release)
                     bases = open_bases(self._base)
-                    folder = tempfile.mkdtemp(prefix="finegrade-service-")
+                    folder = tempfile.mkdtemp(prefix=prefix("service"))
                     opened.callback(shutil.rmtree, folder, ignore_errors=True)
                     store = SimulatorStore.open(Path(folder))
                     opened.callback(store.end)

@@ -52,6 +52,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class HarvestOnly:
+    """The files of a run that are taken: those of this `name`, of at most `most_bytes` in all."""
+
+    name: str
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """A program to run.
 
@@ -60,7 +68,8 @@ class RunSpec:
     files of the grader by relative path, laid over them.
     `script` is a path relative to the working folder; `arguments` come after it. `environment`
     adds to the few variables that every run has. `clock_rate` is by how much faster than real
-    time the program's sleeps pass; 1.0 leaves time alone.
+    time the program's sleeps pass; 1.0 leaves time alone. Without `harvest` all that the limits
+    allow is taken out of the working folder.
     """
 
     files: Mapping[str, Path]
@@ -70,6 +79,7 @@ class RunSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
     clock_rate: float = 1.0
+    harvest: HarvestOnly | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,8 @@ class RunResult:
 
     `exit_code` is None when a signal ended it. `stdout` and `stderr` are cut at the limit, with
     `stdout_bytes` and `stderr_bytes` what was written in all. `files` are the regular files that
-    it made or changed, by path relative to the working folder.
+    it made or changed, by path relative to the working folder. `uncounted_seconds` of its wall time
+    the program waited for the service's own work or for a processor.
     """
 
     verdict: ExitReason
@@ -102,6 +113,7 @@ class RunResult:
     files: Mapping[str, bytes]
     refused: tuple[RefusedFile, ...]
     isolation: Isolation
+    uncounted_seconds: float = 0.0
 
 
 class RunStopped(Exception):
@@ -117,7 +129,7 @@ class SocketService(Protocol):
 
     @property
     def held_seconds(self) -> float:
-        """Real seconds in which the program waited for the service's own work so far.
+        """Real seconds so far in which the service worked for the program.
 
         They do not count towards the limit of wall time.
         """

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from grader.core.constants import HARVEST_MAX_DEPTH, HARVEST_MAX_ENTRIES, HARVEST_MAX_REFUSED
-from grader.sandbox.api import Limits, RefusedFile
+from grader.sandbox.api import HarvestOnly, Limits, RefusedFile
 
 State = tuple[int, int, int, int]
 """(inode, bytes, changed, changed status) of a file; times in ns. Any write changes the last."""
@@ -46,18 +46,26 @@ def snapshot(folder: int) -> dict[str, State]:
     return {path: _state(status) for path, status in _entries(folder, Harvest())}
 
 
-def harvest(folder: int, before: Mapping[str, State], limits: Limits) -> Harvest:
+def harvest(
+    folder: int, before: Mapping[str, State], limits: Limits, only: HarvestOnly | None = None
+) -> Harvest:
     """The regular files below an open folder that are new or changed since `before`.
 
     Files are taken in the order of their paths until the limits on number or bytes are met; what
     is beyond them is refused, as is all that is no regular file or has a name that is not UTF-8.
+    With `only`, so are files of other names, unread.
     """
     out = Harvest()
+    if only is not None:
+        limits = replace(limits, harvest_bytes=min(limits.harvest_bytes, only.most_bytes))
     left = limits.harvest_bytes
     for path, status in sorted(_entries(folder, out), key=lambda entry: entry[0]):
         if before.get(path) == _state(status):
             continue
-        why = _why_refused(path, status, out, limits, left)
+        if only is not None and path.rsplit("/", 1)[-1] != only.name:
+            why: str | None = f"nothing reads it ({status.st_size} bytes)"
+        else:
+            why = _why_refused(path, status, out, limits, left)
         data = None if why else _read(folder, path, status.st_size)
         if data is None:
             out.refuse(path, why or "it cannot be read")

@@ -17,8 +17,14 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from grader.core.constants import SANDBOX_DISK_SLACK_BYTES, SANDBOX_END_SECONDS, SANDBOX_TMP_SHARE
+from grader.core.constants import (
+    SANDBOX_DISK_SLACK_BYTES,
+    SANDBOX_END_SECONDS,
+    SANDBOX_TICK_SECONDS,
+    SANDBOX_TMP_SHARE,
+)
 from grader.sandbox.api import ExitReason, Limits
+from grader.sandbox.queue_delay import QueueDelay
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 PREFIX = "finegrade-"
@@ -124,6 +130,20 @@ def _limit(group: Cgroup, limits: Limits) -> None:
 def can_make_cgroups() -> bool:
     """Whether this machine lets the grader limit memory by control groups."""
     return _home() is not None
+
+
+def enforced() -> dict[str, str]:
+    """By limit, what enforces it for all processes of a run on this machine."""
+    home = _home()
+    version, pids = (home[0], home[2] is not None) if home is not None else (0, False)
+    group = f"control groups (version {version})"
+    watchdog = f"the watchdog, which looks every {SANDBOX_TICK_SECONDS * 1000:.0f} ms"
+    return {
+        "memory": group if version else watchdog,
+        "processes": group if pids else "the kernel's limit on a user's processes (RLIMIT_NPROC)",
+        "disk": f"{watchdog}; sized file systems where the sandbox can mount them",
+        "processor time": f"{watchdog}; for one process the kernel as well (RLIMIT_CPU)",
+    }
 
 
 @cache
@@ -234,12 +254,19 @@ class Watchdog:
         self._usage = usage
         self._staged = usage()
         self._began = time.monotonic()
+        self._queue = QueueDelay()
+
+    @property
+    def uncounted_seconds(self) -> float:
+        """Wall time that does not count: the service worked, or no processor was free."""
+        return self._held() + self._queue.seconds
 
     def look(self) -> ExitReason | None:
         """The limit that the run has exceeded, if any."""
-        if time.monotonic() - self._began - self._held() > self.limits.wall_seconds:
-            return ExitReason.TIMEOUT
         members = list(self._members())
+        self._queue.look(members)
+        if time.monotonic() - self._began - self.uncounted_seconds > self.limits.wall_seconds:
+            return ExitReason.TIMEOUT
         self.cpu_seconds = max(self.cpu_seconds, sum(map(cpu_seconds, members)))
         if self.cpu_seconds > self.limits.cpu_seconds:
             return ExitReason.TIMEOUT

@@ -205,7 +205,7 @@ class ProcessRun:
                     passed = ExitReason.TIMEOUT if self._time_is_up() else watchdog.look()
                     if passed is not None:
                         self._process.kill()
-                if time.monotonic() > give_up_at + self._held():
+                if time.monotonic() > give_up_at + watchdog.uncounted_seconds:
                     raise GraderFault("a program in the sandbox was killed and has not ended")
 
     def _time_is_up(self) -> bool:
@@ -243,7 +243,7 @@ class ProcessRun:
         if passed is None and killed_by is not None and cpu > limits.cpu_seconds:
             passed = ExitReason.TIMEOUT
         own = ExitReason.SIGNAL if killed_by else ExitReason.EXIT if exit_code else ExitReason.OK
-        taken = harvest(self._handshake.scratch[0], before, limits)
+        taken = harvest(self._handshake.scratch[0], before, limits, self._spec.harvest)
         group_peak = self._process.group.peak_bytes() if self._process.group else 0
         stdout, stderr = self._streams
         return RunResult(
@@ -260,6 +260,7 @@ class ProcessRun:
             files=taken.files,
             refused=tuple(taken.refused),
             isolation=self._isolation,
+            uncounted_seconds=min(end.wall_seconds, watchdog.uncounted_seconds),
         )
 
     def _how(self, end: _End, killed: bool) -> tuple[int | None, int | None]:

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from grader.core.constants import SANDBOX_COPY_MAX_BYTES
 from grader.core.errors import GraderFault
+from grader.core.temporary import prefix
 from grader.sandbox.api import RunSpec
 
 
@@ -79,9 +80,7 @@ class StagedFiles:
         if _everyone_reads(file):
             return file
         folder = Path(
-            self._open.enter_context(
-                tempfile.TemporaryDirectory(prefix=f"finegrade-{os.getpid()}-")
-            )
+            self._open.enter_context(tempfile.TemporaryDirectory(prefix=prefix("staged")))
         )
         folder.chmod(0o755)
         copy = folder / "file"

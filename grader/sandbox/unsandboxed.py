@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from grader.core.constants import SANDBOX_TICK_SECONDS
 from grader.core.openai_wire import KEY_VARIABLE, URL_VARIABLE
+from grader.core.temporary import prefix
 from grader.sandbox.api import (
     ExitReason,
     Isolation,
@@ -56,7 +57,7 @@ class Unsandboxed:
         self, spec: RunSpec, serve: Serve | None = None, stop: threading.Event | None = None
     ) -> RunResult:
         """See `Sandbox.run`."""
-        with tempfile.TemporaryDirectory(prefix="finegrade-own-") as work:
+        with tempfile.TemporaryDirectory(prefix=prefix("own")) as work:
             box = Path(work) / "box"
             _fill(box, spec)
             listener = socket.create_server(("127.0.0.1", 0))
@@ -117,7 +118,7 @@ def _run(
             wall = time.monotonic() - began
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             texts = [_read(file, spec.limits.output_bytes) for file in (stdout, stderr)]
-        taken = harvest(folder, before, spec.limits)
+        taken = harvest(folder, before, spec.limits, spec.harvest)
     finally:
         os.close(folder)
     code = process.returncode

@@ -104,6 +104,14 @@ def test_the_starter_is_what_the_solution_makes(assignment: str) -> None:
     assert there == starter_files(assignment), "run python scripts/make_starter.py"
 
 
+@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+def test_the_kit_tells_the_budget_of_the_assignment(assignment: str) -> None:
+    budget = load_assignment(assignment).budget
+    told = " ".join((ROOT / "starter" / assignment / "README.md").read_text("utf-8").split())
+    assert f"together may take {budget.wall_seconds:.0f} seconds" in told
+    assert f"{budget.processor_seconds:.0f} of them on a processor" in told
+
+
 def test_a_file_nobody_marked_is_not_handed_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from grader.escapes.arena import ProgramOutcome
 from grader.escapes.suite import SuiteReport
 from grader.sandbox.api import ExitReason, Isolation
 from grader.sandbox.choose import NoSandbox, UnavailableSandbox
+from grader.sandbox.limits import can_make_cgroups
 
 
 class Fake(UnavailableSandbox):
@@ -73,6 +74,17 @@ def test_it_says_what_holds_and_what_to_do(
     assert done.exit_code == code
     assert said in done.stdout
     assert "\x1b" not in done.stdout
+
+
+def test_it_says_of_each_limit_what_enforces_it(machine: Any) -> None:
+    machine()
+    lines = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"}).stdout.splitlines()
+    limits = {line.partition(":")[0]: line for line in lines if line.startswith("Limit on ")}
+    assert set(limits) == {
+        f"Limit on {what}" for what in ("memory", "processes", "disk", "processor time")
+    }
+    by = "control groups" if can_make_cgroups() else "the watchdog"
+    assert by in limits["Limit on memory"]
 
 
 def test_json_goes_to_stdout_alone(machine: Any) -> None:

@@ -23,13 +23,14 @@ from grader.core.nouns import (
     Status,
     Submission,
 )
-from grader.course import grade
+from grader.course import grade, students
 from grader.course.output import prepare, read_results
 from grader.course.output import write_student as write_result
 from grader.evidence import predictions
 from grader.evidence.store import read_store
+from grader.intake import unpacked
 from grader.intake.find import Extent, FoundSubmission
-from grader.intake.submission import take_in
+from grader.intake.submission import taken_from
 from grader.models.adapter_files import read_adapter
 from grader.report.result_json import to_json
 
@@ -226,10 +227,10 @@ def test_an_adapter_that_changes_while_it_is_graded_troubles_nobody_else(
             raise GraderFault("/a/path of ours changed since it was taken in")
         return read_adapter(submission, path)
 
-    monkeypatch.setattr(grade, "read_adapter", changed)
-    students = [folder / "good-1", folder / "good-2"]
+    monkeypatch.setattr(students, "read_adapter", changed)
+    paths = [folder / "good-1", folder / "good-2"]
     done = grade.grade(
-        students, assignment, questions, tmp_path / "e.sqlite", Silent(), extent=Extent.ONE
+        paths, assignment, questions, tmp_path / "e.sqlite", Silent(), extent=Extent.ONE
     )
     first, second = done.results
     finding = next(f for f in first.findings if f.code == "EVL001")
@@ -243,13 +244,13 @@ def test_a_fault_of_intakes_own_is_an_error_for_that_student_alone(
     folder: Path, assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(
-        found: FoundSubmission, work: Path, deliverables: Sequence[Deliverable]
+        found: FoundSubmission, own: Path | None, deliverables: Sequence[Deliverable]
     ) -> Submission:
         if found.student == "good-1":
             raise ValueError("a fault in the reader")
-        return take_in(found, work, deliverables)
+        return taken_from(found, own, deliverables)
 
-    monkeypatch.setattr(grade, "take_in", fails)
+    monkeypatch.setattr(unpacked, "taken_from", fails)
     students = [folder / "good-1", folder / "good-2"]
     first, second = grade.grade(
         students, assignment, None, tmp_path / "e.sqlite", Silent(), extent=Extent.ONE
@@ -399,3 +400,13 @@ def test_two_folders_of_one_student_wait_for_the_instructor(
     assert result.status is Status.PENDING_MANUAL
     everything = sum(category.points for category in assignment.categories)
     assert (result.total.lower, result.total.upper) == (0, everything)
+
+
+def test_too_little_room_is_told_before_anything_is_done(
+    folder: Path, assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grade, "FREE_MIN_BYTES", 1 << 60)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(GraderFault, match=r"Grading needs \d+ MiB in .*TMPDIR, and grade again"):
+        grade.grade([folder], assignment, None, tmp_path / "out" / "e.sqlite", Silent())
+    assert not list((tmp_path / "out").iterdir())

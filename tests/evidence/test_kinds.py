@@ -25,13 +25,16 @@ from grader.core.payloads import Payload, Predictions, read
 from grader.core.resources import resource
 from grader.course import grade
 from grader.evidence import kinds, predictions, text, transcript
+from grader.evidence.collection import Collection
 from grader.evidence.kind import (
     AdapterRef,
     Candidate,
+    Collectable,
     EvidenceKind,
     EvidenceRequest,
     Grading,
     KindSpec,
+    PlannedRequest,
     Progress,
     hashed,
 )
@@ -52,7 +55,7 @@ def _never_read() -> AdapterFiles:
 
 def bench_requests(
     home: Path, benchmark: str | None, *, passed: bool = True
-) -> list[EvidenceRequest[predictions.PredictionWork]]:
+) -> list[PlannedRequest[predictions.PredictionWork]]:
     """The requests for a submission with an adapter and this benchmark."""
     home.mkdir()
     (home / "notes.md").write_text("n\n")
@@ -68,12 +71,13 @@ def bench_requests(
 
     adapters = {"adapter": AdapterRef("ab12", _never_read)}
     candidate = Candidate(take_in(found, home.parent / "work", WHOLE.deliverables), told, adapters)
-    return predictions.KIND.plan(grading, [candidate]).requests
+    return predictions.KIND.plan(grading, candidate).requests
 
 
 def test_a_benchmark_is_asked_in_the_place_of_the_hidden_questions(tmp_path: Path) -> None:
     (request,) = bench_requests(tmp_path / "s01", BENCHMARK)
-    asked = [q.messages[-1][1] for q in request.work.questions.questions]
+    with request.opened() as work:
+        asked = [q.messages[-1][1] for q in work.questions.questions]
     assert asked == [question for question, _ in PAIRS]
 
 
@@ -141,11 +145,11 @@ def test_evidence_of_another_kind_or_version_is_refused_with_one_line(tmp_path: 
     submission = take_in(found, tmp_path / "work", WHOLE.deliverables)
     candidate = Candidate(submission, lambda codes: True)
     grading = Grading(WHOLE, HIDDEN, "cpu", tmp_path / "trainings")
-    (request,) = text.KIND.plan(grading, [candidate]).requests
+    (request,) = text.KIND.plan(grading, candidate).requests
     with open_store(tmp_path / "e.sqlite") as store:
         store.put(Evidence("text", request.key, {"schema": "finegrade/text/v9"}, {}))
         with pytest.raises(UsageError, match=r"holds finegrade/text/v9.* another --out"):
-            kinds.collect(grading, [candidate], store, Silent())
+            Collection(grading, store).plan(candidate)
 
 
 # A kind of evidence as its one file would have it: how many lines a deliverable has.
@@ -185,12 +189,13 @@ def _request(
 class _Counter:
     def produce(
         self,
-        new: Mapping[str, EvidenceRequest[Path]],
+        new: Mapping[str, Collectable[Path]],
         put: Callable[[Evidence], None],
         progress: Progress,
     ) -> dict[str, str]:
         for key, request in new.items():
-            count = LineCount(len(request.work.read_text().splitlines()))
+            with request.opened() as path:
+                count = LineCount(len(path.read_text().splitlines()))
             put(Evidence("line_count", key, count.to_json(), {}))
         return {}
 

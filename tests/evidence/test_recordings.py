@@ -256,7 +256,7 @@ def test_a_model_whose_answers_are_recorded_need_not_be_here(
     )
     submission = take_in(FoundSubmission("s1", tmp_path / "s1"), tmp_path, assignment.deliverables)
     candidate = Candidate(submission, lambda codes: True)
-    requests = answers.KIND.plan(grading, [candidate]).requests
+    requests = answers.KIND.plan(grading, candidate).requests
     assert {request.id for request in requests} == set(ANSWERED)
 
 

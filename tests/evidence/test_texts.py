@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from support.classes import Silent
 
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import make_hidden
-from grader.core.nouns import Deliverable, EvidenceSpec
-from grader.evidence.kind import Candidate, Collected, Grading
-from grader.evidence.kinds import collect
+from grader.core.nouns import Deliverable, Evidence, EvidenceSpec
+from grader.evidence.collection import Collection
+from grader.evidence.kind import Candidate, Grading
 from grader.evidence.store import open_store
 from grader.intake.find import submission_at
 from grader.intake.submission import take_in
@@ -32,6 +32,14 @@ def no_sandbox() -> Sandbox:
     raise NoSandbox("No sandbox works here.")
 
 
+class Collected(NamedTuple):
+    """What came of it: the evidence by id, why some is missing, and how much was collected."""
+
+    evidence: dict[str, Evidence]
+    missing: dict[str, str]
+    ran: int
+
+
 def collected(tmp_path: Path, name: str, data: bytes, *, again: bool = False) -> Collected:
     if not again:
         (tmp_path / "s01").mkdir()
@@ -42,11 +50,14 @@ def collected(tmp_path: Path, name: str, data: bytes, *, again: bool = False) ->
     hidden = make_hidden(ASSIGNMENT.topic, 3, 10)
     grading = Grading(ASSIGNMENT, hidden, "cpu", tmp_path / "trainings", no_sandbox)
     with open_store(tmp_path / "evidence.sqlite") as store:
-        return collect(grading, [candidate], store, Silent())
+        collection = Collection(grading, store)
+        collection.plan(candidate)
+        collection.collect(Silent())
+        return Collected(collection.of("s01"), collection.missing("s01"), collection.ran)
 
 
 def payload(found: Collected) -> dict[str, Any]:
-    return dict(found.evidence["s01", "report"].payload)
+    return dict(found.evidence["report"].payload)
 
 
 def test_markdown_is_text_also_where_no_sandbox_works(tmp_path: Path) -> None:
@@ -70,4 +81,4 @@ def test_a_document_that_cannot_be_read_is_the_students_to_fix(tmp_path: Path) -
 
 def test_a_pdf_without_a_sandbox_is_nobodys_fault(tmp_path: Path) -> None:
     found = collected(tmp_path, "report.pdf", b"%PDF-1.7\n%%EOF\n")
-    assert found.missing["s01", "report"] == "No sandbox works here."
+    assert found.missing["report"] == "No sandbox works here."

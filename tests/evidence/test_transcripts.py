@@ -6,7 +6,7 @@ import base64
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from support.sandboxes import need_sandbox
 
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import make_hidden
-from grader.core.nouns import Deliverable, Submission, SubmittedFile
+from grader.core.nouns import Deliverable, Evidence, Submission, SubmittedFile
 from grader.core.payloads import SERVICE_FAULT
-from grader.evidence.kind import Batch, Candidate, Collected, EvidenceRequest, Grading
+from grader.evidence.kind import Candidate, EvidenceRequest, Grading
 from grader.evidence.program_runs import ProgramRunner, ServedRun
 from grader.evidence.store import open_store
 from grader.evidence.transcript import KIND, TranscriptSpec
@@ -56,7 +56,7 @@ job = client.fine_tuning.jobs.create(
 while job.status not in ("succeeded", "failed", "cancelled"):
     time.sleep(60)
     job = client.fine_tuning.jobs.retrieve(job.id)
-with open("result.json", "w") as file:
+with open("openai_results.json", "w") as file:
     json.dump({"status": job.status}, file)
 """
 FAILS = """
@@ -99,6 +99,15 @@ def want(folder: Path, student: str, code: str, *scenarios: str, **more: Any) ->
     return request
 
 
+@dataclass
+class Collected:
+    """What runs showed, by (student, id), and of those that failed why."""
+
+    evidence: dict[tuple[str, str], Evidence] = field(default_factory=dict)
+    missing: dict[tuple[str, str], str] = field(default_factory=dict)
+    ran: int = 0
+
+
 def collected(
     folder: Path,
     trainings: Path,
@@ -106,12 +115,18 @@ def collected(
     sandbox: Sandbox | None = None,
     endpoint: Endpoint | None = None,
 ) -> Collected:
-    sandbox = sandbox or need_sandbox()
-    runner = ProgramRunner(sandbox, endpoint or Simulator(BASE, trainings, seed=1))
-    kind = replace(KIND, producer=lambda grading: runner)
+    services = endpoint or Simulator(BASE, trainings, seed=1)
     found = Collected()
     with open_store(folder / "evidence.sqlite") as store:
-        Batch(kind, grading_of(folder, sandbox), list(requests)).collect(store, Silent(), found)
+        new = {r.key: r for r in requests if store.about(r.key) is None}
+        runner = ProgramRunner(sandbox or need_sandbox(), services)
+        failed = runner.produce(new, store.put, Silent()) if new else {}
+        found.ran = len(new) - len(failed)
+        for request in requests:
+            if (evidence := store.get(request.key)) is not None:
+                found.evidence[request.student, request.id] = evidence
+            else:
+                found.missing[request.student, request.id] = failed[request.key]
     return found
 
 
@@ -125,7 +140,9 @@ def test_a_minute_of_polling_passes_in_a_second_and_its_spacing_is_known(
     found = collected(tmp_path, trainings, want(tmp_path, "polls", POLLS, "slow-queue"))
     run = payload(found, "polls")
     assert (run["verdict"], run["exit_code"], run["stderr"]) == ("ok", 0, "")
-    assert json.loads(base64.b64decode(run["files"]["result.json"])) == {"status": "succeeded"}
+    assert json.loads(base64.b64decode(run["files"]["openai_results.json"])) == {
+        "status": "succeeded"
+    }
     polls = [e["at"] for e in run["exchanges"] if e["path"].startswith("/v1/fine_tuning/jobs/")]
     # Two minutes in the queue, a second before and two minutes after it; each look takes one.
     assert [round(b - a, 1) for a, b in pairwise(polls)] == [60.0] * 3, "in the program's own time"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from grader.core.constants import HARVEST_MAX_DEPTH, HARVEST_MAX_REFUSED
 from grader.sandbox import harvest as harvesting
-from grader.sandbox.api import Limits
+from grader.sandbox.api import HarvestOnly, Limits
 from grader.sandbox.harvest import Harvest, harvest, snapshot
 
 
@@ -174,3 +174,22 @@ def test_whatever_the_names_every_file_is_taken_or_refused(
             assert found.files[name.decode("utf-8")] == content
         except UnicodeDecodeError:
             assert name.decode("utf-8", "backslashreplace") in refused(found)
+
+
+def test_only_what_is_read_is_taken_and_the_rest_is_named(tmp_path: Path) -> None:
+    """A checkpoint of an honest program costs nothing, wherever it lies."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "results.json").write_bytes(b"{}")
+    (tmp_path / "checkpoint.bin").write_bytes(b"x" * 1_000)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "results.json").write_bytes(b"x" * 100)
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        found = harvest(fd, {}, Limits(), HarvestOnly("results.json", 100))
+    finally:
+        os.close(fd)
+    assert found.files == {"a/results.json": b"{}"}
+    assert {one.path: one.why for one in found.refused} == {
+        "b/results.json": "all files together have more than 100 bytes",
+        "checkpoint.bin": "nothing reads it (1000 bytes)",
+    }

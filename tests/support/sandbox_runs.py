@@ -97,7 +97,9 @@ def left_on_the_machine() -> dict[str, Any]:
         "mounts": mounts(),
         "groups": sorted(groups_of(own)),
         "files": sorted(
-            name for name in os.listdir("/tmp") if name.startswith(f"finegrade-{own}-")
+            name
+            for name in os.listdir("/tmp")
+            if name.startswith("finegrade-") and f"-{own}-" in name
         ),
         "descriptors": len(os.listdir("/proc/self/fd")),
         "threads": sorted(thread.name for thread in threading.enumerate()),

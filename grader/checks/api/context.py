@@ -57,6 +57,19 @@ class EvidenceRole(Generic[P]):
     payload: type[P]
 
 
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """Why evidence of a student's program was not collected, by the student's own doing.
+
+    `outcome` is that of the checks that would read it; `note` is for the instructor.
+    """
+
+    outcome: Outcome
+    message: str
+    hint: str
+    note: str = ""
+
+
 Bindings = Mapping[str, tuple[str, ...]]
 
 
@@ -69,6 +82,8 @@ class Context:
     evidence: Mapping[str, Evidence]
     classmates: tuple[Classmate, ...] = ()
     bindings: Bindings = field(default_factory=dict)
+    not_run: Mapping[str, NotRun] = field(default_factory=dict)
+    """By evidence id, what the student's own doing kept from being collected."""
     hidden: bool = True
     """Whether runs saw questions that the student must not learn; not so in a self-check."""
 

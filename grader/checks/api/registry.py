@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from inspect import cleandoc
 from typing import Any, Final
 
-from grader.checks.api.context import Bindings, Context, EvidenceRole, Verdict, bound
+from grader.checks.api.context import Bindings, Context, EvidenceRole, Verdict, bound, failed
+from grader.core.errors import FileRefused
 from grader.core.nouns import (
     Assignment,
     CheckInstance,
@@ -263,11 +264,15 @@ def run_check(
         if id in missing:
             text = "The grader could not run this; your instructor has been told. No marks lost."
             return check.finding(Verdict(Outcome.ERROR, text, note=missing[id]))
+        if (why := context.not_run.get(id)) is not None:
+            return check.finding(Verdict(why.outcome, why.message, why.hint, note=why.note))
         if id not in context.evidence:
             text = _LATER.get(kinds.get(id, ""), "Hidden tests run at grading.")
             return check.finding(Verdict(Outcome.REVIEW, text))
     try:
         return check.judge(context)
+    except FileRefused as refused:  # the student's file, whichever check comes to it first
+        return check.finding(failed(refused.message, refused.hint, path=refused.path))
     except Exception as error:  # a check's own fault must not cost the student or stop the batch
         text = "The grader failed on this check; your instructor has been told. No marks lost."
         return check.finding(Verdict(Outcome.ERROR, text, note=f"{type(error).__name__}: {error}"))

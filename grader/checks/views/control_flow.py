@@ -26,13 +26,17 @@ _REGISTERING = frozenset({"command", "callback", "main", "group"})
 
 
 @lru_cache(maxsize=8)
-def read_program(source: bytes, beside: tuple[tuple[str, bytes], ...] = ()) -> ScriptModel:
+def read_program(
+    source: bytes, beside: tuple[tuple[str, bytes], ...] = (), *, whole: bool = True
+) -> ScriptModel:
     """Follow a script; `beside` holds the (module name, source) that it may import.
+
+    With `whole` false there are more of these, so it is not followed to its end.
 
     Raises SourceFault when the script is no valid Python. A module beside it that is none is
     left out.
     """
-    program = ScriptModel(parse(source))
+    program = ScriptModel(parse(source), complete=whole)
     modules: dict[str, ast.Module] = {}
     for name, text in beside:
         try:
@@ -231,6 +235,7 @@ class _Walk:
                 self.program.loaded.add(name)
                 self.hand_over(name)
             case ast.Attribute(value=value, attr=attribute, ctx=ast.Load()):
+                self.steps += _levels(value)  # its text is as long
                 self.expression(value)
                 self.program.loaded.add(ast.unparse(node))
                 if isinstance(value, ast.Name) and value.id in ("self", "cls"):
@@ -346,6 +351,7 @@ class _Walk:
         call: ast.Call | None = None,
     ) -> None:
         """Walk a function where it is called; a function inside itself is not walked again."""
+        self.step()
         if name in self.inside:
             return
         if call is not None:
@@ -366,6 +372,15 @@ class _Walk:
         self.steps += 1
         if self.steps > SOURCE_MAX_STEPS:
             raise _OutOfSteps
+
+
+def _levels(node: ast.expr) -> int:
+    """How many attributes, calls and subscripts stand behind each other."""
+    levels = 0
+    while isinstance(node, ast.Attribute | ast.Call | ast.Subscript):
+        node = node.func if isinstance(node, ast.Call) else node.value
+        levels += 1
+    return levels
 
 
 def _expressions(node: ast.AST) -> Iterator[ast.expr]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from grader.checks.api.context import Context, Verdict, failed, passed
+from grader.core.constants import COURSE_DATA_MAX_BYTES
 from grader.core.nouns import Measures
 from grader.costs.alternatives import QueryTokens, measure_queries
 from grader.costs.claims import CLAIMS_MAX_BYTES, CostClaims, read_claims
-from grader.intake.submission import open_file
+from grader.intake.submission import open_file, refuse_larger
 from grader.training_data.check import DEFAULT_MODEL
 from grader.training_data.costs import Price, load_prices, price_of
 from grader.training_data.read.examples import read_examples
@@ -60,9 +61,13 @@ def price_of_model(model: str) -> Price | None:
 
 
 def recount(context: Context) -> Recount:
-    """The dataset counted for the student's model, or for the default one if it is unknown."""
+    """The dataset counted for the student's model, or for the default one if it is unknown.
+
+    Raises FileRefused for one that is too large, and as `claims_of` does.
+    """
     claims, path = claims_of(context), found_data(context)
     file = context.submission.file(path)
+    refuse_larger(context.submission, path, COURSE_DATA_MAX_BYTES)
     # Never a name of the student's own: a tokenizer is looked up by it, on this machine's disk.
     price = price_of_model(claims.model)
     model = price.model if price else DEFAULT_MODEL

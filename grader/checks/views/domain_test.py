@@ -20,12 +20,13 @@ from grader.checks.api.context import (
     voluntary,
 )
 from grader.checks.api.registry import check
-from grader.core.constants import HIDDEN_MIN_QUESTIONS
+from grader.core.constants import COURSE_DATA_MAX_BYTES, HIDDEN_MIN_QUESTIONS
 from grader.core.errors import FileRefused, GraderFault
 from grader.core.nouns import Outcome, Severity
 from grader.core.payloads import ProgramRun
 from grader.core.resources import resource
 from grader.core.text import counted
+from grader.intake.submission import read_file, refuse_larger
 from grader.training_data.examples.overlap import overlap
 from grader.training_data.read.examples import Example, read_examples
 from grader.training_data.read.fingerprint import folded
@@ -60,7 +61,10 @@ class TestQuestion:
 
 
 def questions_of(context: Context) -> list[TestQuestion]:
-    """The questions of the test set that is handed in, in order; raises FileRefused for two."""
+    """The questions of the test set that is handed in, in order.
+
+    Raises FileRefused for two test sets, and for one that is too large.
+    """
     return [TestQuestion(e.line, e.prompt, e.answer) for e in _examples(context, TEST_SET)]
 
 
@@ -76,6 +80,8 @@ def has_readable_test_set(context: Context) -> Verdict:
     """
     try:
         path = context.place(TEST_SET)
+        if path is not None:
+            refuse_larger(context.submission, path, COURSE_DATA_MAX_BYTES)
     except FileRefused as error:
         return failed(error.message, error.hint)
     if path is None:
@@ -194,7 +200,10 @@ def asks_about_its_domain(context: Context) -> Verdict:
 
 def _examples(context: Context, role: str) -> list[Example]:
     path = context.place(role)
-    return [] if path is None else list(read_examples(context.submission.root / path))
+    if path is None:
+        return []
+    refuse_larger(context.submission, path, COURSE_DATA_MAX_BYTES)
+    return list(read_examples(context.submission.root / path))
 
 
 def _words(text: str) -> set[str]:
@@ -270,6 +279,8 @@ def _is_untouched(context: Context, script: str, path: str) -> bool:
     with suppress(GraderFault):  # no such kit: then it is the student's
         if given and given[0] is not None:
             ours = resource("starter", given[0].partition("/")[0], path.rsplit("/", 1)[-1])
-            theirs = context.submission.root / path
-            return ours.read_bytes().split() == theirs.read_bytes().split()
+            most = 2 * ours.stat().st_size  # more is no white space alone
+            with suppress(FileRefused):
+                theirs = read_file(context.submission, path, most)
+                return ours.read_bytes().split() == theirs.split()
     return False

@@ -13,10 +13,11 @@ from grader.checks.api.context import Verdict, failed, passed
 from grader.checks.views.transcript import Transcript
 from grader.core.constants import MIB
 from grader.core.nouns import Measures
+from grader.core.payloads import RUN_RESULTS
 from grader.core.strict_json import StrictJsonError, loads
 from grader.core.text import counted
 
-RESULTS: Final = "openai_results.json"
+RESULTS: Final = RUN_RESULTS
 
 
 class WorkflowResultsError(Exception):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import PurePosixPath
 
 from grader.checks.api.context import Context, Verdict, failed, needs_review
 from grader.checks.views.control_flow import read_program
 from grader.checks.views.syntax import ScriptCall, ScriptModel, SourceFault
-from grader.core.constants import SOURCE_MAX_BYTES
+from grader.core.constants import SOURCE_MAX_BESIDE_BYTES, SOURCE_MAX_BYTES
 from grader.intake.notebooks import Notebook
 from grader.intake.submission import read_file
 from grader.intake.submitted_notebook import (
@@ -66,8 +67,10 @@ def read_script(context: Context, role: str) -> Script | None:
         if file.path.endswith(".py") and file.path.rpartition("/")[0] == folder
         if file.path != path and file.size <= SOURCE_MAX_BYTES
     )
+    sizes = list(accumulate((file.size for _, file in beside), initial=0))[1:]
+    few = [one for one, size in zip(beside, sizes, strict=True) if size <= SOURCE_MAX_BESIDE_BYTES]
     modules = tuple(
-        (name, read_file(context.submission, file.path, SOURCE_MAX_BYTES)) for name, file in beside
+        (name, read_file(context.submission, file.path, SOURCE_MAX_BYTES)) for name, file in few
     )
     others = notebook_scripts(context.submission, context.assignment.deliverables)
     modules += tuple(
@@ -76,7 +79,7 @@ def read_script(context: Context, role: str) -> Script | None:
         if name.rpartition("/")[0] == folder and name != script_name(path)
     )
     try:
-        program = read_program(source, modules)
+        program = read_program(source, modules, whole=len(few) == len(beside))
     except SourceFault as fault:
         if notebook is None:
             raise

@@ -6,11 +6,18 @@ What is known of a script once it has been followed: its calls, names and values
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
-from grader.core.constants import SOURCE_MAX_DEPTH
+from grader.core.constants import (
+    SOURCE_MAX_DEPTH,
+    SOURCE_MAX_DOTS,
+    SOURCE_MAX_LINES,
+    SOURCE_MAX_ORIGINS,
+)
 
 
 class SourceFault(Exception):
@@ -22,11 +29,25 @@ class SourceFault(Exception):
         self.line = line
 
 
+# Each name is tried once, since it begins where no name goes on; what follows is possessive.
+_SPACE: Final = rb"(?:[ \t\f]|\\\r?\n)*+"
+_DOTTED: Final = re.compile(
+    rb"(?<![\w\x80-\xff])(?:[\w\x80-\xff]++%b\.%b){%d}" % (_SPACE, _SPACE, SOURCE_MAX_DOTS)
+)
+
+
 def parse(source: bytes) -> ast.Module:
     """The syntax tree of a script; SourceFault when there is none. Nothing is executed."""
     zero = source.find(b"\0")
     if zero >= 0:
         raise SourceFault("a zero byte", source.count(b"\n", 0, zero) + 1)
+    lines = source.count(b"\n")
+    if lines > SOURCE_MAX_LINES:
+        raise SourceFault(f"{lines} lines; at most {SOURCE_MAX_LINES} are read", None)
+    dotted = _DOTTED.search(source)
+    if dotted is not None:
+        line = source.count(b"\n", 0, dotted.start()) + 1
+        raise SourceFault(f"a name of more than {SOURCE_MAX_DOTS} levels", line)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" and the like are the script's own business
@@ -125,6 +146,8 @@ class ScriptModel:
     """Expressions that stand alone as a statement: their value goes nowhere."""
     complete: bool = True
     """False when the script was too large or too entangled to follow to its end."""
+    _returns: dict[Function, list[ast.expr]] = field(default_factory=dict)
+    _names: dict[ast.expr, str] = field(default_factory=dict)
 
     def is_local(self, name: str) -> bool:
         """Whether the script itself defines a function or class of that name."""
@@ -158,25 +181,35 @@ class ScriptModel:
         """Dotted names of the calls that the value of an expression may have come from."""
         found: set[str] = set()
         seen: set[int] = set()
+        names: set[str] = set()
         waiting: list[ast.expr] = [node]
+
+        def once(name: str, values: list[ast.expr]) -> list[ast.expr]:
+            new = [] if name in names else values
+            names.add(name)
+            return new
+
         while waiting:
             value = waiting.pop()
             if id(value) in seen:
                 continue
             seen.add(id(value))
+            if len(seen) > SOURCE_MAX_ORIGINS:
+                self.complete = False
+                break
             match value:
                 case ast.Name(id=name):
-                    waiting += self.assigned.get(name, [])
-                case ast.Attribute() if ast.unparse(value) in self.assigned:
-                    waiting += self.assigned[ast.unparse(value)]
+                    waiting += once(name, self.assigned.get(name, []))
+                case ast.Attribute() if (text := ast.unparse(value)) in self.assigned:
+                    waiting += once(text, self.assigned[text])
                 case ast.Call(func=ast.Name(id=name)) if name in self.functions:
-                    waiting += _returned(self.functions[name])
+                    waiting += once(f"{name}()", self._returned(name))
                 case ast.Call(func=function):
                     found.add(self.dotted(function))
                 case ast.Subscript(
                     value=ast.Call(func=ast.Name(id=name)), slice=ast.Constant(i)
                 ) if name in self.functions and isinstance(i, int):
-                    for returned in _returned(self.functions[name]):
+                    for returned in self._returned(name):
                         if isinstance(returned, ast.Tuple) and i < len(returned.elts):
                             waiting.append(returned.elts[i])
                 case ast.IfExp(body=one, orelse=other):
@@ -231,16 +264,22 @@ class ScriptModel:
         """Whether the value of the call goes anywhere."""
         if call.node in self.discarded:
             return False
-        for name, values in self.assigned.items():
-            if any(value is call.node for value in values):
-                return name in self.loaded
-        return True
+        if not self._names:
+            for name, values in self.assigned.items():
+                for value in values:
+                    self._names.setdefault(value, name)
+        given = self._names.get(call.node)
+        return given is None or given in self.loaded
 
-
-def _returned(function: Function) -> list[ast.expr]:
-    return [
-        node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value
-    ]
+    def _returned(self, name: str) -> list[ast.expr]:
+        """What the function of this name returns."""
+        function = self.functions[name]
+        if function not in self._returns:
+            nodes = ast.walk(function)
+            self._returns[function] = [
+                n.value for n in nodes if isinstance(n, ast.Return) and n.value
+            ]
+        return self._returns[function]
 
 
 def own_nodes(statement: ast.stmt) -> Iterator[ast.AST]:

@@ -12,21 +12,18 @@ import asyncio
 import os
 import struct
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 _FILE: Final = "clock"  # below a service's folder
 _POLL_SECONDS: Final = 1.0  # that a look at a job takes at least: one without sleeps ends as well
 _REQUEST_SECONDS: Final = 0.001  # so that no two requests begin at the same time
 _OTHER_WAIT_SECONDS: Final = 2.0  # of real time without a request or a sleep: less is work
 _SHORTEST_HOLD: Final = 0.002  # real seconds that a sleep takes at least
-_HELD_MOST_SECONDS: Final = 600.0  # real ones; else a job could hold the grader for hours
+_HELD_MOST_SECONDS: Final = 1200.0  # real ones; else a program could hold the grader for hours
 _LOOK_SECONDS: Final = 0.01  # between two looks whether jobs are where they should be
-_HOLD_SECONDS: Final = 0.1  # after which waiting for another service is counted
-
-Result = TypeVar("Result")
 
 
 class Clock(Protocol):
@@ -84,8 +81,15 @@ class ProgramClock:
         self._settled: Callable[[], bool] | None = None
         self.time_is_up = False
         """Whether a sleep has gone beyond the limit."""
-        self.held_seconds = 0.0
-        """Real seconds in which a job had to catch up: the run's wall time stands still then."""
+        self._held = 0.0
+        self._sleeping = self._waiting_for_client = 0
+        self._counted_to = time.monotonic()
+
+    @property
+    def held_seconds(self) -> float:
+        """Real seconds in which the service worked, or a job had to catch up: the run's wall time
+        stands still then. May be read in any thread."""
+        return min(_HELD_MOST_SECONDS, self._held + self._since_counted())
 
     def now(self) -> float:
         """The time that jobs live by: what the program waited, and a second for each poll."""
@@ -127,12 +131,34 @@ class ProgramClock:
         """A request or a sleep is under way."""
         self._waited += self._otherwise_waited()
         self._requests += 1
+        self._count()
         self._under_way += 1
         try:
             yield
         finally:
+            self._count()
             self._under_way -= 1
             self._idle_since = time.monotonic()
+
+    @contextmanager
+    def client_turn(self) -> Iterator[None]:
+        """The service waits for the program to send or to read: that is the program's time."""
+        self._count()
+        self._waiting_for_client += 1
+        try:
+            yield
+        finally:
+            self._count()
+            self._waiting_for_client -= 1
+
+    def _count(self) -> None:
+        """Count the real time up to now, before what is under way changes."""
+        self._held += self._since_counted()
+        self._counted_to = time.monotonic()
+
+    def _since_counted(self) -> float:
+        works = self._under_way > self._sleeping + self._waiting_for_client
+        return time.monotonic() - self._counted_to if works else 0.0
 
     async def poll(self, patience: float) -> None:
         """The program asks for a job; returns when jobs are where they should be.
@@ -145,33 +171,18 @@ class ProgramClock:
     async def sleep(self, seconds: float) -> None:
         """The program sleeps; returns when it may wake."""
         wakes = self._waited + seconds
-        if wakes > self._limit:
-            self.time_is_up = True
-            await asyncio.get_running_loop().create_future()  # until the run is ended
-        await asyncio.sleep(max(seconds / self._rate, _SHORTEST_HOLD))
+        self._count()
+        self._sleeping += 1
+        try:
+            if wakes > self._limit:
+                self.time_is_up = True
+                await asyncio.get_running_loop().create_future()  # until the run is ended
+            await asyncio.sleep(max(seconds / self._rate, _SHORTEST_HOLD))
+        finally:
+            self._count()
+            self._sleeping -= 1
         self._waited = max(self._waited, wakes)
         await self._advanced(float("inf"))
-
-    async def held(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Do work that is not the program's, such as another service's: no wall time passes."""
-        task = asyncio.ensure_future(work)
-        looked = time.monotonic()
-        try:
-            while not task.done():
-                await asyncio.wait((task,), timeout=_HOLD_SECONDS)
-                before, looked = looked, time.monotonic()
-                self._hold(looked - before)
-            return await task
-        finally:
-            if not task.done():  # we are cancelled, and so is it
-                task.cancel()
-                await asyncio.wait((task,))
-
-    def _hold(self, seconds: float) -> None:
-        # Where several wait at once, each counts its part.
-        self.held_seconds = min(
-            _HELD_MOST_SECONDS, self.held_seconds + seconds / max(1, self._under_way)
-        )
 
     def _otherwise_waited(self) -> float:
         """Since the last response: with an event, a signal or another process, not with a sleep."""
@@ -187,11 +198,9 @@ class ProgramClock:
         await self._caught_up(patience)
 
     async def _caught_up(self, patience: float) -> None:
-        began = looked = time.monotonic()
-        while self._settled is not None and not self._settled() and looked < began + patience:
+        until = time.monotonic() + patience
+        while self._settled is not None and not self._settled() and time.monotonic() < until:
             await asyncio.sleep(_LOOK_SECONDS)
-            before, looked = looked, time.monotonic()
-            self._hold(looked - before)
 
     def _write(self) -> None:
         if self._file is not None:

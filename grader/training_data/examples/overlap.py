@@ -95,11 +95,11 @@ class Hit(NamedTuple):
     question: int
 
 
-def leaks(path: Path, questions: Sequence[str]) -> Iterator[Hit]:
+def leaks(path: Path, questions: Sequence[str], max_bytes: int = LEAK_MAX_BYTES) -> Iterator[Hit]:
     """Find the questions that occur word for word in a line of the file.
 
     Case, spaces, punctuation and JSON's escapes make no difference, and other text may stand
-    around it. The first LEAK_MAX_BYTES of the file are read; nothing raises.
+    around it. The first `max_bytes` of the file are read; nothing raises.
     """
     known = [(index, words) for index, q in enumerate(questions) if (words := _words(q))]
     known = [(index, words) for index, words in known if len(words) >= _MIN_CHARACTERS]
@@ -107,7 +107,7 @@ def leaks(path: Path, questions: Sequence[str]) -> Iterator[Hit]:
     try:
         for line in lines(path):
             done += len(line.raw) + 1
-            if done > LEAK_MAX_BYTES:
+            if done > max_bytes:
                 return
             text = _words(_text(line.raw))
             for index, words in known:
