@@ -75,7 +75,7 @@ class Endpoint:
         """
         if self.stopped:
             raise GraderFault(self.stop_reason())
-        yield Forwarder(self, clock)
+        yield Forwarder(self)
 
     def stop_reason(self) -> str:
         """That the budget is used up."""
@@ -99,9 +99,8 @@ class _EndpointFault(Exception):
 class Forwarder:
     """An ASGI application: the model service of one run, which asks an endpoint."""
 
-    def __init__(self, endpoint: Endpoint, clock: ProgramClock) -> None:
-        """While the endpoint works, the run's wall time stands still on its `clock`."""
-        self._endpoint, self._clock = endpoint, clock
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
         self._tokens = Allowance(GatewayLimits().tokens)
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._fault: str | None = None
@@ -136,7 +135,7 @@ class Forwarder:
         if (request.method, request.url.path) != ("POST", CHAT):
             raise ApiError(404, f"This model answers POST {CHAT} alone.", code="unknown_url")
         chat = endpoint_request(await request.body(), self._endpoint.model)
-        return await self._clock.held(self._in_turn(chat))
+        return await self._in_turn(chat)
 
     async def _in_turn(self, chat: EndpointRequest) -> bytes:
         async with self._turns:

@@ -82,7 +82,7 @@ def test_headers_of_the_program_and_of_the_endpoint_go_no_further(
 
     with provider(reply) as there:
         record = ServiceRecord()
-        app = Forwarder(endpoint_at(there.url, tmp_path), record.clock)
+        app = Forwarder(endpoint_at(there.url, tmp_path))
         with served(gateway, app, record=record) as (port, _):
             body = {"model": "m", "messages": [{"role": "user", "content": "Hi?"}]}
             names = {"x-note": SECRET, "openai-organization": "mine", "cookie": "c=d"}
