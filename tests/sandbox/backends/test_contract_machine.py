@@ -93,7 +93,7 @@ def test_fifty_runs_over_two_threads_leave_nothing(warm: Sandbox):
 
 
 GRADER = """
-import sys, threading
+import signal, sys, threading
 from grader.sandbox.choose import BACKENDS
 from support.sandbox_runs import MirrorService, run
 
@@ -101,6 +101,7 @@ def grade():
     print(run(BACKENDS[sys.argv[1]](), sys.argv[3], environment={"MARKER": sys.argv[2]},
               serve=MirrorService).verdict, flush=True)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background ignores it
 threads = [threading.Thread(target=grade, daemon=True) for _ in range(2)]
 for one in threads: one.start()
 grade()
