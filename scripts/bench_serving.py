@@ -31,7 +31,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 
-from grader.core.resources import resource
+from grader.core.files import resource
 from grader.openai_sim.decoding.sequences import Generation, Sampling
 from grader.openai_sim.decoding.serving import ServedModel, Server, open_bases
 from grader.openai_sim.store.store import ModelRow, SimulatorStore

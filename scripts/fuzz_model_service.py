@@ -353,9 +353,8 @@ class Honest:
 
 
 def fuzz(seconds: float, seed: int, only: str | None) -> int:
-    from grader.core.files import sha256_of
+    from grader.core.files import resource, sha256_of
     from grader.core.nouns import BaseModel
-    from grader.core.resources import resource
     from grader.model_service.gateway import Gateway
     from grader.model_service.simulated import Simulator
 

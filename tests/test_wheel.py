@@ -80,7 +80,7 @@ def test_the_wheel_carries_what_students_need_and_no_solution(wheel: Path) -> No
 def test_the_package_that_runs_is_the_wheels(installed: Path, tmp_path: Path) -> None:
     code = "import grader; print(grader.__file__)"
     done = subprocess.run(
-        [str(installed / "python"), "-c", code],
+        [str(installed / "python"), "-I", "-c", code],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -110,7 +110,7 @@ def test_without_torch_files_are_still_checked(installed: Path, tmp_path: Path) 
         "main()"
     )
     done = subprocess.run(
-        [str(installed / "python"), "-c", code],
+        [str(installed / "python"), "-I", "-c", code],
         cwd=tmp_path,
         capture_output=True,
         text=True,

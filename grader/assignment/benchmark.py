@@ -42,7 +42,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """What was handed in at `path`: its own questions, and the lines that are none.
+    """What was submitted at `path`: its own questions, and the lines that are none.
 
     `unusable`, `repeated` and `known` are 1-based lines: no question with a short answer, or with a
     system text of its own; a question that stood before; one of the public data or of the
@@ -61,7 +61,7 @@ class Benchmark:
 
 @dataclass(frozen=True, slots=True)
 class _BenchmarkFiles:
-    """What a benchmark is read from; equal ones hold the same, whoever handed them in."""
+    """What a benchmark is read from; equal ones hold the same, whoever submitted them."""
 
     topic: str
     path: str
@@ -74,7 +74,7 @@ class _BenchmarkFiles:
 def read_benchmark(
     submission: Submission, assignment: Assignment, deliverable: str
 ) -> Benchmark | None:
-    """The benchmark that is handed in as this deliverable, or None.
+    """The benchmark that is submitted as this deliverable, or None.
 
     Raises FileRefused when two files could be it, and for one of more than BENCHMARK_MAX_BYTES.
     """

@@ -17,8 +17,8 @@ from grader.assignment.load import load_assignment
 from grader.assignment.rubric_text import RUBRIC_NAME, rubric_markdown
 from grader.core.constants import COURSE_MODEL, KIT_LINE_CHARACTERS
 from grader.core.errors import GraderFault, UsageError
+from grader.core.files import resource
 from grader.core.nouns import Assignment, Budget
-from grader.core.resources import resource
 
 _MARKER = re.compile(
     r"(?P<indent>[ \t]*)### (?P<edge>BEGIN|END) SOLUTION(?:: (?P<what>\S.*?))?[ \t]*"

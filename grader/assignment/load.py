@@ -16,6 +16,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from grader.core.errors import AssignmentError
+from grader.core.files import resource
 from grader.core.nouns import (
     Assignment,
     Band,
@@ -30,7 +31,6 @@ from grader.core.nouns import (
     Length,
     Part,
 )
-from grader.core.resources import resource
 from grader.core.review import Item
 
 _SCHEMA = Path(__file__).parents[1] / "schemas" / "assignment.v1.json"

@@ -31,7 +31,7 @@ def _judge(context: Context, step: Callable[[Submission, str], Verdict]) -> Verd
             raise FileRefused(
                 "ADP001",
                 f"There is no adapter folder {wanted!r} in the submission.",
-                f"Save the trained adapter with model.save_pretrained({wanted!r}) and hand in "
+                f"Save the trained adapter with model.save_pretrained({wanted!r}) and submit "
                 "that folder.",
             )
         return step(context.submission, folder)
@@ -48,7 +48,7 @@ def weights_are_safetensors(context: Context) -> Verdict:
 
     Fix: Save with `model.save_pretrained("adapter")`. Current versions of peft write
     `adapter_model.safetensors` unless they are told otherwise. With Git, make sure that the file
-    itself is handed in and not a Git LFS pointer.
+    itself is submitted and not a Git LFS pointer.
     """
 
     def step(submission: Submission, folder: str) -> Verdict:
@@ -87,7 +87,7 @@ def header_is_well_formed(context: Context) -> Verdict:
     BF16.
 
     Fix: Save the adapter again with `model.save_pretrained("adapter")`, copy the folder once more,
-    and compare the sizes of the files before you hand it in.
+    and compare the sizes of the files before you submit it.
     """
 
     def step(submission: Submission, folder: str) -> Verdict:
@@ -140,7 +140,7 @@ def rank_and_size_within_limits(context: Context) -> Verdict:
     Why: A low-rank adapter is small: that is its point. The limits are far above what the course
     needs and keep one submission from slowing down everyone's grading.
 
-    Fix: Use a rank of 64 or less (8 to 16 is plenty), an alpha of at most 1024, and hand in the
+    Fix: Use a rank of 64 or less (8 to 16 is plenty), an alpha of at most 1024, and submit the
     adapter alone, not the merged model.
     """
 
@@ -161,7 +161,7 @@ def weights_are_finite(context: Context) -> Verdict:
     show answers that look like the base model's, so the weights themselves are looked at.
 
     Fix: Lower the learning rate, clip gradients (`max_grad_norm`), and watch the loss while you
-    train. Hand in a checkpoint from before the loss became NaN.
+    train. Submit a checkpoint from before the loss became NaN.
     """
 
     def step(submission: Submission, folder: str) -> Verdict:

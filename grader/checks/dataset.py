@@ -1,4 +1,4 @@
-"""JSL: the training data that a student hands in keeps every rule of `finegrade data check`.
+"""JSL: the training data that a student submits keeps every rule of `finegrade data check`.
 
 One check a rule, so that an assignment can weigh each. All of them read one report, which is made
 once a file.
@@ -52,7 +52,7 @@ def _verdict(rule: Rule, context: Context) -> Verdict:
     if (large := too_large(context)) is not None:
         return not_looked_at(large)
     if spec is None or path is None:
-        return skipped("No training data is handed in.")
+        return skipped("No training data is submitted.")
     file = context.submission.file(path)
     report = _report(context.submission.root / path, file.sha256 if file else "", spec)
     count = report.counts.get(rule.code, 0)

@@ -65,7 +65,7 @@ def documents_can_be_opened(context: Context) -> Verdict:
     Why: An upload that broke off, a damaged file or a text in an old encoding shows nothing, or
     something else than you wrote.
 
-    Fix: Export or save the document again, open it once yourself, and hand that file in. Save
+    Fix: Export or save the document again, open it once yourself, and submit that file. Save
     Markdown as UTF-8.
     """
     return _none_has(context, "DOC102")
@@ -89,7 +89,7 @@ def documents_hold_text(context: Context) -> Verdict:
     Why: A scan, a photo or letters that were turned into outlines can be looked at, but neither
     searched nor read aloud nor compared.
 
-    Fix: Hand in the document that you wrote, exported with its fonts, and not a scan of it.
+    Fix: Submit the document that you wrote, exported with its fonts, and not a scan of it.
     """
     return _none_has(context, "DOC104")
 

@@ -56,7 +56,7 @@ def found_once(submission: Submission, name: str) -> str | None:
 
 
 def results_of(submission: Submission) -> DspyResults:
-    """What was handed in: {"test_questions", "programs": {name: {"test": {"exact_match"}}}}.
+    """What was submitted: {"test_questions", "programs": {name: {"test": {"exact_match"}}}}.
 
     The original's name is "original"; the enhanced program is the last one whose name begins with
     "enhanced". Raises ResultsError.
@@ -200,10 +200,10 @@ def added_pairs_were_tested(ctx: Context) -> Verdict:
     Why: A pair that was never asked says nothing. dspy_results.json says how many of them the
     program answers; the grader asks the program the same pairs and compares.
 
-    Fix: Run dspy_enhanced.py to its end, so that it tests EXTRA_EXAMPLES, and hand in the
+    Fix: Run dspy_enhanced.py to its end, so that it tests EXTRA_EXAMPLES, and submit the
     dspy_results.json that it writes.
     """
-    hint = "Run dspy_enhanced.py again, and hand in what it writes."
+    hint = "Run dspy_enhanced.py again, and submit what it writes."
     try:
         results = results_of(ctx.submission)
     except DspyResultsError as error:
@@ -286,10 +286,10 @@ def reported_numbers_agree(ctx: Context) -> Verdict:
     public test set and the hidden questions differ, so honest numbers may differ by what chance
     allows, and a little more.
 
-    Fix: Run dspy_enhanced.py with the program that you hand in; report what it writes to
+    Fix: Run dspy_enhanced.py with the program that you submit; report what it writes to
     dspy_results.json, and hand that in too.
     """
-    hint = "Run dspy_enhanced.py again, report its numbers, and hand in dspy_results.json."
+    hint = "Run dspy_enhanced.py again, report its numbers, and submit dspy_results.json."
     try:
         results = results_of(ctx.submission)
     except DspyResultsError as error:

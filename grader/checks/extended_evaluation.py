@@ -147,20 +147,20 @@ def _left_out(found: Benchmark) -> str:
     needs=("EVL010",),
     severity=_SEVERITY,
 )
-def results_are_handed_in(context: Context) -> Verdict:
-    """The extended evaluation's script and its results are handed in
+def results_are_submitted(context: Context) -> Verdict:
+    """The extended evaluation's script and its results are submitted
 
     Why: The script shows how the numbers came to be, and the grader holds the numbers against its
     own runs.
 
-    Fix: Hand in extended_evaluation.py and the benchmark_results.json that it wrote.
+    Fix: Submit extended_evaluation.py and the benchmark_results.json that it wrote.
     """
     try:
         script = context.place(SCRIPT)
         results = context.place(RESULTS)
         if script is None or results is None:
             missing = "extended_evaluation.py" if script is None else "benchmark_results.json"
-            return failed(f"There is no {missing}.", "Hand in both, the script and its results.")
+            return failed(f"There is no {missing}.", "Submit both, the script and its results.")
         claims = _claims(context)
     except FileRefused as error:
         return failed(error.message, error.hint)
@@ -298,7 +298,7 @@ def adapter_answers_the_benchmark(context: Context) -> Verdict:
     Why: The grader asks your adapter every question of your benchmark, in the same way as the
     hidden ones.
 
-    Fix: Evaluate the adapter that you hand in, with the chat template and greedy decoding, and
+    Fix: Evaluate the adapter that you submit, with the chat template and greedy decoding, and
     report its exact match under "lora".
     """
     answers = context.read(_LORA).answers
@@ -328,5 +328,5 @@ def _judged(context: Context, approach: str, ran: _Measured) -> Verdict:
         PartialCredit(real and agrees, "a reported number that agrees with the grader's"),
     ]
     measures = {"answered_share": round(ran.answered, 3), "right": round(ran.right, 3)}
-    hint = f"Evaluate {approach} on the benchmark as you hand it in, and report that. {_SHAPE}"
+    hint = f"Evaluate {approach} on the benchmark as you submit it, and report that. {_SHAPE}"
     return verdict(seen, claims, hint, {**measures, "claimed": claimed})

@@ -41,10 +41,10 @@ from grader.core.constants import (
     NEAR_COPY_COSINE,
 )
 from grader.core.errors import FileRefused
+from grader.core.files import resource
 from grader.core.metrics import exact_match
 from grader.core.nouns import Assignment, Evidence, Submission
 from grader.core.payloads import Prediction, Predictions, read
-from grader.core.resources import resource
 from grader.models.adapter_files import AdapterFiles, read_adapter, row_space, sketch
 from grader.topics.topic import normalised
 from grader.training_data.examples.overlap import leaks
@@ -53,7 +53,7 @@ _MAY_TRAIN = (".jsonl", ".json", ".csv", ".tsv", ".txt")
 _LOGLIK_FLOOR: Final = 1e-3  # nats: below it an answer is certain, and its logarithm noise
 _FISHER_LOST: Final = 4  # of n: 3 as ever (Fisher 1921), and the base
 _NEARLY_ONE: Final = 1 - 1e-7  # float32
-_ORIGINAL = "No other adapter with the same effect was handed in before this one."
+_ORIGINAL = "No other adapter with the same effect was submitted before this one."
 
 
 @check("INT001", deliverables=(ADAPTER,), needs=("ADP010",))
@@ -62,7 +62,7 @@ def adapter_is_not_a_copy(context: Context) -> Verdict:
 
     Why: Two trainings with different seeds or data never end with the same effect on the base, and
     one file under two names always does, however it is renamed, rescaled or saved in another
-    precision. Of two equal adapters the one handed in first is taken as the original. Where weights
+    precision. Of two equal adapters the one submitted first is taken as the original. Where weights
     or answers have more in common than two trainings do, a person decides.
 
     Fix: Train your own adapter with your own seed and data. If you and a classmate ran the kit
@@ -329,7 +329,7 @@ def _of_alike(
     theirs = [_time(mate.submitted_at) for mate in (*equal, *near)]
     if mine is not None and any(t is not None and t < mine for t in theirs[: len(equal)]):
         return failed(
-            "This adapter has the same effect on the base as one that was handed in earlier.",
+            "This adapter has the same effect on the base as one that was submitted earlier.",
             "Train with your own seed and data. If you both ran the kit with the same seed, tell "
             "your instructor.",
             note=note,

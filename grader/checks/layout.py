@@ -27,7 +27,7 @@ def holds_deliverables(context: Context) -> Verdict:
     Why: An upload of another assignment, or of a folder inside the right one, looks like a
     submission with everything missing. That is better said once.
 
-    Fix: Hand in the folder that holds the files the assignment names, at its top.
+    Fix: Submit the folder that holds the files the assignment names, at its top.
     """
     asked = [d for d in context.assignment.deliverables if not d.optional]
     found = [d for d in context.assignment.deliverables if _is_there(context.submission, d)]
@@ -40,7 +40,7 @@ def holds_deliverables(context: Context) -> Verdict:
     listed = ", ".join(shown(name) for name in names[:8])
     return failed(
         f"None of this assignment's deliverables was found. The submission holds: {listed}.",
-        "Check that you handed in the right folder, and that the names are the assignment's.",
+        "Check that you submitted the right folder, and that the names are the assignment's.",
     )
 
 
@@ -68,7 +68,7 @@ def enough_parts_are_complete(context: Context) -> Verdict:
     Why: The assignment lets students choose among its parts, but asks for a number of them, and a
     comparison needs at least that many to compare.
 
-    Fix: Hand in every deliverable of as many parts as the assignment asks for. The findings on each
+    Fix: Submit every deliverable of as many parts as the assignment asks for. The findings on each
     part say what is missing.
     """
     asked, complete = _parts_asked(context.assignment), _complete_parts(context)
@@ -83,7 +83,7 @@ def enough_parts_are_complete(context: Context) -> Verdict:
 
 
 def _parts_asked(assignment: Assignment) -> int:
-    """How many parts a student has to hand in."""
+    """How many parts a student has to submit."""
     return max((c.best_parts or 0 for c in assignment.categories), default=0)
 
 
@@ -117,10 +117,10 @@ def _all_are_there(context: Context) -> Verdict:
         return failed(large.message, large.hint, path=large.path)
     left_out = len(missing) == len(asked) and all(d.part is not None for d in asked)
     if left_out and len(_complete_parts(context)) >= _parts_asked(context.assignment):
-        return skipped("Not handed in; the assignment lets you leave this part out.")
+        return skipped("Not submitted; the assignment lets you leave this part out.")
     return failed(
         " ".join(_search_report(context.submission, deliverable) for deliverable in missing),
-        f"Hand in what is missing: {', '.join(d.paths[0] for d in missing)}.",
+        f"Submit what is missing: {', '.join(d.paths[0] for d in missing)}.",
     )
 
 
@@ -265,7 +265,7 @@ def compression_is_plausible(_: Context) -> Verdict:
     Why: A few bytes that expand to gigabytes are a well-known way to stop a server. Real data does
     not shrink to a two-hundredth of its size.
 
-    Fix: Leave out the file that the message names, or hand it in with less repetition in it.
+    Fix: Leave out the file that the message names, or submit it with less repetition in it.
     """
     return _HELD
 
@@ -276,7 +276,7 @@ def file_count_within_limits(_: Context) -> Verdict:
 
     Why: Thousands of files are almost always a package folder or a cache that slipped in.
 
-    Fix: Hand in what the assignment asks for. Virtual environments, `node_modules`, `.git` and
+    Fix: Submit what the assignment asks for. Virtual environments, `node_modules`, `.git` and
     `__pycache__` are skipped; other folders of that kind have to be left out.
     """
     return _HELD

@@ -15,7 +15,7 @@ from grader.checks.views.scripts import (
     LORA_SCRIPT,
     evaluations,
     not_found,
-    not_handed_in,
+    not_submitted,
     read_script,
     trainings,
 )
@@ -48,7 +48,7 @@ def evaluated_before_and_after(context: Context) -> Verdict:
     """
     script = read_script(context, LORA_SCRIPT)
     if script is None:
-        return not_handed_in(context, LORA_SCRIPT)
+        return not_submitted(context, LORA_SCRIPT)
     program = script.program
     trained = trainings(program)
     hint = "Call the same evaluation function before training and after it."
@@ -92,7 +92,7 @@ def speed_and_memory_are_measured(context: Context) -> Verdict:
     """
     script = read_script(context, LORA_SCRIPT)
     if script is None:
-        return not_handed_in(context, LORA_SCRIPT)
+        return not_submitted(context, LORA_SCRIPT)
     program = script.program
     memory = any(_measures_memory(program, call) for call in program.calls)
     speed = _measures_speed(program)
@@ -179,7 +179,7 @@ def inference_loads_only_what_it_needs(context: Context) -> Verdict:
     """
     script = read_script(context, INFERENCE_SCRIPT)
     if script is None:
-        return not_handed_in(context, INFERENCE_SCRIPT)
+        return not_submitted(context, INFERENCE_SCRIPT)
     program = script.program
     for name, line in [*program.imported, *_imported_by_call(program)]:
         if _is_for_training(name):

@@ -1,4 +1,4 @@
-"""SRC1xx: notebooks that are handed in where a script is asked for.
+"""SRC1xx: notebooks that are submitted where a script is asked for.
 
 The cells' code, in order, is what is run and read. SRC012 and SRC013 say of one program each that
 this works, so that a broken notebook of one part costs nothing in another.
@@ -27,7 +27,7 @@ def dspy_program_can_be_run(context: Context) -> Verdict:
     Why: The grader imports your program and asks it questions. Of a notebook it takes the code of
     all cells, in order.
 
-    Fix: In Jupyter restart the kernel, run all cells, save, and hand that file in; or hand in the
+    Fix: In Jupyter restart the kernel, run all cells, save, and submit that file; or submit the
     script.
     """
     return _can_be_run(context, "dspy_script")
@@ -40,7 +40,7 @@ def openai_workflow_can_be_run(context: Context) -> Verdict:
     Why: The grader runs your workflow against a service of its own. Of a notebook it takes the code
     of all cells, in order.
 
-    Fix: In Jupyter restart the kernel, run all cells, save, and hand that file in; or hand in the
+    Fix: In Jupyter restart the kernel, run all cells, save, and submit that file; or submit the
     script.
     """
     return _can_be_run(context, "openai_script")
@@ -53,7 +53,7 @@ def notebooks_can_be_read(context: Context) -> Verdict:
     Why: A notebook is a JSON file that Jupyter, Colab or an editor writes. One that was cut off,
     was edited by hand or is another file under its name has no cells to run.
 
-    Fix: Open it in Jupyter or Colab, clear all outputs, save it, and hand that file in.
+    Fix: Open it in Jupyter or Colab, clear all outputs, save it, and submit that file.
     """
     return _none_has(context, "SRC101")
 
@@ -65,7 +65,7 @@ def notebooks_hold_a_script(context: Context) -> Verdict:
     Why: The code cells are run one after another, as a Python script. A notebook without code, in
     another language, or with `await` outside of a function is none.
 
-    Fix: Hand in the notebook in which your program stands, with a Python kernel. Put code that
+    Fix: Submit the notebook in which your program stands, with a Python kernel. Put code that
     waits into `async def main(): ...` and call `asyncio.run(main())`.
     """
     return _none_has(context, "SRC102")
@@ -131,7 +131,7 @@ def _none_has(context: Context, code: str) -> Verdict:
 def _notebooks(
     context: Context, *deliverables: Deliverable
 ) -> Iterator[tuple[str, Notebook | FileRefused]]:
-    """Every script that was handed in as a notebook, or why it is none: (path, that)."""
+    """Every script that was submitted as a notebook, or why it is none: (path, that)."""
     for deliverable in deliverables or context.assignment.deliverables:
         if not is_script(deliverable):
             continue

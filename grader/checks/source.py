@@ -18,7 +18,7 @@ from grader.checks.views.scripts import (
     LORA_SCRIPT,
     Script,
     not_found,
-    not_handed_in,
+    not_submitted,
     read_script,
 )
 from grader.checks.views.syntax import SourceFault, own_nodes, parse
@@ -30,7 +30,7 @@ from grader.core.constants import (
     SOURCE_MAX_BYTES,
 )
 from grader.core.errors import FileRefused
-from grader.core.resources import resource
+from grader.core.files import resource
 from grader.intake.submitted_notebook import is_notebook, is_script
 
 
@@ -72,7 +72,7 @@ def the_scripts_are_valid_python(context: Context) -> Verdict:
         if script is not None:
             read.append(script.path.rpartition("/")[2])
     if not read:
-        return not_handed_in(context, LORA_SCRIPT)
+        return not_submitted(context, LORA_SCRIPT)
     return passed(f"Python can read {' and '.join(read)}.")
 
 
@@ -134,7 +134,7 @@ def the_code_is_documented(context: Context) -> Verdict:
             "Mend the script so that Python can read it; then its documentation is looked at.",
         )
     if not scripts:
-        return not_handed_in(context, LORA_SCRIPT)
+        return not_submitted(context, LORA_SCRIPT)
     documented = [one for script in scripts for one in _documented(script)]
     comments = len({text for script in scripts for text in _comments(script)})
     lines = sum(len(_code_lines(script)) for script in scripts)
@@ -246,7 +246,7 @@ def it_goes_beyond_the_example(context: Context) -> Verdict:
     """
     script = read_script(context, LORA_SCRIPT)
     if script is None:
-        return not_handed_in(context, LORA_SCRIPT)
+        return not_submitted(context, LORA_SCRIPT)
     known: set[str] = set()
     for path in sorted(resource("starter", context.assignment.id).glob("*.py")):
         known |= _of_kit(path)

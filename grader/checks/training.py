@@ -10,7 +10,7 @@ from grader.checks.views.scripts import (
     LORA_SCRIPT,
     Script,
     not_found,
-    not_handed_in,
+    not_submitted,
     read_script,
     trainings,
 )
@@ -32,7 +32,7 @@ def hyperparameters_are_set(context: Context) -> Verdict:
     """
     script = read_script(context, LORA_SCRIPT)
     if script is None:
-        return not_handed_in(context, LORA_SCRIPT)
+        return not_submitted(context, LORA_SCRIPT)
     program = script.program
     configs = [call for call in program.calls if _configures_lora(call)]
     used = [call for call in configs if program.is_used(call)]
@@ -92,7 +92,7 @@ def checkpoints_and_early_stopping(context: Context) -> Verdict:
     """
     script = read_script(context, LORA_SCRIPT)
     if script is None:
-        return not_handed_in(context, LORA_SCRIPT)
+        return not_submitted(context, LORA_SCRIPT)
     program = script.program
     found = [program.calls[i] for i in trainings(program)]
     if not found:
@@ -229,7 +229,7 @@ def the_adapter_is_saved(context: Context) -> Verdict:
     """
     script = read_script(context, LORA_SCRIPT)
     if script is None:
-        return not_handed_in(context, LORA_SCRIPT)
+        return not_submitted(context, LORA_SCRIPT)
     program = script.program
     saves = [
         (i, call)

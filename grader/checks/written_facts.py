@@ -25,10 +25,10 @@ from grader.checks.views.written_work.passages import form_of
 from grader.checks.views.written_work.text_facts import TextFacts, facts_of
 from grader.core.constants import CLAIM_TOLERANCE
 from grader.core.errors import FileRefused
+from grader.core.files import resource
 from grader.core.metrics import exact_match, mean
 from grader.core.nouns import Severity
 from grader.core.payloads import Answers, Predictions, WrittenWork, read
-from grader.core.resources import resource
 from grader.core.text import clean, counted
 from grader.costs.break_even import Alternative, break_even, query_cost
 from grader.costs.claims import ClaimsError

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from grader.assignment.questions import load_questions, make_hidden, write_hidden
 from grader.cli.demo_class import ASSIGNMENT, PROGRAMS, SampleClass, make_class
 from grader.core.errors import UsageError
+from grader.core.files import resource
 from grader.core.nouns import Assignment, Outcome, Result
-from grader.core.resources import resource
 from grader.course import grade
 from grader.course.decisions import rescored
 from grader.course.output import (

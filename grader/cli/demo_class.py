@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from grader.assignment.questions import chat, public_test
 from grader.core.constants import HIDDEN_QUESTIONS
+from grader.core.files import resource
 from grader.core.metrics import exact_match, mean
 from grader.core.nouns import Assignment
-from grader.core.resources import resource
 from grader.models.base_model import base_folder
 from grader.topics import get_topic
 

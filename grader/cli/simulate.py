@@ -18,8 +18,8 @@ import typer
 
 from grader.cli.local_key import key_of, others_use_this_machine
 from grader.core.errors import UsageError
+from grader.core.files import home as cache
 from grader.core.openai_wire import ANY_KEY, KEY_VARIABLE, URL_VARIABLE
-from grader.core.resources import home as cache
 
 if TYPE_CHECKING:
     from grader.core.nouns import BaseModel
@@ -244,7 +244,7 @@ def _base(named: str | None) -> BaseModel | None:
 def _folder(base: BaseModel | None) -> Path:
     """The folder of the base model that jobs train."""
     from grader.core.constants import COURSE_MODEL
-    from grader.core.resources import resource
+    from grader.core.files import resource
     from grader.models.base_model import base_folder
 
     return resource("starter", COURSE_MODEL) if base is None else base_folder(base)

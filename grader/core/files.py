@@ -1,4 +1,5 @@
-"""File digests, safe opening of untrusted files, and writing whole files or none.
+"""Where our own files lie, file digests, safe opening of untrusted files, and writing whole files
+or none.
 
 Nothing is opened through a link, and nothing that blocks. What is written gets its name when it is
 complete, so a run that is killed leaves no half file. `write_atomic` replaces a file; `new_file`
@@ -16,9 +17,39 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from grader.core.errors import GraderFault, UsageError
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def resource(kind: Literal["starter", "datasets", "rubrics"], *parts: str) -> Path:
+    """The folder of this kind, or the path `parts` below it.
+
+    In an installed wheel it stands in `grader/_shipped`, in a checkout beside the package. Beside
+    an installed package it is never looked for: `site-packages/datasets` is another project's.
+    Raises GraderFault when neither holds it.
+    """
+    checkout = _PACKAGE.parent
+    roots = [_PACKAGE / "_shipped"]
+    if (checkout / "pyproject.toml").is_file():
+        roots.append(checkout)
+    for root in roots:
+        path = root.joinpath(kind, *parts)
+        if path.exists():
+            return path
+    missing = "/".join((kind, *parts))
+    raise GraderFault(f"{missing} did not come with this installation. Install finegrade again.")
+
+
+def home() -> Path:
+    """The folder of finegrade's caches: FINEGRADE_HOME, else the user's cache."""
+    named = os.environ.get("FINEGRADE_HOME")
+    if named:
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "finegrade"
 
 
 def sha256_of(path: Path) -> str:

@@ -36,7 +36,7 @@ _RESULT = "result.json"
 
 
 def check_places(out: Path, hidden: Path, paths: Sequence[Path], assignment_id: str) -> None:
-    """Refuse places that would mix what students handed in with what is the instructor's.
+    """Refuse places that would mix what students submitted with what is the instructor's.
 
     Raises UsageError when OUT or the hidden set lies in a folder that is graded (it would count as
     a student's), and when OUT holds results of another assignment.

@@ -158,7 +158,7 @@ class Arena:
         plants = self._plants(LIMITS)
         try:
             (plants.submission / "honest.py").write_bytes(judge.honest_source())
-            (plants.submission / "notes.txt").write_text("what a student handed in\n")
+            (plants.submission / "notes.txt").write_text("what a student submitted\n")
             arguments = ("ask",) if service else ()
             files = files_below(plants.submission)
             spec = RunSpec(files, "honest.py", arguments, limits=LIMITS, clock_rate=_CLOCK_RATE)

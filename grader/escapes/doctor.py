@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from grader import __version__
 from grader.core.constants import COURSE_MODEL, MIB
-from grader.core.resources import home, resource
+from grader.core.files import home, resource
 from grader.escapes.arena import ProgramOutcome
 from grader.escapes.suite import SuiteReport, try_walls
 from grader.sandbox.api import Sandbox

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from grader import __version__
 from grader.core.errors import GraderFault
+from grader.core.files import home
 from grader.core.openai_wire import CHAT, MODELS
-from grader.core.resources import home
 from grader.escapes.arena import Arena, MakeService, ProgramOutcome, open_arena
 from grader.escapes.judge import HostileProgram, all_programs
 from grader.model_service.gateway import Gateway, GatewayLimits

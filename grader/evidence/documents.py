@@ -86,7 +86,7 @@ PROTECTED: Final = "DOC103"
 WITHOUT_TEXT: Final = "DOC104"
 TOO_LARGE: Final = "DOC105"
 
-_INSTEAD: Final = "Hand it in as PDF, Word (.docx) or Markdown."
+_INSTEAD: Final = "Submit it as PDF, Word (.docx) or Markdown."
 _EXPORT_AGAIN: Final = {
     "pdf": "Export the PDF again from the program that you wrote it in; see that it opens.",
     "docx": "Open it in Word or LibreOffice, save it as .docx again, or export it as PDF.",
@@ -95,7 +95,7 @@ _UNPROTECTED: Final = {
     "pdf": "Export the PDF again without a password and without restrictions.",
     "docx": "Remove the password (File, Info, Protect Document), and save it again.",
 }
-_SHORTER: Final = "Hand in a shorter version: the text itself, with pictures in a lower resolution."
+_SHORTER: Final = "Submit a shorter version: the text itself, with pictures in a lower resolution."
 _KINDS: Final = {
     ".pdf": "pdf",
     ".docx": "docx",
@@ -213,7 +213,7 @@ def _refuse_without_text(path: str, text: str, pages: int | None) -> None:
             WITHOUT_TEXT,
             path,
             "shows letters, but does not say which: its fonts lack that table",
-            "Export it again with fonts embedded as they are (not as outlines), or hand in the "
+            "Export it again with fonts embedded as they are (not as outlines), or submit the "
             "Word or Markdown file that you made it from.",
         )
     found = letters(text)
@@ -222,7 +222,7 @@ def _refuse_without_text(path: str, text: str, pages: int | None) -> None:
             WITHOUT_TEXT,
             path,
             f"has too few letters for its pages ({found} on {pages}); they seem to be pictures",
-            "Hand in the document that you wrote, not a scan or photographs of it.",
+            "Submit the document that you wrote, not a scan or photographs of it.",
         )
     if found == 0:
         raise _refused(WITHOUT_TEXT, path, "holds no text", _INSTEAD)

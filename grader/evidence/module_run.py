@@ -22,9 +22,9 @@ from grader.core.constants import (
     MODULE_MAX_FOUND_LINES,
 )
 from grader.core.errors import GraderFault
+from grader.core.files import resource
 from grader.core.nouns import BaseModel, Evidence
 from grader.core.payloads import Answers, MetricScores, ProgramRun, read
-from grader.core.resources import resource
 from grader.core.strict_json import StrictJsonError, loads
 from grader.evidence.kind import (
     Candidate,

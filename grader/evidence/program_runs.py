@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from grader.core.constants import TRANSCRIPT_SEED, TRANSCRIPT_VERSION
 from grader.core.errors import GraderFault
+from grader.core.files import resource
 from grader.core.nouns import Evidence
 from grader.core.payloads import SERVICE_FAULT, ProgramRun
-from grader.core.resources import resource
 from grader.evidence.budget import Ledger
 from grader.evidence.kind import (
     Collectable,
@@ -38,8 +38,7 @@ from grader.intake.notebooks import Notebook, in_cells
 from grader.model_service.forward import Endpoint
 from grader.model_service.gateway import Gateway, GatewayLimits
 from grader.model_service.perturb import Perturbed
-from grader.model_service.record import ServiceRecord
-from grader.model_service.replay import Replay
+from grader.model_service.record import Replay, ServiceRecord
 from grader.model_service.simulated import Simulator
 from grader.models.base_model import base_digest, base_folder
 from grader.openai_sim.store.clock import ProgramClock

@@ -135,7 +135,7 @@ def _check_ratio(member: Member) -> None:
             "LAY106",
             f"{shown(member.name)!r} expands to more than {ARCHIVE_MAX_RATIO} times its packed "
             "size.",
-            "Leave that file out, or hand it in with less repetition in it.",
+            "Leave that file out, or submit it with less repetition in it.",
             path=member.name,
         )
 
@@ -195,6 +195,6 @@ def _damaged(member: Member, why: str) -> IntakeError:
     return IntakeError(
         "LAY102",
         f"The archive is damaged: {shown(member.name)!r} {why}.",
-        "Make the archive again, and check that it opens on your computer before you hand it in.",
+        "Make the archive again, and check that it opens on your computer before you submit it.",
         path=member.name,
     )

@@ -32,7 +32,7 @@ from grader.intake.paths import shown
 
 _UNREADABLE = "SRC101"
 _NO_SCRIPT = "SRC102"
-_SAVE_AGAIN = "Open the notebook in Jupyter or Colab, clear all outputs, save it and hand it in."
+_SAVE_AGAIN = "Open the notebook in Jupyter or Colab, clear all outputs, save it and submit it."
 _FIRST_LINE = "# notebook"  # so that no cell's first line can name another encoding
 _DISPLAY = "display = lambda *objects, **_: print(*objects)"
 _NEWLINE = re.compile(r"\r\n?")
@@ -106,7 +106,7 @@ def read_cells(data: bytes, path: str) -> tuple[Cell, ...]:
         raise _unreadable(
             f"holds {count} cells; at most {NOTEBOOK_MAX_CELLS} are read",
             path,
-            "Hand in the notebook with the cells of your own work alone.",
+            "Submit the notebook with the cells of your own work alone.",
         )
     if version < 4:
         root = _upgraded(root, path)
@@ -131,7 +131,7 @@ def read_notebook(data: bytes, path: str) -> Notebook:
         raise FileRefused(
             _NO_SCRIPT,
             f"{shown(path)!r} holds no code: {len(sources)} code cells, all of them empty.",
-            "Hand in the notebook in which your program stands, saved after your last change.",
+            "Submit the notebook in which your program stands, saved after your last change.",
             path,
         )
     lines = sum(source.count("\n") + 1 for source in sources)
@@ -239,7 +239,7 @@ def _refuse_other_languages(root: dict[str, Any], path: str) -> None:
                 _NO_SCRIPT,
                 f"{shown(path)!r} is a notebook for the language {shown(language, 40)!r}; Python "
                 "is expected.",
-                "Hand in a notebook with a Python kernel.",
+                "Submit a notebook with a Python kernel.",
                 path,
             )
 

@@ -147,7 +147,7 @@ def too_many(count: int, limit: int) -> IntakeError:
     return IntakeError(
         "LAY107",
         f"The submission holds {count} files; at most {limit} are taken.",
-        "Hand in only what is asked for; leave out downloads, caches and checkpoints.",
+        "Submit only what is asked for; leave out downloads, caches and checkpoints.",
     )
 
 

@@ -194,7 +194,7 @@ def _too_long(path: str, max_bytes: int) -> FileRefused:
     return FileRefused(
         "LAY105",
         f"{shown(path)!r} is larger than {max_bytes / MIB:.2g} MiB, the most that is read.",
-        "Hand in a shorter version of this file.",
+        "Submit a shorter version of this file.",
         path=path,
     )
 

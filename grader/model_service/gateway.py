@@ -19,9 +19,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from grader.core.constants import GATEWAY_CLOSE_SECONDS, MIB
-from grader.model_service.client_turns import ClientTurns
+from grader.model_service.metering import ClientTurns, RunMeter
 from grader.model_service.metering import GatewayLimits as GatewayLimits
-from grader.model_service.metering import RunMeter
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from grader.openai_sim.store.clock import ProgramClock
+
 _MAX_TEXT: Final = 300  # characters kept of a path, a query or a name of a program
 _ENVELOPE_TYPE: Final = "rate_limit_error"
 _LONGEST_SLEEP: Final = 1e9  # seconds
@@ -227,6 +229,35 @@ class RunMeter:
                 notes=dict(scope.get(NOTES, {})),
             )
         )
+
+
+class ClientTurns:
+    """ASGI middleware: tells the run's clock when its service waits for the program."""
+
+    def __init__(self, app: ASGIApp, clock: ProgramClock) -> None:
+        self._app, self._clock = app, clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A program that sends its request slowly, or reads its response slowly, has the turn.
+
+        Behind the request's end the service only waits to hear that the program has left.
+        """
+        sent = False
+
+        async def received() -> Message:
+            nonlocal sent
+            if sent:
+                return await receive()
+            with self._clock.client_turn():
+                message = await receive()
+            sent = not message.get("more_body", False)
+            return message
+
+        async def answered(message: Message) -> None:
+            with self._clock.client_turn():
+                await send(message)
+
+        await self._app(scope, received, answered)
 
 
 def _patience(headers: Headers) -> float:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from grader.core.constants import SHIPPED_BASES
 from grader.core.errors import GraderFault, UsageError
-from grader.core.files import sha256_of
+from grader.core.files import resource, sha256_of
 from grader.core.nouns import BaseModel
-from grader.core.resources import resource
 
 if TYPE_CHECKING:
     import torch

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from grader.core.constants import SHIPPED_BASES
 from grader.core.errors import GraderFault
+from grader.core.files import home, resource
 from grader.core.nouns import BaseModel
-from grader.core.resources import home, resource
 
 SHAPES_FILE = "linear_shapes.json"
 _SCHEMA = "finegrade/linear-shapes/v1"

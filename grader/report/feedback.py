@@ -48,7 +48,7 @@ class _CriterionView:
     """A line of the rubric; `findings` are those explained here, `above` those explained before.
 
     `step` says which band of a measure was reached and where the next begins, or is "".
-    `attempted` is false of extra work that was not handed in. `items` are what a person judges.
+    `attempted` is false of extra work that was not submitted. `items` are what a person judges.
     """
 
     score: Score
@@ -144,7 +144,7 @@ def feedback_html(assignment: Assignment, result: Result, *, released: bool = Fa
         files=files[:REPORT_MAX_FILES_LISTED],
         more_files=max(0, len(files) - REPORT_MAX_FILES_LISTED),
         file_count=len(files),
-        bytes_handed_in=sum(size for _, size, _ in files),
+        submitted_bytes=sum(size for _, size, _ in files),
         provenance=result.provenance,
     )
 

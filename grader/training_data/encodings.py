@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from grader.core.constants import COURSE_MODEL
 from grader.core.errors import UsageError
-from grader.core.resources import resource
+from grader.core.files import resource
 
 SMALL_TEXT_BYTES: Final = 64 * 1024  # of so little text only its own tokens are loaded: 0.1 s
 _PART_CHARACTERS: Final = 100_000  # of one call; tiktoken panics at about a million spaces in a row

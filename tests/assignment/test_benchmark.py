@@ -71,7 +71,7 @@ def test_a_system_text_of_its_own_is_refused(tmp_path: Path) -> None:
     assert found.unusable == (1,)
 
 
-def test_nothing_handed_in_is_nothing(tmp_path: Path) -> None:
+def test_nothing_submitted_is_nothing(tmp_path: Path) -> None:
     (tmp_path / "s01").mkdir()
     (tmp_path / "s01" / "notes.md").write_text("n\n")
     found = submission_at(tmp_path / "s01")

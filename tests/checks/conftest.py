@@ -10,6 +10,6 @@ from grader.checks.api.context import Context
 
 
 @pytest.fixture(scope="session")
-def handed_in(tmp_path_factory: pytest.TempPathFactory) -> Context:
+def submitted(tmp_path_factory: pytest.TempPathFactory) -> Context:
     """A script, training data and a test set, all of them good."""
     return context(tmp_path_factory.mktemp("class"), TRAIN, TEST)

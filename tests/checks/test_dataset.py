@@ -1,4 +1,4 @@
-"""Training data that is handed in."""
+"""Training data that is submitted."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_dataset_that_is_there_twice_is_not_looked_at(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("deliverable", [d.id for d in ASSIGNMENT.deliverables])
-def test_what_is_handed_in_twice_is_never_taken_for_a_fault_of_ours(
+def test_what_is_submitted_twice_is_never_taken_for_a_fault_of_ours(
     deliverable: str, tmp_path: Path
 ) -> None:
     for path in SOLUTION.rglob("*"):

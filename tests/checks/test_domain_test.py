@@ -16,9 +16,9 @@ from grader.checks.api.context import Context
 from grader.core.nouns import Outcome
 
 
-def test_a_good_test_set_passes(handed_in: Context) -> None:
+def test_a_good_test_set_passes(submitted: Context) -> None:
     for code in ("API020", "API021", "API022", "API023"):
-        assert finding(code, handed_in).outcome is Outcome.PASS
+        assert finding(code, submitted).outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize("test", [None, "", "\n\n", "not json\n", TEST + "{}\n", "\x00\xff"])

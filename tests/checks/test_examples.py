@@ -1,7 +1,7 @@
 """Every code has an example that passes and one that fails, and each does.
 
 An example is a small class (see `support.examples`). The rules on training data have theirs in
-`tests/corpus/`: each file there is handed in as a data set.
+`tests/corpus/`: each file there is submitted as a data set.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def test_the_example_shows_what_it_says(
         assert codes_refused or Outcome.FAIL in seen
 
 
-def _handed_in(data: Path, work: Path, assignment: Assignment) -> Submission:
+def _submission(data: Path, work: Path, assignment: Assignment) -> Submission:
     """A submission of nothing but this data set."""
     (deliverable,) = (d for d in assignment.deliverables if d.id == "openai_data")
     home = work / "s01"
@@ -130,7 +130,7 @@ def _handed_in(data: Path, work: Path, assignment: Assignment) -> Submission:
 
 
 @pytest.mark.parametrize("code", DATA_CODES)
-def test_a_data_set_that_is_handed_in_is_held_to_each_rule(
+def test_a_data_set_that_is_submitted_is_held_to_each_rule(
     code: str, assignment: Assignment, tmp_path: Path
 ) -> None:
     breaking = sorted(CORPUS.glob(f"{code}-*"))
@@ -140,7 +140,7 @@ def test_a_data_set_that_is_handed_in_is_held_to_each_rule(
     for number, data in enumerate(
         [*breaking, ROOT / "datasets" / "educational-qa" / "train.jsonl"]
     ):
-        submission = _handed_in(data, tmp_path / str(number), assignment)
+        submission = _submission(data, tmp_path / str(number), assignment)
         finding = run_check(all_checks()[code], Context(assignment, submission, {}), {}, {})
         outcomes.append(finding.outcome)
     assert outcomes.pop() is Outcome.PASS

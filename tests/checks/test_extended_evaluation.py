@@ -47,7 +47,7 @@ def find(tmp_path: Path) -> Find:
     return found
 
 
-def test_what_was_not_handed_in_is_left_out_and_no_fault(find: Find) -> None:
+def test_what_was_not_submitted_is_left_out_and_no_fault(find: Find) -> None:
     for_nothing = {"extended_evaluation.py": "raise NotImplementedError\n"}  # the kit's own
     assert find("EVL014", for_nothing).left_out
 

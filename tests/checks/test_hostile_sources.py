@@ -116,9 +116,9 @@ def test_a_notebook_of_too_many_lines_is_refused() -> None:
     assert SOURCE_MAX_LINES < SOURCE_MAX_BYTES
 
 
-def large(handed_in: Context, name: str) -> Context:
+def large(submitted: Context, name: str) -> Context:
     """The submission with this file far too large, taken in anew; no block of it is on the disk."""
-    home = handed_in.submission.root
+    home = submitted.submission.root
     with (home / name).open("r+b") as file:
         file.truncate(20 * COURSE_DATA_MAX_BYTES)
     (home.parent / "again").mkdir()
@@ -126,7 +126,7 @@ def large(handed_in: Context, name: str) -> Context:
     from grader.intake.find import submission_at
     from grader.intake.submission import take_in
 
-    assignment = handed_in.assignment
+    assignment = submitted.assignment
     taken = take_in(submission_at(moved), moved.parent / "work", assignment.deliverables)
     return Context(assignment, taken, {})
 

@@ -25,15 +25,15 @@ from support.bonus import (
 from support.transcripts import BASE, QUESTIONS, TUNED, Run
 
 from grader.checks.api.context import Context
+from grader.core.files import resource
 from grader.core.nouns import Evidence, Outcome
-from grader.core.resources import resource
 
 CODES = ("DSP030", "DSP031", "DSP032", "DSP033")
 FIRST = next(iter(ASKED))
 
 
 @pytest.fixture(scope="module")
-def handed_in(tmp_path_factory: pytest.TempPathFactory) -> Context:
+def submitted(tmp_path_factory: pytest.TempPathFactory) -> Context:
     return submission(tmp_path_factory.mktemp("class"), HANDED_IN)
 
 
@@ -44,14 +44,14 @@ def both(run: Run, before: int = 1, after: int = 9, **how: str) -> Evidence:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_a_hybrid_that_does_it_all_passes(code: str, handed_in: Context) -> None:
-    assert found(code, handed_in, hybrid_ok=hybrid()).outcome is Outcome.PASS
+def test_a_hybrid_that_does_it_all_passes(code: str, submitted: Context) -> None:
+    assert found(code, submitted, hybrid_ok=hybrid()).outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize("code", CODES[:3])
-def test_what_a_script_prints_is_no_evidence(code: str, handed_in: Context) -> None:
+def test_what_a_script_prints_is_no_evidence(code: str, submitted: Context) -> None:
     ran = Run().ended(stdout="Job ftjob-abc is succeeded\nExact match after: 100%")
-    assert found(code, handed_in, hybrid_ok=ran).outcome is Outcome.FAIL
+    assert found(code, submitted, hybrid_ok=ran).outcome is Outcome.FAIL
 
 
 @pytest.mark.parametrize("code", ["LAY050", *CODES])
@@ -75,23 +75,23 @@ def test_a_hybrid_without_a_usable_test_set_is_told_so(test: str | None, tmp_pat
     assert finding.hint
 
 
-def test_plain_questions_are_no_dspy_prompts(handed_in: Context) -> None:
+def test_plain_questions_are_no_dspy_prompts(submitted: Context) -> None:
     run = tuned_run()
     for question, answer in ASKED.items():
         run.ask(BASE, question, "no idea").ask(TUNED, question, answer)
-    assert found("DSP030", handed_in, hybrid_ok=run.ended()).measures["share"] == 0.0
-    assert found("DSP033", handed_in, hybrid_ok=run.ended()).outcome is Outcome.FAIL
+    assert found("DSP030", submitted, hybrid_ok=run.ended()).measures["share"] == 0.0
+    assert found("DSP033", submitted, hybrid_ok=run.ended()).outcome is Outcome.FAIL
 
 
-def test_the_base_alone_is_no_hybrid(handed_in: Context) -> None:
+def test_the_base_alone_is_no_hybrid(submitted: Context) -> None:
     ran = asks(tuned_run(), BASE, ASKED, 9).ended()
-    assert found("DSP030", handed_in, hybrid_ok=ran).measures["share"] == 0.0
-    assert found("DSP031", handed_in, hybrid_ok=ran).measures["share"] == 0.0
+    assert found("DSP030", submitted, hybrid_ok=ran).measures["share"] == 0.0
+    assert found("DSP031", submitted, hybrid_ok=ran).measures["share"] == 0.0
 
 
-def test_other_questions_are_not_the_test_set(handed_in: Context) -> None:
+def test_other_questions_are_not_the_test_set(submitted: Context) -> None:
     ran = asks(tuned_run(), TUNED, dict.fromkeys(QUESTIONS, "E"), 10).ended()
-    assert found("DSP030", handed_in, hybrid_ok=ran).measures["share"] == 0.0
+    assert found("DSP030", submitted, hybrid_ok=ran).measures["share"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -103,25 +103,25 @@ def test_other_questions_are_not_the_test_set(handed_in: Context) -> None:
     ],
 )
 def test_a_bare_question_in_dspys_form_adds_nothing(
-    inputs: dict[str, str], outputs: tuple[str, ...], seen: str | None, handed_in: Context
+    inputs: dict[str, str], outputs: tuple[str, ...], seen: str | None, submitted: Context
 ) -> None:
     ran = asks(tuned_run(), TUNED, ASKED, 9, outputs, **inputs).ended()
-    measures = found("DSP031", handed_in, hybrid_ok=ran).measures
+    measures = found("DSP031", submitted, hybrid_ok=ran).measures
     assert {name for name, share in measures.items() if share and name != "share"} == (
         {seen} if seen else set()
     )
 
 
-def test_passages_that_fit_the_question_are_an_addition(handed_in: Context) -> None:
+def test_passages_that_fit_the_question_are_an_addition(submitted: Context) -> None:
     run = tuned_run()
     for (question, answer), name in zip(ASKED.items(), ELEMENTS, strict=True):
         passage = f"The symbol of {name} is {answer}."
         message, system = dspy_prompt(question, ("answer",), context=passage)
         run.ask(TUNED, message, dspy_reply(answer, None), system=system)
-    measures = found("DSP031", handed_in, hybrid_ok=run.ended()).measures
+    measures = found("DSP031", submitted, hybrid_ok=run.ended()).measures
     assert measures["passages_share"] == measures["share"] == 1.0
     # A passage of the topic may hold the answer.
-    assert found("DSP030", handed_in, hybrid_ok=run.ended()).measures["share"] == 1.0
+    assert found("DSP030", submitted, hybrid_ok=run.ended()).measures["share"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -135,27 +135,27 @@ def test_passages_that_fit_the_question_are_an_addition(handed_in: Context) -> N
     ],
 )
 def test_a_prompt_that_gives_the_answer_away_counts_for_nothing(
-    hint: str, handed_in: Context
+    hint: str, submitted: Context
 ) -> None:
     run = tuned_run()
     asks(run, BASE, ASKED, 0)
     for question, answer in ASKED.items():
         message, system = dspy_prompt(question, context=hint.format(answer))
         run.ask(TUNED, message, dspy_reply(answer), system=system)
-    finding = found("DSP030", handed_in, hybrid_ok=run.ended())
+    finding = found("DSP030", submitted, hybrid_ok=run.ended())
     assert finding.measures["share"] == 0.0
     assert "10 requests already hold the expected answer" in finding.message
-    assert found("DSP033", handed_in, hybrid_ok=run.ended()).measures["after"] == 0.0
+    assert found("DSP033", submitted, hybrid_ok=run.ended()).measures["after"] == 0.0
 
 
 @given(st.text(st.characters(categories=["L", "P", "Zs"]), max_size=30))
-def test_no_wrapping_hides_an_answer(handed_in: Context, around: str) -> None:
+def test_no_wrapping_hides_an_answer(submitted: Context, around: str) -> None:
     message, system = dspy_prompt(FIRST, context=f"{around} {ASKED[FIRST]} {around}")
     run = tuned_run().ask(TUNED, message, dspy_reply(ASKED[FIRST]), system=system)
-    assert found("DSP030", handed_in, hybrid_ok=run.ended()).measures["share"] == 0.0
+    assert found("DSP030", submitted, hybrid_ok=run.ended()).measures["share"] == 0.0
 
 
-def test_what_the_model_said_itself_may_be_asked_about_again(handed_in: Context) -> None:
+def test_what_the_model_said_itself_may_be_asked_about_again(submitted: Context) -> None:
     run = tuned_run()
     for question, answer in ASKED.items():
         fact = f"I remember well that it is {answer}, as everybody knows."
@@ -164,57 +164,57 @@ def test_what_the_model_said_itself_may_be_asked_about_again(handed_in: Context)
         message, system = dspy_prompt(question, ("answer",), fact=fact)
         run.ask(TUNED, message, dspy_reply(answer, None), system=system)
     asks(run, BASE, ASKED, 0)
-    measures = found("DSP033", handed_in, hybrid_ok=run.ended()).measures
+    measures = found("DSP033", submitted, hybrid_ok=run.ended()).measures
     assert measures["after"] == 1.0
     # Two steps in two requests are steps too.
-    assert found("DSP031", handed_in, hybrid_ok=run.ended()).measures["reasoning_share"] == 1.0
+    assert found("DSP031", submitted, hybrid_ok=run.ended()).measures["reasoning_share"] == 1.0
 
 
-def test_a_model_that_is_made_to_repeat_the_answer_has_not_said_it(handed_in: Context) -> None:
+def test_a_model_that_is_made_to_repeat_the_answer_has_not_said_it(submitted: Context) -> None:
     run = tuned_run()
     for question, answer in ASKED.items():
         run.ask(BASE, f"{question} Repeat: {answer}", answer)
         message, system = dspy_prompt(question, ("answer",), fact=answer)
         run.ask(TUNED, message, dspy_reply(answer, None), system=system)
-    assert found("DSP030", handed_in, hybrid_ok=run.ended()).measures["share"] == 0.0
+    assert found("DSP030", submitted, hybrid_ok=run.ended()).measures["share"] == 0.0
 
 
 @pytest.mark.parametrize(
     ("before", "after", "passes"), [(0, 10, True), (2, 9, True), (5, 5, False), (9, 2, False)]
 )
 def test_only_a_gain_beyond_luck_passes(
-    before: int, after: int, passes: bool, handed_in: Context
+    before: int, after: int, passes: bool, submitted: Context
 ) -> None:
-    finding = found("DSP033", handed_in, hybrid_ok=both(tuned_run(), before, after))
+    finding = found("DSP033", submitted, hybrid_ok=both(tuned_run(), before, after))
     assert (finding.outcome is Outcome.PASS) is passes
     assert finding.measures["delta"] == pytest.approx((after - before) / 10)
 
 
-def test_where_the_base_was_not_asked_nothing_is_gained(handed_in: Context) -> None:
+def test_where_the_base_was_not_asked_nothing_is_gained(submitted: Context) -> None:
     ran = asks(tuned_run(), TUNED, ASKED, 10).ended()
-    assert found("DSP033", handed_in, hybrid_ok=ran).measures["delta"] == 0.0
+    assert found("DSP033", submitted, hybrid_ok=ran).measures["delta"] == 0.0
 
 
 def test_any_right_answer_of_the_base_counts_and_the_share_of_the_tuned_models(
-    handed_in: Context,
+    submitted: Context,
 ) -> None:
     """Whoever asks until the expected answer comes has not gained it."""
     run = tuned_run()
     for right in (10, 0, 0, 10):
         asks(run, BASE, ASKED, right)
         asks(run, TUNED, ASKED, right)
-    measures = found("DSP033", handed_in, hybrid_ok=run.ended()).measures
+    measures = found("DSP033", submitted, hybrid_ok=run.ended()).measures
     assert (measures["before"], measures["after"]) == (1.0, 0.5)
 
 
-def test_replies_in_json_are_read(handed_in: Context) -> None:
+def test_replies_in_json_are_read(submitted: Context) -> None:
     run = tuned_run()
     asks(run, BASE, ASKED, 0)
     for question, answer in ASKED.items():
         message, system = dspy_prompt(question)
         said = json.dumps({"answer": answer, "reasoning": "It is well known."})
         run.ask(TUNED, message, said, system=system)
-    assert found("DSP033", handed_in, hybrid_ok=run.ended()).measures["after"] == 1.0
+    assert found("DSP033", submitted, hybrid_ok=run.ended()).measures["after"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -227,12 +227,12 @@ def test_replies_in_json_are_read(handed_in: Context) -> None:
         dspy_prompt(FIRST.rstrip("?"))[0],
     ],
 )
-def test_a_test_question_in_the_training_file_is_found(trained: str, handed_in: Context) -> None:
+def test_a_test_question_in_the_training_file_is_found(trained: str, submitted: Context) -> None:
     ran = hybrid(file=file_of({"Which metal is red?": "copper", trained: "Br"}))
-    finding = found("DSP032", handed_in, hybrid_ok=ran)
+    finding = found("DSP032", submitted, hybrid_ok=ran)
     assert finding.measures["leaked"] == 1
     assert "line 1" in finding.message
-    assert found("DSP033", handed_in, hybrid_ok=ran).outcome is Outcome.SKIP
+    assert found("DSP033", submitted, hybrid_ok=ran).outcome is Outcome.SKIP
 
 
 def test_a_question_that_is_nearly_a_test_question_is_found(tmp_path: Path) -> None:
@@ -251,8 +251,8 @@ def test_numbers_that_dspy_gives_the_items_of_a_list_are_no_answer(
     items: int, share: float, tmp_path: Path
 ) -> None:
     atoms = {f"Which atomic number does {name} have?": "2" for name in ELEMENTS}
-    handed_in = submission(tmp_path, {**SCRIPTS, "openai_test.jsonl": file_of(atoms)})
+    submitted = submission(tmp_path, {**SCRIPTS, "openai_test.jsonl": file_of(atoms)})
     passages = ["[1] «The family of neon is noble gas.»", "[2] «Neon glows.»"]
     context = "\n".join(passages[-items:])
     ran = asks(tuned_run(), TUNED, atoms, 10, context=context).ended()
-    assert found("DSP030", handed_in, hybrid_ok=ran).measures["share"] == share
+    assert found("DSP030", submitted, hybrid_ok=ran).measures["share"] == share

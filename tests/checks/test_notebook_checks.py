@@ -58,8 +58,8 @@ def solved(*names: str) -> dict[str, bytes]:
 def test_the_solutions_as_notebooks_are_judged_like_the_scripts(judge: Judge) -> None:
     scripts, notebooks = judge(), judge(**solved(*SCRIPTS))
     for findings in (scripts, notebooks):
-        handed_in = [f for f in findings.values() if not f.left_out]
-        assert [f for f in handed_in if f.outcome is not Outcome.PASS] == []
+        submitted = [f for f in findings.values() if not f.left_out]
+        assert [f for f in submitted if f.outcome is not Outcome.PASS] == []
     assert scripts["SRC011"].measures == notebooks["SRC011"].measures
     assert "dspy_enhanced.ipynb" in notebooks["SRC012"].message
     assert "%pip install" in notebooks["SRC103"].message

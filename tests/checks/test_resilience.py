@@ -26,10 +26,10 @@ PATIENT = {"openai_rate_limited": 429, "openai_flaky": 500}
 
 @pytest.mark.parametrize("code", [f"API0{n}" for n in range(11, 18)])
 def test_a_program_that_never_meets_a_fault_has_shown_nothing(
-    code: str, handed_in: Context
+    code: str, submitted: Context
 ) -> None:
     for evidence in (Run().ended(1, stderr=FAULT_SAID), Run().writes(simulated=True).ended()):
-        assert share(finding(code, handed_in, evidence)) == 0.0
+        assert share(finding(code, submitted, evidence)) == 0.0
 
 
 def refused_once(status: int, wait: float, *, again: bool = True) -> Run:
@@ -41,45 +41,45 @@ def refused_once(status: int, wait: float, *, again: bool = True) -> Run:
 
 
 @pytest.mark.parametrize(("id", "status"), PATIENT.items())
-def test_waiting_and_asking_again_passes(id: str, status: int, handed_in: Context) -> None:
+def test_waiting_and_asking_again_passes(id: str, status: int, submitted: Context) -> None:
     code = {429: "API011", 500: "API012"}[status]
     assert id in all_checks()[code].evidence_ids
     evidence = refused_once(status, 1.0).evaluate().ended()
-    assert share(finding(code, handed_in, evidence)) == 1.0
+    assert share(finding(code, submitted, evidence)) == 1.0
 
 
 @pytest.mark.parametrize(("status", "code"), [(429, "API011"), (500, "API012")])
-def test_asking_again_at_once_is_hammering(status: int, code: str, handed_in: Context) -> None:
-    found = finding(code, handed_in, refused_once(status, 0.05).ended())
+def test_asking_again_at_once_is_hammering(status: int, code: str, submitted: Context) -> None:
+    found = finding(code, submitted, refused_once(status, 0.05).ended())
     assert share(found) == 0.75
     assert "1 made again too soon" in found.message
 
 
 @pytest.mark.parametrize(("status", "code"), [(429, "API011"), (500, "API012")])
-def test_giving_up_loses_the_job(status: int, code: str, handed_in: Context) -> None:
+def test_giving_up_loses_the_job(status: int, code: str, submitted: Context) -> None:
     evidence = refused_once(status, 0.0, again=False).ended(1)
-    assert share(finding(code, handed_in, evidence)) == 0.5
+    assert share(finding(code, submitted, evidence)) == 0.5
 
 
 @pytest.mark.parametrize(("status", "code"), [(429, "API011"), (500, "API012")])
-def test_starting_all_over_pays_twice(status: int, code: str, handed_in: Context) -> None:
+def test_starting_all_over_pays_twice(status: int, code: str, submitted: Context) -> None:
     evidence = refused_once(status, 5.0).create("ftjob-two").ended()
-    assert share(finding(code, handed_in, evidence)) == 0.75
+    assert share(finding(code, submitted, evidence)) == 0.75
 
 
 FAILED = ["API013", "API016"]
 
 
 @pytest.mark.parametrize("code", FAILED)
-def test_a_failed_job_is_said_and_ends_the_program(code: str, handed_in: Context) -> None:
+def test_a_failed_job_is_said_and_ends_the_program(code: str, submitted: Context) -> None:
     evidence = followed(end="failed").ended(1, stderr=f"The job failed: {FAULT_SAID}\n")
-    assert share(finding(code, handed_in, evidence)) == 1.0
+    assert share(finding(code, submitted, evidence)) == 1.0
 
 
 @pytest.mark.parametrize("code", FAILED)
-def test_the_code_of_the_failure_is_as_good_as_its_message(code: str, handed_in: Context) -> None:
+def test_the_code_of_the_failure_is_as_good_as_its_message(code: str, submitted: Context) -> None:
     evidence = followed(end="failed").ended(1, stdout="job failed (internal_error)")
-    assert share(finding(code, handed_in, evidence)) == 1.0
+    assert share(finding(code, submitted, evidence)) == 1.0
 
 
 @pytest.mark.parametrize("code", FAILED)
@@ -87,33 +87,33 @@ def test_the_code_of_the_failure_is_as_good_as_its_message(code: str, handed_in:
     ("exit_code", "said", "reached"), [(0, FAULT_SAID, 0.8), (1, "sorry", 0.8), (0, "done", 0.6)]
 )
 def test_silence_and_exit_code_0_cost(
-    code: str, exit_code: int, said: str, reached: float, handed_in: Context
+    code: str, exit_code: int, said: str, reached: float, submitted: Context
 ) -> None:
     evidence = followed(end="failed").ended(exit_code, stdout=said)
-    assert share(finding(code, handed_in, evidence)) == pytest.approx(reached)
+    assert share(finding(code, submitted, evidence)) == pytest.approx(reached)
 
 
 @pytest.mark.parametrize("code", FAILED)
-def test_waiting_for_a_failed_job_to_succeed_is_for_ever(code: str, handed_in: Context) -> None:
+def test_waiting_for_a_failed_job_to_succeed_is_for_ever(code: str, submitted: Context) -> None:
     run = followed(end="failed")
     for _ in range(50):
         run.look("failed")
-    found = finding(code, handed_in, run.ended(None, verdict="timeout"))
+    found = finding(code, submitted, run.ended(None, verdict="timeout"))
     assert share(found) == pytest.approx(0.4)
     assert "50 times more" in found.message
 
 
 @pytest.mark.parametrize("code", FAILED)
-def test_asking_a_model_that_was_never_made_is_no_end(code: str, handed_in: Context) -> None:
+def test_asking_a_model_that_was_never_made_is_no_end(code: str, submitted: Context) -> None:
     run = followed(end="failed").ask("", QUESTIONS[0], status=400)
-    assert share(finding(code, handed_in, run.ended(1, stderr="Traceback"))) == pytest.approx(0.6)
+    assert share(finding(code, submitted, run.ended(1, stderr="Traceback"))) == pytest.approx(0.6)
 
 
-def test_a_job_may_be_tried_once_more_but_a_bad_file_may_not(handed_in: Context) -> None:
+def test_a_job_may_be_tried_once_more_but_a_bad_file_may_not(submitted: Context) -> None:
     run = followed(end="failed").create("ftjob-two").look("failed", id="ftjob-two")
     evidence = run.ended(1, stderr=FAULT_SAID)
-    assert share(finding("API013", handed_in, evidence)) == 1.0
-    assert share(finding("API016", handed_in, evidence)) == pytest.approx(0.8)
+    assert share(finding("API013", submitted, evidence)) == 1.0
+    assert share(finding("API016", submitted, evidence)) == pytest.approx(0.8)
 
 
 def closed(times: int = 1) -> Run:
@@ -124,9 +124,9 @@ def closed(times: int = 1) -> Run:
     return run
 
 
-def test_a_simulation_that_says_so_is_what_is_left(handed_in: Context) -> None:
+def test_a_simulation_that_says_so_is_what_is_left(submitted: Context) -> None:
     evidence = closed().writes(simulated=True).ended(stdout=f"No training: {CLOSED_SAID}")
-    assert share(finding("API014", handed_in, evidence)) == 1.0
+    assert share(finding("API014", submitted, evidence)) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_a_simulation_that_says_so_is_what_is_left(handed_in: Context) -> None:
     ],
 )
 def test_each_thing_that_is_missing_without_training_costs(
-    run: Run, exit_code: int, said: str, reached: float, handed_in: Context
+    run: Run, exit_code: int, said: str, reached: float, submitted: Context
 ) -> None:
-    found = finding("API014", handed_in, run.ended(exit_code, stdout=said))
+    found = finding("API014", submitted, run.ended(exit_code, stdout=said))
     assert share(found) == pytest.approx(reached)
 
 
@@ -151,22 +151,22 @@ def lost() -> Run:
     return Run().upload().create(status=499, takes=5.0)
 
 
-def test_the_job_behind_a_lost_answer_is_found(handed_in: Context) -> None:
+def test_the_job_behind_a_lost_answer_is_found(submitted: Context) -> None:
     run = lost().call("GET", JOBS, told={"data": [job("queued")]}).look("succeeded")
-    assert share(finding("API015", handed_in, run.ended())) == 1.0
+    assert share(finding("API015", submitted, run.ended())) == 1.0
 
 
-def test_a_second_job_is_a_second_bill(handed_in: Context) -> None:
+def test_a_second_job_is_a_second_bill(submitted: Context) -> None:
     run = lost().create("ftjob-two").look("succeeded", id="ftjob-two")
-    found = finding("API015", handed_in, run.ended())
+    found = finding("API015", submitted, run.ended())
     assert share(found) == pytest.approx(1 / 6, abs=1e-3)
     assert "2 jobs" in found.message
 
 
-def test_giving_up_pays_once_and_waiting_for_ever_too(handed_in: Context) -> None:
+def test_giving_up_pays_once_and_waiting_for_ever_too(submitted: Context) -> None:
     gave_up, waited = lost().ended(1), lost().ended(None, verdict="timeout")
-    assert share(finding("API015", handed_in, gave_up)) == pytest.approx(4 / 6, abs=1e-3)
-    assert share(finding("API015", handed_in, waited)) == pytest.approx(3 / 6, abs=1e-3)
+    assert share(finding("API015", submitted, gave_up)) == pytest.approx(4 / 6, abs=1e-3)
+    assert share(finding("API015", submitted, waited)) == pytest.approx(3 / 6, abs=1e-3)
 
 
 def locked_out(times: int = 1) -> Run:
@@ -188,7 +188,7 @@ def locked_out(times: int = 1) -> Run:
     ],
 )
 def test_a_dead_key_is_explained_in_a_sentence(
-    times: int, exit_code: int, stderr: str, reached: float, handed_in: Context
+    times: int, exit_code: int, stderr: str, reached: float, submitted: Context
 ) -> None:
     evidence = locked_out(times).ended(exit_code, stderr=stderr)
-    assert share(finding("API017", handed_in, evidence)) == pytest.approx(reached)
+    assert share(finding("API017", submitted, evidence)) == pytest.approx(reached)

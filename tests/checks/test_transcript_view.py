@@ -82,9 +82,9 @@ def test_an_uploaded_file_is_read_whatever_is_in_it(content: str, boundary: obje
     assert upload.content == content.encode()
 
 
-def test_evidence_that_is_no_transcript_is_the_graders_fault(handed_in: Context) -> None:
+def test_evidence_that_is_no_transcript_is_the_graders_fault(submitted: Context) -> None:
     broken = Evidence("transcript", "k", {"answers": []}, {})
-    ctx = Context(handed_in.assignment, handed_in.submission, {"openai_ok": broken})
+    ctx = Context(submitted.assignment, submitted.submission, {"openai_ok": broken})
     earlier = {"LAY022": run_check(check_of("LAY022", ctx.assignment), ctx, {}, {})}
     assert run_check(all_checks()["API003"], ctx, earlier, {}).outcome is Outcome.ERROR
 

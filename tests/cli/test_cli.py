@@ -21,7 +21,7 @@ from grader.assignment.load import load_assignment
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import all_checks
 from grader.cli.main import main
-from grader.core.resources import resource
+from grader.core.files import resource
 
 
 def finegrade(*arguments: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:

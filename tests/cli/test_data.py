@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from support.paths import ROOT
 
 from grader.cli.main import main
-from grader.core.resources import resource
+from grader.core.files import resource
 
 SCHEMA = json.loads((ROOT / "grader" / "schemas" / "findings.v1.json").read_text())
 TRAIN = resource("datasets", "educational-qa", "train.jsonl")

@@ -50,7 +50,7 @@ def outcomes(result: Result) -> dict[str, Outcome]:
     return {f.code: f.outcome for f in result.findings if f.outcome is not Outcome.SKIP}
 
 
-def handed_in(folder: Path, **files: bytes) -> Path:
+def submitted(folder: Path, **files: bytes) -> Path:
     home = folder / "s01"
     home.mkdir()
     for name, data in files.items():
@@ -62,7 +62,7 @@ def handed_in(folder: Path, **files: bytes) -> Path:
 def test_markdown_is_read_without_a_sandbox_and_without_running_anything(
     assignment: Assignment, questions: QuestionSet, tmp_path: Path
 ) -> None:
-    home = handed_in(tmp_path, comparative_analysis_md=b"Words. " * 900, reflection_md=b"\xff")
+    home = submitted(tmp_path, comparative_analysis_md=b"Words. " * 900, reflection_md=b"\xff")
     store = tmp_path / "e.sqlite"
     for asked, opens in ((None, never), (questions, never)):
         done = grade.grade(
@@ -79,7 +79,7 @@ def test_markdown_is_read_without_a_sandbox_and_without_running_anything(
 def test_a_machine_without_a_sandbox_loses_nobody_a_mark(
     assignment: Assignment, questions: QuestionSet, tmp_path: Path
 ) -> None:
-    home = handed_in(
+    home = submitted(
         tmp_path, comparative_analysis_pdf=drawn_pdf(SENTENCE), reflection_md=b"Words. " * 300
     )
     store = tmp_path / "e.sqlite"
@@ -98,7 +98,7 @@ def test_a_machine_without_a_sandbox_loses_nobody_a_mark(
 def test_pdf_and_word_are_read_where_programs_are_run(
     assignment: Assignment, questions: QuestionSet, tmp_path: Path
 ) -> None:
-    home = handed_in(
+    home = submitted(
         tmp_path, comparative_analysis_docx=word(SENTENCE), reflection_pdf=protected_pdf("a", "b")
     )
     (result,) = grade.grade(
@@ -121,7 +121,7 @@ def test_pdf_and_word_are_read_where_programs_are_run(
 def test_who_judges_it_reads_plain_text_and_never_an_earlier_version(
     assignment: Assignment, tmp_path: Path
 ) -> None:
-    home = handed_in(
+    home = submitted(
         tmp_path, comparative_analysis_md="<b>Café</b> & more.\n".encode(), reflection_md=b"First."
     )
     out = tmp_path / "out"

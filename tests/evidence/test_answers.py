@@ -191,7 +191,7 @@ def test_errors_of_a_notebook_are_told_in_cells(want: Callable[..., Request]) ->
     assert payload["fault"] == "SyntaxError: invalid syntax (cell 2, line 2)"
 
 
-def test_a_module_may_import_what_was_handed_in_as_a_notebook(
+def test_a_module_may_import_what_was_submitted_as_a_notebook(
     assignment: Assignment, tmp_path: Path
 ) -> None:
     home = tmp_path / "s1"

@@ -1,4 +1,4 @@
-"""Written work becomes text, or a verdict that says what to hand in instead."""
+"""Written work becomes text, or a verdict that says what to submit instead."""
 
 from __future__ import annotations
 
@@ -319,6 +319,6 @@ def test_whatever_the_reader_writes_is_judged(value: dict[str, Any]) -> None:
 
 @settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode), st.sampled_from(["a.md", "a.txt", "a.ipynb"]))
-def test_whatever_is_handed_in_as_text_is_text_or_refused(data: bytes, name: str) -> None:
+def test_whatever_is_submitted_as_text_is_text_or_refused(data: bytes, name: str) -> None:
     with suppress(FileRefused):
         assert is_plain(text_of(name, data, Recorded()))

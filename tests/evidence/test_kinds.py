@@ -20,9 +20,9 @@ from grader.checks.api import registry
 from grader.checks.api.context import Context, EvidenceRole, Verdict, passed
 from grader.checks.api.registry import check
 from grader.core.errors import AssignmentError, GraderFault, UsageError
+from grader.core.files import resource
 from grader.core.nouns import Evidence
 from grader.core.payloads import Payload, Predictions, read
-from grader.core.resources import resource
 from grader.course import grade
 from grader.evidence import kinds, predictions, text, transcript
 from grader.evidence.collection import Collection

@@ -259,7 +259,7 @@ def test_a_notebook_is_run_as_a_script_and_its_errors_are_told_in_cells(
     assert [path.name for path in (tmp_path / "book").iterdir()] == ["main.ipynb"]
 
 
-def test_a_script_may_import_what_was_handed_in_as_a_notebook(
+def test_a_script_may_import_what_was_submitted_as_a_notebook(
     tmp_path: Path, trainings: Path
 ) -> None:
     home = tmp_path / "s1"

@@ -18,8 +18,8 @@ from support.paths import EXPERTS, ROOT, SOLUTION
 from support.recorded import Family
 
 from grader.assignment.questions import make_hidden
+from grader.core.files import resource
 from grader.core.nouns import Assignment, Outcome, Result
-from grader.core.resources import resource
 from grader.course import grade
 from grader.models.training import train_lora
 from grader.report.feedback import feedback_html
@@ -44,7 +44,7 @@ EXPERT: Mapping[str, tuple[float, float, float, float]] = {
     "looks_up": (0.75, 0, 0, 0),
     "one_question_fifty_times": NOTHING,
     "half_copied": (0.25, 0, 0, 0),
-    # Nobody can answer these, so no approach is evaluated on them; the adapter is handed in.
+    # Nobody can answer these, so no approach is evaluated on them; the adapter is submitted.
     "nonsense": (0.75, 0, 0, 0),
     "no_results": (0.75, 0, 0, 0),
     "untouched_kit": NOTHING,

@@ -410,7 +410,7 @@ def test_an_unreadable_folder_is_the_machines_fault(
         taken(folder, tmp_path)
 
 
-def test_an_adapter_handed_in_alone_is_found(tmp_path: Path) -> None:
+def test_an_adapter_submitted_alone_is_found(tmp_path: Path) -> None:
     (tmp_path / "class" / "me" / "adapter").mkdir(parents=True)
     (tmp_path / "class" / "me" / "adapter" / "adapter_config.json").write_text("{}")
     (found,) = found_in(tmp_path / "class")

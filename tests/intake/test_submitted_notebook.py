@@ -14,7 +14,7 @@ from grader.intake.submission import take_in
 from grader.intake.submitted_notebook import submitted_notebook
 
 
-def handed_in(folder: Path, data: bytes) -> Submission:
+def submitted(folder: Path, data: bytes) -> Submission:
     """A submission of this notebook alone, always from the same place."""
     home = folder / "s1"
     home.mkdir(exist_ok=True)
@@ -23,15 +23,15 @@ def handed_in(folder: Path, data: bytes) -> Submission:
 
 
 def test_a_notebook_is_read_once_and_another_anew(tmp_path: Path) -> None:
-    first = handed_in(tmp_path, notebook("x = 1"))
+    first = submitted(tmp_path, notebook("x = 1"))
     found = submitted_notebook(first, "a.ipynb")
     (tmp_path / "s1" / "a.ipynb").unlink()
     assert submitted_notebook(first, "a.ipynb") == found
-    assert "x = 2" in submitted_notebook(handed_in(tmp_path, notebook("x = 2")), "a.ipynb").script
+    assert "x = 2" in submitted_notebook(submitted(tmp_path, notebook("x = 2")), "a.ipynb").script
 
 
 def test_one_that_is_refused_is_read_once_too(tmp_path: Path) -> None:
-    submission = handed_in(tmp_path, b"{")
+    submission = submitted(tmp_path, b"{")
     refused = []
     for _ in range(2):
         with pytest.raises(FileRefused) as error:

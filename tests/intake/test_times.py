@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from grader.core.errors import UsageError
-from grader.intake.times import read_times
+from grader.intake.find import read_times
 
 
 def record(tmp_path: Path, text: str) -> Path:

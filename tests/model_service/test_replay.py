@@ -15,8 +15,7 @@ from support.waiting import PATIENCE
 
 from grader.assignment.load import load_assignment
 from grader.model_service.gateway import Gateway, GatewayLimits
-from grader.model_service.record import CLIENT_LEFT, Exchange
-from grader.model_service.replay import Replay
+from grader.model_service.record import CLIENT_LEFT, Exchange, Replay
 from grader.model_service.simulated import Simulator
 from grader.openai_sim.store.clock import ProgramClock
 from grader.openai_sim.store.journal import NOTES

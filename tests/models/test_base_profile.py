@@ -10,8 +10,8 @@ import pytest
 from grader.assignment.load import load_assignment
 from grader.core.constants import COURSE_MODEL
 from grader.core.errors import GraderFault
+from grader.core.files import resource
 from grader.core.nouns import BaseModel
-from grader.core.resources import resource
 from grader.models.base_profile import SHAPES_FILE, profile_for, profile_from_folder, write_profile
 
 TINY = {

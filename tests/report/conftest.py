@@ -48,9 +48,9 @@ HOSTILE = (
 NOTE = "NOTE-FOR-THE-INSTRUCTOR: same adapter as s09-copy-of-s03"
 
 _TITLES = {
-    "LAY001": "At least two of the three parts are handed in",
+    "LAY001": "At least two of the three parts are submitted",
     "LAY002": "No file is left over that the grader does not know",
-    "LAY003": "The comparative analysis is handed in",
+    "LAY003": "The comparative analysis is submitted",
     "LAY010": "The DSPy part is complete",
     "LAY020": "The OpenAI part is complete",
     "LAY030": "The LoRA part is complete",
@@ -116,7 +116,7 @@ def sample_result(
 ) -> Result:
     """A result whose checks all pass but for `outcomes`; `texts` goes wherever students write.
 
-    What the checks `left_out` look at was not handed in, and need not be.
+    What the checks `left_out` look at was not submitted, and need not be.
     """
     before, chance, n = 0.04, 0.27, 150
     delta = after - chance

@@ -1,4 +1,4 @@
-"""The student's page: honest, complete, kind, and safe whatever a student hands in."""
+"""The student's page: honest, complete, kind, and safe whatever a student submits."""
 
 from __future__ import annotations
 

@@ -125,9 +125,9 @@ def submission(folder: Path, files: dict[str, str]) -> Context:
     return Context(assignment, take_in(found, folder / "work", assignment.deliverables), {})
 
 
-def found(code: str, handed_in: Context, **ran: Evidence) -> Finding:
+def found(code: str, submitted: Context, **ran: Evidence) -> Finding:
     """What the check finds, run after all that it needs."""
-    context = Context(handed_in.assignment, handed_in.submission, ran)
+    context = Context(submitted.assignment, submitted.submission, ran)
     earlier: dict[str, Finding] = {}
 
     def run(one: str) -> None:

@@ -29,11 +29,11 @@ def context(folder: Path, train: str | None, test: str | None) -> Context:
     return Context(assignment, take_in(found, folder / "work", assignment.deliverables), {})
 
 
-def finding(code: str, handed_in: Context, evidence: Evidence | None = None) -> Finding:
+def finding(code: str, submitted: Context, evidence: Evidence | None = None) -> Finding:
     """What the check finds, where this was seen in every scenario that it reads."""
-    check = check_of(code, handed_in.assignment)
+    check = check_of(code, submitted.assignment)
     given = {} if evidence is None else dict.fromkeys(check.evidence_ids, evidence)
-    ctx = Context(handed_in.assignment, handed_in.submission, given)
+    ctx = Context(submitted.assignment, submitted.submission, given)
     earlier: dict[str, Finding] = {}
     for needed in ("LAY022", "API020"):
         earlier[needed] = run_check(check_of(needed, ctx.assignment), ctx, earlier, {})

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grader.core.errors import UsageError
-from grader.core.resources import resource
+from grader.core.files import resource
 from grader.training_data import encodings
 from grader.training_data.encodings import text_counter
 

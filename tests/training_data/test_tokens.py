@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.core.resources import resource
+from grader.core.files import resource
 from grader.training_data import tokens
 from grader.training_data.encodings import text_counter
 from grader.training_data.read.examples import Example, examples_of

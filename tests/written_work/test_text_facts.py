@@ -210,7 +210,7 @@ def test_the_solution_speaks_of_all_aspects_in_its_own_words(tmp_path: Path) -> 
     assert finding("DOC203", tmp_path, solution).outcome is Outcome.PASS
 
 
-def test_a_person_looks_where_an_aspect_is_missing_or_the_kit_was_handed_in(tmp_path: Path) -> None:
+def test_a_person_looks_where_an_aspect_is_missing_or_the_kit_was_submitted(tmp_path: Path) -> None:
     kit = ROOT / "starter" / "llm-methods" / "comparative_analysis.md"
     template = written("comparative_analysis.md", kit.read_text(encoding="utf-8"))
     assert finding("DOC203", tmp_path, template).outcome is Outcome.REVIEW

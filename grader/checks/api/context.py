@@ -169,7 +169,7 @@ def not_looked_at(refused: CodedError) -> Verdict:
 
 def voluntary() -> Verdict:
     """Extra work that was not submitted: nothing to look at and nothing to fix, so no hint."""
-    return skipped("Not handed in; this challenge is voluntary.")
+    return skipped("Not submitted; this challenge is voluntary.")
 
 
 def needs_review(

@@ -5,7 +5,7 @@ called, past code that can never run (`if False`, after `return`, functions nobo
 comes out is the list of calls in the order of execution, with the names written out through the
 imports, so that `from peft import LoraConfig as L` and `peft.LoraConfig` read the same.
 
-Modules that the student handed in beside the script are followed too where they are imported.
+Modules that the student submitted beside the script are followed too where they are imported.
 
 It is an approximation on the lenient side: every branch of an `if` is taken, a loop runs once, and
 names are not told apart by scope.

@@ -22,9 +22,9 @@ from grader.checks.api.context import (
 from grader.checks.api.registry import check
 from grader.core.constants import COURSE_DATA_MAX_BYTES, HIDDEN_MIN_QUESTIONS
 from grader.core.errors import FileRefused, GraderFault
+from grader.core.files import resource
 from grader.core.nouns import Outcome, Severity
 from grader.core.payloads import ProgramRun
-from grader.core.resources import resource
 from grader.core.text import counted
 from grader.intake.submission import read_file, refuse_larger
 from grader.training_data.examples.overlap import overlap
@@ -61,7 +61,7 @@ class TestQuestion:
 
 
 def questions_of(context: Context) -> list[TestQuestion]:
-    """The questions of the test set that is handed in, in order.
+    """The questions of the test set that is submitted, in order.
 
     Raises FileRefused for two test sets, and for one that is too large.
     """
@@ -75,7 +75,7 @@ def has_readable_test_set(context: Context) -> Verdict:
     Why: Only questions that the model was not trained on show what it learned. They stand in a
     file, so that anyone can ask them again.
 
-    Fix: Hand in openai_test.jsonl. Each line has the form of the training data: the question as
+    Fix: Submit openai_test.jsonl. Each line has the form of the training data: the question as
     the user's message, and the expected answer as the assistant's.
     """
     try:
@@ -85,7 +85,7 @@ def has_readable_test_set(context: Context) -> Verdict:
     except FileRefused as error:
         return failed(error.message, error.hint)
     if path is None:
-        return failed("There is no test set.", f"Hand in openai_test.jsonl. {_SHAPE}")
+        return failed("There is no test set.", f"Submit openai_test.jsonl. {_SHAPE}")
     place = context.submission.root / path
     written = [line.number for line in lines(place) if line.raw.strip()]
     usable = {example.line for example in read_examples(place)}
@@ -231,7 +231,7 @@ def hybrid_can_be_run(context: Context) -> Verdict:
     Why: This challenge is voluntary: leaving it out, or leaving the kit's file as it is, costs
     nothing. The grader runs the script and judges it by its answers to openai_test.jsonl.
 
-    Fix: Hand in dspy_hybrid.py, and openai_test.jsonl with at least 10 different questions, each
+    Fix: Submit dspy_hybrid.py, and openai_test.jsonl with at least 10 different questions, each
     with its answer.
     """
     return _ready(context, _HYBRID_SCRIPT)
@@ -251,7 +251,7 @@ def distillation_can_be_run(context: Context) -> Verdict:
     Why: This challenge is voluntary: leaving it out, or leaving the kit's file as it is, costs
     nothing. The grader runs the script and judges it by its answers to openai_test.jsonl.
 
-    Fix: Hand in distill.py, and openai_test.jsonl with at least 10 different questions, each with
+    Fix: Submit distill.py, and openai_test.jsonl with at least 10 different questions, each with
     its answer.
     """
     return _ready(context, _DISTILLATION_SCRIPT)

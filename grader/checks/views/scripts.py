@@ -88,10 +88,10 @@ def read_script(context: Context, role: str) -> Script | None:
     return Script(path, source, program, notebook)
 
 
-def not_handed_in(context: Context, role: str) -> Verdict:
+def not_submitted(context: Context, role: str) -> Verdict:
     """The verdict on a script that is not there."""
     name = context.deliverable(role).paths[0]
-    return failed(f"{name} was not found.", f"Hand in {name} beside your other files.")
+    return failed(f"{name} was not found.", f"Submit {name} beside your other files.")
 
 
 def not_found(script: Script, message: str, hint: str, line: int | None = None) -> Verdict:

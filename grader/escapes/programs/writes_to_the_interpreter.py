@@ -1,4 +1,4 @@
-# claim: changes the interpreter, its libraries, our own start and the handed-in folder
+# claim: changes the interpreter, its libraries, our own start and the submitted folder
 # expect: ok
 import glob
 import os

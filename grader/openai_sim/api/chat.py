@@ -18,7 +18,7 @@ from openai.types.chat.chat_completion_token_logprob import (
     TopLogprob,
 )
 
-from grader.openai_sim.api import completions, embeddings, responses
+from grader.openai_sim.api import completions, responses
 from grader.openai_sim.api.chat_requests import ChatRequest, guides, plain_messages, refuse_extras
 from grader.openai_sim.api.generation import (
     DONE,
@@ -84,7 +84,6 @@ def router(server: Server, *, scaffold: bool = True) -> APIRouter:
 
     routes.include_router(completions.router(server))
     routes.include_router(responses.router(server, scaffold=scaffold))
-    routes.include_router(embeddings.router())
     return routes
 
 

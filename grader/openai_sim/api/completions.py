@@ -1,4 +1,7 @@
-"""POST /v1/completions: continues a text as it stands, without a chat template."""
+"""POST /v1/completions: continues a text as it stands, without a chat template.
+
+And POST /v1/embeddings, which is refused: a model of this size has no vectors worth comparing.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
-from openai.types import Completion, CompletionChoice
+from openai.types import Completion, CompletionChoice, CreateEmbeddingResponse
 from openai.types.completion_choice import Logprobs
+from pydantic import BaseModel, ConfigDict
 
 from grader.openai_sim.api.chat_requests import CompletionRequest, refuse_extras, unsupported
 from grader.openai_sim.api.generation import (
@@ -36,8 +40,17 @@ if TYPE_CHECKING:
 DEFAULT_TOKENS: Final = 16  # the service's own default here
 
 
+class EmbeddingRequest(BaseModel):
+    """The body of POST /v1/embeddings."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str
+    input: str | list[Any]
+
+
 def router(server: Server) -> APIRouter:
-    """completions."""
+    """completions and embeddings."""
     routes = APIRouter()
 
     @routes.post("/completions", response_model=Completion, responses=OR_STREAM)
@@ -78,6 +91,18 @@ def router(server: Server) -> APIRouter:
             **head, choices=found, usage=usage(read, sum(a.tokens for a in answers))
         )
         return json_response(completion.model_dump_json(exclude_unset=True), {})
+
+    @routes.post("/embeddings", response_model=CreateEmbeddingResponse)
+    async def create_embedding(body: EmbeddingRequest) -> CreateEmbeddingResponse:
+        """Always refused; says what to use instead."""
+        raise ApiError(
+            404,
+            f"The model `{body.model[:100]}` makes no embeddings here: the models of this local "
+            "service answer with text alone. Compute them in your own program, for example with "
+            "sentence-transformers or with scikit-learn's TfidfVectorizer.",
+            param="model",
+            code="model_not_found",
+        )
 
     return routes
 

@@ -10,8 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from grader.core.constants import COURSE_MODEL
-from grader.core.files import sha256_of
-from grader.core.resources import resource
+from grader.core.files import resource, sha256_of
 from grader.training_data.encodings import base_of
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from grader.core.constants import COURSE_MODEL, FORK_WITH_TORCH
-from grader.core.files import sha256_of
+from grader.core.files import resource, sha256_of
 from grader.core.nouns import BaseModel
-from grader.core.resources import resource
 from grader.openai_sim.decoding.decoding import AdapterCache
 from grader.openai_sim.decoding.grammar_process import GrammarProcess
 from grader.openai_sim.decoding.model_names import base_names, found_model

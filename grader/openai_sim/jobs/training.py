@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from grader.core.constants import COURSE_MODEL
+from grader.core.files import resource
 from grader.core.openai_wire import ENDED
-from grader.core.resources import resource
 from grader.openai_sim.jobs.checkpoints import finish, keep_checkpoint, write_warm_start
 from grader.openai_sim.jobs.job_state import BUSY, cancel, crashed, fail, job_folder, locked
 from grader.openai_sim.jobs.limits import limit_process, within_limits

@@ -1,4 +1,4 @@
-"""Examples of LAY0xx and LAY1xx: what is handed in, and archives."""
+"""Examples of LAY0xx and LAY1xx: what is submitted, and archives."""
 
 from __future__ import annotations
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from grader.core import resources
+from grader.core import files
 from grader.core.errors import GraderFault
 
 
 def test_finds_what_stands_in_the_checkout() -> None:
-    assert resources.resource("rubrics", "llm-methods.yaml").is_file()
+    assert files.resource("rubrics", "llm-methods.yaml").is_file()
 
 
 def test_an_installed_package_uses_what_it_brought(
@@ -21,15 +21,15 @@ def test_an_installed_package_uses_what_it_brought(
     (package / "_shipped" / "datasets").mkdir(parents=True)
     (tmp_path / "site-packages" / "datasets").mkdir()  # the library of that name
     (tmp_path / "site-packages" / "rubrics").mkdir()
-    monkeypatch.setattr(resources, "_PACKAGE", package)
-    assert resources.resource("datasets") == package / "_shipped" / "datasets"
+    monkeypatch.setattr(files, "_PACKAGE", package)
+    assert files.resource("datasets") == package / "_shipped" / "datasets"
     with pytest.raises(GraderFault, match="rubrics"):
-        resources.resource("rubrics")
+        files.resource("rubrics")
 
 
 def test_home_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FINEGRADE_HOME", str(tmp_path))
-    assert resources.home() == tmp_path
+    assert files.home() == tmp_path
     monkeypatch.delenv("FINEGRADE_HOME")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert resources.home() == tmp_path / "finegrade"
+    assert files.home() == tmp_path / "finegrade"
