@@ -18,7 +18,8 @@ from support.recorded import Family
 from grader.assignment.load import assignment_ids, load_assignment
 from grader.assignment.questions import make_hidden
 from grader.core.errors import AssignmentError
-from grader.core.nouns import Assignment, Outcome, Result
+from grader.core.nouns import Assignment, Outcome
+from grader.core.result import Result
 from grader.course import grade
 from grader.intake.find import Extent
 

@@ -10,16 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from grader.core.constants import RESULT_DECIMALS
-from grader.core.nouns import (
-    Assignment,
-    Category,
-    Criterion,
-    Finding,
-    Outcome,
-    Score,
-    Status,
-    Total,
-)
+from grader.core.nouns import Assignment, Category, Criterion, Finding, Outcome, Status
+from grader.core.result import Score, Total
 from grader.core.review import Decision, Decisions, Item, ItemScore, Level
 
 NOTHING: Final[Decisions] = {}

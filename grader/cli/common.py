@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from grader.core.nouns import Result
+    from grader.core.result import Result
     from grader.escapes.arena import ProgramOutcome
     from grader.sandbox.api import Sandbox
 

@@ -13,7 +13,8 @@ from grader.assignment.questions import load_questions, make_hidden, write_hidde
 from grader.cli.demo_class import ASSIGNMENT, PROGRAMS, SampleClass, make_class
 from grader.core.errors import UsageError
 from grader.core.files import resource
-from grader.core.nouns import Assignment, Outcome, Result
+from grader.core.nouns import Assignment, Outcome
+from grader.core.result import Result
 from grader.course import grade
 from grader.course.decisions import rescored
 from grader.course.output import (

@@ -25,7 +25,7 @@ from grader.core.constants import HIDDEN_MIN_QUESTIONS, HIDDEN_QUESTIONS
 from grader.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from grader.core.nouns import Result
+    from grader.core.result import Result
 
 hidden_app = typer.Typer(
     help="Make hidden questions for a class.",

@@ -1,4 +1,4 @@
-"""`finegrade review`: what people decide, by list and by table."""
+"""`finegrade review`: what people decide, by list, by table and by page."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from grader.cli import review_page
 from grader.cli.common import WorkFormat, console, part_files
 from grader.core.errors import UsageError
+from grader.web.access import Role
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
     from grader.course.review import ClassReview
     from grader.course.review_table import Imported
 
+
 REVIEW_EXAMPLES: Final = (
-    "Example: finegrade review results --export reviews.csv\n\n"
+    "Example: finegrade review results --serve\n\n"
+    "By table: finegrade review results --export reviews.csv\n\n"
     "Fill in the columns level (full, half or none; blank takes a decision back) and comment in "
     "any spreadsheet, then: finegrade review results --import reviews.csv\n\n"
     "A table of your own needs the columns student, criterion, item and level.\n\n"
@@ -64,15 +68,66 @@ def review(
         typer.Option(
             "--grader",
             metavar="NAME",
-            help="Who decided what is new in the table.",
+            help="Who decides: what is new in the table, or on the page.",
             show_default="as the table says, else your login name",
+        ),
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve a page for reviewing in a browser.")
+    ] = False,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address to serve on. On any but loopback, only who is invited comes in.",
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 chooses a free one.")
+    ] = review_page.PORT,
+    second_opinion: Annotated[
+        float,
+        typer.Option(
+            "--second-opinion",
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="With --serve: ask another grader about this share of items, unseen.",
+        ),
+    ] = 0.0,
+    invite: Annotated[
+        str | None,
+        typer.Option(
+            "--invite",
+            metavar="NAME",
+            help="Print a link that lets this grader in.",
+            show_default="nobody",
+        ),
+    ] = None,
+    role: Annotated[
+        Role, typer.Option("--role", help="With --invite: what they are to the class.")
+    ] = Role.TA,
+    sections: Annotated[
+        str,
+        typer.Option(
+            "--sections",
+            metavar="A,B",
+            help="With --invite: they see students of these sections alone, by the column section "
+            "of submissions.csv.",
+            show_default="all students",
+        ),
+    ] = "",
+    revoke: Annotated[
+        str | None,
+        typer.Option(
+            "--revoke", metavar="NAME", help="End a grader's link.", show_default="nobody"
         ),
     ] = None,
     format: Annotated[WorkFormat, typer.Option("--format", help="Output format.")] = (
         WorkFormat.TEXT
     ),
 ) -> None:
-    """List what people must decide, or exchange it as a table.
+    """List what people must decide; decide by table or on a page.
 
     Decisions are kept beside the evidence and survive grading again. Where the work changed since,
     its decision is stale: it stays in view, and the item is open again.
@@ -82,14 +137,32 @@ def review(
     from grader.course.review_progress import progress_of
     from grader.course.review_table import export_table, import_table
 
-    tables = [table for table in (imported, requests) if table is not None]
-    if len(tables) + (export is not None) > 1:
-        raise UsageError("--export, --import and --requests are steps of their own: give one.")
-    if grader is not None and imported is None:
-        raise UsageError("--grader says who decided, and goes with --import.")
+    steps = {
+        "--export": export is not None,
+        "--import": imported is not None,
+        "--requests": requests is not None,
+        "--serve": serve,
+        "--invite": invite is not None,
+        "--revoke": revoke is not None,
+    }
+    chosen = [name for name, given in steps.items() if given]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen)} are steps of their own: give one.")
+    if grader is not None and not (serve or imported is not None):
+        raise UsageError("--grader says who decided, and goes with --import or --serve.")
     part_files(out)
-    for table in tables:
-        if not table.is_file():
+    if serve:
+        review_page.serve(out, (grader or _login()).strip(), host, port, second_opinion)
+        return
+    if invite is not None:
+        named = tuple(part.strip() for part in sections.split(",") if part.strip())
+        review_page.invite(out, invite, role, named, host, port)
+        return
+    if revoke is not None:
+        review_page.revoke(out, revoke.strip())
+        return
+    for table in (imported, requests):
+        if table is not None and not table.is_file():
             raise UsageError(f"{table} is not there. Name a table to read.")
     if requests is not None:
         with reviewing(out) as opened:

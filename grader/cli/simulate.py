@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 import shlex
-import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from grader.cli.listening import is_loopback, listening, url_of
 from grader.cli.local_key import key_of, others_use_this_machine
 from grader.core.errors import UsageError
 from grader.core.files import home as cache
 from grader.core.openai_wire import ANY_KEY, KEY_VARIABLE, URL_VARIABLE
 
 if TYPE_CHECKING:
+    import socket
+
     from grader.core.nouns import BaseModel
     from grader.openai_sim.store.journal import Journal
 
@@ -126,9 +125,9 @@ def simulate(
         home = cache() / "simulate"
         if home.exists():
             home.chmod(0o700)  # earlier versions let everybody read
-    with _listening(host, port) as listener:
+    with listening(host, port) as listener:
         store = SimulatorStore.open(home)
-        if key is None and (not _is_loopback(host) or others_use_this_machine()):
+        if key is None and (not is_loopback(host) or others_use_this_machine()):
             key = key_of(store.home)
         runner = JobRunner(store, _folder(chosen))
         runner.claim()  # before the model is loaded
@@ -147,7 +146,7 @@ def simulate(
             journal=journal,
         )
         environment = {
-            URL_VARIABLE: f"{_url(listener)}/v1",
+            URL_VARIABLE: f"{url_of(listener)}/v1",
             KEY_VARIABLE: key or ANY_KEY,
         }
         service = needed.Server(
@@ -162,7 +161,7 @@ def simulate(
                 typer.echo(f"export {name}={shlex.quote(value)}")
             needs = "" if key is None else "Its password is the key; any user name will do. "
             typer.echo(
-                f"Open {_url(listener)}/ in a browser. {needs}Ctrl-C stops the service.", err=True
+                f"Open {url_of(listener)}/ in a browser. {needs}Ctrl-C stops the service.", err=True
             )
             service.run(sockets=[listener])
         finally:
@@ -248,35 +247,3 @@ def _folder(base: BaseModel | None) -> Path:
     from grader.models.base_model import base_folder
 
     return resource("starter", COURSE_MODEL) if base is None else base_folder(base)
-
-
-@contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening socket. Raises UsageError when the address is invalid or in use."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family)
-        # Otherwise responses wait 40 ms for the client's acknowledgement; connections inherit it.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"The service cannot listen on {host} port {port}: {reason}. "
-            "Use --port 0 for a free port."
-        ) from error
-    with listener:
-        yield listener
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

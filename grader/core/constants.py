@@ -198,3 +198,13 @@ REVIEW_MAX_COMMENT_CHARACTERS: Final = 10_000  # of one item; a page has 3,000
 REVIEW_MAX_FACTS_CHARACTERS: Final = 600  # in a cell of the table
 REVIEW_MAX_DIFF_LINES: Final = 2_000  # of a text that is compared; longer ones could take minutes
 REVIEW_MAX_TABLE_BYTES: Final = 64 * MIB  # 1,000 students with 20 items and long comments
+
+# --- the review page ---------------------------------------------------------------------------
+WEB_SESSION_SECONDS: Final = 12 * 3600  # a working day
+WEB_LOGIN_FAILURES: Final = 10  # of one address within WEB_LOGIN_SECONDS; links cannot be guessed
+WEB_LOGIN_SECONDS: Final = 60
+WEB_MAX_BODY_BYTES: Final = 128 * 1024  # of a request: a comment has at most 40 kB
+WEB_SHOWN_CHARACTERS: Final = 60_000  # of one text: 20 pages; the rest is a link away
+WEB_SHOWN_DIFFERENCE: Final = 20_000  # characters of what changed since a decision
+WEB_FACTS_KEPT: Final = 256  # documents whose facts a server keeps; a class has as many
+WEB_REUSED_COMMENTS: Final = 9  # offered of one item, the most frequent first

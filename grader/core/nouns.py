@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.core.errors import FileRefused
-from grader.core.review import Item, ItemScore
+from grader.core.review import Item
 
 Measures = Mapping[str, float | int | str | None]
 
@@ -363,49 +363,3 @@ class Assignment:
             if deliverable.id == id:
                 return deliverable
         raise KeyError(id)
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """The points of one criterion. `points` None means not known yet; 0 means zero."""
-
-    id: str
-    title: str
-    category: str
-    part: str | None
-    points: float | None
-    max_points: float
-    status: Status
-    because: tuple[str, ...]
-    items: tuple[ItemScore, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Total:
-    """Points of a whole submission; `lower` and `upper` are equal when all is known.
-
-    Extra points count too, so all three may be above `max_points`.
-    """
-
-    points: float | None
-    max_points: float
-    lower: float
-    upper: float
-    categories: Mapping[str, tuple[float, float]]
-    counted_parts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The result of grading one submission."""
-
-    assignment_id: str
-    assignment_version: str
-    student: str
-    digest: str
-    submitted_at: str | None
-    status: Status
-    total: Total
-    scores: tuple[Score, ...]
-    findings: tuple[Finding, ...]
-    provenance: Mapping[str, Any]

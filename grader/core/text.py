@@ -57,6 +57,27 @@ def _harmless(character: str) -> str:
             return character
 
 
+# Control characters and lone surrogates; and what turns the direction of the text around it.
+_UNSEEN: Final = frozenset({"Cc", "Cs"})
+_TURNING: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+
+
+def clean_lines(text: str) -> str:
+    """The text with U+FFFD for each character that is invisible, turns the text, or is no UTF-8.
+
+    Lines, tabs and the places of all characters stay as they are.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join("\N{REPLACEMENT CHARACTER}" if _is_unseen(c) else c for c in text)
+
+
+def _is_unseen(character: str) -> bool:
+    if unicodedata.category(character) in _UNSEEN:
+        return character not in "\n\t"
+    return unicodedata.bidirectional(character) in _TURNING
+
+
 def number(value: float) -> str:
     """A finite number with at most six decimals and no trailing zeros: 7.5, 10, -0.25."""
     text = f"{value:.{RESULT_DECIMALS}f}"

@@ -15,7 +15,8 @@ from typing import Final
 
 from grader.assignment.rubric import score, status, to_decide, total
 from grader.core.errors import AssignmentError
-from grader.core.nouns import Assignment, Criterion, Finding, Outcome, Result, Score, Status
+from grader.core.nouns import Assignment, Criterion, Finding, Outcome, Status
+from grader.core.result import Result, Score
 from grader.core.review import Decision, Item, Level
 from grader.evidence.review import Place, Review
 

@@ -24,7 +24,8 @@ from grader.checks.grader_faults import service_faults
 from grader.checks.integrity import answer_traits
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION, FREE_MIN_BYTES
 from grader.core.errors import AssignmentError, GraderFault, UsageError
-from grader.core.nouns import Assignment, Finding, Outcome, Result
+from grader.core.nouns import Assignment, Finding, Outcome
+from grader.core.result import Result
 from grader.core.temporary import prefix, require_room, sweep
 from grader.course.decisions import all_alike, status_without_work
 from grader.course.decisions import rescored as rescored

@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from grader.core.nouns import Assignment, Result
+from grader.core.nouns import Assignment
+from grader.core.result import Result
 from grader.core.text import points
 from grader.course.decisions import State, review_rows
 from grader.evidence.marks import RequestState

@@ -17,8 +17,9 @@ from pathlib import Path
 from grader.core.errors import UsageError
 from grader.core.files import write_atomic
 from grader.core.metrics import exact_match, mean
-from grader.core.nouns import Assignment, Result
+from grader.core.nouns import Assignment
 from grader.core.payloads import Predictions, WrittenWork, read
+from grader.core.result import Result
 from grader.course.marks import marks_key, standing_of
 from grader.evidence import predictions, text
 from grader.evidence.kinds import specs

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.core.errors import UsageError
-from grader.core.nouns import Result, Status
+from grader.core.nouns import Status
+from grader.core.result import Result
 from grader.course.marks import marks_key, marks_text
 from grader.course.output import STORE_NAME, write_class, write_student
 from grader.course.rescore import rescore

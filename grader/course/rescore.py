@@ -11,7 +11,8 @@ from pathlib import Path
 
 from grader.assignment.load import read_assignment
 from grader.core.errors import AssignmentError, UsageError
-from grader.core.nouns import Assignment, Result
+from grader.core.nouns import Assignment
+from grader.core.result import Result
 from grader.course import grade
 from grader.course.decisions import rescored
 from grader.course.output import (

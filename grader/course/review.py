@@ -19,7 +19,8 @@ from grader.core.constants import (
     REVIEW_MAX_FACTS_CHARACTERS,
 )
 from grader.core.errors import UsageError
-from grader.core.nouns import Assignment, Criterion, Finding, Outcome, Result
+from grader.core.nouns import Assignment, Criterion, Finding, Outcome
+from grader.core.result import Result
 from grader.core.review import Level
 from grader.core.text import clean
 from grader.course.decisions import (
@@ -142,26 +143,29 @@ class ClassReview:
         what somebody else decided meanwhile. Raises UsageError for a level that the item does not
         have and for a comment that is too long: nothing is then recorded.
         """
-        new, about = [], {}
-        for one in judgements:
-            item = one.row.item
-            if one.level is not None and one.level not in item.levels:
-                known = ", ".join(item.levels)
-                raise UsageError(f"{item.id}: its levels are {known}, not {one.level}.")
-            comment = as_kept(one.comment)
-            if len(comment) > REVIEW_MAX_COMMENT_CHARACTERS:
-                raise UsageError(
-                    f"{item.id}: a comment has at most {REVIEW_MAX_COMMENT_CHARACTERS:,} "
-                    f"characters, this one {len(comment):,}."
-                )
-            result = self.results[one.row.student]
-            about[one.row.revision] = judged(one.row, result, self.assignment)
-            review = Review(
-                one.row.place, one.level, comment, one.grader, one.row.revision, definition(item)
-            )
-            new.append((review, one.seen))
+        new = [(self.entry(one), one.seen) for one in judgements]
+        about = {
+            one.row.revision: judged(one.row, self.results[one.row.student], self.assignment)
+            for one in judgements
+        }
         self._log, self._known = None, {}
         return self.store.reviews.record(new, about)
+
+    def entry(self, one: Judgement) -> Review:
+        """The entry that a judgement becomes. Raises UsageError as `decide` does."""
+        item = one.row.item
+        if one.level is not None and one.level not in item.levels:
+            known = ", ".join(item.levels)
+            raise UsageError(f"{item.id}: its levels are {known}, not {one.level}.")
+        comment = as_kept(one.comment)
+        if len(comment) > REVIEW_MAX_COMMENT_CHARACTERS:
+            raise UsageError(
+                f"{item.id}: a comment has at most {REVIEW_MAX_COMMENT_CHARACTERS:,} "
+                f"characters, this one {len(comment):,}."
+            )
+        return Review(
+            one.row.place, one.level, comment, one.grader, one.row.revision, definition(item)
+        )
 
 
 def as_kept(comment: str) -> str:

@@ -24,6 +24,7 @@ from grader.sandbox.limits import enforced
 _EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "models": ("torch", "transformers", "peft"),
     "simulate": ("fastapi", "uvicorn", "openai"),
+    "web": ("fastapi", "uvicorn"),
 }
 _LOW_DISK_BYTES: Final = 2_048 * MIB  # a class of adapters and their evidence
 

@@ -14,7 +14,8 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from grader.core.constants import REPORT_MAX_LISTED_QUESTIONS
-from grader.core.nouns import Assignment, Finding, Outcome, Result, Status
+from grader.core.nouns import Assignment, Finding, Outcome, Status
+from grader.core.result import Result
 from grader.report import plots
 from grader.report.feedback import BeforeAfter, before_after
 from grader.report.judged import decided_codes

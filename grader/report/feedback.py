@@ -14,16 +14,8 @@ from typing import Final
 
 from grader.assignment.rubric import best_parts
 from grader.core.constants import REPORT_MAX_FILES_LISTED
-from grader.core.nouns import (
-    Assignment,
-    Category,
-    Criterion,
-    Finding,
-    Outcome,
-    Result,
-    Score,
-    Status,
-)
+from grader.core.nouns import Assignment, Category, Criterion, Finding, Outcome, Status
+from grader.core.result import Result, Score
 from grader.core.text import points
 from grader.report.judged import ItemView, decided_codes, judged_items
 from grader.report.pages import (

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from grader.core.constants import REPORT_MAX_TEXT_CHARACTERS
-from grader.core.nouns import Criterion, Score
+from grader.core.nouns import Criterion
+from grader.core.result import Score
 from grader.core.review import Item, ItemScore, Level
 from grader.core.text import clean
 

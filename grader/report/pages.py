@@ -23,7 +23,8 @@ from grader.core.constants import (
     REPORT_MAX_TEXT_CHARACTERS,
     REPORT_SAME_MEASURE,
 )
-from grader.core.nouns import Category, Finding, Outcome, Score, Visibility
+from grader.core.nouns import Category, Finding, Outcome, Visibility
+from grader.core.result import Score
 from grader.core.text import clean, file_size, percent, points, short_digest, templates, where
 
 _TEMPLATES = Path(__file__).parent / "templates"

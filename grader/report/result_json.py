@@ -17,17 +17,8 @@ from jsonschema import Draft202012Validator
 
 from grader.core.constants import RESULT_DECIMALS
 from grader.core.errors import GraderFault, UsageError
-from grader.core.nouns import (
-    Finding,
-    Location,
-    Outcome,
-    Result,
-    Score,
-    Severity,
-    Status,
-    Total,
-    Visibility,
-)
+from grader.core.nouns import Finding, Location, Outcome, Severity, Status, Visibility
+from grader.core.result import Result, Score, Total
 from grader.core.review import ItemScore, Level
 
 if TYPE_CHECKING:

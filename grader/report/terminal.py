@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.core.constants import REPORT_MAX_NAME_CHARACTERS
-from grader.core.nouns import Finding, Outcome, Result, Severity, Status
+from grader.core.nouns import Finding, Outcome, Severity, Status
+from grader.core.result import Result
 from grader.core.text import clean as clean
 from grader.core.text import points, where
 from grader.report.pages import summed_up

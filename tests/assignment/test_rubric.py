@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from grader.assignment.load import load_assignment
 from grader.assignment.rubric import best_parts, score, status, total
-from grader.core.nouns import Band, Category, Criterion, Finding, Outcome, Score, Status
+from grader.core.nouns import Band, Category, Criterion, Finding, Outcome, Status
+from grader.core.result import Score
 from grader.core.review import Decision, Item, Level
 
 WHOLE = load_assignment("llm-methods")

@@ -300,6 +300,7 @@ def test_an_endpoint_that_is_not_fully_described_is_refused(
     assert says in here(*arguments, expect=2).stderr
 
 
+@pytest.mark.live(sample=1)
 @pytest.mark.parametrize("price", [("--endpoint-price", "0,0"), ("--budget", "2.50")])
 def test_a_class_without_dspy_programs_spends_nothing(
     graded: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, price: tuple[str, str]

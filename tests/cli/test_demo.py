@@ -11,7 +11,8 @@ from grader.assignment.questions import make_hidden
 from grader.cli.demo import Demo, quality_agreement, run_demo
 from grader.cli.demo_class import FULL, SMALL
 from grader.core.errors import UsageError
-from grader.core.nouns import Finding, Outcome, Result, Score, Status
+from grader.core.nouns import Finding, Outcome, Status
+from grader.core.result import Result, Score
 from grader.course import grade
 from grader.intake.find import Extent
 

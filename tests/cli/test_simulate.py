@@ -12,6 +12,7 @@ import pytest
 from support.paths import ROOT
 from support.waiting import PATIENCE
 
+from grader.cli.main import main
 from grader.openai_sim.store.scenarios import SCENARIOS
 
 
@@ -42,11 +43,21 @@ def test_list_names_every_scenario() -> None:
         (["--host", "no.such.host.invalid"], "cannot listen"),
     ],
 )
-def test_wrong_usage_is_one_line_and_exit_2(tmp_path: Path, words: list[str], said: str) -> None:
-    done = finegrade("--home", str(tmp_path), *words)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+def test_wrong_usage_is_one_line_and_exit_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    said: str,
+) -> None:
+    command = ["finegrade", "simulate", "--home", str(tmp_path / "home"), *words]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:

@@ -14,15 +14,8 @@ from support.classes import TIMES, Silent, write_class, write_student
 from grader.assignment.questions import QuestionSet, make_hidden
 from grader.checks.api import context, registry
 from grader.core.errors import AssignmentError, GraderFault, UsageError
-from grader.core.nouns import (
-    Assignment,
-    CheckInstance,
-    Deliverable,
-    Outcome,
-    Result,
-    Status,
-    Submission,
-)
+from grader.core.nouns import Assignment, CheckInstance, Deliverable, Outcome, Status, Submission
+from grader.core.result import Result
 from grader.course import grade, students
 from grader.course.output import prepare, read_results
 from grader.course.output import write_student as write_result

@@ -35,7 +35,8 @@ from support.dspy_runs import (
 from grader.assignment.rubric import score, status, total
 from grader.checks.api.context import Context
 from grader.checks.api.registry import Check, check_of, in_order, run_check
-from grader.core.nouns import Assignment, Evidence, Finding, Outcome, Result
+from grader.core.nouns import Assignment, Evidence, Finding, Outcome
+from grader.core.result import Result
 from grader.course import grade
 from grader.intake.find import submission_at
 from grader.intake.submission import take_in

@@ -10,7 +10,7 @@ import pytest
 from support.classes import Silent, write_student
 
 from grader.core.errors import UsageError
-from grader.core.nouns import Result
+from grader.core.result import Result
 from grader.course import grade
 from grader.intake.find import Extent
 

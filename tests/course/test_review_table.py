@@ -196,7 +196,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work / "out"
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), separator=st.sampled_from([",", ";", "\t"]))
 def test_nothing_is_lost_on_the_way_out_and_back(
     lasting: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, separator: str

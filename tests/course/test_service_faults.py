@@ -15,8 +15,9 @@ from support.sim_services import chat_file
 
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import make_hidden
-from grader.core.nouns import Outcome, Result, Status
+from grader.core.nouns import Outcome, Status
 from grader.core.payloads import SERVICE_FAULT
+from grader.core.result import Result
 from grader.course import grade
 from grader.evidence.store import open_store
 from grader.intake.find import Extent

@@ -20,8 +20,9 @@ from grader.assignment.questions import make_hidden
 from grader.assignment.rubric import score, total
 from grader.checks.api.registry import all_needs, check_of
 from grader.core.errors import AssignmentError
-from grader.core.nouns import Assignment, Finding, Outcome, Result, Total
+from grader.core.nouns import Assignment, Finding, Outcome
 from grader.core.payloads import Predictions, read
+from grader.core.result import Result, Total
 from grader.course import grade
 from grader.course.output import prepare, write_class
 from grader.course.output import write_student as write_result

@@ -10,7 +10,8 @@ from support.classes import Silent
 from support.documents import SENTENCE, drawn_pdf, protected_pdf, word
 
 from grader.assignment.questions import QuestionSet, make_hidden
-from grader.core.nouns import Assignment, Outcome, Result
+from grader.core.nouns import Assignment, Outcome
+from grader.core.result import Result
 from grader.course import grade
 from grader.course.output import prepare, write_class, write_student
 from grader.intake.find import Extent

@@ -17,7 +17,8 @@ from support.sandboxes import need_sandbox
 
 from grader.assignment.questions import make_hidden
 from grader.core.errors import GraderFault, UsageError
-from grader.core.nouns import Assignment, Evidence, Outcome, Result
+from grader.core.nouns import Assignment, Evidence, Outcome
+from grader.core.result import Result
 from grader.course import grade
 from grader.course.output import prepare, recordings, write_student
 from grader.evidence import answers, predictions

@@ -19,7 +19,8 @@ from support.recorded import Family
 
 from grader.assignment.questions import make_hidden
 from grader.core.files import resource
-from grader.core.nouns import Assignment, Outcome, Result
+from grader.core.nouns import Assignment, Outcome
+from grader.core.result import Result
 from grader.course import grade
 from grader.models.training import train_lora
 from grader.report.feedback import feedback_html

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -291,8 +291,12 @@ def test_one_that_never_ends_fails_or_ends_with_its_tokens(run: Run, what: str) 
 
 def processes() -> list[psutil.Process]:
     """Those that follow grammars."""
-    mine = psutil.Process().children(recursive=True)
-    return [one for one in mine if grammar_program.__file__ in one.cmdline()]
+    found = []
+    for one in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ends, or has ended
+            if grammar_program.__file__ in one.cmdline():
+                found.append(one)
+    return found
 
 
 def test_what_schemas_cause_ends_with_the_run(simulator: Simulator, gateway: Gateway) -> None:

@@ -21,12 +21,11 @@ from grader.core.nouns import (
     Finding,
     Location,
     Outcome,
-    Result,
     Severity,
     Status,
-    Total,
     Visibility,
 )
+from grader.core.result import Result, Total
 from grader.report.classroom import ClassReport
 
 MakeResult = Callable[..., Result]

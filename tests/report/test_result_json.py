@@ -14,17 +14,8 @@ from jsonschema import Draft202012Validator
 
 import grader
 from grader.core.errors import GraderFault, UsageError
-from grader.core.nouns import (
-    Finding,
-    Location,
-    Outcome,
-    Result,
-    Score,
-    Severity,
-    Status,
-    Total,
-    Visibility,
-)
+from grader.core.nouns import Finding, Location, Outcome, Severity, Status, Visibility
+from grader.core.result import Result, Score, Total
 from grader.report.result_json import from_json, to_json, to_text
 
 SCHEMA = json.loads(

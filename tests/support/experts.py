@@ -8,7 +8,8 @@ from pathlib import Path
 
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.registry import in_order
-from grader.core.nouns import Assignment, Outcome, Result
+from grader.core.nouns import Assignment, Outcome
+from grader.core.result import Result
 
 Points = float | tuple[float, float]
 """What a criterion earns, or the least and the most."""

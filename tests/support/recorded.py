@@ -21,7 +21,8 @@ import pytest
 
 from grader.assignment.questions import QuestionSet
 from grader.core.errors import GraderFault
-from grader.core.nouns import Assignment, Evidence, Result
+from grader.core.nouns import Assignment, Evidence
+from grader.core.result import Result
 from grader.course import grade
 from grader.evidence.store import read_store
 from grader.intake.find import Extent

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from grader.core.nouns import Result
+from grader.core.result import Result
 from grader.core.review import Level
 from grader.course import grade
 from grader.course.output import STORE_NAME, prepare, write_class, write_student

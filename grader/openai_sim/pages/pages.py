@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
-import unicodedata
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -22,7 +21,7 @@ from markupsafe import Markup
 
 from grader import __version__
 from grader.core.openai_wire import ANY_KEY, KEY_VARIABLE, URL_VARIABLE
-from grader.core.text import templates
+from grader.core.text import clean_lines, templates
 from grader.openai_sim.decoding.model_names import base_names
 from grader.openai_sim.pages import journal_page, overview, playground
 from grader.openai_sim.services import Used
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _SHEET, _SCRIPT = "page.css", "page.js"
-_UNSEEN: Final = frozenset({"Cc", "Cs"})  # control characters and lone surrogates
-_TURNING: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 def render(template: str, **values: Any) -> HTMLResponse:
@@ -51,13 +48,6 @@ def render(template: str, **values: Any) -> HTMLResponse:
             "cache-control": "no-store",
         },
     )
-
-
-def clean(text: str) -> str:
-    """The text without characters that UTF-8 lacks, that are invisible or that turn the text."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join("\N{REPLACEMENT CHARACTER}" if _is_unseen(c) else c for c in text)
 
 
 def clock(seconds: float) -> str:
@@ -89,15 +79,9 @@ def loss(value: float) -> str:
     return f"{value:.3f}" if value >= 0.01 or value == 0 else f"{value:.2g}"
 
 
-def _is_unseen(character: str) -> bool:
-    if unicodedata.category(character) in _UNSEEN:
-        return character not in "\n\t"
-    return unicodedata.bidirectional(character) in _TURNING
-
-
 @cache
 def _environment() -> Environment:
-    environment = templates(_TEMPLATES, clean)
+    environment = templates(_TEMPLATES, clean_lines)
     environment.filters.update(clock=clock, span=span, size=size, loss=loss)
     environment.globals.update(sheet=Markup(_own(_SHEET)), script=Markup(_own(_SCRIPT)))
     return environment

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from grader.core.constants import REPORT_MAX_TEXT_CHARACTERS
-from grader.core.nouns import Result
+from grader.core.result import Result
 from grader.core.text import clean, number
 
 # Where a formula could start (OWASP, "CSV injection"): at the start of a cell, and behind whatever

@@ -123,6 +123,7 @@ def test_a_killed_process_fails_its_job_and_the_next_job_is_trained(
     assert job_of(store, second).status == "succeeded"
 
 
+@pytest.mark.live(sample=1, of="killed service")
 def test_a_job_of_a_killed_service_goes_on_where_it_was(store: SimulatorStore) -> None:
     file = add_file(store, chat_lines(12))
     whole = add_job(store, file, hyperparameters=LONG)

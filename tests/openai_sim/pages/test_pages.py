@@ -13,7 +13,8 @@ import openai
 import pytest
 from support.sim_services import Service, chat_file, create, service, upload
 
-from grader.openai_sim.pages.pages import clean, loss, size, span
+from grader.core.text import clean_lines
+from grader.openai_sim.pages.pages import loss, size, span
 
 _PAGES = ("/", "/try", "/journal")
 
@@ -133,4 +134,4 @@ def test_lengths_and_sizes_are_said_for_people() -> None:
 
 def test_letters_of_all_languages_stay_as_they_are() -> None:
     for text in ("fürs Üben", "می‌خواهم", "👩‍🚀", "two\nlines"):
-        assert clean(text) == text
+        assert clean_lines(text) == text

@@ -1,0 +1,1 @@
+"""Pages for staff: reviewing a class in a browser."""

@@ -1,0 +1,294 @@
+"""The texts that are judged, as pages show them: cut, with facts marked or the kit's lines greyed.
+
+Everything here is a student's: a page gets pieces of plain text and our own words for them, never
+HTML.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync as to_thread
+
+from grader.checks.api.context import Context
+from grader.checks.views.written_work.comparison_words import COMPARISON
+from grader.checks.views.written_work.measured import Measured, Verdict
+from grader.checks.views.written_work.overlap import Source, Sources
+from grader.checks.views.written_work.passages import form_of
+from grader.checks.views.written_work.text_facts import TextFacts, facts_of
+from grader.checks.written_facts import measured_of
+from grader.core.constants import WEB_FACTS_KEPT, WEB_SHOWN_CHARACTERS
+from grader.core.errors import GraderFault
+from grader.core.files import resource
+from grader.core.nouns import Assignment, Criterion, Submission, SubmittedFile
+from grader.core.result import Result
+from grader.core.text import clean, clean_lines
+from grader.course.decisions import judged_files
+from grader.evidence import text
+from grader.evidence.kinds import specs
+from grader.evidence.store import EvidenceStore, open_store
+
+_PROGRAMS: Final = (".py", ".ipynb")
+_QUANTITIES: Final = {
+    "before": "score before",
+    "after": "score after",
+    "seconds_per_query": "seconds a query",
+    "training_seconds": "seconds of training",
+    "training_usd": "training cost in USD",
+    "usd_per_query": "USD a query",
+    "base_usd_per_query": "USD a query of the base",
+    "break_even_queries": "queries to break even",
+    "peak_mib": "peak memory",
+    "adapter_kib": "size of the adapter in KiB",
+    "tokens_per_second": "tokens a second",
+    "trainable_parameters": "trainable parameters",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file that is judged. `text` is None for what has no text.
+
+    `is_written`: it is prose. `compares`: its rubric has an item for each aspect of a comparison.
+    """
+
+    deliverable: str
+    title: str
+    path: str
+    sha256: str
+    text: str | None
+    is_written: bool
+    is_program: bool
+    compares: bool
+
+    @property
+    def shown(self) -> str:
+        """Its beginning, harmless."""
+        return clean_lines((self.text or "")[:WEB_SHOWN_CHARACTERS])
+
+    @property
+    def cut(self) -> int:
+        """How many characters it has, where it is cut; else 0."""
+        length = len(self.text or "")
+        return length if length > WEB_SHOWN_CHARACTERS else 0
+
+
+def documents_of(
+    store: EvidenceStore, assignment: Assignment, result: Result, criteria: Sequence[Criterion]
+) -> list[Document]:
+    """What is judged by these criteria, each file once."""
+    written = {spec.document for spec in specs(assignment, text.KIND)}
+    comparisons = {
+        id
+        for criterion in assignment.criteria
+        for id in criterion.judges
+        if len(criterion.items) >= len(COMPARISON.aspects)
+    }
+    titles = {deliverable.id: deliverable.title for deliverable in assignment.deliverables}
+    files = {
+        (file.deliverable, file.path): file
+        for criterion in criteria
+        for file in judged_files(result, assignment, criterion)
+    }
+    return [
+        Document(
+            deliverable=file.deliverable,
+            title=titles.get(file.deliverable, ""),
+            path=file.path,
+            sha256=file.sha256,
+            text=store.reviews.kept(file.sha256),
+            is_written=file.deliverable in written,
+            is_program=file.path.endswith(_PROGRAMS),
+            compares=file.deliverable in comparisons,
+        )
+        for file in files.values()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of text. `kinds` are our own words for what it is, `said` explains them; `tags` are
+    the aspects that a passage which begins here speaks of, the first of each with its anchor.
+    """
+
+    text: str
+    kinds: tuple[str, ...] = ()
+    said: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def lines(self) -> int:
+        """How many lines it has."""
+        return len(self.text.splitlines())
+
+
+def program_pieces(assignment: str, shown: str) -> Iterator[Piece]:
+    """The lines of a program; those that stand in a program of the kit are `given`."""
+    kit = _kit_lines(assignment)
+    run: list[str] = []
+    given = False
+    for line in shown.splitlines(keepends=True):
+        bare = line.strip()
+        is_given = bare in kit if bare else given
+        if is_given != given and run:
+            yield Piece("".join(run), ("given",) if given else ("own",))
+            run = []
+        given = is_given
+        run.append(line)
+    if run:
+        yield Piece("".join(run), ("given",) if given else ("own",))
+
+
+@lru_cache(maxsize=4)
+def _kit_lines(assignment: str) -> frozenset[str]:
+    return frozenset(
+        line.strip()
+        for path in _kit_files(assignment, "*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+    )
+
+
+@lru_cache(maxsize=4)
+def _kit_texts(assignment: str) -> Sources:
+    return Sources(
+        Source(path.name, path.read_text(encoding="utf-8"))
+        for path in _kit_files(assignment, "*.md")
+    )
+
+
+def _kit_files(assignment: str, pattern: str) -> list[Path]:
+    try:
+        return sorted(resource("starter", assignment).glob(pattern))
+    except GraderFault:  # an assignment of the instructor's own, without a kit
+        return []
+
+
+def marked_pieces(shown: str, facts: TextFacts, anchors: str) -> list[Piece]:
+    """A document's text with passages by aspect, numbers and copies marked.
+
+    `anchors` begins the anchors of aspects: they must differ from another document's.
+    """
+    marks = [
+        _Mark(quote.start, quote.end, "aspect", tag=(aspect.title, _first(anchors, aspect.id, n)))
+        for aspect in facts.aspects
+        for n, quote in enumerate(aspect.passages)
+    ]
+    marks += [
+        _Mark(number.start, number.end, number.verdict, says(number.claims, number.fact))
+        for number in facts.numbers
+        if number.verdict is not Verdict.NOTHING
+    ]
+    marks += [
+        _Mark(copy.start, copy.end, "copied", f"{copy.words} words as in {copy.source}")
+        for copy in facts.given
+    ]
+    ends = {0, len(shown)}
+    for mark in marks:
+        ends |= {min(mark.start, len(shown)), min(mark.end, len(shown))}
+    places = sorted(ends)
+    marks.sort(key=lambda mark: mark.start)
+    pieces: list[Piece] = []
+    active: list[_Mark] = []
+    at = 0
+    for start, end in pairwise(places):
+        active = [mark for mark in active if mark.end > start]
+        tags: list[tuple[str, str]] = []
+        while at < len(marks) and marks[at].start <= start:
+            mark = marks[at]
+            if mark.end > start:
+                active.append(mark)
+                tags += [mark.tag] if mark.tag is not None else []
+            at += 1
+        kinds = tuple(dict.fromkeys(mark.kind for mark in active))
+        said = "; ".join(dict.fromkeys(mark.said for mark in active if mark.said))
+        pieces.append(Piece(shown[start:end], kinds, said, tuple(dict.fromkeys(tags))))
+    return pieces
+
+
+class _Mark(NamedTuple):
+    start: int
+    end: int
+    kind: str
+    said: str = ""
+    tag: tuple[str, str] | None = None
+
+
+def _first(anchors: str, id: str, number: int) -> str:
+    return "" if number else f"{anchors}-{id}"
+
+
+def says(claims: str | None, fact: float | None) -> str:
+    """What a number was held against, in words."""
+    if claims is None or fact is None:
+        return ""
+    words = claims
+    for name, title in sorted(_QUANTITIES.items(), key=lambda pair: -len(pair[0])):
+        words = words.replace(f".{name}", f" {title}")
+    return f"{words} was measured as {fact:.4g}"
+
+
+class FactCache:
+    """Facts of documents, the latest used kept. They are worked out in a thread, one at a time."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._kept: OrderedDict[tuple[str, str], TextFacts] = OrderedDict()
+        self._limiter = CapacityLimiter(1)
+
+    async def of(self, assignment: Assignment, result: Result, document: Document) -> TextFacts:
+        """The facts of a student's document; takes up to some seconds the first time."""
+        key = (result.digest, document.sha256)
+        if key not in self._kept:
+            self._kept[key] = await to_thread(
+                _facts, self._store, assignment, result, document, limiter=self._limiter
+            )
+            while len(self._kept) > WEB_FACTS_KEPT:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(key)
+        return self._kept[key]
+
+
+def _facts(path: Path, assignment: Assignment, result: Result, document: Document) -> TextFacts:
+    with open_store(path) as store:  # a connection belongs to its thread
+        measured = _measured(store, assignment, result)
+    facts = facts_of(
+        document.text or "",
+        form_of(document.path),
+        COMPARISON,
+        measured,
+        _kit_texts(assignment.id),
+    )
+    return facts if document.compares else replace(facts, aspects=(), numbers=())
+
+
+def _measured(store: EvidenceStore, assignment: Assignment, result: Result) -> Measured:
+    """What was measured of this student. Costs need the submission itself, as it was graded."""
+    keys: Mapping[str, str] = result.provenance["evidence"]
+    found = {id: store.get(key) for id, key in keys.items()}
+    evidence = {id: one for id, one in found.items() if one is not None}
+    place = Path(store.places().get(result.student, ""))
+    submission = Submission(
+        student=result.student,
+        root=place,
+        digest=result.digest,
+        files=tuple(SubmittedFile(*file) for file in result.provenance["files"]),
+        places=result.provenance.get("places", {}) if place.is_dir() else {},
+    )
+    context = Context(assignment, submission, evidence)
+    try:
+        return measured_of(context)
+    except GraderFault:  # the submission was changed since
+        return measured_of(replace(context, submission=replace(submission, places={})))
+
+
+def path_shown(path: str) -> str:
+    """A file's path on a page."""
+    return clean(path, 200)
