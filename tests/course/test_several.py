@@ -108,6 +108,7 @@ def found(result: Result, code: str) -> Finding:
     return next(finding for finding in result.findings if finding.code == code)
 
 
+@pytest.mark.live
 def test_each_adapter_is_held_against_its_own_base(results: dict[str, Result], out: Path) -> None:
     keys = results["first"].provenance["evidence"]
     with open_store(out / "evidence.sqlite") as store:
@@ -124,6 +125,7 @@ def test_each_adapter_is_held_against_its_own_base(results: dict[str, Result], o
     assert named == "The config names course-model-reader."
 
 
+@pytest.mark.live
 def test_each_workflow_and_each_document_is_judged_by_itself(results: dict[str, Result]) -> None:
     first = results["first"]
     assert found(first, "API001").outcome is Outcome.PASS
@@ -138,6 +140,7 @@ def test_each_workflow_and_each_document_is_judged_by_itself(results: dict[str, 
     assert found(first, "API001@reader").title == "The workflow runs to its end (reader)"
 
 
+@pytest.mark.live
 def test_a_fault_of_one_adapter_leaves_the_other_alone(results: dict[str, Result]) -> None:
     wrong = results["wrong"]
     assert found(wrong, "ADP008@reader").outcome is Outcome.FAIL
@@ -148,6 +151,7 @@ def test_a_fault_of_one_adapter_leaves_the_other_alone(results: dict[str, Result
     assert found(wrong, "EVL001").measures["n"] == 20
 
 
+@pytest.mark.live
 def test_a_copy_of_one_adapter_is_a_copy_of_that_one_alone(results: dict[str, Result]) -> None:
     copy = results["copy"]
     assert found(copy, "INT001").outcome is Outcome.PASS
@@ -168,6 +172,7 @@ def test_the_part_that_earns_most_counts_whatever_the_others_are_worth(
     assert half.total.max_points == 100
 
 
+@pytest.mark.live
 def test_results_and_pages_name_what_was_used_under_a_name(
     results: dict[str, Result], out: Path
 ) -> None:
@@ -184,6 +189,7 @@ def test_results_and_pages_name_what_was_used_under_a_name(
     assert (out / "staff" / "first" / "diary.txt").exists()
 
 
+@pytest.mark.live
 def test_scored_again_and_graded_again_nothing_changes(
     assignment: Assignment, results: dict[str, Result], out: Path
 ) -> None:

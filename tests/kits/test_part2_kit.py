@@ -25,7 +25,7 @@ from grader.openai_sim.decoding.serving import NamedServer, open_bases
 from grader.openai_sim.jobs.runner import JobRunner
 from grader.openai_sim.store.store import SimulatorStore
 
-pytestmark = pytest.mark.live(sample=2, of="the kit of part 2")
+pytestmark = pytest.mark.live(sample=1, of="the kit of part 2")
 
 SOLUTION = ROOT / "solutions" / "llm-methods"
 SCRIPT = "openai_domain_finetune.py"

@@ -130,6 +130,7 @@ def test_a_jobs_process_holds_its_own_socket_and_files_alone(
     assert tmp_path / "two" / "jobs" / second / "log" in files
 
 
+@pytest.mark.live(sample=1, of="fork server")
 def test_a_killed_fork_server_harms_no_job(own_server: ForkServer, tmp_path: Path) -> None:
     with running(tmp_path / "home") as [store]:
         first, second = job(store, LONG), job(store, SHORT)
