@@ -19,8 +19,8 @@ from grader.assignment.questions import QuestionSet
 from grader.assignment.rubric import score, status, total
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.context import Classmate, Context
+from grader.checks.api.grader_faults import service_faults
 from grader.checks.api.registry import all_checks, check_of, in_order, run_check
-from grader.checks.grader_faults import service_faults
 from grader.checks.integrity import answer_traits
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION, FREE_MIN_BYTES
 from grader.core.errors import AssignmentError, GraderFault, UsageError

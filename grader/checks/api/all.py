@@ -6,6 +6,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 import grader.checks
+from grader.checks.api import grader_faults as _grader_faults  # noqa: F401  (registers its checks)
 
 for _module in iter_modules(grader.checks.__path__):
     if not _module.ispkg:
