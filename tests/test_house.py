@@ -6,7 +6,7 @@ from support.paths import ROOT
 
 PROGRAMS = (
     ROOT / "grader" / "escapes" / "programs"
-)  # a list, not a room: one hostile program a file
+)  # a list, not a room
 
 
 def test_no_room_has_more_than_twenty_files() -> None:
