@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from support.paths import ROOT
 
-PROGRAMS = (
-    ROOT / "grader" / "escapes" / "programs"
-)  # a list, not a room
+PROGRAMS = ROOT / "grader" / "escapes" / "programs"  # a list, not a room
 
 
 def test_no_room_has_more_than_twenty_files() -> None:

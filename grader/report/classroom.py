@@ -17,8 +17,8 @@ from grader.core.constants import REPORT_MAX_LISTED_QUESTIONS
 from grader.core.nouns import Assignment, Finding, Outcome, Status
 from grader.core.result import Result
 from grader.report import plots
+from grader.report.attention import needs_attention
 from grader.report.feedback import BeforeAfter, before_after
-from grader.report.judged import decided_codes
 from grader.report.pages import SUMMED_UP, not_attempted, render
 
 
@@ -68,10 +68,20 @@ class ClassReport:
 
 
 @dataclass(frozen=True, slots=True)
+class _PartPoints:
+    """Points of one part, and the gain (share of right answers) where a criterion reads one."""
+
+    lower: float
+    upper: float
+    gain: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class _StudentRow:
     """One student, with the link to the student's page, or "".
 
-    `written` are (link, title) of the plain texts of written work.
+    `written` are (link, title) of the plain texts of written work; `parts` are in the assignment's
+    order.
     """
 
     result: Result
@@ -79,22 +89,7 @@ class _StudentRow:
     written: tuple[tuple[str, str], ...]
     comparison: BeforeAfter | None
     direction: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """A student who needs attention, and the finding that gives the reason."""
-
-    row: _StudentRow
-    finding: Finding
-
-
-@dataclass(frozen=True, slots=True)
-class _QuestionKind:
-    """All cases of one kind."""
-
-    title: str
-    cases: tuple[_Case, ...]
+    parts: tuple[_PartPoints, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +119,7 @@ class _Average:
     undecided: int
 
 
-_KINDS: Final = {
-    "refused": "✗ Work that could not be taken in",
-    "fault": "! The grader failed: grade these again",
-    "copy": "✗ Possible copies",
-    "review": "? To be decided by a person",
-    "no gain": "✗ No improvement on hidden questions",
-}
-"""Why a student needs attention, the most urgent first."""
+_GAIN_END: Final = "delta_low95"  # what criteria on a gain read
 
 
 def class_html(report: ClassReport) -> str:
@@ -154,7 +142,8 @@ def class_html(report: ClassReport) -> str:
         slopes=_slopes(compared),
         compared=len(compared),
         better=sum(row.direction == "better" for row in compared),
-        attention=_attention(rows),
+        attention=needs_attention(report.assignment, results),
+        row_of={row.result.student: row for row in rows},
         standing=report.standing,
         rows=rows,
         written=any(row.written for row in rows),
@@ -180,6 +169,23 @@ def _row(result: Result, report: ClassReport) -> _StudentRow:
         written=tuple((f"staff/{home}/{quote(name, safe='')}", title) for name, title in texts),
         comparison=comparison,
         direction=_direction(comparison),
+        parts=tuple(_part(part.id, result, report.assignment) for part in report.assignment.parts),
+    )
+
+
+def _part(part: str, result: Result, assignment: Assignment) -> _PartPoints:
+    mine = [score for score in result.scores if score.part == part]
+    sources = [c.source for c in assignment.criteria if c.part == part]
+    refs = {ref for ref, _, measure in (s.partition(".") for s in sources) if measure == _GAIN_END}
+    gains = [
+        float(gain)
+        for finding in result.findings
+        if finding.code in refs and isinstance(gain := finding.measures.get("delta"), int | float)
+    ]
+    return _PartPoints(
+        sum(score.points or 0 for score in mine),
+        sum(score.max_points if score.points is None else score.points for score in mine),
+        max(gains, default=None),
     )
 
 
@@ -188,40 +194,6 @@ def _direction(comparison: BeforeAfter | None) -> str:
     if comparison is not None and comparison.low > 0:
         return "better"
     return "worse" if comparison is not None and comparison.high < 0 else "unclear"
-
-
-def _attention(rows: Sequence[_StudentRow]) -> list[_QuestionKind]:
-    """The kinds of cases that occur, with each student's first finding of the kind."""
-    cases: dict[str, list[_Case]] = {kind: [] for kind in _KINDS}
-    for row in rows:
-        firsts: dict[str, _Case] = {}
-        decided = decided_codes(row.result.scores)
-        for finding in (f for f in row.result.findings if f.code not in decided):
-            kind = _kind(row.result, finding)
-            if kind is not None:
-                firsts.setdefault(kind, _Case(row, finding))
-        for kind, case in firsts.items():
-            cases[kind].append(case)
-    return [
-        _QuestionKind(title, tuple(cases[kind])) for kind, title in _KINDS.items() if cases[kind]
-    ]
-
-
-def _kind(result: Result, finding: Finding) -> str | None:
-    copied = finding.code.startswith("INT")
-    match finding.outcome:
-        case Outcome.FAIL if result.status is Status.FAILED:
-            return "refused"
-        case Outcome.ERROR:
-            return "fault"
-        case Outcome.FAIL | Outcome.REVIEW if copied:
-            return "copy"
-        case Outcome.REVIEW if result.status is Status.PENDING_MANUAL:
-            return "review"
-        case Outcome.FAIL if finding.check == "EVL001":
-            return "no gain"
-        case _:
-            return None
 
 
 def _spread(values: Sequence[float]) -> tuple[float, float, float] | None:

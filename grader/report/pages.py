@@ -1,4 +1,5 @@
-"""Self-contained HTML pages from templates: no script, nothing loaded, every text escaped.
+"""Self-contained HTML pages from templates: nothing loaded, every text escaped, and no script but
+the one that sorts the class.
 
 `shown` and `for_student` decide what of a finding a student may read. Every student's page goes
 through them.
@@ -41,10 +42,12 @@ def _environment() -> Environment:
     environment.filters.update(
         clean=clean, file_size=file_size, percent=percent, points=points, short_digest=short_digest
     )
-    css = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    # Our own style sheet, so no student's text is in it; the policy allows these bytes only.
-    environment.globals.update(css=Markup(css), css_hash=f"sha256-{digest}")
+    # Our own style sheet and script, so no student's text is in them; the policy allows these bytes
+    # only, and the script on the class page alone.
+    for name, file in (("css", "page.css"), ("script", "class.js")):
+        text = (_TEMPLATES / file).read_text(encoding="utf-8")
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        environment.globals.update({name: Markup(text), f"{name}_hash": f"sha256-{digest}"})
     return environment
 
 

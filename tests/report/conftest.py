@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -336,7 +338,7 @@ class Page(HTMLParser):
         self.text += " " if tag in ("td", "th") else ""
 
     def handle_data(self, data: str) -> None:
-        if not {"style", "title"} & set(self.open):
+        if not {"style", "script", "title"} & set(self.open):
             self.text += data
 
     def all(self, attribute: str) -> list[str]:
@@ -350,7 +352,7 @@ def parse() -> Callable[[str], Page]:
 
 
 SAFE_TAGS = set(
-    """html head meta title style body a header main footer section h1 h2 h3 h4 h5 p b br small
+    """html head meta title style body a header nav main footer section h1 h2 h3 h4 h5 p b br small
     span bdi ul ol li table caption thead tbody tr th td details summary code div
     svg g path rect line text tspan desc defs use clippath""".split()  # noqa: SIM905
 )
@@ -361,6 +363,14 @@ def assert_harmless() -> Callable[[Page], None]:
     """Nothing runs, nothing is loaded, nothing is hidden, and the outline is sound."""
 
     def check(page: Page) -> None:
+        source, policy = page.source, page.all("content")[0]
+        if "script-src" in policy:  # the script that sorts the class is ours, byte for byte
+            own = (ROOT / "grader" / "report" / "templates" / "class.js").read_text("utf-8")
+            digest = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+            assert f"script-src 'sha256-{digest}';" in policy
+            assert f"<script>{own}</script>" in source
+            source = source.replace(f"<script>{own}</script>", "")
+            page = Page(source)
         assert set(page.tags) <= SAFE_TAGS, set(page.tags) - SAFE_TAGS
         names = {name for _, name, _ in page.attributes}
         assert not {name for name in names if name.startswith("on")}
@@ -373,7 +383,6 @@ def assert_harmless() -> Callable[[Page], None]:
         assert not set(page.source) & set("\x00\x07\x1b\x9b\u202e\u2066\u200b")
         assert len(page.ids) == len(set(page.ids))
         assert {href[1:] for href in page.all("href") if href.startswith("#")} <= set(page.ids)
-        policy = page.all("content")[0]
         assert policy.startswith("default-src 'none'; style-src-elem 'sha256-")
         assert ("html", "lang", "en") in page.attributes
         assert page.tags["main"] == page.tags["h1"] == 1
