@@ -102,6 +102,7 @@ def test_check_says_what_failed_and_exits_with_one(graded: tuple[Path, Path]) ->
     assert re.search(r"^::error .*ADP007", github.stdout, re.M)
 
 
+@pytest.mark.live(sample=3, of="whole commands")
 def test_changed_weights_rescore_with_a_table_of_why(
     graded: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -188,6 +189,7 @@ def test_places_that_would_mix_submissions_with_the_instructors_own_are_refused(
     assert "--hidden" in exposed.stderr or "--out" in exposed.stderr
 
 
+@pytest.mark.live(sample=3, of="whole commands")
 def test_an_out_folder_of_an_earlier_version_is_put_right_and_says_so(
     graded: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -239,6 +241,7 @@ def test_the_graders_own_failure_is_never_taken_for_a_students(error: str) -> No
     assert ("No space left" in done.stderr) or ("oops" in done.stderr)
 
 
+@pytest.mark.live(sample=3, of="whole commands")
 def test_a_check_that_raises_ends_with_exit_three_and_everyone_is_graded(
     graded: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -313,6 +316,7 @@ def test_a_class_without_dspy_programs_spends_nothing(
     assert ("answered at no cost" in said) or ("Spent USD 0.00 of the budget of USD 2.50" in said)
 
 
+@pytest.mark.live(sample=3, of="whole commands")
 def test_a_replay_gives_the_same_marks_and_reuses_the_answers_of_adapters(
     graded: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -326,6 +330,7 @@ def test_a_replay_gives_the_same_marks_and_reuses_the_answers_of_adapters(
     assert kept == before, "what was recorded stays as it is"
 
 
+@pytest.mark.live(sample=3, of="whole commands")
 def test_copies_have_originals_where_one_student_is_replayed_alone(
     graded: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -372,6 +377,7 @@ def test_what_cannot_be_replayed_at_all_is_wrong_usage(
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.live(sample=3, of="whole commands")
 def test_a_folder_in_a_submission_never_overwrites_a_classmate(
     graded: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ def filled(out: Path, table: Path) -> Path:
     return table
 
 
+@pytest.mark.live(sample=3, of="whole commands")
 def test_a_class_goes_from_open_to_graded(out: Path, tmp_path: Path) -> None:
     said = finegrade("review", out).stdout
     assert "19 decisions open" in said
@@ -95,6 +96,7 @@ def test_a_stale_decision_is_shown_with_what_changed(out: Path, tmp_path: Path) 
     assert "+Less." in said
 
 
+@pytest.mark.live(sample=3, of="whole commands")
 def test_grading_again_by_id_keeps_the_rubric_that_was_given(out: Path, tmp_path: Path) -> None:
     changed = tmp_path / "mine.yaml"
     changed.write_text(RUBRIC.read_text().replace("title: The talk", "title: My talk"))
@@ -110,6 +112,7 @@ def test_grading_again_by_id_keeps_the_rubric_that_was_given(out: Path, tmp_path
     assert "My talk" in {criterion["title"] for criterion in result["criteria"]}
 
 
+@pytest.mark.live(sample=3, of="whole commands")
 def test_a_class_is_released_when_nothing_is_open(out: Path, tmp_path: Path) -> None:
     refused = finegrade("release", out, expect=2)
     assert "4 of 4 are pending" in refused.stderr

@@ -52,8 +52,12 @@ def test_wrong_usage_is_one_line_and_exit_2(
 ) -> None:
     command = ["finegrade", "simulate", "--home", str(tmp_path / "home"), *words]
     monkeypatch.setattr(sys, "argv", command)
-    with pytest.raises(SystemExit) as ended:
-        main()
+    umask = os.umask(0o022)  # the command changes it for its process, which is ours here
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        os.umask(umask)
     assert ended.value.code == 2
     told = capsys.readouterr().err
     assert said in told
