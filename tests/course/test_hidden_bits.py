@@ -204,7 +204,7 @@ def grader(tmp_path_factory: pytest.TempPathFactory) -> Grader:
     return Grader(tmp_path_factory.mktemp("hidden-bits"))
 
 
-@pytest.mark.live(sample=5)
+@pytest.mark.live(sample=3)
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_a_secret_reaches_the_page_with_a_few_bits_at_most(grader: Grader, channel: str) -> None:
     secrets = random.Random(channel).sample(range(1, 2**BITS), 24)

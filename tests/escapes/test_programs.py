@@ -27,7 +27,7 @@ def arena(gateway: Gateway) -> Iterator[Arena]:
         yield arena
 
 
-@pytest.mark.live(sample=10)
+@pytest.mark.live(sample=6)
 @pytest.mark.parametrize("program", all_programs(), ids=lambda program: program.name)
 def test_a_hostile_program_is_contained(arena: Arena, program: HostileProgram) -> None:
     assert arena.applies(program)

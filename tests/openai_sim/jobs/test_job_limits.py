@@ -44,6 +44,7 @@ def long_lines(n: int, answers: int) -> list[dict[str, object]]:
     return [{"messages": turn * answers} for _ in range(n)]
 
 
+@pytest.mark.live(sample=1, of="job limits")
 @pytest.mark.skipif(sys.platform != "linux", reason="no limit on data elsewhere")
 def test_a_job_beyond_its_memory_fails_and_says_so(tmp_path: Path) -> None:
     store = SimulatorStore(tmp_path / "home")
@@ -57,6 +58,7 @@ def test_a_job_beyond_its_memory_fails_and_says_so(tmp_path: Path) -> None:
     assert "fewer or shorter examples" in failed.error["message"]
 
 
+@pytest.mark.live(sample=1, of="job limits")
 def test_a_job_beyond_its_processor_time_fails_and_the_next_one_trains(tmp_path: Path) -> None:
     store = SimulatorStore(tmp_path / "home")
     file = add_file(store, chat_lines(12))
