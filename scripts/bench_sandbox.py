@@ -28,7 +28,8 @@ from starlette.responses import JSONResponse
 
 from grader.core.constants import MIB
 from grader.core.files import files_below
-from grader.model_service.gateway import Gateway, GatewayLimits
+from grader.model_service.gateway import Gateway
+from grader.model_service.metering import GatewayLimits
 from grader.model_service.record import ServiceRecord
 from grader.sandbox.api import ExitReason, RunSpec, Sandbox
 from grader.sandbox.choose import choose_sandbox

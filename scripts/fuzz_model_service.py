@@ -303,7 +303,7 @@ def parents(process: Any) -> list[Any]:
 @contextmanager
 def run_of(simulator: Any, gateway: Any) -> Iterator[tuple[int, Any]]:
     """The service of one run: (its port, its record)."""
-    from grader.model_service.gateway import GatewayLimits
+    from grader.model_service.metering import GatewayLimits
     from grader.model_service.record import ServiceRecord
     from grader.openai_sim.store.clock import ProgramClock
 

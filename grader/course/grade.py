@@ -27,8 +27,7 @@ from grader.core.errors import AssignmentError, GraderFault, UsageError
 from grader.core.nouns import Assignment, Finding, Outcome
 from grader.core.result import Result
 from grader.core.temporary import prefix, require_room, sweep
-from grader.course.decisions import all_alike, status_without_work
-from grader.course.decisions import rescored as rescored
+from grader.course.decisions import all_alike, rescored, status_without_work
 from grader.course.judged_texts import keep_texts
 from grader.course.students import StudentWork, not_readable, take_in_all
 from grader.evidence import predictions

@@ -27,7 +27,8 @@ from grader.core.files import home
 from grader.core.openai_wire import CHAT, MODELS
 from grader.escapes.arena import Arena, MakeService, ProgramOutcome, open_arena
 from grader.escapes.judge import HostileProgram, all_programs
-from grader.model_service.gateway import Gateway, GatewayLimits
+from grader.model_service.gateway import Gateway
+from grader.model_service.metering import GatewayLimits
 from grader.model_service.record import ServiceRecord
 from grader.sandbox.api import ExitReason, Sandbox, SocketService
 from grader.sandbox.choose import NoSandbox, choose_sandbox

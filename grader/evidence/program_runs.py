@@ -36,7 +36,8 @@ from grader.evidence.kind import (
 from grader.evidence.store import INSTEAD, RunRecording
 from grader.intake.notebooks import Notebook, in_cells
 from grader.model_service.forward import Endpoint
-from grader.model_service.gateway import Gateway, GatewayLimits
+from grader.model_service.gateway import Gateway
+from grader.model_service.metering import GatewayLimits
 from grader.model_service.perturb import Perturbed
 from grader.model_service.record import Replay, ServiceRecord
 from grader.model_service.simulated import Simulator

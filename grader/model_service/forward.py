@@ -29,7 +29,7 @@ from grader.model_service.endpoint_request import (
     EndpointRequest,
     endpoint_request,
 )
-from grader.model_service.gateway import GatewayLimits
+from grader.model_service.metering import GatewayLimits
 from grader.model_service.spending import Allowance, Budget, Reservation, UsedUp
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.errors import ApiError

@@ -19,8 +19,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from grader.core.constants import GATEWAY_CLOSE_SECONDS, MIB
-from grader.model_service.metering import ClientTurns, RunMeter
-from grader.model_service.metering import GatewayLimits as GatewayLimits
+from grader.model_service.metering import ClientTurns, GatewayLimits, RunMeter
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from support.classes import Silent
 from support.paths import ROOT
+from support.sandboxes import need_sandbox
 
 from grader.assignment.load import load_assignment
 from grader.cli.demo import run_demo
 from grader.cli.demo_class import ASSIGNMENT, FULL, SMALL, write_programs
 from grader.core.nouns import Outcome
 from grader.report.exports.review_table import read_table
-from grader.sandbox.choose import NoSandbox, choose_sandbox
 
 DEMO = ROOT / "starter" / "demo-class"
 TOPIC = load_assignment(ASSIGNMENT).topic
@@ -86,11 +86,7 @@ def test_no_program_repeats_a_function_of_the_solution() -> None:
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
 def test_no_program_earns_three_quarters_of_its_part(tmp_path: Path) -> None:
     """The whole demo, programs included: minutes."""
-    try:
-        sandbox = choose_sandbox()
-    except NoSandbox as missing:
-        pytest.skip(str(missing))
-    done = run_demo(tmp_path / "demo", Silent(), SMALL, open_sandbox=lambda: sandbox)
+    done = run_demo(tmp_path / "demo", Silent(), SMALL, open_sandbox=need_sandbox)
     for result in done.results:
         assert not [f.note for f in result.findings if f.outcome is Outcome.ERROR]
         for part in ("dspy", "openai"):

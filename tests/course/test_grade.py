@@ -17,6 +17,7 @@ from grader.core.errors import AssignmentError, GraderFault, UsageError
 from grader.core.nouns import Assignment, CheckInstance, Deliverable, Outcome, Status, Submission
 from grader.core.result import Result
 from grader.course import grade, students
+from grader.course.decisions import rescored
 from grader.course.output import prepare, read_results
 from grader.course.output import write_student as write_result
 from grader.evidence import predictions
@@ -322,10 +323,10 @@ def test_new_weights_rescore_without_evidence(
     )
     changed = dataclasses.replace(assignment, criteria=doubled)
     for result in graded[0].values():
-        new = grade.rescored(result, changed)
+        new = rescored(result, changed)
         assert new.findings == result.findings
         assert next(s for s in new.scores if s.id == "lora_inference").max_points == 4
-        assert grade.rescored(new, assignment).scores == result.scores
+        assert rescored(new, assignment).scores == result.scores
 
 
 def test_a_rubric_that_needs_what_was_never_found_is_refused(
@@ -333,7 +334,7 @@ def test_a_rubric_that_needs_what_was_never_found_is_refused(
 ) -> None:
     more = dataclasses.replace(assignment, checks=(*assignment.checks, CheckInstance("GRD001")))
     with pytest.raises(AssignmentError, match="GRD001"):
-        grade.rescored(graded[0]["good-1"], more)
+        rescored(graded[0]["good-1"], more)
 
 
 def test_zip_and_folder_of_the_same_work_grade_alike(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from support.reviews import ANNA, BERT, CARL, DORA, RUBRIC, grade_works, write_works
+from support.reviews import ANNA, BERT, CARL, DORA, RUBRIC, grade_works
 
 from grader.core.errors import UsageError
 from grader.core.review import Level
@@ -17,12 +17,6 @@ from grader.course.rescore import rescore
 from grader.course.review import Judgement, reviewing
 from grader.course.review_progress import progress_of
 from grader.course.review_table import Imported
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    grade_works(write_works(tmp_path / "class"), tmp_path / "out")
-    return tmp_path / "out"
 
 
 def judge(out: Path, level: Level = Level.FULL, comment: str = "", **where: str) -> None:

@@ -31,17 +31,6 @@ from grader.course.review_progress import progress_of
 from grader.evidence.review import Conflict
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_works(tmp_path / "class")
-
-
-@pytest.fixture
-def out(folder: Path, tmp_path: Path) -> Path:
-    grade_works(folder, tmp_path / "out")
-    return tmp_path / "out"
-
-
 def test_two_people_fill_in_parts_of_one_table(out: Path, tmp_path: Path) -> None:
     table = exported(out)
     first = saved(filled(table, criterion="essay"), tmp_path / "first.csv")

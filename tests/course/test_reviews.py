@@ -26,7 +26,6 @@ from support.reviews import (
     imported,
     row_of,
     saved,
-    write_works,
 )
 
 from grader.core.errors import AssignmentError, UsageError
@@ -40,17 +39,6 @@ from grader.course.review import reviewing
 from grader.course.review_progress import progress_of
 from grader.evidence.review import Conflict, Place, Review
 from grader.evidence.store import open_store
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_works(tmp_path / "class")
-
-
-@pytest.fixture
-def out(folder: Path, tmp_path: Path) -> Path:
-    grade_works(folder, tmp_path / "out")
-    return tmp_path / "out"
 
 
 def test_a_class_is_finished_by_its_table(out: Path, tmp_path: Path) -> None:

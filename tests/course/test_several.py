@@ -24,6 +24,7 @@ from grader.core.nouns import Assignment, Finding, Outcome
 from grader.core.payloads import Predictions, read
 from grader.core.result import Result, Total
 from grader.course import grade
+from grader.course.decisions import rescored
 from grader.course.output import prepare, write_class
 from grader.course.output import write_student as write_result
 from grader.evidence.store import open_store
@@ -194,7 +195,7 @@ def test_scored_again_and_graded_again_nothing_changes(
     assignment: Assignment, results: dict[str, Result], out: Path
 ) -> None:
     for result in results.values():
-        assert grade.rescored(result, assignment).scores == result.scores
+        assert rescored(result, assignment).scores == result.scores
     hidden = make_hidden(assignment.topic, 7, 20)
     again = grade.grade(
         [out.parent / "class"],

@@ -17,7 +17,8 @@ from support.gateways import Echo, ask, never, served
 from support.waiting import PATIENCE, wait_for
 
 from grader.core.constants import MIB
-from grader.model_service.gateway import Gateway, GatewayLimits
+from grader.model_service.gateway import Gateway
+from grader.model_service.metering import GatewayLimits
 from grader.model_service.record import CLIENT_LEFT
 
 

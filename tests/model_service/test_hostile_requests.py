@@ -19,7 +19,8 @@ from support.waiting import PATIENCE, wait_for
 from grader.assignment.load import load_assignment
 from grader.core.openai_wire import CHAT
 from grader.core.payloads import SERVICE_FAULT
-from grader.model_service.gateway import Gateway, GatewayLimits
+from grader.model_service.gateway import Gateway
+from grader.model_service.metering import GatewayLimits
 from grader.model_service.record import ServiceRecord
 from grader.model_service.simulated import Simulator
 from grader.openai_sim.decoding import grammar_program

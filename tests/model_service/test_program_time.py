@@ -19,7 +19,8 @@ from support.sandbox_runs import run, said
 from support.sandboxes import need_sandbox
 
 from grader.assignment.load import load_assignment
-from grader.model_service.gateway import Gateway, GatewayLimits
+from grader.model_service.gateway import Gateway
+from grader.model_service.metering import GatewayLimits
 from grader.model_service.record import ServiceRecord
 from grader.model_service.simulated import Simulator
 from grader.openai_sim.store.clock import ProgramClock

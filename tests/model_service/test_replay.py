@@ -14,7 +14,8 @@ from support.gateways import Echo, ask, served
 from support.waiting import PATIENCE
 
 from grader.assignment.load import load_assignment
-from grader.model_service.gateway import Gateway, GatewayLimits
+from grader.model_service.gateway import Gateway
+from grader.model_service.metering import GatewayLimits
 from grader.model_service.record import CLIENT_LEFT, Exchange, Replay
 from grader.model_service.simulated import Simulator
 from grader.openai_sim.store.clock import ProgramClock

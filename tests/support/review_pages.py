@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from grader.web.app import create_app
 from grader.web.desk import Desk
 from support.reviews import ANNA, BERT, CARL, RUBRIC, decide, grade_works, write_works
 from support.sim_apps import environment
+from support.sim_processes import interrupted
 
 BOSS: Final = Viewer("boss", Role.INSTRUCTOR)
 
@@ -194,15 +194,7 @@ def serve(out: Path, *options: str, port: int = 0) -> Iterator[Served]:
         assert "/enter" in link, log.read_text()
         yield Served(process, link)
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        interrupted(process)
 
 
 ESSAY: Final = (ANNA, "essay", "depth")

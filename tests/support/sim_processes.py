@@ -60,15 +60,20 @@ def simulate(home: Path, *options: str) -> Iterator[Simulate]:
             exports[name] = value
         yield Simulate(process, exports)
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        interrupted(process)
+
+
+def interrupted(process: subprocess.Popen[str]) -> None:
+    """End a command as Ctrl-C does, and by force where that does not help."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def is_alive(pid: int) -> bool:

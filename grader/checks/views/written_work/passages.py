@@ -334,5 +334,5 @@ def _looks_like_a_title(line: str) -> bool:
         and title[-1] not in ".:;,!"
         and "|" not in title
         and not any(map(str.isdigit, title))
-        and not title.upper().startswith("TODO")
+        and not title.upper().startswith("TODO")  # what a student meant to write here
     )
