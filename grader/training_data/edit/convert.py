@@ -17,6 +17,7 @@ from grader.core.files import new_file
 from grader.training_data.edit.sources import SourceRecord, read_source
 from grader.training_data.read.examples import KEYS_OF_KIND, Kind, kind_of
 from grader.training_data.read.lines import LineError, decode
+from grader.training_data.read.other_formats import NotTranslatable, other_format
 from grader.training_data.rules.rule import Occurrences, quoted
 
 Value = Mapping[str, Any]
@@ -121,22 +122,34 @@ def _converted(record: SourceRecord, to: Kind, system: str | None) -> tuple[Valu
     """(the example as kind `to`, the keys of it that are dropped)."""
     if record.fault:
         raise _NotConvertible(record.fault)
-    value: Value = record.value
+    value, unread = _translated(record.value)
     kind = kind_of(value)
     if kind is None:
         keys = ", ".join(quoted(key) for key in list(value)[:5]) or "none"
         raise _NotConvertible(f"no example of a known kind; its keys are {keys}")
     if kind is to is Kind.QA:  # the one kind that may have keys of its own
-        return value, []
+        return value, unread
     if kind is to and kind is not Kind.CHAT:
-        return _parted(value, KEYS_OF_KIND[kind])
+        kept, dropped = _parted(value, KEYS_OF_KIND[kind])
+        return kept, unread + dropped
     if to is Kind.PREFERENCE:
         raise _NotConvertible(f"a preference example needs a worse answer too, and {kind} has none")
     chat, dropped = _as_chat(kind, value)
     if to is Kind.CHAT:
-        return _with_system(chat, system), dropped
+        return _with_system(chat, system), unread + dropped
     pair, more = _as_pair(chat, to, system)
-    return pair, dropped + more
+    return pair, unread + dropped + more
+
+
+def _translated(value: Value) -> tuple[Value, list[str]]:
+    """(an example of another tool as one of ours, its keys that were not read)."""
+    form = other_format(value) if kind_of(value) is None else None
+    if form is None or form.translate is None:
+        return value, []
+    try:
+        return form.translate(value), [key for key in value if key not in form.reads]
+    except NotTranslatable as error:
+        raise _NotConvertible(str(error)) from error
 
 
 def _parted(value: Value, known: Sequence[str]) -> tuple[Value, list[str]]:

@@ -105,12 +105,13 @@ class Example:
 
 
 def kind_of(value: Any) -> Kind | None:
-    """The kind of an object by its keys, or None."""
+    """The kind of an object by its keys, or None; lists of messages as prompt are another tool's."""
     if not isinstance(value, dict):
         return None
     for kind, keys in KEYS_OF_KIND.items():
         if all(key in value for key in keys):
-            return kind
+            listed = kind is Kind.COMPLETION and all(isinstance(value[key], list) for key in keys)
+            return None if listed else kind
     return None
 
 

@@ -31,33 +31,13 @@ from grader.training_data.read.lines import (
     decode,
     open_data,
 )
+from grader.training_data.read.other_formats import other_format
 from grader.training_data.rules.rule import Fault, quoted
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-_FORMS: Final = (
-    (("conversations",), 'the ShareGPT form; here it is "messages" with "role" and "content"'),
-    (
-        ("instruction", "output"),
-        'the Alpaca form; here it is "messages", or "question" and "answer"',
-    ),
-    (
-        ("chosen", "rejected"),
-        'the form of TRL; here it is "input", "preferred_output" and "non_preferred_output"',
-    ),
-    (("custom_id", "body"), "the form of OpenAI's Batch API, whose requests hold no answers"),
-    (("contents",), 'the form of Gemini; here it is "messages" with "role" and "content"'),
-    (("input", "output"), 'pairs of text; here it is "question" and "answer"'),
-    (("input", "output"), 'pairs of text; here it is "question" and "answer"'),
-    (("text",), 'plain text; here it is "messages", with a question and its answer'),
-)
 _KEYS_SHOWN: Final = 5  # enough to recognise one's own data
-
-
-def known_format(value: Mapping[str, Any]) -> str | None:
-    """The other tool's format of this example and its name here; None for no known format."""
-    return next((name for keys, name in _FORMS if all(key in value for key in keys)), None)
 
 
 def describe_unknown(value: Mapping[str, Any]) -> str:
@@ -120,8 +100,8 @@ def majority_kind(values: Iterable[Any]) -> tuple[Kind | None, str]:
     foreign: Counter[str] = Counter()
     unknown: str | None = None
     for value in values:
-        if (form := known_format(value)) is not None:
-            foreign[form] += 1
+        if kind_of(value) is None and (form := other_format(value)) is not None:
+            foreign[str(form)] += 1
         elif unknown is None:
             unknown = describe_unknown(value)
         if (kind := kind_of(value)) is not None:

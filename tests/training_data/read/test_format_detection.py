@@ -34,7 +34,7 @@ def test_a_form_of_another_tool_is_told_by_its_keys(example: dict[str, Any], wor
     ("example", "kind"),
     [
         ({"question": "What?", "answer": "That.", "text": "a note"}, Kind.QA),
-        ({"prompt": "What?", "response": "That."}, Kind.COMPLETION),
+        ({"prompt": "What?", "reply": "That."}, Kind.COMPLETION),
         ({"input": {"messages": []}}, Kind.PREFERENCE),
     ],
 )
