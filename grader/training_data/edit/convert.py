@@ -7,8 +7,10 @@ cannot hold are refused or named in the result; nothing is lost silently.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +29,12 @@ _SHOWN_KEYS: Final = 20  # different keys that are named, so that no file can fi
 _OTHER_KEYS: Final = "…"
 _CHAT_KEYS: Final = ("messages", "tools", "parallel_tool_calls", "functions")
 _PLAIN_KEYS: Final = ("role", "content")
+_MARK_MAX_CHARACTERS: Final = 40
+_MARK: Final = r"\s*(?:#{2,}|[-=]+>|-{3,}|={3,}|\|{2,}|<\|\w+\|>|\[SEP\]|\[INST\])"
+_MARKS: Final = (
+    re.compile(rf"(?:{_MARK})+\s*\Z"),
+    re.compile(rf"(?:{_MARK}|(?:\s+|^)(?:END|STOP|\[END\]|\[STOP\]|</s>))+\s*\Z"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +43,15 @@ class Converted:
 
     `noun` is what one example of the source is: a line, an item of a JSON document, or a row of a
     table. `unchanged` lines keep their bytes. `dropped` has the keys (or columns) that the new
-    kind does not know, and where they were; beyond twenty of them the rest is under "…".
+    kind does not know, and where they were; beyond twenty of them the rest is under "…". `marks`
+    are the ends that all prompts, or all completions, had in common and that were left out.
     """
 
     noun: str
     examples: int
     unchanged: int
     dropped: Mapping[str, Occurrences]
+    marks: tuple[str, ...] = ()
 
 
 class _NotConvertible(Exception):
@@ -52,8 +62,9 @@ def convert(path: Path, out: Path, to: Kind, system: str | None = None) -> Conve
     """Write the examples of the file at `path` as JSONL of kind `to` to a new file at `out`.
 
     The source may also be a JSON document or a table (`grader.training_data.edit.sources`), and its
-    examples of different kinds. A preference example gives its preferred answer. The spaces that
-    the ends of prompts and completions are marked with are left out of the other kinds.
+    examples of different kinds. A preference example gives its preferred answer. The spaces and
+    marks that the ends of prompts and completions are marked with (`completion_marks`) are left
+    out of the other kinds.
 
     `system` is the system message. In chat it is put first where there is none; questions and
     completions cannot hold one, and an example with exactly this one can be converted to them.
@@ -66,12 +77,13 @@ def convert(path: Path, out: Path, to: Kind, system: str | None = None) -> Conve
     refusals: list[str] = []
     refused = 0
     dropped: dict[str, Occurrences] = {}
+    marks = ("", "") if to is Kind.COMPLETION else completion_marks(path)
     with new_file(out) as file:
         source = read_source(path)
         for record in source.records:
             examples += 1
             try:
-                value, keys = _converted(record, to, system)
+                value, keys = _converted(record, to, system, marks)
                 line = _line(record, value)
             except _NotConvertible as error:
                 refused += 1
@@ -79,7 +91,7 @@ def convert(path: Path, out: Path, to: Kind, system: str | None = None) -> Conve
                     refusals.append(f"{source.noun} {record.number}: {error}")
                 continue
             unchanged += line is record.raw
-            for key in keys:
+            for key in (*record.unread, *keys):
                 name = key if key in dropped or len(dropped) < _SHOWN_KEYS else _OTHER_KEYS
                 dropped[name] = dropped.get(name, Occurrences()).and_line(record.number)
             file.write(line + b"\n")
@@ -91,7 +103,31 @@ def convert(path: Path, out: Path, to: Kind, system: str | None = None) -> Conve
             )
         if not examples:
             raise UsageError(f"{path} holds no examples.")
-    return Converted(source.noun, examples, unchanged, dropped)
+    return Converted(source.noun, examples, unchanged, dropped, tuple(filter(None, marks)))
+
+
+def completion_marks(path: Path) -> tuple[str, str]:
+    """The mark at the end of all prompts, and that at the end of all completions; "" for none.
+
+    The older format had a separator such as "\\n\\n###\\n\\n" or " ->" behind each prompt, and a
+    stop such as " END" behind each completion. What is no such mark is text, even if all share it.
+    Raises UsageError if the file cannot be read.
+    """
+    shared: list[str | None] = [None, None]
+    keys = KEYS_OF_KIND[Kind.COMPLETION]
+    for record in read_source(path).records:
+        if kind_of(record.value) is not Kind.COMPLETION:
+            continue
+        for i, key in enumerate(keys):
+            text = record.value[key] if isinstance(record.value[key], str) else ""
+            tail, known = text[-_MARK_MAX_CHARACTERS:], shared[i]
+            shared[i] = tail if known is None else _shared_end(known, tail)
+    found = [pattern.search(end or "") for pattern, end in zip(_MARKS, shared, strict=True)]
+    return tuple(match[0] if match else "" for match in found)  # type: ignore[return-value]
+
+
+def _shared_end(one: str, other: str) -> str:
+    return commonprefix([one[::-1], other[::-1]])[::-1]
 
 
 def _check_system(system: str | None, to: Kind) -> None:
@@ -118,7 +154,9 @@ def _line(record: SourceRecord, value: Value) -> bytes:
     return line
 
 
-def _converted(record: SourceRecord, to: Kind, system: str | None) -> tuple[Value, list[str]]:
+def _converted(
+    record: SourceRecord, to: Kind, system: str | None, marks: Sequence[str]
+) -> tuple[Value, list[str]]:
     """(the example as kind `to`, the keys of it that are dropped)."""
     if record.fault:
         raise _NotConvertible(record.fault)
@@ -134,7 +172,7 @@ def _converted(record: SourceRecord, to: Kind, system: str | None) -> tuple[Valu
         return kept, unread + dropped
     if to is Kind.PREFERENCE:
         raise _NotConvertible(f"a preference example needs a worse answer too, and {kind} has none")
-    chat, dropped = _as_chat(kind, value)
+    chat, dropped = _as_chat(kind, value, marks)
     if to is Kind.CHAT:
         return _with_system(chat, system), unread + dropped
     pair, more = _as_pair(chat, to, system)
@@ -157,11 +195,15 @@ def _parted(value: Value, known: Sequence[str]) -> tuple[Value, list[str]]:
     return {k: v for k, v in value.items() if k in known}, [k for k in value if k not in known]
 
 
-def _as_chat(kind: Kind, value: Value) -> tuple[Value, list[str]]:
+def _as_chat(kind: Kind, value: Value, marks: Sequence[str]) -> tuple[Value, list[str]]:
     """(the example as chat, the keys of it that are dropped)."""
     if kind is Kind.CHAT:
         _messages(value["messages"], "messages")
-        return _parted(value, _CHAT_KEYS)
+        chat, dropped = _parted(value, _CHAT_KEYS)
+        system = value.get("system")  # where Anthropic's API and others have it
+        if isinstance(system, str) and system.strip():
+            return _with_system(chat, system), [key for key in dropped if key != "system"]
+        return chat, dropped
     if kind is Kind.PREFERENCE:
         given = value["input"]
         if not isinstance(given, dict):
@@ -173,10 +215,13 @@ def _as_chat(kind: Kind, value: Value) -> tuple[Value, list[str]]:
         return {**chat, "messages": [*messages, *answer]}, outer + [f"input/{k}" for k in inner]
     texts, dropped = _parted(value, KEYS_OF_KIND[kind])
     messages = []
-    for role, key in zip(("user", "assistant"), KEYS_OF_KIND[kind], strict=True):
-        if not isinstance(texts[key], str):
-            raise _NotConvertible(f"{key} is {quoted(texts[key])}; expected text")
-        content = texts[key].strip() if kind is Kind.COMPLETION else texts[key]
+    roles = ("user", "assistant")
+    for role, key, mark in zip(roles, KEYS_OF_KIND[kind], marks, strict=True):
+        content = texts[key]
+        if not isinstance(content, str):
+            raise _NotConvertible(f"{key} is {quoted(content)}; expected text")
+        if kind is Kind.COMPLETION:
+            content = content.removesuffix(mark).strip()
         messages.append({"role": role, "content": content})
     return {"messages": messages}, dropped
 

@@ -17,6 +17,12 @@ from typing import Final
 
 from grader.core.files import new_file
 from grader.core.text import normalized
+from grader.training_data.edit.repairs import (
+    parted,
+    with_plain_roles,
+    without_nothing,
+    written_like,
+)
 from grader.training_data.read.examples import Example, examples_of
 from grader.training_data.read.fingerprint import fixed_texts
 from grader.training_data.read.format_detection import OpenText, bare, open_jsonl, whole_lines
@@ -80,6 +86,9 @@ class Repair(StrEnum):
     LINE_END = "carriage returns removed from line ends"
     BLANK = "blank lines dropped"
     LAST_LINE = "line feed added to the last line"
+    PARTED = "objects on one line parted, commas after them removed"
+    NOTHING = "keys that hold nothing dropped"
+    ROLE = "roles given their names"
     NORMAL_FORM = "texts written in normal form (NFC)"
     SPACE = "space removed from the ends of texts"
     COPY = "copies of an earlier example dropped"
@@ -103,8 +112,8 @@ def fix(path: Path, out: Path) -> Fixed:
 
     A line without a usable example keeps its bytes, but for its byte order mark and line end. A
     line that needs no repair keeps its bytes; in a line that does, only the texts in question
-    change. Fixing what was fixed changes nothing. Memory does not grow with the file, but for a
-    digest of each example.
+    change, unless keys are dropped or roles renamed: then the line is written anew. Fixing what
+    was fixed changes nothing. Memory does not grow with the file, but for a digest of each example.
 
     Raises UsageError if the file cannot be read or is no JSONL at all, if a line is longer than
     DATA_MAX_LINE_BYTES, and if `out` exists or cannot be made.
@@ -112,8 +121,7 @@ def fix(path: Path, out: Path) -> Fixed:
     work = _FixState()
     with open_jsonl(path) as text, new_file(out) as file:
         for line in whole_lines(text):
-            repaired = work.fixed(line)
-            if repaired is not None:
+            for repaired in work.fixed(line):
                 file.write(repaired + b"\n")
         work.finish(text)
     repairs = {repair: work.repairs[repair] for repair in Repair if repair in work.repairs}
@@ -130,30 +138,53 @@ class _FixState:
         self._seen: set[bytes] = set()
         self._last_written = 0
 
-    def fixed(self, line: Line) -> bytes | None:
-        """The line as it is to be written, or None if it is to be dropped."""
+    def fixed(self, line: Line) -> Iterator[bytes]:
+        """The lines that are to be written in place of this one."""
         self.read = line.number
         raw = bare(line.raw)
         if line.raw.startswith(BOM):
             self._note(Repair.BOM)
         if not raw.strip():
             self._note(Repair.BLANK)
-            return None
+            return
         if line.raw.endswith(b"\r"):
             self._note(Repair.LINE_END)
-        example = next(examples_of([Line(line.number, raw)]), None)
+        pieces = parted(raw)
+        if pieces:
+            self._note(Repair.PARTED)
+        for piece in pieces or [raw]:
+            repaired = self._line(line.number, piece)
+            if repaired is not None:
+                self.written += 1
+                self._last_written = line.number
+                yield repaired
+
+    def _line(self, number: int, raw: bytes) -> bytes | None:
+        """The line as it is to be written, or None for a copy of an earlier one."""
+        example = next(examples_of([Line(number, raw)]), None)
         if example is None:
             self.unusable = self.unusable.and_line(self.read)
-        else:
-            raw = self._example(example)
-            digest = hashlib.blake2b(raw, digest_size=_DIGEST_BYTES).digest()
-            if digest in self._seen:
-                self._note(Repair.COPY)
-                return None
-            self._seen.add(digest)
-        self.written += 1
-        self._last_written = line.number
+            return raw
+        raw = self._example(self._restructured(example))
+        digest = hashlib.blake2b(raw, digest_size=_DIGEST_BYTES).digest()
+        if digest in self._seen:
+            self._note(Repair.COPY)
+            return None
+        self._seen.add(digest)
         return raw
+
+    def _restructured(self, example: Example) -> Example:
+        """The example with what its keys and roles plainly mean; itself if nothing changes."""
+        value = without_nothing(example.value, example.kind)
+        if value != example.value:
+            self._note(Repair.NOTHING)
+        named = with_plain_roles(value)
+        if named != value:
+            self._note(Repair.ROLE)
+        if named == example.value:
+            return example
+        raw = written_like(named, example.raw)
+        return Example(example.line, raw, example.kind, named)
 
     def _example(self, example: Example) -> bytes:
         repaired = fixed_texts(example)

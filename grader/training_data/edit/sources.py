@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -14,15 +13,13 @@ from typing import Any, Final
 from grader.core.constants import DATA_MAX_DEPTH, MIB
 from grader.core.errors import UsageError
 from grader.core.strict_json import StrictJsonError, loads
-from grader.training_data.read.examples import KEYS_OF_KIND, Kind
+from grader.training_data.read.documents import objects_in
 from grader.training_data.read.format_detection import bare, head_lines, open_text, wrong_format
 from grader.training_data.read.lines import LineError, blocks, decode
+from grader.training_data.read.tables import BadCell, Table, find_table
 from grader.training_data.rules.rule import quoted
 
 _MAX_WHOLE_BYTES: Final = 64 * MIB  # a document and a table are held in memory; JSONL is not
-_SEPARATORS: Final = (",", "\t", ";")  # comma, tab, and what spreadsheets write in much of Europe
-_PAIRS: Final = (KEYS_OF_KIND[Kind.QA], KEYS_OF_KIND[Kind.COMPLETION])
-_MARK: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +27,14 @@ class SourceRecord:
     """One candidate of an example: its 1-based number and what stands there.
 
     `raw` is the line of a JSONL file, None elsewhere. `fault` says why there is no object, and is
-    "" otherwise.
+    "" otherwise. `unread` are columns of a table without a name, where they hold something.
     """
 
     number: int
     value: Any = None
     raw: bytes | None = None
     fault: str = ""
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +59,8 @@ def read_source(path: Path) -> RecordSource:
     fault = wrong_format(head)
     if fault is not None and fault.code == "JSL006":
         raise UsageError(f"{path}: {fault.message}. Unpack it, or export it again as UTF-8 text.")
-    if head and (separator := _separator(head[0])) is not None:
-        return RecordSource("row", _rows(path, separator))
+    if (table := find_table(head)) is not None and table.holds_examples:
+        return RecordSource("row", _rows(path, table))
     if fault is not None and fault.code == "JSL008":
         fix = "name two of its columns question and answer, or prompt and completion"
         raise UsageError(f"{path}: {fault.message}. To convert it, {fix}.")
@@ -113,69 +111,45 @@ def _document(path: Path) -> list[Any]:
     """The objects of a JSON document: those at the top and those in lists at the top."""
     data = _whole(path)
     found: list[Any] = []
-    for start, end in _containers(path, data):
+    spans, last = objects_in(data)
+    for start, end in spans:
         try:
             value = loads(data[start:end], max_bytes=end - start, max_depth=DATA_MAX_DEPTH + 1)
         except StrictJsonError as error:
             line = data.count(b"\n", 0, start) + error.line
             raise UsageError(f"{path}, line {line}: {error.message}. Mend it there.") from error
         found += value if isinstance(value, list) else [value]
+    if data[last:].strip() not in (b"", b","):
+        line = data.count(b"\n", 0, len(data) - len(data[last:].lstrip())) + 1
+        raise UsageError(f"{path}, line {line}: no whole JSON object begins here. Mend it there.")
     return found
 
 
-def _containers(path: Path, data: bytes) -> Iterator[tuple[int, int]]:
-    """(start, end) of each object and list at the top; between them there may only be space."""
-    depth = start = end = 0
-    for match in _MARK.finditer(data):
-        mark = match[0]
-        if not depth:
-            start = match.start()
-            if mark not in (b"{", b"[") or data[end:start].strip():
-                break
-        depth += (mark in (b"{", b"[")) - (mark in (b"}", b"]"))
-        if not depth:
-            end = match.end()
-            yield start, end
-    if data[end:].strip():
-        line = data.count(b"\n", 0, len(data) - len(data[end:].lstrip())) + 1
-        raise UsageError(f"{path}, line {line}: no whole JSON object begins here. Mend it there.")
-
-
-def _separator(header: bytes) -> str | None:
-    """What separates the cells of a header that has a known pair of columns, or None."""
-    for separator in _SEPARATORS:
-        columns = _columns(header.decode("utf-8", "replace").split(separator))
-        if any(set(pair) <= set(columns) for pair in _PAIRS):
-            return separator
-    return None
-
-
-def _columns(cells: Sequence[str]) -> list[str]:
-    return [cell.strip().strip('"').strip().casefold() for cell in cells]
-
-
-def _rows(path: Path, separator: str) -> Iterator[SourceRecord]:
+def _rows(path: Path, table: Table) -> Iterator[SourceRecord]:
     """A record for each row of a table; its number is that of the row's last line."""
+    if len(set(filter(None, table.columns))) < len(list(filter(None, table.columns))):
+        raise UsageError(f"{path}: two columns have one name. Rename one of them.")
     try:
         text = _whole(path).decode()
     except UnicodeDecodeError as error:
         message = f"{path} is not UTF-8 text. Export the table again as UTF-8."
         raise UsageError(message) from error
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    header: list[str] = []
+    lines = io.StringIO(text, newline="")
+    rows = csv.reader(lines, delimiter=table.separator, strict=True)
+    before = table.start + 1  # the header, and what stands above it
     try:
         for row in rows:
             if not any(row):
                 continue
-            if not header:
-                header = _columns(row)
-                if len(set(header)) < len(header):
-                    raise UsageError(f"{path}: two columns have one name. Rename one of them.")
-            elif len(row) != len(header):
-                fault = f"it has {len(row)} cells; the header has {len(header)}"
-                yield SourceRecord(rows.line_num, fault=fault)
+            if before:
+                before -= 1
+                continue
+            try:
+                value, unread = table.example(row)
+            except BadCell as error:
+                yield SourceRecord(rows.line_num, fault=str(error))
             else:
-                yield SourceRecord(rows.line_num, dict(zip(header, row, strict=True)))
+                yield SourceRecord(rows.line_num, value, unread=unread)
     except csv.Error as error:
         message = f"{path}, line {rows.line_num}: {error}. Export the table again."
         raise UsageError(message) from error

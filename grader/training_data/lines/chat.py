@@ -16,6 +16,7 @@ from grader.training_data.lines.tools import (
     declaration_faults,
     makes_a_call,
 )
+from grader.training_data.read.other_formats import plain_role
 from grader.training_data.rules.rule import Fault, pointer, quoted
 
 _DATA_URL: Final = re.compile(r"data:image/(?P<format>[a-z+.-]{1,16});base64,", re.IGNORECASE)
@@ -101,16 +102,8 @@ _KEYS: Final = {
     "tool": frozenset({"role", "content", "name", "tool_call_id"}),
     "function": frozenset({"role", "content", "name"}),
 }
+_NULLABLE: Final = {role: frozenset({"audio"} if role == "assistant" else ()) for role in _KEYS}
 _PARTS: Final = {"user": ("text", "image_url"), "assistant": ("text", "refusal")}
-_OTHER_NAMES: Final = {
-    "developer": "system",
-    "human": "user",
-    "bot": "assistant",
-    "ai": "assistant",
-    "gpt": "assistant",
-    "model": "assistant",
-}
-
 
 def chat_faults(value: Mapping[str, Any]) -> Iterator[Fault]:
     """Every fault of a chat example, in the order of its text; lines are not set."""
@@ -120,7 +113,8 @@ def chat_faults(value: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault("JSL015", f"the last message is not an answer, and {quoted(extra[0])} follows")
         return
     for key in extra:
-        yield Fault("JSL202", f"contains an extra {quoted(key)}", pointer=pointer(key))
+        null = ", which is null: leave it out" if value[key] is None else ""
+        yield Fault("JSL202", f"contains an extra {quoted(key)}{null}", pointer=pointer(key))
     yield from declaration_faults(value)
     if "messages" not in value:
         yield Fault("JSL201", "is missing key 'messages'")
@@ -153,15 +147,15 @@ def message_faults(messages: list[Any], at: str) -> Iterator[Fault]:
 def _message(message: dict[str, Any], at: str) -> Iterator[Fault]:
     role = message["role"]
     if not isinstance(role, str) or role not in _KEYS:
-        meant = _OTHER_NAMES.get(role.casefold()) if isinstance(role, str) else None
-        if meant is None and isinstance(role, str) and role.strip().casefold() in _KEYS:
-            meant = role.strip().casefold()
+        meant = plain_role(role)
         hint = f'; write "{meant}"' if meant else ""
         yield Fault("JSL204", f"the role is {quoted(role)}{hint}", None, f"{at}/role")
         return
     for key in message:
-        if key not in _KEYS[role] and key != "weight":
+        null = message[key] is None
+        if key not in _KEYS[role] and key != "weight" and not (null and key in _NULLABLE[role]):
             found = f"a message of the {role} has the key {quoted(key)}"
+            found += ", which is null: leave it out" if null else ""
             yield Fault("JSL206", found, None, at + pointer(key))
     if "weight" in message:
         yield from _weight(message["weight"], role, at)

@@ -7,7 +7,6 @@ recognises the formats of other tools by their keys.
 from __future__ import annotations
 
 import codecs
-import csv
 import io
 import os
 import re
@@ -32,6 +31,7 @@ from grader.training_data.read.lines import (
     open_data,
 )
 from grader.training_data.read.other_formats import other_format
+from grader.training_data.read.tables import find_table
 from grader.training_data.rules.rule import Fault, quoted
 
 if TYPE_CHECKING:
@@ -172,21 +172,17 @@ def _spread_object(lines: Sequence[bytes]) -> Fault | None:
 
 
 def _table(lines: Sequence[bytes]) -> Fault | None:
-    """A header and rows with the same number of cells, none of which looks like JSON."""
-    text = [line.decode("utf-8", "replace").rstrip("\r") for line in lines[:5]]
-    if text[0].lstrip()[:1] in ("{", "[", ""):
+    table = find_table(lines)
+    if table is None:
         return None
-    for separator, words in ((",", "commas"), ("\t", "tabs"), (";", "semicolons")):
-        try:
-            rows = list(csv.reader(text, delimiter=separator))
-        except csv.Error:
-            continue
-        header = rows[0]
-        named = all(re.fullmatch(r"[A-Za-z_][\w .-]{0,40}", cell.strip()) for cell in header)
-        if len(header) > 1 and named and all(len(row) == len(header) for row in rows[:2]):
-            found = f"the first line is {quoted(text[0])}: a table separated by {words}"
-            return Fault("JSL008", found, 1)
-    return None
+    first = quoted(lines[table.start].decode("utf-8", "replace").rstrip("\r"))
+    found = f"the header is {first}: a table separated by {table.words}"
+    more = "" if table.holds_examples else "; no two of its columns are known as question and answer"
+    try:
+        b"".join(lines).decode()
+    except UnicodeDecodeError:
+        more += "; it is not UTF-8: export it again as UTF-8 first"
+    return Fault("JSL008", found + more, table.start + 1)
 
 
 _UTF_32: Final = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)  # the first of them begins as UTF-16

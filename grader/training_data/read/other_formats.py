@@ -16,7 +16,6 @@ Value = Mapping[str, Any]
 
 ROLES: Final[Mapping[str, str]] = {
     "developer": "system",
-    "context": "system",
     "human": "user",
     "customer": "user",
     "assistant": "assistant",

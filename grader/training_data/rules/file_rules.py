@@ -77,7 +77,8 @@ FILE_RULES: Final = (
         "JSL008",
         "The file is JSONL and not a table",
         "Comma- or tab-separated values hold no messages.",
-        "Run `finegrade data convert FILE --to chat`, or write one JSON object a line yourself.",
+        "Run `finegrade data convert FILE --to chat`. Where the columns have names that it does not "
+        "know, call two of them question and answer first.",
         SERVICE,
         service=_NOT_JSONL,
     ),

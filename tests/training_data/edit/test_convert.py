@@ -220,7 +220,7 @@ def test_a_table_keeps_line_breaks_and_names_its_other_columns(tmp_path: Path) -
         (b"question,answer,answer\n1,2,3\n", "two columns have one name"),
         (b'question,answer\n1,"2\n', "line 2: unexpected end of data"),
         (b"question,answer\n1,\xff\n", "not UTF-8"),
-        (b"frage,antwort\n1,2\n", "name two of its columns"),
+        (b"frase,traduccion\n1,2\n", "name two of its columns"),
         (b"question,answer\n", "holds no examples"),
         (b"", "holds no examples"),
         (b"[]", "found a list of 0"),
