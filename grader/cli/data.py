@@ -165,14 +165,17 @@ def check(
 def fix(file: FileArgument, out: NewFileOption, format: WorkFormatOption = WorkFormat.TEXT) -> None:
     """Write a copy of a file with all safe repairs applied.
 
-    A repair is safe if it cannot change what a model learns from the file. `finegrade data check`
-    reports what is left.
+    A repair is safe if it cannot change what a model learns from the file. The last line says how
+    many errors remain.
     """
-    from grader.report.dataset_text import fixed_lines
+    from grader.report.dataset_text import fixed_lines, left_lines
+    from grader.training_data.check import check_file
     from grader.training_data.edit.fix import fix as fixed
 
     done = fixed(file, out)
-    _print_work(done, out, fixed_lines(done), format)
+    report = check_file(out, model=None)
+    lines = [*fixed_lines(done), *left_lines(report, str(out))]
+    _print_work(done, out, lines, format, counts=dict(report.counts))
 
 
 @data_app.command(epilog="Example: finegrade data split all.jsonl --out parts --shares 0.8,0.1,0.1")
@@ -341,14 +344,19 @@ def _print_reports(reports: Sequence[FileReport], format: Format, all: bool) -> 
         _print_lines([summary_line(reports)])
 
 
-def _print_work(done: Any, out: Path, lines: Sequence[str], format: WorkFormat) -> None:
-    """Print the summary of a command that wrote `out`; `done` is its result, a dataclass."""
+def _print_work(
+    done: Any, out: Path, lines: Sequence[str], format: WorkFormat, **more: Any
+) -> None:
+    """Print the summary of a command that wrote `out`; `done` is its result, a dataclass.
+
+    `more` are further fields of the JSON document.
+    """
     from dataclasses import asdict
 
     from grader.core.text import clean
 
     if format is WorkFormat.JSON:
-        _print_json({"out": str(out), **asdict(done)})
+        _print_json({"out": str(out), **asdict(done), **more})
         return
     for line in lines:
         typer.echo(line)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from grader.core.nouns import Finding, Severity
 from grader.core.text import clean, counted
 from grader.training_data.rules import RULES
+from grader.training_data.rules.rule import quoted
 
 if TYPE_CHECKING:
     from grader.training_data.check import FileReport
@@ -330,7 +331,21 @@ def converted_lines(done: Converted) -> list[str]:
     if done.unchanged:
         lines.append(f"  Already of this kind and kept as they are: {done.unchanged:,}")
     lines += [f"  Dropped, {clean(key)}: {places}" for key, places in done.dropped.items()]
+    lines += [f"  Left out, the end that all share: {quoted(mark)}" for mark in done.marks]
     return lines
+
+
+def left_lines(report: FileReport, path: str) -> list[str]:
+    """How many errors are left in a file that was written."""
+    errors = {c: n for c, n in report.counts.items() if RULES[c].severity is Severity.ERROR}
+    if not errors:
+        return ["No errors remain."]
+    codes = ", ".join(f"{code} {n:,}" for code, n in errors.items())
+    remain = "remains" if sum(errors.values()) == 1 else "remain"
+    return [
+        f"{counted(sum(errors.values()), 'error')} {remain} ({codes}). "
+        f"`finegrade data check {clean(path)}` says where and how to mend them."
+    ]
 
 
 def _unusable(places: Occurrences) -> str:

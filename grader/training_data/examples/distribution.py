@@ -17,7 +17,8 @@ from grader.training_data.read.fingerprint import Fingerprint
 from grader.training_data.rules.rule import Fault, quoted
 
 DOMINANT_SHARE: Final = 0.6  # OpenAI's guide warns of such a share of refusals
-_SHARE_MIN_EXAMPLES: Final = 20  # a share of fewer says little
+_SHARE_MIN_EXAMPLES: Final = 10  # the service trains on no fewer; 6 of 10 are no accident
+_USUAL_MIN_EXAMPLES: Final = 20  # what is usual cannot be told from fewer
 
 _SHORT_CHARACTERS: Final = 3  # without white space: "2+2" is a prompt, "a" hardly
 _SHORT_USUAL_SHARE: Final = 0.2  # when more prompts are as short, the task is so
@@ -27,8 +28,8 @@ _LONG_CHARACTERS: Final = 2_000  # about a page: shorter is no giant, whatever t
 
 _CLASSES_MAX: Final = 20  # more different answers are no classification
 _CLASS_MAX_CHARACTERS: Final = 50  # a label, not a sentence
-_CLASSES_MIN_EXAMPLES: Final = 50
-_CLASS_MEAN_EXAMPLES: Final = 10  # with fewer of each, answers are few by chance
+_CLASSES_MIN_EXAMPLES: Final = 10
+_CLASS_MEAN_EXAMPLES: Final = 5  # with fewer of each, answers are few by chance
 _CLASS_RATIO: Final = 10  # largest to smallest; beyond it the small one is hardly learned
 _CLASSES_LISTED: Final = 6
 _CLASS_QUOTED_CHARACTERS: Final = 20
@@ -143,14 +144,14 @@ class Lengths:
 
     def _short_ones(self) -> Iterator[Fault]:
         total = len(self._lines)
-        if total >= _SHARE_MIN_EXAMPLES and len(self._short) > _SHORT_USUAL_SHARE * total:
+        if total >= _USUAL_MIN_EXAMPLES and len(self._short) > _SHORT_USUAL_SHARE * total:
             return
         for line in self._short:
             message = f"a prompt of fewer than {_SHORT_CHARACTERS} characters; expected a task"
             yield Fault("JSL608", message, line)
 
     def _long_ones(self) -> Iterator[Fault]:
-        if len(self._lines) < _SHARE_MIN_EXAMPLES:
+        if len(self._lines) < _USUAL_MIN_EXAMPLES:
             return
         usual = sorted(self._lengths)[len(self._lengths) // 2]
         limit = max(_LONG_CHARACTERS, _LONG_TIMES_MEDIAN * usual)

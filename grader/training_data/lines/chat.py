@@ -105,6 +105,7 @@ _KEYS: Final = {
 _NULLABLE: Final = {role: frozenset({"audio"} if role == "assistant" else ()) for role in _KEYS}
 _PARTS: Final = {"user": ("text", "image_url"), "assistant": ("text", "refusal")}
 
+
 def chat_faults(value: Mapping[str, Any]) -> Iterator[Fault]:
     """Every fault of a chat example, in the order of its text; lines are not set."""
     extra = [key for key in value if key not in _TOP_KEYS]
@@ -195,6 +196,9 @@ def _content(message: dict[str, Any], role: str, at: str) -> Iterator[Fault]:
         if not content.strip() and not speaks_otherwise:
             yield from _empty(role, f"{at}/content")
     elif isinstance(content, list) and content:
+        if role in ("tool", "function"):
+            found = f"the content of a message of the {role} is a list of parts; expected text"
+            yield Fault("JSL308", found, None, f"{at}/content")
         found_faults = list(_parts(content, role, f"{at}/content"))
         yield from found_faults
         if not found_faults and not speaks_otherwise and all(_is_blank(part) for part in content):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from grader.core.constants import DATA_MAX_TOOLS
-from grader.training_data.read.lines import is_json
-from grader.training_data.rules.rule import Fault, quoted
+from grader.training_data.read.lines import loosely_decoded
+from grader.training_data.rules.rule import Fault, pointer, quoted
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -145,9 +150,41 @@ def _list_of(definitions: Any, key: str) -> Iterator[Fault]:
             yield Fault("JSL305", f"two functions are called {quoted(name)}", None, here)
         else:
             names.add(name)
-        if not isinstance(function.get("parameters", {}), dict):
-            found = f"parameters is {quoted(function['parameters'])}; expected an object"
+        parameters = function.get("parameters", {})
+        if not isinstance(parameters, dict):
+            found = f"parameters is {quoted(parameters)}; expected an object"
             yield Fault("JSL305", found, None, f"{here}/parameters")
+        elif (wrong := _schema_fault(json.dumps(parameters))) is not None:
+            where, reason = wrong
+            found = f"parameters is no JSON Schema: {reason}"
+            yield Fault("JSL305", found, None, f"{here}/parameters{where}")
+
+
+@lru_cache(maxsize=256)  # most examples of a file declare the same functions
+def _schema_fault(schema: str) -> tuple[str, str] | None:
+    """(JSON pointer, reason) of what makes this JSON no JSON Schema; None for a valid one."""
+    if schema == "{}":
+        return None
+    from jsonschema import Draft202012Validator  # slow to import, and few files declare tools
+    from jsonschema.exceptions import best_match
+
+    meta = Draft202012Validator(Draft202012Validator.META_SCHEMA)
+    error: Any = best_match(meta.iter_errors(json.loads(schema)))
+    if error is None:
+        return None
+    return pointer(*error.absolute_path), _reason(error)
+
+
+def _reason(error: ValidationError) -> str:
+    """What a schema has in a place, and what was expected there."""
+    found = quoted(error.instance)
+    if error.validator in ("type", "enum"):
+        expected: Any = error.validator_value
+        return (
+            f"{found}; expected {expected if isinstance(expected, str) else ' or '.join(expected)}"
+        )
+    *_, key = error.absolute_path or ("parameters",)
+    return f"{found} as {quoted(key)}"
 
 
 def _function(function: Any, at: str) -> Iterator[Fault]:
@@ -163,8 +200,14 @@ def _function(function: Any, at: str) -> Iterator[Fault]:
         place = f"{at}/arguments" if given else at
         yield Fault("JSL302", f"{found}; expected JSON as text", None, place)
         return
-    if not is_json(arguments):
+    try:
+        meant = loosely_decoded(arguments)
+    except ValueError:
         found = f"arguments is {quoted(arguments)}, which is not JSON"
+        yield Fault("JSL302", found, None, f"{at}/arguments")
+        return
+    if not isinstance(meant, dict):
+        found = f"arguments is the JSON of {quoted(meant)}; expected that of an object"
         yield Fault("JSL302", found, None, f"{at}/arguments")
 
 

@@ -177,7 +177,9 @@ def _table(lines: Sequence[bytes]) -> Fault | None:
         return None
     first = quoted(lines[table.start].decode("utf-8", "replace").rstrip("\r"))
     found = f"the header is {first}: a table separated by {table.words}"
-    more = "" if table.holds_examples else "; no two of its columns are known as question and answer"
+    more = (
+        "" if table.holds_examples else "; no two of its columns are known as question and answer"
+    )
     try:
         b"".join(lines).decode()
     except UnicodeDecodeError:

@@ -182,13 +182,15 @@ def decode(raw: bytes) -> Any:
     return _decode_strictly(raw)
 
 
-def is_json(text: str) -> bool:
-    """Whether a text is JSON, however its keys and numbers may be understood."""
+def loosely_decoded(text: str) -> Any:
+    """The value of a JSON text, however its keys and numbers may be understood.
+
+    Raises ValueError for a text that is no JSON.
+    """
     try:
-        _decode(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
+        return _decode(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 def _ends_of_keys(raw: bytes) -> int:

@@ -118,7 +118,9 @@ def _with_system(value: Value, messages: Sequence[Value], key: str = "system") -
 def _share_gpt(value: Value) -> Value:
     turns = value["conversations"]
     first = turns[0] if isinstance(turns, list) and turns else None
-    named = ("role", "content") if isinstance(first, dict) and "role" in first else ("from", "value")
+    named = (
+        ("role", "content") if isinstance(first, dict) and "role" in first else ("from", "value")
+    )
     return _with_system(value, _turns(turns, "conversations", *named))
 
 

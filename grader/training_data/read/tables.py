@@ -37,8 +37,21 @@ _MEANING: Final[Mapping[str, str]] = {
     **dict.fromkeys(_ANSWER.split(), "answer"),
 }
 _HOLD_LISTS: Final = frozenset(
-    "messages conversations contents tools functions prompt completion chosen rejected history "
-    "input preferred_output non_preferred_output".split()
+    [
+        "messages",
+        "conversations",
+        "contents",
+        "tools",
+        "functions",
+        "prompt",
+        "completion",
+        "chosen",
+        "rejected",
+        "history",
+        "input",
+        "preferred_output",
+        "non_preferred_output",
+    ]
 )
 _ABSENT: Final = frozenset({"nan", "<NA>", "#N/A", "#REF!", "#NAME?"})
 

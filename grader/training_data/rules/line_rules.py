@@ -20,7 +20,8 @@ CHAT_RULES: Final = (
         "JSL202",
         "An example has no keys but messages, tools, parallel_tool_calls and functions",
         "The service refuses a file with any other key beside the messages.",
-        "Drop the key, or keep notes such as ids in a file of their own.",
+        "Drop the key, or keep notes such as ids in a file of their own. `finegrade data fix` drops "
+        "keys that are null.",
         SPECIFICATION,
         service='contains an extra "…"',
     ),
@@ -37,7 +38,7 @@ CHAT_RULES: Final = (
         "Each role is system, user, assistant, tool or function",
         "A message of another role cannot be placed in the conversation.",
         'Say "assistant" for the model (not "bot" or "model"), "user" for the person (not '
-        '"human") and "system" for instructions (not "developer").',
+        '"human") and "system" for instructions (not "developer"); or run `finegrade data fix`.',
         SPECIFICATION,
     ),
     Rule(
@@ -52,7 +53,8 @@ CHAT_RULES: Final = (
         "A message has only the keys of its role",
         "The service refuses messages with other keys.",
         "Keep role, content and name; weight, tool_calls, function_call and refusal in assistant "
-        "messages; tool_call_id in tool messages.",
+        "messages; tool_call_id in tool messages. `finegrade data fix` drops keys that are null, "
+        "and the empty annotations of a client's model_dump().",
         SPECIFICATION,
     ),
     Rule(
@@ -172,9 +174,10 @@ TOOL_RULES: Final = (
     ),
     Rule(
         "JSL302",
-        "The arguments of a call are a text that holds JSON",
-        "Models write arguments as text; an object in their place is refused.",
-        'Write "arguments": json.dumps(arguments).',
+        "The arguments of a call are a text that holds a JSON object",
+        "Models write arguments as text; an object in their place is refused. A text that was "
+        "written as JSON twice, a list or null teaches calls that no program can read.",
+        'Write "arguments": json.dumps(arguments), once, of an object; {} for no arguments.',
         SPECIFICATION,
     ),
     Rule(
@@ -195,7 +198,8 @@ TOOL_RULES: Final = (
         "JSL305",
         "tools is a list of at most 128 function definitions",
         "The model is trained on the definitions as well; broken ones are refused.",
-        'Write each as {"type": "function", "function": {"name": ..., "parameters": {...}}}.',
+        'Write each as {"type": "function", "function": {"name": ..., "parameters": {...}}}, the '
+        "parameters as JSON Schema. `finegrade data fix` drops keys that are null.",
         SPECIFICATION,
     ),
     Rule(
@@ -212,6 +216,16 @@ TOOL_RULES: Final = (
         "Write tools, tool_calls and tool messages.",
         OURS,
         Severity.WARNING,
+    ),
+    Rule(
+        "JSL308",
+        "The content of a message of a tool is plain text",
+        "The service has refused results of tools that are lists of parts, though the chat service "
+        "takes them.",
+        "Write the text itself as content.",
+        SERVICE,
+        Severity.WARNING,
+        service='key "content": Input should be a valid string',
     ),
 )
 

@@ -34,7 +34,7 @@ def test_a_dominant_answer_is_named_with_its_share() -> None:
     assert '12 of 20 examples (60%) have the same answer "yes"' in found.message
 
 
-@pytest.mark.parametrize("values", [labels(yes=11, no=5, maybe=4), labels(yes=19)])
+@pytest.mark.parametrize("values", [labels(yes=11, no=5, maybe=4), labels(yes=9)])
 def test_a_smaller_share_or_a_small_file_is_none(values: list[JsonObject]) -> None:
     assert lines_of("JSL606", values) == []
 
