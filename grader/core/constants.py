@@ -127,6 +127,9 @@ AGREEMENT_AT_LEAST: Final = 0.7  # rank correlation: strong; word matching stays
 # --- starter kits ------------------------------------------------------------------------------
 KIT_LINE_CHARACTERS: Final = 100  # a stub that is longer goes on three lines, as the project's code
 
+# --- adapters ----------------------------------------------------------------------------------
+ADAPTER_CONFIG: Final = "adapter_config.json"  # where peft says what an adapter is
+
 # --- training data -----------------------------------------------------------------------------
 DATA_MAX_FILE_BYTES: Final = 512 * MIB  # what the service takes at upload
 COURSE_DATA_MAX_BYTES: Final = 8 * MIB  # of a submitted data set: 40,000 questions; 20 are asked

@@ -34,15 +34,39 @@ _ESCAPES = re.compile(
 def clean(text: str, limit: int = REPORT_MAX_TEXT_CHARACTERS) -> str:
     """One line of at most `limit` characters without escape sequences or invisible controls.
 
-    Removed are ANSI escapes and all control (Cc) and format (Cf: bidi, zero-width) characters;
-    white space of any kind becomes one space; a lone surrogate becomes U+FFFD.
+    Removed are ANSI escapes and all control (Cc) and format (Cf: bidi, zero-width) characters but
+    joiners that are spelling (`is_spelling`); white space of any kind becomes one space; a lone
+    surrogate becomes U+FFFD.
     """
     # Cut first: the work is bounded whatever a student wrote.
     cut = _ESCAPES.sub("", text[: 4 * limit])
-    line = " ".join("".join(map(_harmless, cut)).split())
+    kept = (c if is_spelling(cut, i) else _harmless(c) for i, c in enumerate(cut))
+    line = " ".join("".join(kept).split())
     if len(line) > limit or (len(text) > 4 * limit and line):
         return line[: limit - 1].rstrip() + "…"
     return line
+
+
+JOINERS: Final = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+# Scripts whose letters change with their neighbours: Arabic to Sinhala, Burmese, Khmer, Mongolian.
+_JOINING: Final = re.compile(
+    "[\u0600-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u18af\ufb50-\ufdff\ufe70-\ufefc]"
+)
+_PICTURE: Final = re.compile("[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff]")
+
+
+def is_spelling(text: str, at: int) -> bool:
+    """Whether the character at this index is a joiner between letters that are written with it.
+
+    Persian and Indic names need them, and so do emoji that are made of several. Beside any other
+    letter they are invisible, and two names could look the same.
+    """
+    if text[at] not in JOINERS:
+        return False
+    before, after = text[at - 1 : at], text[at + 1 : at + 2]
+    if _PICTURE.match(before):
+        return text[at] == "\N{ZERO WIDTH JOINER}" and bool(_PICTURE.match(after))
+    return bool(_JOINING.match(before) and _JOINING.match(after))
 
 
 def _harmless(character: str) -> str:

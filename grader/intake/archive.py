@@ -29,6 +29,7 @@ from grader.intake.paths import (
     check_collisions,
     check_path,
     check_sizes,
+    check_stays,
     collision,
     is_junk,
     not_regular,
@@ -77,9 +78,10 @@ def extract_zip(path: Path, dest: Path) -> None:
 def _accepted(members: Sequence[Member]) -> list[Member]:
     """The members to unpack, checked; raises IntakeError for the first that breaks a rule."""
     for member in members:
-        check_path(member.name)
+        check_stays(member.name)
     kept = [member for member in members if not is_junk(member.name)]
     for member in kept:
+        check_path(member.name)
         _check_member(member)
     kinds: dict[str, bool] = {}
     for member in kept:

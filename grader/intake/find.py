@@ -28,9 +28,10 @@ from pathlib import Path
 from grader.core.constants import INTAKE_MAX_STUDENT_CHARS, SUBMISSIONS_CSV_MAX_BYTES
 from grader.core.errors import IntakeError, UsageError
 from grader.intake.paths import (
-    JUNK,
     hidden_characters,
+    is_junk,
     not_regular,
+    same_to_the_eye,
     shown,
 )
 
@@ -178,8 +179,11 @@ def _entries(folder: Path) -> list[Path]:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise UsageError(f"{folder} cannot be read: {error.strerror}.") from error
-    ignored = JUNK | {SUBMISSIONS_CSV}
-    return [e for e in entries if not e.name.startswith(".") and e.name not in ignored]
+    return [e for e in entries if not (e.name.startswith(".") or _is_ours_or_junk(e.name))]
+
+
+def _is_ours_or_junk(name: str) -> bool:
+    return name == SUBMISSIONS_CSV or is_junk(name)
 
 
 def _is_folder(entry: Path) -> bool:
@@ -228,7 +232,7 @@ def _unusable(name: str) -> bool:
 
 
 def _folded(student: str) -> str:
-    return unicodedata.normalize("NFC", student.casefold())
+    return same_to_the_eye(student)
 
 
 def _clash(one: FoundSubmission, same: Sequence[FoundSubmission]) -> FoundSubmission:

@@ -15,6 +15,7 @@ from grader.core.constants import (
     MIB,
 )
 from grader.core.errors import IntakeError
+from grader.core.text import JOINERS, is_spelling
 
 JUNK = frozenset(
     {
@@ -26,6 +27,7 @@ JUNK = frozenset(
         ".pytest_cache",
         ".ruff_cache",
         ".venv",
+        "Icon\r",
         "Thumbs.db",
         "__MACOSX",
         "__pycache__",
@@ -36,6 +38,8 @@ JUNK = frozenset(
 )
 """Names that tools leave behind: never looked into, never counted, never a reason to refuse."""
 
+_APPLE_DOUBLE = "._"  # macOS keeps a file's attributes beside it where a disk has no room for them
+
 # Control, format (also those that reverse text), surrogate, unassigned and private characters,
 # line and paragraph separators. Spaces of all kinds stay: screenshots of macOS have them.
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
@@ -45,29 +49,52 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 def is_junk(path: str) -> bool:
     """Whether any part of the path is the name of a tool's leftover."""
-    return any(part in JUNK for part in path.split("/"))
+    return any(part in JUNK or part.startswith(_APPLE_DOUBLE) for part in path.split("/"))
 
 
 def hidden_characters(text: str) -> bool:
-    """Whether the text holds invisible characters, or ones that change how others show."""
-    return any(unicodedata.category(character) in _HIDDEN_CATEGORIES for character in text)
+    """Whether the text holds invisible characters, or ones that change how others show.
+
+    Joiners between letters that are written with them are spelling (`core.text.is_spelling`).
+    """
+    return any(_is_hidden(text, at) for at in range(len(text)))
+
+
+def _is_hidden(text: str, at: int) -> bool:
+    hidden = unicodedata.category(text[at]) in _HIDDEN_CATEGORIES
+    return hidden and not is_spelling(text, at)
+
+
+def same_to_the_eye(name: str) -> str:
+    """What names have in common that no reader, or no file system, could tell apart."""
+    bare = name.translate(dict.fromkeys(map(ord, JOINERS)))
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", bare).casefold())
+
+
+def plain_path(path: str) -> str:
+    """A name in an archive without what leads nowhere: "./", "//", and backslashes for slashes.
+
+    Old Windows tools write backslashes, and `tar -a -cf x.zip .` writes "./" before each name.
+    Nothing is resolved: ".." and a slash at the beginning stay, for `check_stays` to refuse.
+    """
+    first, *rest = path.replace("\\", "/").split("/")
+    kept = [part for part in rest[:-1] if part not in ("", ".")]
+    last = ["" if part == "." else part for part in rest[-1:]]
+    begin = [first] if first != "." and (first or rest) else []
+    return "/".join([*begin, *kept, *last])
 
 
 def shown(text: str, longest: int = 80) -> str:
     """A student's text, made safe and short enough for a message."""
     clean = "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _HIDDEN_CATEGORIES else c
-        for c in text[: longest + 1]
+        "\N{REPLACEMENT CHARACTER}" if _is_hidden(text, at) else text[at]
+        for at in range(min(len(text), longest + 1))
     )
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 
-def check_path(path: str) -> None:
-    """Refuse a path that leaves the submission, has hidden characters, or is too long.
-
-    Raises IntakeError LAY103 (leaves the folder), LAY113 (hidden characters), LAY112 (too deep or
-    too long).
-    """
+def check_stays(path: str) -> None:
+    """Refuse a path that leaves the submission. Raises IntakeError LAY103."""
     parts = path.removesuffix("/").split("/")
     if path.startswith("/") or _DRIVE.match(path) or "\\" in path or ".." in parts:
         raise IntakeError(
@@ -82,6 +109,16 @@ def check_path(path: str) -> None:
             f'The name {shown(path)!r} has an empty part or a "." in it.',
             "Pack the folder again with a current zip program.",
         )
+
+
+def check_path(path: str) -> None:
+    """Refuse a path that leaves the submission, has hidden characters, or is too long.
+
+    Raises IntakeError LAY103 (leaves the folder), LAY113 (hidden characters), LAY112 (too deep or
+    too long).
+    """
+    check_stays(path)
+    parts = path.removesuffix("/").split("/")
     if hidden_characters(path):
         raise IntakeError(
             "LAY113",
@@ -111,7 +148,7 @@ def check_collisions(paths: Mapping[str, bool]) -> None:
         parts = path.split("/")
         steps = [("/".join(parts[:n]), True) for n in range(1, len(parts))]
         for step, folder in [*steps, (path, is_folder)]:
-            key = unicodedata.normalize("NFC", step).casefold()
+            key = same_to_the_eye(step)
             other, other_is_folder = seen.setdefault(key, (step, folder))
             if other != step or other_is_folder != folder:
                 raise collision(other, step)

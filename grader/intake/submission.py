@@ -11,17 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from grader.core.constants import INTAKE_MAX_FILES, INTAKE_READ_BYTES, MIB
+from grader.core.constants import ADAPTER_CONFIG, INTAKE_MAX_FILES, INTAKE_READ_BYTES, MIB
 from grader.core.errors import FileRefused, GraderFault, IntakeError
 from grader.core.files import NotRegular, open_regular
 from grader.core.nouns import Ambiguous, Deliverable, Submission, SubmittedFile
 from grader.intake.archive import extract_zip
 from grader.intake.find import FoundSubmission, safe_name
 from grader.intake.paths import (
-    JUNK,
     check_collisions,
     check_path,
     check_sizes,
+    is_junk,
     not_regular,
     shown,
     too_many,
@@ -85,7 +85,7 @@ def _submission(
         )
     top, slash, _ = next(iter(sizes)).partition("/")
     alone = slash and all(path.startswith(f"{top}/") for path in sizes)
-    if alone and f"{top}/adapter_config.json" not in sizes:  # a lone adapter keeps its folder
+    if alone and f"{top}/{ADAPTER_CONFIG}" not in sizes:  # a lone adapter keeps its folder
         root = root / top
         sizes = {path.removeprefix(f"{top}/"): size for path, size in sizes.items()}
     files = tuple(_hashed(root, path, sizes[path]) for path in sorted(sizes))
@@ -120,7 +120,7 @@ def _below(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     try:
         names = sorted(os.listdir(folder))
         for name in names:
-            if name in JUNK:
+            if is_junk(name):
                 continue
             status = os.lstat(folder / name)
             yield prefix + name, status
@@ -217,8 +217,11 @@ def _place(
     """The first of its `paths` that exists as given; else the only file (or folder) of that name
     at any depth."""
     for expected in deliverable.paths:
-        if expected.rstrip("/") in (folders if expected.endswith("/") else files):
-            return expected.rstrip("/")
+        name = expected.rstrip("/")
+        if expected.endswith("/") and name in folders:
+            return _adapter_below(deliverable, name, files)
+        if not expected.endswith("/") and name in files:
+            return name
     for expected in deliverable.paths:
         places = folders if expected.endswith("/") else files
         name = expected.rstrip("/").rsplit("/", 1)[-1]
@@ -229,6 +232,31 @@ def _place(
                 f"{deliverable.title}: {len(matches)} places could be {expected!r}: {listed}.",
                 f"Keep one copy, best as {expected!r} at the top of the submission.",
             )
+        if matches and expected.endswith("/"):
+            return _adapter_below(deliverable, matches[0], files)
         if matches:
             return matches[0]
     return None
+
+
+def _adapter_below(
+    deliverable: Deliverable, folder: str, files: Mapping[str, None]
+) -> str | Ambiguous:
+    """The folder, or the one below it that is an adapter where the folder is none itself.
+
+    peft saves an adapter that has a name in a folder of that name, and checkpoints in theirs.
+    """
+    if f"{folder}/{ADAPTER_CONFIG}" in files:
+        return folder
+    below = [
+        path.rpartition("/")[0]
+        for path in files
+        if path.startswith(f"{folder}/") and path.endswith(f"/{ADAPTER_CONFIG}")
+    ]
+    if len(below) > 1:
+        listed = ", ".join(repr(shown(path)) for path in sorted(below)[:3])
+        return Ambiguous(
+            f"{deliverable.title}: {len(below)} adapters lie in {folder!r}: {listed}.",
+            f"Put the files of the one that counts into {folder!r} itself, and leave out the rest.",
+        )
+    return below[0] if below else folder

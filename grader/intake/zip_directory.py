@@ -7,6 +7,7 @@ archive when its central directory and its local headers disagree, or when entri
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import BinaryIO
 
 from grader.core.constants import ARCHIVE_MAX_MEMBERS, MIB
 from grader.core.errors import IntakeError
-from grader.intake.paths import shown, too_many
+from grader.intake.paths import plain_path, shown, too_many
 
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
@@ -27,6 +28,7 @@ _MAX_DIRECTORY_BYTES = 8 * MIB  # the most members with names of 200 characters 
 _MAX16, _MAX32 = 0xFFFF, 0xFFFFFFFF
 _FLAG_ENCRYPTED, _FLAG_SIZES_FOLLOW, _FLAG_STRONG, _FLAG_UTF8 = 0x1, 0x8, 0x40, 0x800
 _FLAG_MASKED_HEADERS = 0x2000
+_JAPANESE = re.compile("(?:[\u3000-\u30ff\u4e00-\u9fff]{2,})?")
 _ZIP64_FIELD, _UNICODE_PATH_FIELD = 0x0001, 0x7075
 
 
@@ -88,9 +90,12 @@ def read_directory(file: BinaryIO, file_size: int) -> tuple[Member, ...]:
         if taken_up_to > start:
             raise _disagree(entry.name, "reaches into the table of contents")
         encrypted = bool(entry.flags & (_FLAG_ENCRYPTED | _FLAG_STRONG | _FLAG_MASKED_HEADERS))
+        name = plain_path(entry.name)
+        if not name and not entry.size:  # the folder "./" itself
+            continue
         members.append(
             Member(
-                entry.name,
+                name,
                 entry.method,
                 entry.crc,
                 entry.compressed_size,
@@ -236,12 +241,19 @@ def _check_local_header(file: BinaryIO, entry: _Entry) -> int:
 
 
 def _decoded_name(raw: bytes, flags: int) -> str:
-    """The name as text: UTF-8, or the old DOS code page where no flag says UTF-8 and it is not."""
+    """The name as text: UTF-8; where no flag says so and it is not, Shift-JIS or the old DOS code
+    page, as which every name can be read."""
     if _is_utf8(raw):
         return raw.decode("utf-8")
     if flags & _FLAG_UTF8:
         raise _broken("a name in it is not valid UTF-8")
-    return raw.decode("cp437")
+    try:
+        japanese = raw.decode("cp932")
+    except UnicodeDecodeError:
+        return raw.decode("cp437")
+    # Accented letters of the DOS page read as wide Latin letters or one ideograph in Shift-JIS.
+    words = re.split(r"[\x00-\x7f]+", japanese)
+    return japanese if all(map(_JAPANESE.fullmatch, words)) else raw.decode("cp437")
 
 
 def _is_utf8(raw: bytes) -> bool:

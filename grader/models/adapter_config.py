@@ -17,6 +17,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from grader.core.constants import (
+    ADAPTER_CONFIG,
     ADAPTER_MAX_ALPHA,
     ADAPTER_MAX_CONFIG_BYTES,
     ADAPTER_MAX_RANK,
@@ -28,7 +29,6 @@ from grader.core.strict_json import StrictJsonError, loads
 from grader.intake.paths import shown
 from grader.intake.submission import read_file
 
-CONFIG_FILE = "adapter_config.json"
 _SCHEMA = Path(__file__).parent.parent / "schemas" / "lora-config.v1.json"
 
 
@@ -135,11 +135,11 @@ def _validator() -> Draft202012Validator:
 
 def read_config(submission: Submission, folder: str) -> AdapterConfig:
     """The config of the adapter in this folder; raises FileRefused ADP002."""
-    path = f"{folder}/{CONFIG_FILE}"
+    path = f"{folder}/{ADAPTER_CONFIG}"
     if submission.file(path) is None:
         raise FileRefused(
             "ADP002",
-            f"{CONFIG_FILE} is missing from the adapter folder {shown(folder)!r}.",
+            f"{ADAPTER_CONFIG} is missing from the adapter folder {shown(folder)!r}.",
             "Save the adapter with model.save_pretrained(folder); it writes this file.",
             path,
         )
@@ -150,7 +150,7 @@ def read_config(submission: Submission, folder: str) -> AdapterConfig:
         raise FileRefused("ADP002", error.message, _save_again(), path) from None
     except StrictJsonError as error:
         raise FileRefused(
-            "ADP002", f"{CONFIG_FILE}, {shown(str(error), 200)}.", _save_again(), path
+            "ADP002", f"{ADAPTER_CONFIG}, {shown(str(error), 200)}.", _save_again(), path
         ) from None
     fault = next(iter(sorted(_validator().iter_errors(document), key=lambda e: e.json_path)), None)
     if fault is not None:
@@ -172,10 +172,10 @@ def _save_again() -> str:
 
 def _schema_message(fault: Any) -> str:
     if not fault.absolute_path:
-        return f"{CONFIG_FILE} does not fit: {shown(fault.message, 200)}."
+        return f"{ADAPTER_CONFIG} does not fit: {shown(fault.message, 200)}."
     key = fault.absolute_path[0]
     expected = _schema()["properties"][key]["description"]
-    return f"{CONFIG_FILE}: {key!r} is {shown(repr(fault.instance))}; expected is {expected}."
+    return f"{ADAPTER_CONFIG}: {key!r} is {shown(repr(fault.instance))}; expected is {expected}."
 
 
 def check_features(config: AdapterConfig) -> None:
@@ -185,7 +185,7 @@ def check_features(config: AdapterConfig) -> None:
             value = shown(json.dumps(config.others[key]))
             raise FileRefused(
                 "ADP009",
-                f"{CONFIG_FILE} sets {key!r} to {value}; that is not graded, because "
+                f"{ADAPTER_CONFIG} sets {key!r} to {value}; that is not graded, because "
                 f"{feature.why}.",
                 f"Train with a plain LoraConfig, without {key!r}, and save the adapter again.",
                 config.path,
@@ -201,7 +201,7 @@ def check_rank(config: AdapterConfig) -> None:
         if value > most:
             raise FileRefused(
                 "ADP006",
-                f"{CONFIG_FILE}: {key!r} is {value:g}; at most {most} is taken.",
+                f"{ADAPTER_CONFIG}: {key!r} is {value:g}; at most {most} is taken.",
                 f"Train with {key} of {most} or less; 8 to 16 is plenty here.",
                 config.path,
             )
@@ -222,8 +222,8 @@ def check_base(config: AdapterConfig, base: BaseModel) -> None:
     trained_on = shown(parts[-1]) if named else "nothing it names"
     raise FileRefused(
         "ADP008",
-        f"{CONFIG_FILE} says that the adapter was trained on {trained_on}; this assignment's base "
-        f"is {base.name}.",
+        f"{ADAPTER_CONFIG} says that the adapter was trained on {trained_on}; this assignment's "
+        f"base is {base.name}.",
         f"Load the base from {origin}, train on that, and save the adapter again.",
         config.path,
     )

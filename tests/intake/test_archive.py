@@ -58,8 +58,9 @@ HOSTILE = {
     "drive without slash": ("LAY103", zip_bytes([Entry("c:x", b"n")])),
     "backslash": ("LAY103", zip_bytes([Entry("a\\..\\x", b"n")])),
     "network share": ("LAY103", zip_bytes([Entry("\\\\host\\x", b"n")])),
-    "empty part": ("LAY103", zip_bytes([Entry("a//x", b"n")])),
-    "dot part": ("LAY103", zip_bytes([Entry("./x", b"n")])),
+    "parent behind a dot": ("LAY103", zip_bytes([Entry("./../x", b"n")])),
+    "parent of a leftover": ("LAY103", zip_bytes([Entry("../__MACOSX/x", b"n")])),
+    "one file twice": ("LAY108", zip_bytes([Entry("./x", b"n"), Entry("x", b"m")])),
     "no name": ("LAY103", zip_bytes([Entry("", b"n")])),
     "link": ("LAY104", zip_bytes([special(stat.S_IFLNK)])),
     "pipe": ("LAY104", zip_bytes([special(stat.S_IFIFO)])),
@@ -233,6 +234,44 @@ def test_leaves_out_what_tools_leave_behind(tmp_path: Path) -> None:
         Entry(".git/config", b"n"),
     ]
     assert contents(unpack(zip_bytes([NOTE, *junk]), tmp_path)) == {"notes.md": NOTE.data}
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("./a/x.py", "a/x.py"),
+        ("././x.py", "x.py"),
+        ("a//x.py", "a/x.py"),
+        ("a/./x.py", "a/x.py"),
+        ("a\\b\\x.py", "a/b/x.py"),
+        ("課題\\x.py".encode("cp932"), "課題/x.py"),
+        ("レポート表.md".encode("cp932"), "レポート表.md"),
+        ("größe über.md".encode("cp437"), "größe über.md"),
+        ("España.md".encode("cp437"), "España.md"),
+        ("\u0644\u200c\u0631.md", "\u0644\u200c\u0631.md"),
+        ("\U0001f468\u200d\U0001f393.md", "\U0001f468\u200d\U0001f393.md"),
+    ],
+)
+def test_a_harmless_name_is_read_as_it_is_meant(
+    tmp_path: Path, name: str | bytes, read: str
+) -> None:
+    folder = Entry("./", b"")
+    assert set(contents(unpack(zip_bytes([folder, Entry(name, b"n")]), tmp_path))) == {read}
+
+
+@pytest.mark.parametrize(
+    "name", ["Icon\r", "._x.py", "a/._x.bin", "__MACOSX/._x", "a/.DS_Store", ".idea/x"]
+)
+def test_what_systems_leave_behind_is_left_out(tmp_path: Path, name: str) -> None:
+    out = unpack(zip_bytes([Entry(name, b"n"), Entry("x.py", b"n")]), tmp_path)
+    assert set(contents(out)) == {"x.py"}
+
+
+@pytest.mark.parametrize("name", ["ad\u200dmin.py", "\u200dx.py", "x\u200c.py", "a\u202eb.py"])
+def test_a_character_that_hides_in_a_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(IntakeError) as refused:
+        unpack(zip_bytes([Entry(name, b"n")]), tmp_path)
+    assert refused.value.code == "LAY113"
 
 
 def test_reads_old_names_and_a_comment(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,7 +127,9 @@ def completion_marks(path: Path) -> tuple[str, str]:
 
 
 def _shared_end(one: str, other: str) -> str:
-    return commonprefix([one[::-1], other[::-1]])[::-1]
+    both = zip(reversed(one), reversed(other), strict=False)
+    length = sum(1 for _ in takewhile(lambda two: two[0] == two[1], both))
+    return one[len(one) - length :]
 
 
 def _check_system(system: str | None, to: Kind) -> None:

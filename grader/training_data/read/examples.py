@@ -105,7 +105,8 @@ class Example:
 
 
 def kind_of(value: Any) -> Kind | None:
-    """The kind of an object by its keys, or None; lists of messages as prompt are another tool's."""
+    """The kind of an object by its keys, or None: with lists of messages as prompt and completion
+    it is another tool's."""
     if not isinstance(value, dict):
         return None
     for kind, keys in KEYS_OF_KIND.items():

@@ -98,7 +98,7 @@ def _turns(turns: Any, name: str, role_key: str, text_key: str) -> list[Value]:
     """Chat messages of turns that name their speaker and their text under these keys."""
     if not isinstance(turns, list) or not turns:
         raise NotTranslatable(f"{name} is {quoted(turns)}; expected a list of turns")
-    found = []
+    found: list[Value] = []
     for turn in turns:
         said = turn if isinstance(turn, dict) else {}
         role = plain_role(said.get(role_key))

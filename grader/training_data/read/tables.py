@@ -21,37 +21,27 @@ from grader.training_data.read.other_formats import other_format
 _SEPARATORS: Final = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(?P<separator>[,;|\t])"?', re.IGNORECASE)
 _NAME_MAX_CHARACTERS: Final = 60
+# What columns are called where English is not spoken, in folded form; "_" stands for a space.
 _QUESTION: Final = (
-    "question questions query frage fragen pregunta question(s) domanda pergunta vraag pytanie "
-    "otázka otazka întrebare intrebare kérdés spørsmål spørgsmål fråga kysymys soru ερώτηση "
-    "вопрос питання въпрос 質問 问题 問題 질문 سؤال السؤال پرسش سوال प्रश्न câu_hỏi คำถาม"
+    "question questions query frage fragen pregunta domanda pergunta vraag pytanie otázka otazka "
+    "întrebare intrebare kérdés spørsmål spørgsmål fråga kysymys soru ερώτηση вопрос питання "
+    "въпрос 質問 问题 問題 질문 سؤال السؤال پرسش سوال प्रश्न câu_hỏi คำถาม"
 )
 _ANSWER: Final = (
     "answer answers antwort antworten respuesta réponse reponse risposta resposta antwoord "
-    "odpowiedź odpowiedz odpověď odpoved răspuns raspuns válasz svar vastaus cevap yanıt απάντηση "
-    "ответ відповідь отговор 回答 答案 解答 답변 대답 جواب إجابة الإجابة پاسخ उत्तर trả_lời "
-    "câu_trả_lời คำตอบ"
+    "odpowiedź odpowiedz odpověď odpoved răspuns raspuns válasz svar vastaus cevap "
+    "yan\u0131t απάντηση ответ відповідь отговор 回答 答案 解答 답변 대답 جواب إجابة الإجابة پاسخ "
+    "उत्तर trả_lời câu_trả_lời คำตอบ"
 )
 _MEANING: Final[Mapping[str, str]] = {
     **dict.fromkeys(_QUESTION.split(), "question"),
     **dict.fromkeys(_ANSWER.split(), "answer"),
 }
 _HOLD_LISTS: Final = frozenset(
-    [
-        "messages",
-        "conversations",
-        "contents",
-        "tools",
-        "functions",
-        "prompt",
-        "completion",
-        "chosen",
-        "rejected",
-        "history",
-        "input",
-        "preferred_output",
-        "non_preferred_output",
-    ]
+    {
+        *("messages", "conversations", "contents", "tools", "functions", "history", "input"),
+        *("prompt", "completion", "chosen", "rejected", "preferred_output", "non_preferred_output"),
+    }
 )
 _ABSENT: Final = frozenset({"nan", "<NA>", "#N/A", "#REF!", "#NAME?"})
 
@@ -121,9 +111,9 @@ def _tables(text: Sequence[str]) -> Iterator[Table]:
         if (even and _are_names(rows[0])) or (len(rows[0]) > 1 and table.holds_examples):
             yield table
     alone = Table(",", _columns(text[0], ","))
-    if len(alone.columns) == 1 and alone.columns[0] in _HOLD_LISTS and len(text) > 1:
-        if text[1].lstrip().startswith(('"[', '"{')):
-            yield alone
+    listed = len(text) > 1 and text[1].lstrip().startswith(('"[', '"{'))
+    if listed and len(alone.columns) == 1 and alone.columns[0] in _HOLD_LISTS:
+        yield alone
 
 
 def _columns(header: str, separator: str) -> tuple[str, ...]:

@@ -77,8 +77,8 @@ FILE_RULES: Final = (
         "JSL008",
         "The file is JSONL and not a table",
         "Comma- or tab-separated values hold no messages.",
-        "Run `finegrade data convert FILE --to chat`. Where the columns have names that it does not "
-        "know, call two of them question and answer first.",
+        "Run `finegrade data convert FILE --to chat`. Where it does not know the names of the "
+        "columns, call two of them question and answer first.",
         SERVICE,
         service=_NOT_JSONL,
     ),

@@ -20,8 +20,8 @@ CHAT_RULES: Final = (
         "JSL202",
         "An example has no keys but messages, tools, parallel_tool_calls and functions",
         "The service refuses a file with any other key beside the messages.",
-        "Drop the key, or keep notes such as ids in a file of their own. `finegrade data fix` drops "
-        "keys that are null.",
+        "Drop the key, or keep notes such as ids in a file of their own. `finegrade data fix` "
+        "drops keys that are null.",
         SPECIFICATION,
         service='contains an extra "…"',
     ),

@@ -160,7 +160,8 @@ TABLES = {
 @pytest.mark.parametrize("name", TABLES)
 def test_check_calls_a_table_one_and_convert_reads_it(tmp_path: Path, name: str) -> None:
     report = check_file(_file(tmp_path, TABLES[name], name), model=None)
-    assert "JSL008" in report.counts and "JSL101" not in report.counts
+    assert "JSL008" in report.counts
+    assert "JSL101" not in report.counts
     assert _converted(tmp_path, TABLES[name], Kind.CHAT, name) == [CHAT]
 
 
