@@ -217,9 +217,9 @@ def test_values_of_requests_under_way_are_limited_together(gateway: Gateway) -> 
 
 def test_bytes_of_requests_under_way_are_limited_together(gateway: Gateway) -> None:
     body = b"x" * (10 * MIB)
-    with ThreadPoolExecutor(2) as pool, served(gateway, never) as (port, _):
+    with ThreadPoolExecutor(2) as pool, served(gateway, never) as (port, record):
         held = [pool.submit(ask, port, body) for _ in range(2)]
-        time.sleep(0.3)
+        wait_for(lambda: record.clock._under_way == len(held))
         assert ask(port, body)[0] == 429
     for one in held:
         with pytest.raises((http.client.HTTPException, OSError)):
