@@ -20,7 +20,7 @@ from grader.openai_sim.api.middleware import ServiceMiddleware
 from grader.openai_sim.jobs.job_validation import Admission
 from grader.openai_sim.pages import pages
 from grader.openai_sim.services import Services
-from grader.openai_sim.store import errors
+from grader.openai_sim.store import error_handlers, errors
 from grader.openai_sim.store.clock import Clock, MachineClock
 from grader.openai_sim.store.journal import Journal
 from grader.openai_sim.store.scenarios import FaultInjector
@@ -122,7 +122,7 @@ def create_app(
         redoc_url=None,
     )
     app.services = Services(store, faults, clock, admission, journal, partial(_job_seed, job_seed))
-    errors.install(app)
+    error_handlers.install(app)
     if server is not None and find_spec(_CHAT) is not None:  # first: it is asked most
         chat: APIRouter = import_module(_CHAT).router(server)
         app.include_router(chat, prefix="/v1")

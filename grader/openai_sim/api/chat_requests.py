@@ -65,6 +65,8 @@ _AS_DEFAULT: Final[Mapping[str, object]] = {
 class StreamOptions(BaseModel):
     """Options of a stream."""
 
+    model_config = ConfigDict(strict=True)
+
     include_usage: bool | None = None
 
 
@@ -82,7 +84,8 @@ def _describe(schema: dict[str, Any]) -> None:
 class GenerationRequest(BaseModel):
     """Parameters that both routes have. `refuse_extras` judges all others by name."""
 
-    model_config = ConfigDict(extra="allow", json_schema_extra=_describe)
+    # A text in a number's place is refused, as OpenAI's service does.
+    model_config = ConfigDict(extra="allow", strict=True, json_schema_extra=_describe)
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI, Request
+    pass
 
 INVALID: Final = "invalid_request_error"
 _WINDING_DOWN: Final = (
@@ -80,13 +77,6 @@ def response(error: ApiError) -> JSONResponse:
     """The error as a response."""
     content = ErrorEnvelope(error=error.body).model_dump()
     return JSONResponse(content, error.status, error.headers)
-
-
-def install(app: FastAPI) -> None:
-    """Put every error of this app into the envelope."""
-    app.add_exception_handler(ApiError, _refused)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _invalid)
 
 
 # --- errors that more than one module raises -------------------------------------------------
@@ -231,35 +221,4 @@ def server_fault() -> ApiError:
         500,
         "The server had an error while processing your request. Sorry about that!",
         type="server_error",
-    )
-
-
-# --- errors that Starlette and FastAPI raise ---------------------------------------------------
-
-
-async def _refused(_request: Request, error: Any) -> JSONResponse:
-    return response(error)
-
-
-async def _http(request: Request, error: Any) -> JSONResponse:
-    place = f"{request.method} {request.url.path}"
-    if error.status_code == HTTPStatus.NOT_FOUND:
-        return response(ApiError(404, f"Invalid URL ({place})", code="unknown_url"))
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        said = f"Not allowed to {request.method} on {request.url.path}. (HINT: Perhaps you meant "
-        wrong = ApiError(
-            405,
-            said + "to use a different HTTP method?)",
-            code="method_not_supported",
-            headers=error.headers,
-        )
-        return response(wrong)
-    return response(ApiError(error.status_code, str(error.detail), headers=error.headers))
-
-
-async def _invalid(_request: Request, error: Any) -> JSONResponse:
-    first = error.errors()[0]
-    place = ".".join(str(step) for step in first["loc"][1:]) or "body"
-    return response(
-        ApiError(400, f"Invalid '{place}': {first['msg']}.", param=place, code="invalid_value")
     )

@@ -53,7 +53,7 @@ def json_values(body: bytes) -> int:
     return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
-_NAMES: Final = {
+TYPE_NAMES: Final = {
     bool: "a boolean",
     int: "an integer",
     float: "a decimal",
@@ -82,9 +82,10 @@ async def json_object(request: Request) -> dict[str, Any]:
 
 def wrong_type(name: str, expected: str, value: Any) -> ApiError:
     """The error of a value of another JSON type."""
+    found = TYPE_NAMES[type(value)]
     return ApiError(
         400,
-        f"Invalid type for '{name}': expected {expected}, but got {_NAMES[type(value)]} instead.",
+        f"Invalid type for '{name}': expected {expected}, but got {found} instead.",
         param=name,
         code="invalid_type",
     )
@@ -141,9 +142,9 @@ def integer(given: Mapping[str, Any], name: str, least: int, most: int, prefix: 
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong_type(shown, "an integer", value)
     if value < least:
-        raise _beyond(shown, "integer", "below minimum", ">=", least, value)
+        raise beyond(shown, "integer", "below minimum", ">=", least, value)
     if value > most:
-        raise _beyond(shown, "integer", "above maximum", "<=", most, value)
+        raise beyond(shown, "integer", "above maximum", "<=", most, value)
     return value
 
 
@@ -155,9 +156,9 @@ def positive(given: Mapping[str, Any], name: str, most: float, prefix: str = "")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise wrong_type(shown, "a decimal", value)
     if not value > 0:
-        raise _beyond(shown, "decimal", "below minimum", ">", 0, value)
+        raise beyond(shown, "decimal", "below minimum", ">", 0, value)
     if value > most or not math.isfinite(value):
-        raise _beyond(shown, "decimal", "above maximum", "<=", most, value)
+        raise beyond(shown, "decimal", "above maximum", "<=", most, value)
     return value
 
 
@@ -187,7 +188,8 @@ def choice(value: Any, name: str, allowed: Collection[str]) -> str:
     return value
 
 
-def _beyond(name: str, kind: str, side: str, sign: str, bound: float, value: float) -> ApiError:
+def beyond(name: str, kind: str, side: str, sign: str, bound: float, value: float) -> ApiError:
+    """The error of a number that is, such as, "above maximum": not <= `bound`."""
     word = side.split()[0]
     short = {"minimum": "min", "maximum": "max"}[side.split()[1]]
     return ApiError(

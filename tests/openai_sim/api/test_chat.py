@@ -18,7 +18,7 @@ from support.waiting import wait_for
 
 from grader.openai_sim.api import chat
 from grader.openai_sim.decoding.serving import READER, Server, open_bases
-from grader.openai_sim.store import errors
+from grader.openai_sim.store import error_handlers
 
 BASE = "course-model"
 ASK = [{"role": "user", "content": "What is the chemical symbol of neon?"}]
@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def url(server: Server) -> Iterator[str]:
     app = FastAPI()
-    errors.install(app)
+    error_handlers.install(app)
     app.include_router(chat.router(server), prefix="/v1")
     running = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off"))
     thread = threading.Thread(target=running.run, daemon=True)
@@ -153,7 +153,8 @@ TOOL = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
             "messages",
             "context_length_exceeded",
         ),
-        ({"temperature": 3}, "temperature", "invalid_value"),
+        ({"temperature": 3}, "temperature", "integer_above_max_value"),
+        ({"temperature": -0.5}, "temperature", "decimal_below_min_value"),
         ({"extra_body": {"tempereture": 1}}, None, "unknown_parameter"),
         (
             {
@@ -173,6 +174,42 @@ def test_what_cannot_be_done_is_refused_by_name(client, changes, param, code) ->
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(**asked)
     assert (refused.value.param, refused.value.code) == (param, code)
+
+
+INTEGER, DECIMAL, BOOLEAN, TEXT = "an integer", "a decimal", "a boolean", "a string"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected", "found"),
+    [
+        *((name, "3", INTEGER, TEXT) for name in ("max_tokens", "n", "seed", "top_logprobs")),
+        *((name, 3.0, INTEGER, DECIMAL) for name in ("max_completion_tokens", "n", "seed")),
+        *((name, True, INTEGER, BOOLEAN) for name in ("max_tokens", "n", "seed", "top_logprobs")),
+        *((name, "1", DECIMAL, TEXT) for name in ("temperature", "top_p", "presence_penalty")),
+        *((name, True, DECIMAL, BOOLEAN) for name in ("temperature", "frequency_penalty")),
+        *((name, "false", BOOLEAN, TEXT) for name in ("stream", "logprobs")),
+        *((name, 1, BOOLEAN, INTEGER) for name in ("stream", "logprobs")),
+        ("stop", 5, "a string or an array", INTEGER),
+        ("stop", {}, "a string or an array", "an object"),
+        ("messages", "Hi", "an array", TEXT),
+        ("model", 4, TEXT, INTEGER),
+        ("stream_options", {"include_usage": "yes"}, BOOLEAN, TEXT),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_the_services_words(
+    client, name, value, expected, found
+) -> None:
+    body = {"model": BASE, "messages": ASK, name: value}
+    place = "stream_options.include_usage" if name == "stream_options" else name
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.post("/chat/completions", body=body, cast_to=object)
+    said = f"Invalid type for '{place}': expected {expected}, but got {found} instead."
+    assert said in str(refused.value)
+    assert (refused.value.param, refused.value.code) == (place, "invalid_type")
+
+
+def test_a_whole_number_is_a_decimal_too(client) -> None:
+    assert client.chat.completions.create(model=BASE, messages=ASK, temperature=0, max_tokens=1)
 
 
 @pytest.mark.parametrize(
