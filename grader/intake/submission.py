@@ -226,6 +226,7 @@ def _place(
         places = folders if expected.endswith("/") else files
         name = expected.rstrip("/").rsplit("/", 1)[-1]
         matches = [path for path in places if path.rsplit("/", 1)[-1] == name]
+        matches = [m for m in matches if not any(m.startswith(f"{outer}/") for outer in matches)]
         if len(matches) > 1:
             listed = ", ".join(repr(shown(path)) for path in sorted(matches)[:3])
             return Ambiguous(

@@ -156,6 +156,20 @@ def test_one_name_for_two_entries_refuses_both_and_nobody_else(tmp_path: Path) -
     assert codes == {"s01": "LAY115", "S02": "LAY115", "s02": "LAY115", "s03": None}
 
 
+PERSIAN, BARE = "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627", "\u0639\u0644\u06cc\u0631\u0636\u0627"
+
+
+def test_a_joiner_between_letters_that_need_it_is_spelling(tmp_path: Path) -> None:
+    files(tmp_path, f"{PERSIAN}/a.md", "s02/a.md")
+    assert [(one.student, one.refusal) for one in found_in(tmp_path)][1] == (PERSIAN, None)
+
+
+def test_two_names_that_look_the_same_refuse_both(tmp_path: Path) -> None:
+    files(tmp_path, f"{PERSIAN}/a.md", f"{BARE}/a.md", "s02/a.md")
+    codes = [one.refusal.code for one in found_in(tmp_path) if one.refusal]
+    assert codes == ["LAY115", "LAY115"]
+
+
 def test_a_link_among_the_submissions_is_refused(tmp_path: Path) -> None:
     files(tmp_path, "elsewhere/a.md", "class/s01/a.md")
     (tmp_path / "class" / "s02").symlink_to(tmp_path / "elsewhere")
@@ -376,6 +390,19 @@ ADAPTER = Deliverable("adapter", "Adapter", ("adapter/",))
         (["adapter/x", "a.md"], ADAPTER, "adapter"),
         (["out/adapter/x", "out/adapter/y/z", "a.md"], ADAPTER, "out/adapter"),
         (["adapter", "a.md"], ADAPTER, None),
+        (
+            ["a.md", "adapter/README.md", "adapter/default/adapter_config.json"],
+            ADAPTER,
+            "adapter/default",
+        ),
+        (["adapter/adapter/adapter_config.json", "a.md"], ADAPTER, "adapter/adapter"),
+        (["out/adapter/adapter/adapter_config.json", "a.md"], ADAPTER, "out/adapter/adapter"),
+        (["adapter/checkpoint-24/adapter_config.json", "a.md"], ADAPTER, "adapter/checkpoint-24"),
+        (
+            ["adapter/adapter_config.json", "adapter/checkpoint-24/adapter_config.json"],
+            ADAPTER,
+            "adapter",
+        ),
     ],
 )
 def test_where_a_deliverable_lies(
@@ -387,7 +414,11 @@ def test_where_a_deliverable_lies(
 
 @pytest.mark.parametrize(
     ("names", "deliverable"),
-    [(["x/report.md", "y/report.md"], REPORT), (["x/adapter/a", "y/adapter/a"], ADAPTER)],
+    [
+        (["x/report.md", "y/report.md"], REPORT),
+        (["x/adapter/a", "y/adapter/a"], ADAPTER),
+        (["c.md", "adapter/a/adapter_config.json", "adapter/b/adapter_config.json"], ADAPTER),
+    ],
 )
 def test_two_places_are_not_guessed_between(
     names: list[str], deliverable: Deliverable, tmp_path: Path
