@@ -77,8 +77,13 @@ def text_counter(model: str, texts: Collection[str] | None = None) -> TextCounte
 
 
 def base_of(model: str) -> str:
-    """The base of a fine-tuned model `ft:BASE:ORGANISATION:SUFFIX:ID`, or the name as it is."""
-    return model.split(":")[1] if model.startswith("ft:") else model
+    """The base of a fine-tuned model, or the name as it is.
+
+    OpenAI's are called `ft:BASE:ORGANISATION:SUFFIX:ID`, Azure's `BASE.ft-ID`.
+    """
+    if model.startswith("ft:"):
+        return model.split(":")[1]
+    return model.partition(".ft-")[0]
 
 
 def _encoding_name(model: str) -> tuple[str, bool]:

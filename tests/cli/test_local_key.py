@@ -32,6 +32,16 @@ def test_a_person_is_who_can_log_in(
     assert others_use_this_machine(accounts, tmp_path) is others
 
 
+@pytest.mark.parametrize(("first", "others"), [("systemd", True), ("bash", False)])
+def test_accounts_of_a_containers_image_are_nobody(
+    first: str, others: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "comm").write_text(f"{first}\n")
+    os.chown(tmp_path / "1", os.getuid(), -1)
+    assert others_use_this_machine([account(4_242)], tmp_path) is others
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root makes a process of another user")
 def test_a_person_of_a_directory_service_is_seen_by_a_process(tmp_path: Path) -> None:
     (tmp_path / "77").mkdir()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from fastapi import FastAPI
 
 from grader import __version__
-from grader.openai_sim.api import files, jobs, models
+from grader.openai_sim.api import azure, files, jobs, models
 from grader.openai_sim.api.job_request import SEED_MOST
 from grader.openai_sim.api.middleware import ServiceMiddleware
 from grader.openai_sim.jobs.job_validation import Admission
@@ -23,7 +23,7 @@ from grader.openai_sim.services import Services
 from grader.openai_sim.store import error_handlers, errors
 from grader.openai_sim.store.clock import Clock, MachineClock
 from grader.openai_sim.store.journal import Journal
-from grader.openai_sim.store.scenarios import FaultInjector
+from grader.openai_sim.store.scenarios import AZURE, FaultInjector
 from grader.openai_sim.store.store import SimulatorStore
 
 if TYPE_CHECKING:
@@ -129,7 +129,13 @@ def create_app(
     for router in (files.router, jobs.router, models.router):
         app.include_router(router, prefix="/v1")
     app.include_router(pages.router)
+    if faults.has(AZURE):
+        deployments = azure.Deployments(home, store)
+        app.include_router(azure.router(deployments), prefix="/v1")
+        app.add_middleware(azure.AzureModels, deployments=deployments)
     app.add_middleware(ServiceMiddleware, used=app.services, key=key)
+    if faults.has(AZURE):
+        app.add_middleware(azure.AzurePaths)  # outermost: whoever is inside sees one kind of path
     return app
 
 

@@ -27,7 +27,8 @@ from grader.openai_sim.services import Used
 from grader.openai_sim.store import errors
 from grader.openai_sim.store.journal import note
 from grader.openai_sim.store.parameters import NamedPage, Page, json_object
-from grader.openai_sim.store.scenarios import EMPTY_ERROR
+from grader.openai_sim.store.records import azure_job_id
+from grader.openai_sim.store.scenarios import AZURE, EMPTY_ERROR
 from grader.openai_sim.store.store import (
     CheckpointRow,
     EventRow,
@@ -127,7 +128,7 @@ def create_job(
     model = snapshot(asked.model)
     _check(store, asked, model)
     row = JobRow(
-        id=new_id("ftjob"),
+        id=azure_job_id() if used.faults.has(AZURE) else new_id("ftjob"),
         model=model,
         created_at=now(),
         training_file=asked.training_file,

@@ -20,6 +20,7 @@ ORGANIZATION: Final = "finegrade"
 """The organisation that every key belongs to."""
 
 _CHARACTERS: Final = 8  # of a job's id or of a digest: enough to tell two apart
+_AZURE_CHARACTERS: Final = 32  # of a job's id there, which is told by it
 
 
 @cache
@@ -48,8 +49,10 @@ def tuned_name(job: JobRow) -> str:
     A job that goes on from a tuned model names that one's base.
     """
     suffix = re.sub(r"[^a-z0-9_-]+", "-", (job.suffix or "").lower())
-    own = job.id.rpartition("-")[2][:_CHARACTERS]
-    return f"ft:{base_of(job.model)}:{ORGANIZATION}:{suffix}:{own}"
+    own = job.id.rpartition("-")[2]
+    if len(own) == _AZURE_CHARACTERS:
+        return f"{base_of(job.model)}.ft-{own}" + (f"-{suffix}" if suffix else "")
+    return f"ft:{base_of(job.model)}:{ORGANIZATION}:{suffix}:{own[:_CHARACTERS]}"
 
 
 def checkpoint_name(job: JobRow, step: int) -> str:

@@ -28,6 +28,7 @@ from grader.openai_sim.services import Used
 from grader.openai_sim.store.errors import no_such_file
 from grader.openai_sim.store.journal import Line, of_clients, summary
 from grader.openai_sim.store.parameters import given_key
+from grader.training_data.encodings import base_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,7 +167,7 @@ async def try_page(
         system = examples[0].system if examples else ""
     answers: list[playground.PlaygroundAnswer] = []
     if question and model:
-        base = model.split(":")[1] if model.startswith("ft:") else model
+        base = base_of(model)
         key = given_key(request.headers) or ANY_KEY
         # One after the other, so that each has its own time.
         for name in dict.fromkeys((base, model)):

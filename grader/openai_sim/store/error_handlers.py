@@ -48,7 +48,11 @@ async def _refused(_request: Request, error: Any) -> JSONResponse:
 async def _http(request: Request, error: Any) -> JSONResponse:
     place = f"{request.method} {request.url.path}"
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return response(ApiError(404, f"Invalid URL ({place})", code="unknown_url"))
+        azure = request.url.path.startswith(("/openai/", "/subscriptions/", "/v1/deployments/"))
+        hint = (
+            ". Azure's paths are served by `finegrade simulate --scenario azure`" if azure else ""
+        )
+        return response(ApiError(404, f"Invalid URL ({place}){hint}", code="unknown_url"))
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         said = f"Not allowed to {request.method} on {request.url.path}. (HINT: Perhaps you meant "
         wrong = ApiError(

@@ -202,7 +202,9 @@ def beyond(name: str, kind: str, side: str, sign: str, bound: float, value: floa
 
 
 def given_key(headers: Headers) -> str | None:
-    """The key of a request: a bearer token, or the password that a browser sends."""
+    """The key of a request: a bearer token, Azure's header, or the password of a browser."""
+    if "api-key" in headers:
+        return headers["api-key"].strip() or None
     scheme, _, given = headers.get("authorization", "").partition(" ")
     given = given.strip()
     if scheme.lower() == "basic":

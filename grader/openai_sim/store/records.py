@@ -110,6 +110,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}-{''.join(characters)}"
 
 
+def azure_job_id() -> str:
+    """A new id of a job as Azure writes them, with 32 hexadecimal digits."""
+    return f"ftjob-{secrets.token_hex(16)}"
+
+
 def now() -> int:
     """Unix time in whole seconds."""
     return int(time.time())

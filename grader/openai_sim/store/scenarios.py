@@ -22,6 +22,9 @@ EMPTY_ERROR: Final = "empty-error"
 PLAIN_RESULTS: Final = "plain-results"
 """Scenarios that are no faults: the real service responds in both ways."""
 
+AZURE: Final = "azure"
+"""Another service with the same wire: other paths, other names of models, and deployments."""
+
 _ONE_IN: Final = 3  # calls that a fault hits: fewer than the three tries of the client library
 _RETRY_SECONDS: Final = 1.0  # to wait after a rate limit
 _QUEUE_SECONDS: Final = 120.0  # in a slow queue
@@ -153,6 +156,10 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         Scenario("moderation", "Each job's file fails the moderation.", fate="moderation"),
         Scenario(EMPTY_ERROR, "Jobs in which nothing failed have an error all the same: {}."),
         Scenario(PLAIN_RESULTS, "Result files are plain CSV, not base64 of it."),
+        Scenario(
+            AZURE,
+            "Azure's paths (/openai/v1, /openai/deployments/NAME), names of models, deployments.",
+        ),
     )
 }
 """All scenarios by name, in the order in which they are listed."""
