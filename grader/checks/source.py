@@ -28,6 +28,7 @@ from grader.core.constants import (
     NEW_STATEMENTS_AT_LEAST,
     NEW_STATEMENTS_REVIEW_FROM,
     SOURCE_MAX_BYTES,
+    STILL_TO_WRITE,
 )
 from grader.core.errors import FileRefused
 from grader.core.files import resource
@@ -87,8 +88,8 @@ def the_scripts_are_valid_python(context: Context) -> Verdict:
 def no_stub_is_left(context: Context) -> Verdict:
     """Nothing of the kit's stubs is left
 
-    Why: The starter kit marks what you write with `raise NotImplementedError(...)`. Where one is
-    left, the script stops.
+    Why: The starter kit marks what you write with `raise SystemExit("..., still to write: ...")`.
+    Where one is left, the script stops.
 
     Fix: Replace each of these lines by your own code.
     """
@@ -98,7 +99,7 @@ def no_stub_is_left(context: Context) -> Verdict:
             places = "; ".join(script.at(stub.lineno) for stub in stubs[:8])
             return failed(
                 f"{script.path} still stops where the kit left work for you: {places}.",
-                "Replace each `raise NotImplementedError(...)` by the code that its text asks for.",
+                "Replace each `raise SystemExit(...)` there by the code that its text asks for.",
                 path=script.path,
                 line=script.line(stubs[0].lineno),
             )
@@ -106,15 +107,25 @@ def no_stub_is_left(context: Context) -> Verdict:
 
 
 def _stubs(tree: ast.Module) -> Iterator[ast.Raise]:
-    """Every `raise NotImplementedError` but those of a class, which may be abstract."""
-    waiting: list[ast.AST] = [tree]
+    """Every stub; `raise NotImplementedError` is none in a class, which may be abstract."""
+    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
     while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Raise):
-            raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-            if isinstance(raised, ast.Name) and raised.id == "NotImplementedError":
-                yield node
-        waiting += [c for c in ast.iter_child_nodes(node) if not isinstance(c, ast.ClassDef)]
+        node, in_class = waiting.pop()
+        if isinstance(node, ast.Raise) and _is_stub(node, in_class):
+            yield node
+        in_class = in_class or isinstance(node, ast.ClassDef)
+        waiting += [(child, in_class) for child in ast.iter_child_nodes(node)]
+
+
+def _is_stub(node: ast.Raise, in_class: bool) -> bool:
+    call = node.exc if isinstance(node.exc, ast.Call) else None
+    raised = call.func if call is not None else node.exc
+    if not isinstance(raised, ast.Name):
+        return False
+    if raised.id == "NotImplementedError":
+        return not in_class
+    texts = call.args if call is not None and raised.id == "SystemExit" else []
+    return any(isinstance(t, ast.Constant) and STILL_TO_WRITE in str(t.value) for t in texts)
 
 
 @check("SRC009", needs=("LAY001",), measures=("docstring_share", "comment_share"))

@@ -126,6 +126,7 @@ AGREEMENT_AT_LEAST: Final = 0.7  # rank correlation: strong; word matching stays
 
 # --- starter kits ------------------------------------------------------------------------------
 KIT_LINE_CHARACTERS: Final = 100  # a stub that is longer goes on three lines, as the project's code
+STILL_TO_WRITE: Final = "still to write:"  # in the text with which a stub of the kit ends a program
 
 # --- training data -----------------------------------------------------------------------------
 DATA_MAX_FILE_BYTES: Final = 512 * MIB  # what the service takes at upload

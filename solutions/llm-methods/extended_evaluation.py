@@ -72,7 +72,10 @@ def main():
     chosen = parser.parse_args().approaches or list(ASK)
     if not set(chosen) <= set(ASK):
         parser.error(f"choose from {', '.join(ASK)}")
-    chats = finetune.read_chats(BENCHMARK)
+    try:
+        chats = finetune.read_chats(BENCHMARK)
+    except finetune.Stop as reason:
+        raise SystemExit(str(reason)) from reason
     found = earlier_results()
     for name in chosen:
         found[name] = {"exact_match": round(finetune.score(ASK[name](chats), chats), 4)}
