@@ -214,18 +214,31 @@ def _regular_files(folder: Path) -> list[Path]:
 
 
 def write_kit(
-    assignment_id: str, topic: str, dest: Path, assignment: Assignment | None = None
+    assignment_id: str,
+    topic: str,
+    dest: Path,
+    assignment: Assignment | None = None,
+    *,
+    notebooks: bool = False,
+    wheel: Path | None = None,
 ) -> list[str]:
     """Write a starter kit as a folder, or as an archive if `dest` ends in ".zip".
 
     RUBRIC.md in it is made from the `assignment`, the installed one of that id where none is given.
-    Returns the paths inside the kit, in order. Raises UsageError when `dest` exists and is not an
-    empty folder, or when there is no such kit. The archive of the same kit is always the same
-    bytes.
+    With `notebooks`, scripts that may be submitted as notebooks are notebooks, and the others that
+    can be run have one beside them. A `wheel` of finegrade goes beside requirements.txt, for
+    machines without a package index that has it. Returns the paths inside the kit, in order. Raises
+    UsageError when `dest` exists and is not an empty folder, when there is no such kit, and when
+    the wheel is none. The archive of the same kit is always the same bytes.
     """
     files: dict[str, Path | bytes] = dict(kit_files(assignment_id, topic))
-    rubric = rubric_markdown(assignment or load_assignment(assignment_id))
-    files = dict(sorted((files | {RUBRIC_NAME: rubric.encode()}).items()))
+    loaded = assignment or load_assignment(assignment_id)
+    files[RUBRIC_NAME] = rubric_markdown(loaded).encode()
+    if notebooks:
+        files = _with_notebooks(files, loaded)
+    if wheel is not None:
+        files[_wheel_name(wheel)] = wheel
+    files = dict(sorted(files.items()))
     if dest.suffix == ".zip":
         if dest.exists():
             raise UsageError(f"{dest} is there already. Remove it, or name another.")
@@ -244,6 +257,36 @@ def write_kit(
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(_contents(source))
     return list(files)
+
+
+def _with_notebooks(
+    files: dict[str, Path | bytes], assignment: Assignment
+) -> dict[str, Path | bytes]:
+    """The files with notebooks of the scripts.
+
+    Of a deliverable there is one form, so that no two are submitted: the notebook where that is
+    accepted, else the script.
+    """
+    from grader.assignment.kit_notebooks import is_runnable, notebook_of  # nbformat takes a while
+
+    accepted = {path for deliverable in assignment.deliverables for path in deliverable.paths}
+    found: dict[str, Path | bytes] = {}
+    for name, contents in files.items():
+        stem, _, suffix = name.rpartition(".")
+        notebook = f"{stem}.ipynb"
+        source = _contents(contents).decode() if suffix == "py" else ""
+        if is_runnable(source) and (name not in accepted or notebook in accepted):
+            found[notebook] = notebook_of(source, name)
+        if notebook not in accepted or notebook not in found:
+            found[name] = contents
+    return found
+
+
+def _wheel_name(wheel: Path) -> str:
+    """The name of a wheel of finegrade; UsageError for another file."""
+    if not wheel.is_file() or not re.fullmatch(r"finegrade-.+\.whl", wheel.name):
+        raise UsageError(f"{wheel} is no wheel of finegrade; `python -m build --wheel` makes one.")
+    return wheel.name
 
 
 def _contents(source: Path | bytes) -> bytes:
