@@ -110,13 +110,19 @@ def _beginning(path: str, block: _Block) -> list[str]:
         width = KIT_LINE_CHARACTERS - len(block.indent) - 2
         told = textwrap.wrap(f"To write: {block.what}", width, break_on_hyphens=False)
         return [*(f"{block.indent}# {line}\n" for line in told), *block.starter]
-    text = json.dumps(
-        f"{path.rpartition('/')[2]}, {STILL_TO_WRITE} {block.what}", ensure_ascii=False
-    )
-    line = f"{block.indent}raise SystemExit({text})\n"
+    told = f"{path.rpartition('/')[2]}, {STILL_TO_WRITE} {block.what}"
+    line = f"{block.indent}raise SystemExit({_literal(told)})\n"
     if len(line) <= KIT_LINE_CHARACTERS:
         return [line]
-    return [f"{block.indent}raise SystemExit(\n{block.indent}    {text}\n{block.indent})\n"]
+    inner = f"{block.indent}    "
+    width = KIT_LINE_CHARACTERS - len(inner) - 2
+    pieces = textwrap.wrap(told, width, break_on_hyphens=False, drop_whitespace=False)
+    texts = [f"{inner}{_literal(piece)}\n" for piece in pieces]
+    return [f"{block.indent}raise SystemExit(\n", *texts, f"{block.indent})\n"]
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _refuse_invalid(starter: str, path: str) -> None:

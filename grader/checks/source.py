@@ -10,6 +10,7 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from grader.checks.api.context import Context, Verdict, failed, needs_review, passed
 from grader.checks.api.registry import check
@@ -259,15 +260,16 @@ def it_goes_beyond_the_example(context: Context) -> Verdict:
     if script is None:
         return not_submitted(context, LORA_SCRIPT)
     known: set[str] = set()
-    for path in sorted(resource("starter", context.assignment.id).glob("*.py")):
+    kit = resource("starter", context.assignment.id)
+    for path in filter(Path.is_file, (kit / name for name in _BEGUN_FROM)):
         known |= _of_kit(path)
     mine = set(_shapes(script.program.statements))
     new = mine - known
     similarity = len(mine & known) / len(mine) if mine else 1.0
     measures = {"new_statements": len(new), "similarity": round(similarity, 4)}
     text = (
-        f"{len(new)} statements that run stand in no script of the kit, names and numbers aside; "
-        f"{similarity:.0%} of the script does."
+        f"{len(new)} statements that run stand in no script of the kit's Part 3, names and numbers "
+        f"aside; {similarity:.0%} of the script does."
     )
     if len(new) >= NEW_STATEMENTS_AT_LEAST:
         return passed(text, measures=measures)
@@ -275,6 +277,9 @@ def it_goes_beyond_the_example(context: Context) -> Verdict:
         return replace(needs_review(f"{text} A person looks at what they add."), measures=measures)
     verdict = not_found(script, text, "Add to the training script what the kit's example lacks.")
     return failed(verdict.message, verdict.hint, path=script.path, measures=measures)
+
+
+_BEGUN_FROM: Final = ("common.py", "huggingface_lora.py", "huggingface_custom_lora.py")
 
 
 def _of_kit(path: Path) -> frozenset[str]:

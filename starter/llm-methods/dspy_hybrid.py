@@ -38,7 +38,8 @@ def build_program():
 def wished_for(retriever, question, answer):
     """Return the output fields that the program should get for a question, None if unknown."""
     raise SystemExit(
-        "dspy_hybrid.py, still to write: the fields of your program's signature, for example the steps and the answer"
+        "dspy_hybrid.py, still to write: the fields of your program's signature, for example the "
+        "steps and the answer"
     )
 
 
@@ -48,7 +49,8 @@ def write_conversations(program, chats):
     `dspy.ChatAdapter().format_finetune_data(signature, demos, inputs, outputs)` gives one line.
     """
     raise SystemExit(
-        "dspy_hybrid.py, still to write: write one JSON line for each chat, in the form of the program's prompts"
+        "dspy_hybrid.py, still to write: write one JSON line for each chat, in the form of the "
+        "program's prompts"
     )
 
 
@@ -64,7 +66,8 @@ def run(args):
     check(train, test)
     program, client = build_program(), connect(args)
     raise SystemExit(
-        "dspy_hybrid.py, still to write: write the conversations, also of more questions of your domain, and tune"
+        "dspy_hybrid.py, still to write: write the conversations, also of more questions of your "
+        "domain, and tune"
     )
     results = {}
     for when, model in (("before", args.model), ("after", tuned)):

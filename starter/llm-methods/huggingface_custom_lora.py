@@ -53,7 +53,8 @@ def parse_arguments():
 def encode(tokenizer, chat):
     """Return the token ids of a chat and its labels, which are -100 where nothing is learnt."""
     raise SystemExit(
-        "huggingface_custom_lora.py, still to write: encode(): give prompt tokens the label -100. Seen in: EVL001 (gain)"
+        "huggingface_custom_lora.py, still to write: encode(): give prompt tokens the label -100. "
+        "Seen in: EVL001 (gain)"
     )
 
 
@@ -61,7 +62,8 @@ def encode(tokenizer, chat):
 def evaluate(model, tokenizer, chats):
     """Return the mean exact match and token F1 on all chats, and tokens per second."""
     raise SystemExit(
-        "huggingface_custom_lora.py, still to write: evaluate(): answer, score, time generate(). Seen in: SRC005, EVL004"
+        "huggingface_custom_lora.py, still to write: evaluate(): answer, score, time generate(). "
+        "Seen in: SRC005, EVL004"
     )
 
 
@@ -72,7 +74,8 @@ def train(model, tokenizer, chats, validation, args):
     epochs that were trained.
     """
     raise SystemExit(
-        "huggingface_custom_lora.py, still to write: train(): checkpoints, early stopping. Seen in: SRC004, checkpoints/"
+        "huggingface_custom_lora.py, still to write: train(): checkpoints, early stopping. Seen in:"
+        " SRC004, checkpoints/"
     )
 
 
@@ -94,7 +97,8 @@ def main():
     names = ("train.jsonl", "validation.jsonl", "test.jsonl")
     chats, validation, test = (read_chats(args.data / name) for name in names)
     raise SystemExit(
-        "huggingface_custom_lora.py, still to write: main(): score, add LoRA, train, score, save. Seen in: ADP001, SRC003, SRC007"
+        "huggingface_custom_lora.py, still to write: main(): score, add LoRA, train, score, save. "
+        "Seen in: ADP001, SRC003, SRC007"
     )
 
 

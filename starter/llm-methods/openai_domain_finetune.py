@@ -102,7 +102,8 @@ def patiently(request, *arguments):
     help against is raised at once: a wrong key, a bad file, no money.
     """
     raise SystemExit(
-        "openai_domain_finetune.py, still to write: patiently(): catch PASSING, wait, try again. Seen in: API011, API012, API017"
+        "openai_domain_finetune.py, still to write: patiently(): catch PASSING, wait, try again. "
+        "Seen in: API011, API012, API017"
     )
 
 
@@ -114,7 +115,8 @@ def find_or_create_job(client, key, model, path):
     """
 
     raise SystemExit(
-        "openai_domain_finetune.py, still to write: find_or_create_job(): find, upload, create. Seen in: API002, API003, API015"
+        "openai_domain_finetune.py, still to write: find_or_create_job(): find, upload, create. "
+        "Seen in: API002, API003, API015"
     )
 
 
@@ -122,7 +124,8 @@ def follow(client, job, poll_seconds):
     """Print what the job tells until it has ended, looking less and less often; return it."""
 
     raise SystemExit(
-        "openai_domain_finetune.py, still to write: follow(): print events, wait ever longer. Seen in: API004 to API006, API013"
+        "openai_domain_finetune.py, still to write: follow(): print events, wait ever longer. Seen "
+        "in: API004 to API006, API013"
     )
 
 
@@ -187,7 +190,8 @@ def ask(client, model, test):
 def simulate_answers(before, test):
     """Return made-up answers of a tuned model: ASSUMED_GAIN of the wrong ones put right."""
     raise SystemExit(
-        "openai_domain_finetune.py, still to write: simulate_answers(): put some wrong answers right. Seen in: API014"
+        "openai_domain_finetune.py, still to write: simulate_answers(): put some wrong answers "
+        "right. Seen in: API014"
     )
 
 
