@@ -169,7 +169,9 @@ def main():
             approaches[name] = measure(name, chats)
         except Skip as reason:
             skipped[name] = str(reason)
-        except (Exception, SystemExit) as error:  # your code, unfinished: the others can still run
+        except SystemExit as error:
+            skipped[name] = str(error)
+        except Exception as error:  # your code, unfinished: the others can still be asked
             skipped[name] = f"{type(error).__name__}: {error}"
         if name in skipped:
             print(f"{name}: skipped: {skipped[name]}", file=sys.stderr)

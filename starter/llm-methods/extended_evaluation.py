@@ -25,24 +25,24 @@ RESULTS = HERE / "benchmark_results.json"
 def ask_dspy(chats):
     """Return the answers of the enhanced program of Part 1."""
     raise SystemExit(
-        "extended_evaluation.py, still to write: connect DSPy as dspy_example.py does, and ask what"
-        " build_program() gives"
+        "extended_evaluation.py, still to write: ask_dspy(): connect(), ask build_program(). Seen "
+        "in: EVL012"
     )
 
 
 def ask_openai(chats):
     """Return the answers of the model that Part 2 tunes; it is tuned here if it is not there."""
     raise SystemExit(
-        "extended_evaluation.py, still to write: get the model of Part 2 with its own functions, "
-        "and ask it"
+        "extended_evaluation.py, still to write: ask_openai(): tuned_job() and ask() of Part 2. "
+        "Seen in: EVL013"
     )
 
 
 def ask_lora(chats):
     """Return the answers of the adapter of Part 3."""
     raise SystemExit(
-        "extended_evaluation.py, still to write: load the base with the adapter as inference.py "
-        "does, and ask it"
+        "extended_evaluation.py, still to write: ask_lora(): load() and answer() of inference.py. "
+        "Seen in: EVL014"
     )
 
 

@@ -2,8 +2,8 @@
 """Part 3: train with several settings, and keep a record of what came out in `trials.jsonl`.
 
 Each trial runs `huggingface_custom_lora.py` with other options and takes the validation loss from
-the `metrics.json` that it writes. A line of the record holds the options (`settings`), the lowest
-`validation_loss` and the `seconds` that the run took. Trials in the record are not run again, so
+the `metrics.json` that it writes. A line of the record holds the options with the seed
+(`settings`), the lowest `validation_loss` and the `seconds` that the run took. Trials in the record are not run again, so
 change SETTINGS and run it once more. The grader may run one of them again.
 """
 
@@ -55,14 +55,16 @@ def run(settings):
         metrics = json.loads((Path(out) / "metrics.json").read_text("utf-8"))
     seconds = round(time.perf_counter() - started, 1)
     loss = round(metrics["validation_loss"], 4)
+    # With the seed the same trial can be run again, also by somebody else.
+    settings = {**settings, "seed": metrics["seed"]}
     return {"settings": settings, "validation_loss": loss, "seconds": seconds}
 
 
 def main():
     """Run the trials that are not in the record, and print all of them, the best first."""
     trials = recorded()
-    known = [trial["settings"] for trial in trials]
-    new = [settings for settings in SETTINGS if settings not in known]
+    known = [trial["settings"].items() for trial in trials]
+    new = [one for one in SETTINGS if not any(one.items() <= trial for trial in known)]
     for number, settings in enumerate(new, start=1):
         spent = [trial["seconds"] for trial in trials]
         seconds = sum(spent) / len(spent) * (len(new) - number + 1) if spent else 0
