@@ -3,8 +3,8 @@
 
 Each trial runs `huggingface_custom_lora.py` with other options and takes the validation loss from
 the `metrics.json` that it writes. A line of the record holds the options with the seed
-(`settings`), the lowest `validation_loss` and the `seconds` that the run took. Trials in the record are not run again, so
-change SETTINGS and run it once more. The grader may run one of them again.
+(`settings`), the lowest `validation_loss` and the `seconds` that the run took. Trials in the record
+are not run again, so change SETTINGS and run it once more. The grader may run one of them again.
 """
 
 import json
