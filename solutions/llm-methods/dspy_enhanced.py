@@ -115,7 +115,7 @@ def build_program():
 
 # Block 3. A better metric than word matching. Right answers in other words must score more than
 # lists of keywords; copies, another order, "not" and "A or B" must not pay; silence is worth 0.
-### BEGIN SOLUTION: write it, with the helpers it needs. Seen in: DSP020 to DSP027, one claim each
+### BEGIN SOLUTION: metric(), with the helpers it needs. Seen in: DSP020 to DSP027, a claim each
 _FILLERS = (
     "a an the of in on at to by for from with out into and or than that this it its they there he "
     "she i you is are was were be been has have had do does did can would use uses one called "
