@@ -12,10 +12,10 @@ from nbformat import v4
 
 _RUN: Final = re.compile(r"# ((?:finegrade .*-- )?python \S+\.py.*)")
 _SET_UP: Final = """\
-%pip install -q -r requirements.txt
 import sys
 
-if "ipykernel" in sys.modules:  # what a script has and a notebook lacks
+if "ipykernel" in sys.modules:  # in Jupyter: what a script has and a notebook lacks
+    %pip install -q -r requirements.txt
     __file__ = "{name}"
     sys.argv[1:] = []  # options, as on the command line: ["--rank", "4"]"""
 

@@ -65,7 +65,7 @@ def load(name, as_name=None):
     for cell in json.loads(book.read_text("utf-8"))["cells"]:
         if cell["cell_type"] == "code":
             lines = "".join(cell["source"]).splitlines()
-            code = "\n".join(line for line in lines if not line.startswith(("%", "!")))
+            code = "\n".join(line for line in lines if line.lstrip()[:1] not in ("%", "!"))
             exec(compile(code, book.name, "exec"), module.__dict__)
     return module
 

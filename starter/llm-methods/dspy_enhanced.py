@@ -58,7 +58,7 @@ def build_program():
 
 # Block 3. A better metric than word matching. Right answers in other words must score more than
 # lists of keywords; copies, another order, "not" and "A or B" must not pay; silence is worth 0.
-# To write: write it, with the helpers it needs. Seen in: DSP020 to DSP027, one claim each
+# To write: metric(), with the helpers it needs. Seen in: DSP020 to DSP027, a claim each
 def metric(example, prediction, trace=None):
     """Return how right an answer is, from 0 (wrong, empty, a refusal) to 1."""
     return simple_match(example, prediction)
