@@ -108,8 +108,8 @@ def _beginning(path: str, block: _Block) -> list[str]:
         return [f"_Write here: {block.what}_\n"]
     if block.starter is not None:
         width = KIT_LINE_CHARACTERS - len(block.indent) - 2
-        told = textwrap.wrap(f"To write: {block.what}", width, break_on_hyphens=False)
-        return [*(f"{block.indent}# {line}\n" for line in told), *block.starter]
+        comment = textwrap.wrap(f"To write: {block.what}", width, break_on_hyphens=False)
+        return [*(f"{block.indent}# {line}\n" for line in comment), *block.starter]
     told = f"{path.rpartition('/')[2]}, {STILL_TO_WRITE} {block.what}"
     line = f"{block.indent}raise SystemExit({_literal(told)})\n"
     if len(line) <= KIT_LINE_CHARACTERS:
