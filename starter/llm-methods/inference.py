@@ -21,7 +21,7 @@ def load(base, adapter):
     """Return the base model with the adapter on it, ready to answer, and the tokenizer."""
     raise SystemExit(
         "inference.py, still to write: load(): the base, PeftModel on it, the tokenizer. Seen in: "
-        "SRC008"
+        "what it prints"
     )
 
 
