@@ -1,7 +1,8 @@
 """Starter kits: what students get, made from the solutions and checked against an allow-list.
 
 A solution marks what students write with `### BEGIN SOLUTION: what to write` and
-`### END SOLUTION`, as nbgrader does; the starter has a stub in the place of each block.
+`### END SOLUTION`, as nbgrader does. The starter has in the place of each block the code that
+stands in comments behind `### STARTER`, or else a stub that ends the program with what to write.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ import ast
 import json
 import re
 import stat
+import textwrap
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from grader.assignment.load import load_assignment
 from grader.assignment.rubric_text import RUBRIC_NAME, rubric_markdown
-from grader.core.constants import COURSE_MODEL, KIT_LINE_CHARACTERS
+from grader.core.constants import COURSE_MODEL, KIT_LINE_CHARACTERS, STILL_TO_WRITE
 from grader.core.errors import GraderFault, UsageError
 from grader.core.files import resource
 from grader.core.nouns import Assignment, Budget
 
 _MARKER = re.compile(
-    r"(?P<indent>[ \t]*)### (?P<edge>BEGIN|END) SOLUTION(?:: (?P<what>\S.*?))?[ \t]*"
+    r"(?P<indent>[ \t]*)### (?:(?P<edge>BEGIN|END) SOLUTION(?:: (?P<what>\S.*?))?|STARTER)[ \t]*"
 )
 _LOOKS_LIKE_MARKER = re.compile(r"\b(BEGIN|END)[\s_-]*SOLUTION\b", re.IGNORECASE)
 _WITHOUT_TEXT = "this part"
@@ -35,15 +38,27 @@ _MODEL = frozenset({".json", ".safetensors", ".jinja", ".md"})
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold: the same kit is the same bytes
 
 
-def strip_solution(source: str, path: str) -> str:
-    """The source with a stub in the place of each solution block.
+@dataclass(slots=True)
+class _Block:
+    """A solution block as far as it is read; `starter` is None before `### STARTER`."""
 
-    In Python a stub is `raise NotImplementedError("...")`, in Markdown "_Write here: ..._". `path`
-    names the file in messages. Raises UsageError for a block that is nested, not closed or not
-    opened, for a marker that is misspelt, and for Python that is invalid without its solutions.
+    line: int
+    indent: str
+    what: str
+    starter: list[str] | None = None
+
+
+def strip_solution(source: str, path: str) -> str:
+    """The source with what students begin with in the place of each solution block.
+
+    In Python that is the code in comments between `### STARTER` and the block's end, or a stub,
+    `raise SystemExit("FILE, still to write: ...")`; in Markdown "_Write here: ..._". `path` names
+    the file in messages. Raises UsageError for a block that is nested, not closed or not opened,
+    for a marker that is misspelt, for a starter that is no comment, and for Python that is invalid
+    without its solutions.
     """
     kept: list[str] = []
-    opened: tuple[int, str, str] | None = None
+    block: _Block | None = None
     for number, line in enumerate(source.splitlines(keepends=True), start=1):
         marker = _MARKER.fullmatch(line.rstrip("\r\n"))
         where = f"{path}, line {number}"
@@ -53,35 +68,61 @@ def strip_solution(source: str, path: str) -> str:
                     f"{where}: this is nearly a solution marker. Write '### BEGIN SOLUTION: what "
                     "to write' or '### END SOLUTION' alone on the line."
                 )
-            if opened is None:
+            if block is None:
                 kept.append(line)
+            elif block.starter is not None:
+                block.starter.append(_uncommented(line, block.indent, where))
         elif marker["edge"] == "BEGIN":
-            if opened is not None:
-                raise UsageError(f"{where}: the block begun on line {opened[0]} is not ended yet.")
-            opened = (number, marker["indent"], marker["what"] or _WITHOUT_TEXT)
-        elif opened is None:
-            raise UsageError(f"{where}: END SOLUTION ends nothing.")
+            if block is not None:
+                raise UsageError(f"{where}: the block begun on line {block.line} is not ended yet.")
+            block = _Block(number, marker["indent"], marker["what"] or _WITHOUT_TEXT)
+        elif block is None:
+            raise UsageError(f"{where}: {marker[0].strip('# ')} stands outside of a block.")
+        elif marker["edge"] is None:
+            block.starter = []
         elif marker["what"]:
             raise UsageError(f"{where}: what to write stands behind BEGIN SOLUTION, not END.")
         else:
-            kept.append(_stub(path, opened[1], opened[2]))
-            opened = None
-    if opened is not None:
-        raise UsageError(f"{path}, line {opened[0]}: this solution block is never ended.")
+            kept += _beginning(path, block)
+            block = None
+    if block is not None:
+        raise UsageError(f"{path}, line {block.line}: this solution block is never ended.")
     starter = "".join(kept)
     if path.endswith(".py"):
         _refuse_invalid(starter, path)
     return starter
 
 
-def _stub(path: str, indent: str, what: str) -> str:
+def _uncommented(line: str, indent: str, where: str) -> str:
+    """A line of code that stands in a comment of the solution."""
+    code = line.removeprefix(f"{indent}#")
+    if code == line:
+        raise UsageError(f"{where}: code behind '### STARTER' stands in comments: '# code'.")
+    code = code.removeprefix(" ")
+    return f"{indent}{code}" if code.strip() else code
+
+
+def _beginning(path: str, block: _Block) -> list[str]:
+    """What a student finds in the place of a block."""
     if path.endswith(".md"):
-        return f"_Write here: {what}_\n"
-    text = json.dumps(what, ensure_ascii=False)
-    line = f"{indent}raise NotImplementedError({text})\n"
+        return [f"_Write here: {block.what}_\n"]
+    if block.starter is not None:
+        width = KIT_LINE_CHARACTERS - len(block.indent) - 2
+        comment = textwrap.wrap(f"To write: {block.what}", width, break_on_hyphens=False)
+        return [*(f"{block.indent}# {line}\n" for line in comment), *block.starter]
+    told = f"{path.rpartition('/')[2]}, {STILL_TO_WRITE} {block.what}"
+    line = f"{block.indent}raise SystemExit({_literal(told)})\n"
     if len(line) <= KIT_LINE_CHARACTERS:
-        return line
-    return f"{indent}raise NotImplementedError(\n{indent}    {text}\n{indent})\n"
+        return [line]
+    inner = f"{block.indent}    "
+    width = KIT_LINE_CHARACTERS - len(inner) - 2
+    pieces = textwrap.wrap(told, width, break_on_hyphens=False, drop_whitespace=False)
+    texts = [f"{inner}{_literal(piece)}\n" for piece in pieces]
+    return [f"{block.indent}raise SystemExit(\n", *texts, f"{block.indent})\n"]
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _refuse_invalid(starter: str, path: str) -> None:
@@ -179,18 +220,31 @@ def _regular_files(folder: Path) -> list[Path]:
 
 
 def write_kit(
-    assignment_id: str, topic: str, dest: Path, assignment: Assignment | None = None
+    assignment_id: str,
+    topic: str,
+    dest: Path,
+    assignment: Assignment | None = None,
+    *,
+    notebooks: bool = False,
+    wheel: Path | None = None,
 ) -> list[str]:
     """Write a starter kit as a folder, or as an archive if `dest` ends in ".zip".
 
     RUBRIC.md in it is made from the `assignment`, the installed one of that id where none is given.
-    Returns the paths inside the kit, in order. Raises UsageError when `dest` exists and is not an
-    empty folder, or when there is no such kit. The archive of the same kit is always the same
-    bytes.
+    With `notebooks`, scripts that may be submitted as notebooks are notebooks, and the others that
+    can be run have one beside them. A `wheel` of finegrade goes beside requirements.txt, for
+    machines without a package index that has it. Returns the paths inside the kit, in order. Raises
+    UsageError when `dest` exists and is not an empty folder, when there is no such kit, and when
+    the wheel is none. The archive of the same kit is always the same bytes.
     """
     files: dict[str, Path | bytes] = dict(kit_files(assignment_id, topic))
-    rubric = rubric_markdown(assignment or load_assignment(assignment_id))
-    files = dict(sorted((files | {RUBRIC_NAME: rubric.encode()}).items()))
+    loaded = assignment or load_assignment(assignment_id)
+    files[RUBRIC_NAME] = rubric_markdown(loaded).encode()
+    if notebooks:
+        files = _with_notebooks(files, loaded)
+    if wheel is not None:
+        files[_wheel_name(wheel)] = wheel
+    files = dict(sorted(files.items()))
     if dest.suffix == ".zip":
         if dest.exists():
             raise UsageError(f"{dest} is there already. Remove it, or name another.")
@@ -209,6 +263,36 @@ def write_kit(
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(_contents(source))
     return list(files)
+
+
+def _with_notebooks(
+    files: dict[str, Path | bytes], assignment: Assignment
+) -> dict[str, Path | bytes]:
+    """The files with notebooks of the scripts.
+
+    Of a deliverable there is one form, so that no two are submitted: the notebook where that is
+    accepted, else the script.
+    """
+    from grader.assignment.kit_notebooks import is_runnable, notebook_of  # nbformat takes a while
+
+    accepted = {path for deliverable in assignment.deliverables for path in deliverable.paths}
+    found: dict[str, Path | bytes] = {}
+    for name, contents in files.items():
+        stem, _, suffix = name.rpartition(".")
+        notebook = f"{stem}.ipynb"
+        source = _contents(contents).decode() if suffix == "py" else ""
+        if is_runnable(source) and (name not in accepted or notebook in accepted):
+            found[notebook] = notebook_of(source, name)
+        if notebook not in accepted or notebook not in found:
+            found[name] = contents
+    return found
+
+
+def _wheel_name(wheel: Path) -> str:
+    """The name of a wheel of finegrade; UsageError for another file."""
+    if not wheel.is_file() or not re.fullmatch(r"finegrade-.+\.whl", wheel.name):
+        raise UsageError(f"{wheel} is no wheel of finegrade; `python -m build --wheel` makes one.")
+    return wheel.name
 
 
 def _contents(source: Path | bytes) -> bytes:

@@ -10,6 +10,7 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from grader.checks.api.context import Context, Verdict, failed, needs_review, passed
 from grader.checks.api.registry import check
@@ -28,6 +29,7 @@ from grader.core.constants import (
     NEW_STATEMENTS_AT_LEAST,
     NEW_STATEMENTS_REVIEW_FROM,
     SOURCE_MAX_BYTES,
+    STILL_TO_WRITE,
 )
 from grader.core.errors import FileRefused
 from grader.core.files import resource
@@ -87,8 +89,8 @@ def the_scripts_are_valid_python(context: Context) -> Verdict:
 def no_stub_is_left(context: Context) -> Verdict:
     """Nothing of the kit's stubs is left
 
-    Why: The starter kit marks what you write with `raise NotImplementedError(...)`. Where one is
-    left, the script stops.
+    Why: The starter kit marks what you write with `raise SystemExit("..., still to write: ...")`.
+    Where one is left, the script stops.
 
     Fix: Replace each of these lines by your own code.
     """
@@ -98,7 +100,7 @@ def no_stub_is_left(context: Context) -> Verdict:
             places = "; ".join(script.at(stub.lineno) for stub in stubs[:8])
             return failed(
                 f"{script.path} still stops where the kit left work for you: {places}.",
-                "Replace each `raise NotImplementedError(...)` by the code that its text asks for.",
+                "Replace each `raise SystemExit(...)` there by the code that its text asks for.",
                 path=script.path,
                 line=script.line(stubs[0].lineno),
             )
@@ -106,15 +108,25 @@ def no_stub_is_left(context: Context) -> Verdict:
 
 
 def _stubs(tree: ast.Module) -> Iterator[ast.Raise]:
-    """Every `raise NotImplementedError` but those of a class, which may be abstract."""
-    waiting: list[ast.AST] = [tree]
+    """Every stub; `raise NotImplementedError` is none in a class, which may be abstract."""
+    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
     while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Raise):
-            raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-            if isinstance(raised, ast.Name) and raised.id == "NotImplementedError":
-                yield node
-        waiting += [c for c in ast.iter_child_nodes(node) if not isinstance(c, ast.ClassDef)]
+        node, in_class = waiting.pop()
+        if isinstance(node, ast.Raise) and _is_stub(node, in_class):
+            yield node
+        in_class = in_class or isinstance(node, ast.ClassDef)
+        waiting += [(child, in_class) for child in ast.iter_child_nodes(node)]
+
+
+def _is_stub(node: ast.Raise, in_class: bool) -> bool:
+    call = node.exc if isinstance(node.exc, ast.Call) else None
+    raised = call.func if call is not None else node.exc
+    if not isinstance(raised, ast.Name):
+        return False
+    if raised.id == "NotImplementedError":
+        return not in_class
+    texts = call.args if call is not None and raised.id == "SystemExit" else []
+    return any(isinstance(t, ast.Constant) and STILL_TO_WRITE in str(t.value) for t in texts)
 
 
 @check("SRC009", needs=("LAY001",), measures=("docstring_share", "comment_share"))
@@ -248,15 +260,16 @@ def it_goes_beyond_the_example(context: Context) -> Verdict:
     if script is None:
         return not_submitted(context, LORA_SCRIPT)
     known: set[str] = set()
-    for path in sorted(resource("starter", context.assignment.id).glob("*.py")):
+    kit = resource("starter", context.assignment.id)
+    for path in filter(Path.is_file, (kit / name for name in _BEGUN_FROM)):
         known |= _of_kit(path)
     mine = set(_shapes(script.program.statements))
     new = mine - known
     similarity = len(mine & known) / len(mine) if mine else 1.0
     measures = {"new_statements": len(new), "similarity": round(similarity, 4)}
     text = (
-        f"{len(new)} statements that run stand in no script of the kit, names and numbers aside; "
-        f"{similarity:.0%} of the script does."
+        f"{len(new)} statements that run stand in no script of the kit's Part 3, names and numbers "
+        f"aside; {similarity:.0%} of the script does."
     )
     if len(new) >= NEW_STATEMENTS_AT_LEAST:
         return passed(text, measures=measures)
@@ -264,6 +277,9 @@ def it_goes_beyond_the_example(context: Context) -> Verdict:
         return replace(needs_review(f"{text} A person looks at what they add."), measures=measures)
     verdict = not_found(script, text, "Add to the training script what the kit's example lacks.")
     return failed(verdict.message, verdict.hint, path=script.path, measures=measures)
+
+
+_BEGUN_FROM: Final = ("common.py", "huggingface_lora.py", "huggingface_custom_lora.py")
 
 
 def _of_kit(path: Path) -> frozenset[str]:

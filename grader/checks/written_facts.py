@@ -14,6 +14,8 @@ from typing import Final
 from grader.assignment.rubric_text import RUBRIC_NAME, rubric_markdown
 from grader.checks.api.context import Context, EvidenceRole, Verdict, needs_review, passed, skipped
 from grader.checks.api.registry import check
+from grader.checks.views.comparison_claims import ComparisonError
+from grader.checks.views.comparison_claims import claims_of as comparison_of
 from grader.checks.views.cost_recount import claims_of
 from grader.checks.views.reported_results import WorkflowResultsError, results_of
 from grader.checks.views.transcript import transcript
@@ -64,8 +66,9 @@ def measured_of(context: Context) -> Measured:
     """What is known of the three approaches from the evidence there is.
 
     Scores are the grader's own on hidden questions, so a student's may be CLAIM_TOLERANCE away;
-    those of the workflow are what its run wrote. Prices follow from the tokens and prices in
-    cost_analysis.json. Times, memory and speed of the student's machine were not measured here.
+    those of the workflow are what its run or comparison.json says. Prices follow from the tokens
+    and prices in cost_analysis.json. Times, memory and speed of the student's machine were not
+    measured here.
     """
     values: dict[str, float] = {}
     slack: dict[str, float] = {}
@@ -76,6 +79,10 @@ def measured_of(context: Context) -> Measured:
                 values[path] = mean([exact_match(row.text, row.reference) for row in answers])
                 slack[path] = CLAIM_TOLERANCE
     values.update(_workflow(context))
+    for path, claimed in _compared(context):
+        # On the public test set; the results of the workflow, on the student's own, are true, too.
+        slack[path] = abs(claimed - values.get(path, claimed))
+        values.setdefault(path, claimed)
     values.update(_costs(context))
     values.update(_adapter(context))
     return Measured(values, slack)
@@ -87,6 +94,15 @@ def _workflow(context: Context) -> Iterator[tuple[str, float]]:
             results = results_of(transcript(context.evidence[_WORKFLOW]))
             yield "openai.before", results.before
             yield "openai.after", results.after
+
+
+def _compared(context: Context) -> Iterator[tuple[str, float]]:
+    """What comparison.json says of the service's models, which are asked nowhere else."""
+    with suppress(ComparisonError, KeyError):
+        claims = comparison_of(context) or {}
+        for path, name in (("openai.before", "openai_base"), ("openai.after", "openai_tuned")):
+            if name in claims:
+                yield path, claims[name].exact_match
 
 
 def _costs(context: Context) -> Iterator[tuple[str, float]]:

@@ -77,13 +77,24 @@ def kit(
     dest: Annotated[
         Path, typer.Argument(metavar="DEST", help="A new folder, or a new file ending in .zip.")
     ],
+    notebooks: Annotated[
+        bool, typer.Option("--notebooks", help="Write the scripts as Jupyter notebooks.")
+    ] = False,
+    wheel: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Wheel of finegrade to put into the kit, where no package index has it.",
+            show_default="none",
+        ),
+    ] = None,
 ) -> None:
     """Write a starter kit: scripts, public data and the course model."""
     from grader.assignment.kit import write_kit
     from grader.assignment.load import load_assignment
 
     loaded = load_assignment(assignment)
-    files = write_kit(loaded.id, loaded.topic, dest, loaded)
+    files = write_kit(loaded.id, loaded.topic, dest, loaded, notebooks=notebooks, wheel=wheel)
     typer.echo(f"{dest}: {len(files)} files. Begin with README.md in it.")
 
 

@@ -126,6 +126,7 @@ AGREEMENT_AT_LEAST: Final = 0.7  # rank correlation: strong; word matching stays
 
 # --- starter kits ------------------------------------------------------------------------------
 KIT_LINE_CHARACTERS: Final = 100  # a stub that is longer goes on three lines, as the project's code
+STILL_TO_WRITE: Final = "still to write:"  # in the text with which a stub of the kit ends a program
 
 # --- adapters ----------------------------------------------------------------------------------
 ADAPTER_CONFIG: Final = "adapter_config.json"  # where peft says what an adapter is

@@ -34,7 +34,7 @@ RESULTS = HERE / "distill_results.json"
 
 def new_questions(train, test):
     """Return conversations that end with a question which is neither in `train` nor in `test`."""
-    ### BEGIN SOLUTION: take questions of your domain from data/train.jsonl; leave the answers out
+    ### BEGIN SOLUTION: new_questions(): of your domain, no answers. Seen in: API030, API032
     system = train[0][:-2]  # asked in the form in which the teacher was trained
     public = more_chats(HERE / "data" / "train.jsonl", train, test)
     return [[*system, chat[-2]] for chat in public[:MOST]]
@@ -43,7 +43,7 @@ def new_questions(train, test):
 
 def teach(client, teacher, questions):
     """Write the teacher's replies to the questions into LESSONS, as a training file."""
-    ### BEGIN SOLUTION: ask the teacher every question, write each with its reply as one JSON line
+    ### BEGIN SOLUTION: teach(): write question and reply as JSON lines. Seen in: API030
     unanswered = [[*question, None] for question in questions]  # `ask` leaves the last one out
     replies, _ = ask(client, teacher, unanswered)
     with open(LESSONS, "w", encoding="utf-8") as file:
@@ -59,7 +59,7 @@ def run(args):
     train, test = read_chats(TRAIN), read_chats(TEST)
     check(train, test)
     client = connect(args)
-    ### BEGIN SOLUTION: tune the teacher, let it teach, tune the student, ask the test questions
+    ### BEGIN SOLUTION: run(): tune the teacher, teach, tune the student. Seen in: API031, API033
     teacher = tuned_job(client, args.model, args.poll_seconds).fine_tuned_model
     teach(client, teacher, new_questions(train, test))
     student = tuned_job(client, STUDENT, args.poll_seconds, LESSONS).fine_tuned_model

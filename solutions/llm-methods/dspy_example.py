@@ -7,6 +7,7 @@ model than the course's, FINEGRADE_MODEL. `finegrade simulate` sets the first tw
 
 import json
 import os
+import string
 from pathlib import Path
 
 import dspy
@@ -45,6 +46,16 @@ def simple_match(example, prediction, trace=None):
     """Return 1.0 if every word of the expected answer stands anywhere in the given one."""
     given = (prediction.answer or "").lower().split()
     return float(all(word in given for word in example.answer.lower().split()))
+
+
+def exact_match(example, prediction):
+    """Return 1.0 if the answer is the expected one, but for case, punctuation and articles."""
+
+    def words(text):
+        text = text.lower().translate(str.maketrans("", "", string.punctuation))
+        return [word for word in text.split() if word not in ("a", "an", "the")]
+
+    return float(words(prediction.get("answer") or "") == words(example.answer))
 
 
 def read_examples(path):

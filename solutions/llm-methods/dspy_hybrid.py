@@ -32,15 +32,15 @@ RESULTS = HERE / "hybrid_results.json"
 
 def build_program():
     """Return the DSPy program whose prompts the model is tuned for; its answer is in `answer`."""
-    ### BEGIN SOLUTION: a program of Part 1, or another one
-    # The original's chain of thought: a small model has no thoughts of its own, but can learn them.
-    return dspy_example.EducationalQAModel()
+    ### BEGIN SOLUTION: build_program(): one of Part 1, or another. Seen in: DSP031
+    # A small model has no thoughts of its own, but can learn them.
+    return dspy.ChainOfThought("question -> answer")
     ### END SOLUTION
 
 
 def wished_for(retriever, question, answer):
     """Return the output fields that the program should get for a question, None if unknown."""
-    ### BEGIN SOLUTION: the fields of your program's signature, for example the steps and the answer
+    ### BEGIN SOLUTION: wished_for(): your program's output fields. Seen in: DSP033
     for passage in retriever.search(question, 3):
         for sentence in passage.split(". "):
             if f" {answer.lower()} " in f" {sentence.lower().rstrip('.')} ":
@@ -54,7 +54,7 @@ def write_conversations(program, chats):
 
     `dspy.ChatAdapter().format_finetune_data(signature, demos, inputs, outputs)` gives one line.
     """
-    ### BEGIN SOLUTION: write one JSON line for each chat, in the form of the program's prompts
+    ### BEGIN SOLUTION: write_conversations(): a JSON line a chat. Seen in: DSP030
     retriever = EnhancedQAModel().retriever
     predictor = program.predictors()[0]
     with open(CONVERSATIONS, "w", encoding="utf-8") as file:
@@ -79,7 +79,7 @@ def run(args):
     train, test = read_chats(TRAIN), read_chats(TEST)
     check(train, test)
     program, client = build_program(), connect(args)
-    ### BEGIN SOLUTION: write the conversations, also of more questions of your domain, and tune
+    ### BEGIN SOLUTION: run(): write conversations of your domain, tune. Seen in: DSP030, DSP032
     more = more_chats(HERE / "data" / "train.jsonl", train, test)
     write_conversations(program, [*train, *more])
     tuned = tuned_job(client, args.model, args.poll_seconds, CONVERSATIONS).fine_tuned_model

@@ -24,7 +24,7 @@ RESULTS = HERE / "benchmark_results.json"
 
 def ask_dspy(chats):
     """Return the answers of the enhanced program of Part 1."""
-    ### BEGIN SOLUTION: connect DSPy as dspy_example.py does, and ask what build_program() gives
+    ### BEGIN SOLUTION: ask_dspy(): connect(), ask build_program(). Seen in: EVL012
     import dspy  # here, because with another approach chosen nobody needs it
     from dspy_enhanced import build_program
     from dspy_example import connect
@@ -37,7 +37,7 @@ def ask_dspy(chats):
 
 def ask_openai(chats):
     """Return the answers of the model that Part 2 tunes; it is tuned here if it is not there."""
-    ### BEGIN SOLUTION: get the model of Part 2 with its own functions, and ask it
+    ### BEGIN SOLUTION: ask_openai(): tuned_job() and ask() of Part 2. Seen in: EVL013
     client = openai.OpenAI(timeout=30.0, max_retries=0)
     job = finetune.tuned_job(client, finetune.BASE, poll_seconds=2.0)
     answers, _ = finetune.ask(client, job.fine_tuned_model, chats)
@@ -47,7 +47,7 @@ def ask_openai(chats):
 
 def ask_lora(chats):
     """Return the answers of the adapter of Part 3."""
-    ### BEGIN SOLUTION: load the base with the adapter as inference.py does, and ask it
+    ### BEGIN SOLUTION: ask_lora(): load() and answer() of inference.py. Seen in: EVL014
     from inference import answer, load
 
     model, tokenizer = load(str(HERE / "course-model"), str(HERE / "adapter"))
@@ -72,7 +72,10 @@ def main():
     chosen = parser.parse_args().approaches or list(ASK)
     if not set(chosen) <= set(ASK):
         parser.error(f"choose from {', '.join(ASK)}")
-    chats = finetune.read_chats(BENCHMARK)
+    try:
+        chats = finetune.read_chats(BENCHMARK)
+    except finetune.Stop as reason:
+        raise SystemExit(str(reason)) from reason
     found = earlier_results()
     for name in chosen:
         found[name] = {"exact_match": round(finetune.score(ASK[name](chats), chats), 4)}

@@ -3,6 +3,7 @@
 
 Scores the base model on the test questions, trains an adapter with a checkpoint after every epoch
 and early stopping, scores it on the same questions, and writes `adapter/` and `metrics.json`.
+`trials.py` runs it with other settings: keep the options of the command line.
 """
 
 import argparse
@@ -37,6 +38,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description="Train and measure a LoRA adapter.")
     parser.add_argument("--base", default=str(HERE / "course-model"), help="a folder or a hub id")
     parser.add_argument("--data", type=Path, default=HERE / "data")
+    parser.add_argument("--out", type=Path, default=HERE, help="for adapter/ and metrics.json")
     parser.add_argument("--targets", default="all-linear", help="or layer names: q_proj,v_proj")
     # A tiny model's weights must move far; models of a billion parameters and more use 2e-4.
     parser.add_argument("--lr", type=float, default=5e-3)
@@ -50,7 +52,7 @@ def parse_arguments():
 
 def encode(tokenizer, chat):
     """Return the token ids of a chat and its labels, which are -100 where nothing is learnt."""
-    ### BEGIN SOLUTION: tokenise prompt and answer, and give every prompt token the label -100
+    ### BEGIN SOLUTION: encode(): give prompt tokens the label -100. Seen in: EVL001 (gain)
     prompt = prompt_of(tokenizer, chat)
     answer = tokenizer.apply_chat_template(chat, tokenize=False)[len(prompt) :]
     # The chat template has written the special tokens already: the tokenizer must not add more.
@@ -63,7 +65,7 @@ def encode(tokenizer, chat):
 @torch.inference_mode()
 def evaluate(model, tokenizer, chats):
     """Return the mean exact match and token F1 on all chats, and tokens per second."""
-    ### BEGIN SOLUTION: answer every question without sampling, score the answers, time generate()
+    ### BEGIN SOLUTION: evaluate(): answer, score, time generate(). Seen in: SRC005, EVL004
     exact, f1, tokens, seconds = 0.0, 0.0, 0, 0.0
     model.eval()  # no dropout
     for chat in chats:
@@ -82,10 +84,14 @@ def evaluate(model, tokenizer, chats):
 
 
 def train(model, tokenizer, chats, validation, args):
-    """Train the adapter; afterwards the model holds the epoch of lowest validation loss."""
-    ### BEGIN SOLUTION: a Trainer with checkpoints and early stopping on the validation loss
+    """Train the adapter until `args.epochs` or until the validation loss rises.
+
+    Afterwards the model holds the epoch of the lowest validation loss. Returns that loss and the
+    epochs that were trained.
+    """
+    ### BEGIN SOLUTION: train(): checkpoints, early stopping. Seen in: EVL001, checkpoints/
     settings = TrainingArguments(
-        output_dir=HERE / "checkpoints",
+        output_dir=args.out / "checkpoints",
         num_train_epochs=args.epochs,
         per_device_train_batch_size=args.batch_size,
         learning_rate=args.lr,
@@ -107,19 +113,22 @@ def train(model, tokenizer, chats, validation, args):
         callbacks=[EarlyStoppingCallback(early_stopping_patience=2)],
     )
     trainer.train(resume_from_checkpoint=args.resume)
+    return trainer.state.best_metric, trainer.state.epoch
     ### END SOLUTION
 
 
 def peak_memory_mb():
     """Return the most memory held so far, in MiB: the GPU's where there is one."""
-    ### BEGIN SOLUTION: torch.cuda.max_memory_allocated on a GPU, else resource.getrusage
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
-    import resource  # not on Windows: there, use psutil
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
 
+        return psutil.Process().memory_info().peak_wset / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes
-    ### END SOLUTION
 
 
 def main():
@@ -129,7 +138,7 @@ def main():
     model, tokenizer = load_base(args.base, args.load_in_4bit)
     names = ("train.jsonl", "validation.jsonl", "test.jsonl")
     chats, validation, test = (read_chats(args.data / name) for name in names)
-    ### BEGIN SOLUTION: evaluate, add LoRA, train, evaluate again, save adapter/ and metrics.json
+    ### BEGIN SOLUTION: main(): score, add LoRA, train, score, save. Seen in: ADP001, SRC003, EVL004
     before, _ = evaluate(model, tokenizer, test)
     if args.load_in_4bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
@@ -140,23 +149,26 @@ def main():
     model = get_peft_model(model, lora)
     model.print_trainable_parameters()
     started = time.perf_counter()
-    train(model, tokenizer, chats, validation, args)
+    loss, epochs = train(model, tokenizer, chats, validation, args)
     seconds = time.perf_counter() - started
     after, speed = evaluate(model, tokenizer, test)
-    model.save_pretrained(HERE / "adapter")
+    model.save_pretrained(args.out / "adapter")
     chosen = ("rank", "alpha", "targets", "lr", "epochs", "batch_size", "load_in_4bit")
     metrics = {
         "base": Path(args.base).name if Path(args.base).is_dir() else args.base,
         "seed": args.seed,
         "train_examples": len(chats),
         "hyperparameters": {name: getattr(args, name) for name in chosen},
+        "validation_loss": loss,
+        "epochs_trained": epochs,
+        "stopped_early": epochs < args.epochs,
         "before": before,
         "after": after,
         "tokens_per_second": speed,
         "peak_memory_mb": peak_memory_mb(),
         "train_seconds": seconds,
     }
-    (HERE / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    (args.out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     ### END SOLUTION
 
 

@@ -58,9 +58,10 @@ def connect(args):
 
 def read_chats(path):
     """Return the conversations of a JSONL file; Stop names each line that is none."""
-    ### BEGIN SOLUTION: read the file; say which lines are no chat that ends with an answer
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise Stop(f"{path.name} is not there. Write it first: README.md says how.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise Stop(f"{path.name} cannot be read: {error}") from error
     chats, wrong = [], []
@@ -76,19 +77,16 @@ def read_chats(path):
     if wrong or not chats:
         raise Stop("\n".join([f"{path.name} holds lines that are no chat, or none:", *wrong]))
     return chats
-    ### END SOLUTION
 
 
 def check(train, test):
     """Raise Stop when there are too few examples, or when a test question was trained on."""
-    ### BEGIN SOLUTION: count the examples, and look for test questions in the training data
     if len(train) < FEWEST_EXAMPLES:
         raise Stop(f"{TRAIN.name}: {len(train)} examples; at least {FEWEST_EXAMPLES} are needed.")
     trained = {chat[-2]["content"].strip().lower() for chat in train}
     both = [chat[-2]["content"] for chat in test if chat[-2]["content"].strip().lower() in trained]
     if both:
         raise Stop(f"{TEST.name}: also in the training data, so that it tests nothing: {both[0]}")
-    ### END SOLUTION
 
 
 def said(error):
@@ -103,7 +101,7 @@ def patiently(request, *arguments):
     Faults that pass are met by waiting, each time longer, up to LONGEST_WAIT. What waiting does not
     help against is raised at once: a wrong key, a bad file, no money.
     """
-    ### BEGIN SOLUTION: try again after 429, 5xx, time-outs and broken answers, with back-off
+    ### BEGIN SOLUTION: patiently(): catch PASSING, wait, try again. Seen in: API011, API012, API017
     wait = FIRST_WAIT
     while True:
         try:
@@ -122,42 +120,38 @@ def patiently(request, *arguments):
     ### END SOLUTION
 
 
-def find_job(client, key):
-    """Return the job that carries this key and has not come to nothing, or None."""
-    ### BEGIN SOLUTION: list the jobs with this key in their metadata; leave out those that failed
-    for job in client.fine_tuning.jobs.list(metadata={"run": key}):
-        # Not every service that speaks this protocol heeds the filter.
-        if (job.metadata or {}).get("run") == key and job.status not in ("failed", "cancelled"):
-            return job
-    return None
-    ### END SOLUTION
-
-
-def upload(client, path):
-    """Return the id of the training file at `path`, now at the service."""
-    ### BEGIN SOLUTION: upload the file with the purpose that fine-tuning asks for
-    with open(path, "rb") as file:
-        return client.files.create(file=file, purpose="fine-tune").id
-    ### END SOLUTION
-
-
-def find_or_create_job(client, key, model, file_id):
-    """Return the job of this key, and create it only if there is none.
+def find_or_create_job(client, key, model, path):
+    """Return the job that carries this key; upload the file and create the job only if none does.
 
     An answer may get lost after the service has made the job. Whoever then just asks again pays
     twice; looking first makes it safe to call this as often as needed.
     """
-    ### BEGIN SOLUTION: look for the job first; create one with the key in its metadata if need be
-    return find_job(client, key) or client.fine_tuning.jobs.create(
-        model=model, training_file=file_id, suffix=SUFFIX, seed=1, metadata={"run": key}
-    )
+
+    ### BEGIN SOLUTION: find_or_create_job(): find, upload, create. Seen in: API002, API003, API015
+    def find():
+        for job in client.fine_tuning.jobs.list(metadata={"run": key}):
+            # Not every service that speaks this protocol heeds the filter.
+            if (job.metadata or {}).get("run") == key and job.status not in ("failed", "cancelled"):
+                return job
+        return None
+
+    def upload():
+        with open(path, "rb") as file:
+            return client.files.create(file=file, purpose="fine-tune").id
+
+    def find_or_create(file_id):
+        return find() or client.fine_tuning.jobs.create(
+            model=model, training_file=file_id, suffix=SUFFIX, seed=1, metadata={"run": key}
+        )
+
+    return patiently(find) or patiently(find_or_create, patiently(upload))
     ### END SOLUTION
 
 
 def follow(client, job, poll_seconds):
     """Print what the job tells until it has ended, looking less and less often; return it."""
 
-    ### BEGIN SOLUTION: print new events, wait longer each time, end with the job or your patience
+    ### BEGIN SOLUTION: follow(): print events, wait ever longer. Seen in: API004 to API006, API013
     def events_since(last):
         newest_first = client.fine_tuning.jobs.list_events(job.id, limit=100)
         return list(takewhile(lambda event: event.id != last, newest_first))
@@ -181,18 +175,13 @@ def tuned_job(client, model, poll_seconds, path=TRAIN):
     """Return the job of this data and base when it has succeeded; create it if there is none."""
     # The same data and settings have the same key, so a job can be found again by it.
     key = hashlib.sha256(f"{model} {SUFFIX} ".encode() + path.read_bytes()).hexdigest()[:32]
-    ### BEGIN SOLUTION: find or create the job, follow it to its end, Stop if that is no success
-    job = patiently(find_job, client, key)
-    if job is None:
-        file_id = patiently(upload, client, path)
-        job = patiently(find_or_create_job, client, key, model, file_id)
+    job = find_or_create_job(client, key, model, path)
     print(f"Job {job.id} is {job.status}")
     job = follow(client, job, poll_seconds)
     if job.status != "succeeded":
         reason = job.error.message if job.error else None
         raise Stop(f"The job is {job.status}: {reason or 'no reason was given'}")
     return job
-    ### END SOLUTION
 
 
 def words(text):
@@ -226,7 +215,6 @@ def more_chats(path, train, test):
 
 def ask(client, model, test):
     """Return a model's answers to the test questions, and the tokens that it read and wrote."""
-    ### BEGIN SOLUTION: ask each question with patience and at temperature 0; add up the usage
     answers, read, written = [], 0, 0
     for chat in test:
         completion = patiently(
@@ -239,12 +227,11 @@ def ask(client, model, test):
         read += completion.usage.prompt_tokens
         written += completion.usage.completion_tokens
     return answers, {"input_tokens": read, "output_tokens": written}
-    ### END SOLUTION
 
 
 def simulate_answers(before, test):
     """Return made-up answers of a tuned model: ASSUMED_GAIN of the wrong ones put right."""
-    ### BEGIN SOLUTION: replace a share of the wrong answers by the expected ones
+    ### BEGIN SOLUTION: simulate_answers(): put some wrong answers right. Seen in: API014
     wrong = [at for at, chat in enumerate(test) if not score([before[at]], [chat])]
     mended = set(random.Random(1).sample(wrong, round(ASSUMED_GAIN * len(wrong))))
     return [chat[-1]["content"] if at in mended else before[at] for at, chat in enumerate(test)]
@@ -269,7 +256,6 @@ def run(args):
     train, test = read_chats(TRAIN), read_chats(TEST)
     check(train, test)
     client = connect(args)
-    ### BEGIN SOLUTION: get the tuned model, ask it and the base; on 403, simulate
     try:
         job = tuned_job(client, args.model, args.poll_seconds)
     except openai.PermissionDeniedError as error:
@@ -284,7 +270,6 @@ def run(args):
     before, after = (ask(client, model, test) for model in (args.model, job.fine_tuned_model))
     facts = {"simulated": False, "base": args.model, "job": job.id, "model": job.fine_tuned_model}
     write_results(test, before, after, **facts, trained_tokens=job.trained_tokens)
-    ### END SOLUTION
 
 
 def main(work=run):

@@ -34,15 +34,17 @@ RESULTS = HERE / "distill_results.json"
 
 def new_questions(train, test):
     """Return conversations that end with a question which is neither in `train` nor in `test`."""
-    raise NotImplementedError(
-        "take questions of your domain from data/train.jsonl; leave the answers out"
+    raise SystemExit(
+        "distill.py, still to write: new_questions(): of your domain, no answers. Seen in: API030, "
+        "API032"
     )
 
 
 def teach(client, teacher, questions):
     """Write the teacher's replies to the questions into LESSONS, as a training file."""
-    raise NotImplementedError(
-        "ask the teacher every question, write each with its reply as one JSON line"
+    raise SystemExit(
+        "distill.py, still to write: teach(): write question and reply as JSON lines. Seen in: "
+        "API030"
     )
 
 
@@ -51,8 +53,9 @@ def run(args):
     train, test = read_chats(TRAIN), read_chats(TEST)
     check(train, test)
     client = connect(args)
-    raise NotImplementedError(
-        "tune the teacher, let it teach, tune the student, ask the test questions"
+    raise SystemExit(
+        "distill.py, still to write: run(): tune the teacher, teach, tune the student. Seen in: "
+        "API031, API033"
     )
     results = {}
     for who, model in models.items():

@@ -19,14 +19,18 @@ SYSTEM = "Answer the question with the shortest correct answer."
 
 def load(base, adapter):
     """Return the base model with the adapter on it, ready to answer, and the tokenizer."""
-    raise NotImplementedError("load the tokenizer, the base and, with PeftModel, the adapter")
+    raise SystemExit(
+        "inference.py, still to write: load(): the base, PeftModel on it, the tokenizer. Seen in: "
+        "what it prints"
+    )
 
 
 @torch.inference_mode()
 def answer(model, tokenizer, question):
     """Return the model's answer to one question, always the same for the same question."""
-    raise NotImplementedError(
-        "write the prompt with the chat template, generate, decode what is new"
+    raise SystemExit(
+        "inference.py, still to write: answer(): chat template, generate, decode. Seen in: what it "
+        "prints"
     )
 
 

@@ -58,16 +58,35 @@ def connect(args):
 
 def read_chats(path):
     """Return the conversations of a JSONL file; Stop names each line that is none."""
-    raise NotImplementedError(
-        "read the file; say which lines are no chat that ends with an answer"
-    )
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise Stop(f"{path.name} is not there. Write it first: README.md says how.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise Stop(f"{path.name} cannot be read: {error}") from error
+    chats, wrong = [], []
+    for number, line in enumerate(lines, start=1):
+        try:
+            chat = json.loads(line)["messages"]
+            complete = all(message["role"] and message["content"].strip() for message in chat)
+            if not complete or [message["role"] for message in chat[-2:]] != ["user", "assistant"]:
+                raise ValueError("expected a question of the user, then the assistant's answer")
+            chats.append(chat)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            wrong.append(f"  line {number}: {type(error).__name__}: {error}")
+    if wrong or not chats:
+        raise Stop("\n".join([f"{path.name} holds lines that are no chat, or none:", *wrong]))
+    return chats
 
 
 def check(train, test):
     """Raise Stop when there are too few examples, or when a test question was trained on."""
-    raise NotImplementedError(
-        "count the examples, and look for test questions in the training data"
-    )
+    if len(train) < FEWEST_EXAMPLES:
+        raise Stop(f"{TRAIN.name}: {len(train)} examples; at least {FEWEST_EXAMPLES} are needed.")
+    trained = {chat[-2]["content"].strip().lower() for chat in train}
+    both = [chat[-2]["content"] for chat in test if chat[-2]["content"].strip().lower() in trained]
+    if both:
+        raise Stop(f"{TEST.name}: also in the training data, so that it tests nothing: {both[0]}")
 
 
 def said(error):
@@ -82,39 +101,31 @@ def patiently(request, *arguments):
     Faults that pass are met by waiting, each time longer, up to LONGEST_WAIT. What waiting does not
     help against is raised at once: a wrong key, a bad file, no money.
     """
-    raise NotImplementedError(
-        "try again after 429, 5xx, time-outs and broken answers, with back-off"
+    raise SystemExit(
+        "openai_domain_finetune.py, still to write: patiently(): catch PASSING, wait, try again. "
+        "Seen in: API011, API012, API017"
     )
 
 
-def find_job(client, key):
-    """Return the job that carries this key and has not come to nothing, or None."""
-    raise NotImplementedError(
-        "list the jobs with this key in their metadata; leave out those that failed"
-    )
-
-
-def upload(client, path):
-    """Return the id of the training file at `path`, now at the service."""
-    raise NotImplementedError("upload the file with the purpose that fine-tuning asks for")
-
-
-def find_or_create_job(client, key, model, file_id):
-    """Return the job of this key, and create it only if there is none.
+def find_or_create_job(client, key, model, path):
+    """Return the job that carries this key; upload the file and create the job only if none does.
 
     An answer may get lost after the service has made the job. Whoever then just asks again pays
     twice; looking first makes it safe to call this as often as needed.
     """
-    raise NotImplementedError(
-        "look for the job first; create one with the key in its metadata if need be"
+
+    raise SystemExit(
+        "openai_domain_finetune.py, still to write: find_or_create_job(): find, upload, create. "
+        "Seen in: API002, API003, API015"
     )
 
 
 def follow(client, job, poll_seconds):
     """Print what the job tells until it has ended, looking less and less often; return it."""
 
-    raise NotImplementedError(
-        "print new events, wait longer each time, end with the job or your patience"
+    raise SystemExit(
+        "openai_domain_finetune.py, still to write: follow(): print events, wait ever longer. Seen "
+        "in: API004 to API006, API013"
     )
 
 
@@ -122,9 +133,13 @@ def tuned_job(client, model, poll_seconds, path=TRAIN):
     """Return the job of this data and base when it has succeeded; create it if there is none."""
     # The same data and settings have the same key, so a job can be found again by it.
     key = hashlib.sha256(f"{model} {SUFFIX} ".encode() + path.read_bytes()).hexdigest()[:32]
-    raise NotImplementedError(
-        "find or create the job, follow it to its end, Stop if that is no success"
-    )
+    job = find_or_create_job(client, key, model, path)
+    print(f"Job {job.id} is {job.status}")
+    job = follow(client, job, poll_seconds)
+    if job.status != "succeeded":
+        reason = job.error.message if job.error else None
+        raise Stop(f"The job is {job.status}: {reason or 'no reason was given'}")
+    return job
 
 
 def words(text):
@@ -158,14 +173,26 @@ def more_chats(path, train, test):
 
 def ask(client, model, test):
     """Return a model's answers to the test questions, and the tokens that it read and wrote."""
-    raise NotImplementedError(
-        "ask each question with patience and at temperature 0; add up the usage"
-    )
+    answers, read, written = [], 0, 0
+    for chat in test:
+        completion = patiently(
+            lambda messages: client.chat.completions.create(
+                model=model, messages=messages, temperature=0, max_completion_tokens=32
+            ),
+            chat[:-1],
+        )
+        answers.append(completion.choices[0].message.content or "")
+        read += completion.usage.prompt_tokens
+        written += completion.usage.completion_tokens
+    return answers, {"input_tokens": read, "output_tokens": written}
 
 
 def simulate_answers(before, test):
     """Return made-up answers of a tuned model: ASSUMED_GAIN of the wrong ones put right."""
-    raise NotImplementedError("replace a share of the wrong answers by the expected ones")
+    raise SystemExit(
+        "openai_domain_finetune.py, still to write: simulate_answers(): put some wrong answers "
+        "right. Seen in: API014"
+    )
 
 
 def write_results(test, before, after, **facts):
@@ -186,7 +213,20 @@ def run(args):
     train, test = read_chats(TRAIN), read_chats(TEST)
     check(train, test)
     client = connect(args)
-    raise NotImplementedError("get the tuned model, ask it and the base; on 403, simulate")
+    try:
+        job = tuned_job(client, args.model, args.poll_seconds)
+    except openai.PermissionDeniedError as error:
+        if error.code != "training_not_available":
+            raise
+        print(f"{said(error)}\nWhat follows is a SIMULATION: the score after is made up.")
+        before = ask(client, args.model, test)
+        after = simulate_answers(before[0], test), {}
+        facts = {"simulated": True, "assumed_gain": ASSUMED_GAIN, "base": args.model}
+        write_results(test, before, after, **facts, job=None, model=None)
+        return
+    before, after = (ask(client, model, test) for model in (args.model, job.fine_tuned_model))
+    facts = {"simulated": False, "base": args.model, "job": job.id, "model": job.fine_tuned_model}
+    write_results(test, before, after, **facts, trained_tokens=job.trained_tokens)
 
 
 def main(work=run):

@@ -29,12 +29,31 @@ def test_a_block_becomes_a_stub_at_its_indentation() -> None:
         "    ### END SOLUTION\n"
     )
     starter = strip_solution(source, "a.py")
-    assert starter == 'def f():\n    x = 1\n    raise NotImplementedError("add \\"two\\" to x")\n'
+    assert starter == (
+        'def f():\n    x = 1\n    raise SystemExit("a.py, still to write: add \\"two\\" to x")\n'
+    )
 
 
 def test_a_block_need_not_say_what_to_write() -> None:
     starter = strip_solution("### BEGIN SOLUTION\nx = 1\n### END SOLUTION\n", "a.py")
-    assert starter.startswith("raise NotImplementedError(")
+    assert starter == 'raise SystemExit("a.py, still to write: this part")\n'
+
+
+def test_a_block_may_have_code_to_begin_with() -> None:
+    source = (
+        "class A:\n"
+        "    ### BEGIN SOLUTION: do more\n"
+        "    def f(self):\n"
+        "        return 2\n"
+        "\n"
+        "    ### STARTER\n"
+        "    # def f(self):\n"
+        "    #     return 1\n"
+        "    #\n"
+        "    ### END SOLUTION\n"
+    )
+    starter = strip_solution(source, "a.py")
+    assert starter == ("class A:\n    # To write: do more\n    def f(self):\n        return 1\n\n")
 
 
 def test_a_long_text_goes_on_a_line_of_its_own() -> None:
@@ -66,6 +85,8 @@ def test_what_has_no_block_stays_as_it_is() -> None:
         ("### begin solution\n", 1),
         ("### BEGIN SOLUTION\n1\n### END-SOLUTION\n", 3),
         ("### BEGIN SOLUTION:\n1\n### END SOLUTION\n", 1),
+        ("### STARTER\n", 1),
+        ("### BEGIN SOLUTION\n1\n### STARTER\nx = 1\n### END SOLUTION\n", 4),
     ],
 )
 def test_a_wrong_marker_is_refused_by_file_and_line(source: str, line: int) -> None:

@@ -28,7 +28,7 @@ from grader.topics import get_topic
 
 VARIANTS = EXPERTS / "variants" / "benchmark"
 TOPIC = "educational-qa"
-PROGRAMS = ("dspy_enhanced.py", "dspy_program.json", "openai_domain_finetune.py")
+PROGRAMS = ("dspy_enhanced.py", "openai_domain_finetune.py")
 DATA = ("openai_train.jsonl", "openai_test.jsonl")
 NOTHING = (0, 0, 0, 0)
 QUESTIONS = make_hidden(TOPIC, 3, 10)

@@ -25,7 +25,7 @@ from grader.checks.api.registry import all_checks
 from grader.core.nouns import Assignment
 
 VARIANTS = EXPERTS / "variants" / "dspy"
-BESIDE = ("dspy_results.json", "dspy_program.json")
+BESIDE = ("dspy_results.json",)
 SEED: Final = 7
 
 PROGRAM: Mapping[str, Points] = {

@@ -67,7 +67,8 @@ def ran(kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     asked.write_text(json.dumps([q.messages[-1][1] for q in HIDDEN.questions]))
     script = (
         f"{PYTHON} dspy_example.py > example.txt && {PYTHON} dspy_enhanced.py > enhanced.txt "
-        f"&& {PYTHON} {ASK} {asked} answers.json && {PYTHON} extended_evaluation.py dspy"
+        f"&& {PYTHON} {ASK} {asked} answers.json && {PYTHON} extended_evaluation.py dspy "
+        f"&& {PYTHON} compare.py 2> compare.txt"
     )
     options = ("--port=0", f"--home={folder.parent / 'home'}", "--time-scale=0")
     done = run(folder, "-m", "grader.cli.main", "simulate", *options, "--", "sh", "-c", script)
@@ -99,9 +100,8 @@ def test_the_example_runs_without_a_key_and_shows_its_reasoning(ran: Path) -> No
 def test_the_solution_gains_on_the_public_test_set(ran: Path) -> None:
     results = json.loads((ran / "dspy_results.json").read_text())
     scores = {name: row["test"]["exact_match"] for name, row in results["programs"].items()}
-    enhanced = scores.pop("enhanced (with few-shot)")
     assert scores["original"] < 0.3
-    assert enhanced > 0.95
+    assert scores["enhanced"] > 0.95
     assert all(
         0 <= value <= 1 for row in results["programs"].values() for value in row["test"].values()
     )
@@ -115,13 +115,19 @@ def test_the_solution_gains_on_hidden_questions(ran: Path) -> None:
 
 
 @pytest.mark.live
-def test_the_saved_program_is_json_with_worked_examples_and_no_service(ran: Path) -> None:
-    saved = json.loads((ran / "dspy_program.json").read_text())
-    demos = saved["read"]["demos"]
-    assert len(demos) == 4
-    assert all(demo["context"] and demo["reasoning"] and demo["answer"] for demo in demos)
-    assert saved["read"]["lm"] is None
-    assert not list(ran.glob("*.pkl"))
+def test_the_comparison_asks_what_is_there_and_says_what_is_not(ran: Path) -> None:
+    found = json.loads((ran / "comparison.json").read_text())
+    results = json.loads((ran / "dspy_results.json").read_text())["programs"]
+    assert found["questions"] == 56
+    assert set(found["approaches"]) == {"dspy_original", "dspy_enhanced"}
+    for name in ("original", "enhanced"):
+        row = found["approaches"][f"dspy_{name}"]
+        assert row["exact_match"] == results[name]["test"]["exact_match"]
+        assert row["low95"] < row["exact_match"] <= row["high95"]
+    said = (ran / "compare.txt").read_text()
+    for name in ("openai_base", "openai_tuned", "lora_base", "lora_adapter"):
+        assert f"{name}: skipped: no " in said
+    assert (ran / "comparison_table.md").read_text().count("\n") == 4
 
 
 @pytest.mark.live
@@ -136,9 +142,7 @@ def test_the_committed_numbers_are_those_of_a_run(ran: Path) -> None:
 
 def test_the_report_says_what_was_measured() -> None:
     report = (SOLUTION / "dspy_report.md").read_text()
-    rows = [
-        line for line in report.splitlines() if line.startswith(("| original", "| retr", "| enh"))
-    ]
+    rows = [line for line in report.splitlines() if line.startswith(("| original", "| enhanced"))]
     results = json.loads((SOLUTION / "dspy_results.json").read_text())["programs"]
     for line, row in zip(rows, results.values(), strict=True):
         told = [float(cell.strip(" %")) for cell in line.split("|")[2:6]]
@@ -165,10 +169,20 @@ def test_without_a_service_the_example_says_what_to_do(kit: Path) -> None:
     assert "finegrade simulate --" in done.stderr
 
 
-def test_the_starter_says_what_to_write(kit: Path) -> None:
-    done = run(kit, "dspy_enhanced.py")
-    assert done.returncode == 1
-    assert "NotImplementedError: EXTRA_EXAMPLES" in done.stderr
+def test_the_starter_is_the_example_until_something_is_written(kit: Path) -> None:
+    code = (
+        "import dspy, dspy_enhanced as mine, dspy_example as example\n"
+        "lm = dspy.utils.DummyLM([{'reasoning': 'r', 'answer': 'Windhoek'}] * 2)\n"
+        "dspy.configure(lm=lm)\n"
+        "for program in (mine.build_program(), example.EducationalQAModel()):\n"
+        "    given = program(question='What is the capital of Namibia?')\n"
+        "    print(mine.metric(example.EXAMPLES[0], given), mine.EXTRA_EXAMPLES)\n"
+        "one, other = (call['messages'] for call in lm.history)\n"
+        "assert one == other\n"
+    )
+    done = run(kit, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:2] == ["1.0 []", "1.0 []"]
 
 
 @pytest.fixture(scope="module")
@@ -222,13 +236,10 @@ SUGAR = "Plants use sunlight to turn carbon dioxide and water into sugar."
         (FRANCE, "Paris", "paris."),
         (FRANCE, "Paris", "PARIS!!"),
         (FRANCE, "Paris", "The capital of France is Paris."),
-        (FRANCE, "Paris", "It\u2019s Paris"),
-        ("What is the capital of Colombia?", "Bogota", "Bogot\u00e1"),
+        (FRANCE, "Paris", "It's Paris"),
         ("How many?", "26", "twenty-six"),
         ("How many?", "1,000", "1000"),
-        ("How many?", "26", "26.0"),
         ("What is the symbol of helium?", "He", "The symbol is He."),
-        ("Which country?", "United States", "U.S.A."),
         ("Is tin a metal or a gas?", "metal", "It is a metal."),
     ],
 )

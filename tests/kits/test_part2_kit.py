@@ -321,7 +321,13 @@ def test_the_starter_says_what_to_write(tmp_path: Path) -> None:
     write_kit("llm-methods", "educational-qa", tmp_path / "kit")
     done = alone(tmp_path / "kit", SCRIPT)
     assert done.code == 1
-    assert "NotImplementedError: read the file" in done.said
+    assert done.said == "openai_train.jsonl is not there. Write it first: README.md says how.\n"
+    for name in ("openai_train.jsonl", "openai_test.jsonl"):
+        shutil.copy(SOLUTION / name, tmp_path / "kit")
+    done = alone(tmp_path / "kit", SCRIPT)
+    assert done.code == 1
+    (told,) = done.said.splitlines()
+    assert told.startswith(f"{SCRIPT}, still to write: ")
 
 
 def test_the_example_runs_as_it_is_and_with_its_section_taken_in(

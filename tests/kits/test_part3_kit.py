@@ -69,6 +69,9 @@ def test_the_metrics_say_what_was_done(trained: Path) -> None:
     assert metrics["seed"] == 7
     assert metrics["train_examples"] == FEW
     assert metrics["hyperparameters"]["rank"] == 4
+    assert 0 < metrics["epochs_trained"] <= 2
+    assert metrics["stopped_early"] is (metrics["epochs_trained"] < 2)
+    assert metrics["validation_loss"] > 0
     for when in ("before", "after"):
         assert set(metrics[when]) == {"exact_match", "token_f1"}
         assert all(0 <= score <= 1 for score in metrics[when].values())
@@ -94,6 +97,38 @@ def test_the_bonus_evaluates_the_adapter_and_keeps_other_results(trained: Path) 
     found = json.loads((trained / "benchmark_results.json").read_text())["approaches"]
     assert found["dspy"] == {"exact_match": 0.5}
     assert found["lora"]["exact_match"] in (0, 0.25, 0.5, 0.75, 1)
+
+
+def test_without_a_service_the_comparison_asks_the_base_and_the_adapter(trained: Path) -> None:
+    run(trained, "compare.py")
+    found = json.loads((trained / "comparison.json").read_text())
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert set(found["approaches"]) == {"lora_base", "lora_adapter"}
+    for name, when in (("lora_base", "before"), ("lora_adapter", "after")):
+        row = found["approaches"][name]
+        assert row["n"] == found["questions"] == FEW
+        assert row["model"] == "course-model"
+        assert row["exact_match"] == metrics[when]["exact_match"]
+        assert row["token_f1"] == pytest.approx(metrics[when]["token_f1"], abs=1e-4)
+
+
+def test_trials_are_recorded_once_and_leave_the_adapter_alone(trained: Path) -> None:
+    script = trained / "trials.py"
+    text = script.read_text()
+    begin, end = text.index("SETTINGS = ["), text.index("]\n", text.index("SETTINGS = [")) + 2
+    settings = [{"rank": 1, "alpha": 2, "epochs": 1}, {"rank": 2, "alpha": 2, "epochs": 1}]
+    script.write_text(f"{text[:begin]}SETTINGS = {settings[:1]}\n{text[end:]}")
+    before = (trained / "metrics.json").read_bytes()
+    run(trained, "trials.py")
+    script.write_text(f"{text[:begin]}SETTINGS = {settings}\n{text[end:]}")
+    table = run(trained, "trials.py")
+    assert table.count("rank") == 2
+    lines = [json.loads(line) for line in (trained / "trials.jsonl").read_text().splitlines()]
+    (seed,) = {line["settings"].pop("seed") for line in lines}
+    assert isinstance(seed, int)
+    assert [line["settings"] for line in lines] == settings
+    assert all(line["validation_loss"] > 0 and line["seconds"] > 0 for line in lines)
+    assert (trained / "metrics.json").read_bytes() == before
 
 
 def test_training_goes_on_from_its_last_checkpoint(trained: Path) -> None:

@@ -30,6 +30,19 @@ def _evaluated(right: int, *, claimed: float = 0.9, loglik_wrong: float = -5.0) 
     return write
 
 
+def _compared(adapter: float) -> Writer:
+    """A submission whose comparison.json gives its adapter this share; it answered 90 of 100."""
+
+    def write(folder: Path) -> Mapping[str, Evidence]:
+        found = _evaluated(90)(folder)
+        row = {"model": "course-model", "n": 56, "exact_match": adapter}
+        claims = {"questions": 56, "approaches": {"lora_adapter": row}}
+        (folder / "s01" / "comparison.json").write_text(json.dumps(claims) + "\n")
+        return found
+
+    return write
+
+
 def _benchmark(
     id: str = "",
     run: Evidence | None = None,
@@ -52,6 +65,7 @@ EXAMPLES: Examples = {
     "EVL001": (_evaluated(90), _evaluated(0)),
     "EVL002": (_evaluated(90), _evaluated(0, loglik_wrong=-6.0)),
     "EVL004": (_evaluated(90), _evaluated(90, claimed=0.5)),
+    "EVL005": (_compared(0.93), _compared(0.3)),
     "EVL010": (_benchmark(), _benchmark(benchmark=BENCHMARK.splitlines(keepends=True)[0] * 50)),
     "EVL011": (_benchmark(), _benchmark(claims={})),
     "EVL012": (

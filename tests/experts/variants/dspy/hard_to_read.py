@@ -28,7 +28,7 @@ class Wanted(dspy.Signature):
 class EnhancedQAModel(Good):
     def __init__(self):
         super().__init__()
-        self.read = dspy.Predict(Wanted)
+        self.generate_answer = dspy.Predict(Wanted)
 
 
 def build_program():
