@@ -30,8 +30,8 @@ class TranscriptSpec(KindSpec):
     """`script` is the deliverable to run, with `arguments`, under `scenarios` of the service.
 
     Its sleeps pass `clock_rate` times as fast as real ones, and it may take `wall_seconds` of real
-    time and `processor_seconds` of processor time; workflows take 1 to 2 of these. With `given`, that file of a starter kit and the topic's
-    public data lie beside it.
+    time and `processor_seconds` of processor time; workflows take 1 to 2 of these. With `given`,
+    that file of a starter kit and the topic's public data lie beside it.
     """
 
     DELIVERABLES: ClassVar = ("script",)
