@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -90,9 +89,8 @@ def graded(folder: Path, out: Path) -> dict[str, str]:
     """Findings and scores of each student, as text."""
     command = ["finegrade", "grade", str(folder), "--out", str(out / "out")]
     command[:1] = [sys.executable, "-m", "grader.cli.main"]
-    environment = {**os.environ, "FINEGRADE_HOME": str(out.parent / "home")}
     more = ["--assignment", str(ASSIGNMENT), "--hidden", str(hidden(out))]
-    subprocess.run([*command, *more], env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, *more], check=True, stdout=subprocess.DEVNULL)
     found = {}
     for file in sorted((out / "out" / "staff").glob("*/result.json")):
         result = json.loads(file.read_text("utf-8"))

@@ -43,6 +43,7 @@ Command = Annotated[
 
 
 def simulate(
+    context: typer.Context,
     command: Command = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 chooses a free one.")
@@ -104,10 +105,18 @@ def simulate(
     Without COMMAND it prints the environment variables that clients need and serves until Ctrl-C.
     With COMMAND it runs COMMAND in that environment and prints a summary of its requests.
     """
-    needed = _needs()
     if list_:
+        _needs()
         _list_scenarios()
         return
+    from grader.openai_sim.jobs.fork_server import FORK_SERVER
+
+    chosen = _base(base)
+    folder = _folder(chosen)
+    umask = os.umask(0o077)  # nothing in the home is for others
+    FORK_SERVER.acquire(folder)  # the first job needs it seconds from now: it loads while we do
+    context.call_on_close(FORK_SERVER.release)
+    needed = _needs()
     from grader.openai_sim.api.app import create_app
     from grader.openai_sim.api.http_protocol import SingleWriteProtocol
     from grader.openai_sim.decoding.serving import NamedServer, open_bases
@@ -119,8 +128,6 @@ def simulate(
 
     FaultInjector(scenario or (), seed)  # refuses a wrong name before the model loads
     clock = MachineClock(time_scale)
-    chosen = _base(base)
-    umask = os.umask(0o077)  # nothing in the home is for others
     if home is None:
         home = cache() / "simulate"
         if home.exists():
@@ -129,7 +136,7 @@ def simulate(
         store = SimulatorStore.open(home)
         if key is None and (not is_loopback(host) or others_use_this_machine()):
             key = key_of(store.home)
-        runner = JobRunner(store, _folder(chosen))
+        runner = JobRunner(store, folder)
         runner.claim()  # before the model is loaded
         server = NamedServer(open_bases(chosen), store)
         if chosen is None:  # a large model's products release the interpreter's lock long enough

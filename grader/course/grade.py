@@ -19,7 +19,7 @@ from grader.assignment.questions import QuestionSet
 from grader.assignment.rubric import score, status, total
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.context import Classmate, Context
-from grader.checks.api.grader_faults import service_faults
+from grader.checks.api.grader_faults import repeated_faults
 from grader.checks.api.registry import all_checks, check_of, in_order, run_check
 from grader.checks.integrity import answer_traits
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION, FREE_MIN_BYTES
@@ -129,6 +129,7 @@ def grade(
         open_store(store_path) as store,
     ):
         found = _found(paths, extent, assignment, store)
+        about = _provenance(assignment, questions, device, replayed=recordings is not None)
         if recordings is not None:
             _remember(recordings, store)
         grading = Grading(
@@ -152,8 +153,9 @@ def grade(
             unpacked,
             store.reviews,
             store.registered(),
-            _provenance(assignment, questions, device, replayed=recordings is not None),
+            about,
             hidden=questions is None or not questions.public,
+            runs=questions is not None,
         )
         results = [judge.result(one) for one in students]
         results += [_not_taken_in(one, first, assignment, judge.about) for one, first in refused]
@@ -219,6 +221,7 @@ class _Judge:
     classmates: Sequence[Classmate]
     about: Mapping[str, Any]
     hidden: bool
+    runs: bool
 
     def result(self, one: StudentWork) -> Result:
         """The result of a submission; an error where its files are not as they were taken in."""
@@ -240,14 +243,13 @@ class _Judge:
             tuple(mate for mate in self.classmates if mate.student != one.student),
             not_run=self.collection.not_run(one.student),
             hidden=self.hidden,
+            runs=self.runs,
         )
         for check in in_order(assignment.refs, assignment):
             if check.ref not in one.findings:
                 one.findings[check.ref] = run_check(check, context, one.findings, missing)
-        findings = (
-            *(one.findings[ref] for ref in assignment.refs),
-            *service_faults(evidence.values()),
-        )
+        used = tuple(one.findings[ref] for ref in assignment.refs)
+        findings = (*used, *repeated_faults(evidence.values(), used))
         scores = score(assignment, findings)
         return Result(
             assignment_id=assignment.id,
@@ -298,11 +300,18 @@ def _not_taken_in(
 def _provenance(
     assignment: Assignment, questions: QuestionSet | None, device: str, *, replayed: bool
 ) -> Mapping[str, Any]:
-    folder = base_folder(assignment.base)
+    """What all results say of how they came about; where nothing runs, no base is needed.
+
+    Raises GraderFault where the base is not on this machine.
+    """
+    used = {}
+    if questions is not None:
+        base = assignment.base
+        used = {"base": {"name": base.title, "digest": base_digest(base_folder(base))}}
     return {
         "finegrade": __version__,
         "assignment_digest": assignment.digest,
-        "base": {"name": assignment.base.name, "digest": base_digest(folder)},
+        **used,
         "questions_digest": questions.digest if questions is not None else None,
         "engine": ENGINE_VERSION,
         "device": device,

@@ -30,7 +30,8 @@ class TranscriptSpec(KindSpec):
     """`script` is the deliverable to run, with `arguments`, under `scenarios` of the service.
 
     Its sleeps pass `clock_rate` times as fast as real ones, and it may take `wall_seconds` of real
-    time. With `given`, that file of a starter kit and the topic's public data lie beside it.
+    time and `processor_seconds` of processor time; workflows take 1 to 2 of these. With `given`,
+    that file of a starter kit and the topic's public data lie beside it.
     """
 
     DELIVERABLES: ClassVar = ("script",)
@@ -40,6 +41,7 @@ class TranscriptSpec(KindSpec):
     scenarios: tuple[str, ...] = ()
     clock_rate: float = 60.0
     wall_seconds: float = 300.0  # what counts is processor time: a busy machine is no fault
+    processor_seconds: int = 30  # more would let one endless program hold up a class
     given: str | None = None
 
 
@@ -63,7 +65,7 @@ def _request(
             script=source.script,
             arguments=spec.arguments,
             inputs={**source.inputs, **beside},
-            limits=Limits(wall_seconds=spec.wall_seconds),
+            limits=Limits(wall_seconds=spec.wall_seconds, cpu_seconds=spec.processor_seconds),
             clock_rate=spec.clock_rate,
             harvest=_RESULTS,
         ),

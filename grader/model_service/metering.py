@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from grader.core.constants import MIB, RECORD_MAX_BODY_BYTES, RECORD_MAX_BYTES
-from grader.core.openai_wire import GENERATION, JOBS
+from grader.core.openai_wire import FILES, GENERATION, JOBS
 from grader.model_service.record import (
     CLIENT_LEFT,
     Exchange,
@@ -44,6 +44,9 @@ _PATIENCE_SECONDS: Final = 300.0  # with other clients; a busy machine may train
 _BYTES_AT_ONCE: Final = 24 * MIB  # of the requests under way: an upload and a half at its largest
 _REPLY_BYTES: Final = 2 * RECORD_MAX_BODY_BYTES  # looked at for its usage
 _BYTES_PER_TOKEN: Final = 64  # of a response that nobody kept: it has log-probabilities
+# Of all files of a run: they are checked in our process, the worst ones at up to 3 s/MiB. It is not
+# among GatewayLimits, because no honest run comes near it.
+_FILE_BYTES: Final = 24 * MIB
 _VALUES_AT_ONCE: Final = 100_000  # of JSON in them; Python takes up to 1 kB for one
 
 
@@ -64,7 +67,7 @@ class RunMeter:
 
     def __init__(self, app: ASGIApp, record: ServiceRecord, limits: GatewayLimits) -> None:
         self._app, self._record, self._limits = app, record, limits
-        self._requests = self._tokens = self._bytes = 0
+        self._requests = self._tokens = self._bytes = self._file_bytes = 0
         # Of what is under way:
         self._at_once = self._bytes_at_once = self._values_at_once = self._kept_at_once = 0
 
@@ -117,6 +120,7 @@ class RunMeter:
             self._count()
             headers = Headers(scope=scope)
             body = await self._read(headers, receive)
+            self._count_file(scope, body)
             values = self._count_values(headers, body)
             if scope["method"] == "GET" and scope["path"].startswith(JOBS):
                 await self._record.clock.poll(_patience(headers))
@@ -183,6 +187,13 @@ class RunMeter:
                 )
             if not message.get("more_body", False):
                 return bytes(body)
+
+    def _count_file(self, scope: Scope, body: bytes) -> None:
+        """Raises _LimitReached for an upload beyond what the run's files may have together."""
+        if scope["method"] == "POST" and scope["path"].rstrip("/") == FILES:
+            self._file_bytes += len(body)
+            if self._file_bytes > _FILE_BYTES:
+                raise _LimitReached("bytes", f"{_FILE_BYTES} bytes of files", too_large=True)
 
     def _count_values(self, headers: Headers, body: bytes) -> int:
         """The JSON values that count from now on. Raises _LimitReached for too many."""

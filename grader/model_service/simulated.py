@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grader.core.allocator import limit_arenas
 from grader.core.temporary import prefix
 from grader.models.base_model import base_folder
 from grader.openai_sim.api.app import create_app
@@ -39,6 +40,7 @@ class Simulator:
 
         Scenarios, and jobs that name no seed, have `seed`.
         """
+        limit_arenas()  # each run brings threads of its own
         self._base, self._trainings, self._seed = base, trainings, seed
         self._shared: NamedServer | None = None
         self._opened = ExitStack()  # what `close` undoes

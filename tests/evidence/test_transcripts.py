@@ -171,6 +171,14 @@ def test_a_scenario_or_another_submission_is_another_run(tmp_path: Path) -> None
     assert want(tmp_path / "6", "a", FAILS).key in keys
 
 
+def test_the_assignment_says_how_much_processor_time_a_run_may_take(tmp_path: Path) -> None:
+    default, shorter = (
+        want(tmp_path / str(n), "a", FAILS, **more).work.spec.limits.cpu_seconds
+        for n, more in enumerate(({}, {"processor_seconds": 5}))
+    )
+    assert (default, shorter) == (30, 5)
+
+
 def test_neighbours_that_misbehave_change_nothing(tmp_path: Path, trainings: Path) -> None:
     honest = "print(sum(range(1000)))\nopen('made.txt', 'w').write('made')\n"
     wild = {

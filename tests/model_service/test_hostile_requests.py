@@ -19,6 +19,7 @@ from support.waiting import PATIENCE, wait_for
 from grader.assignment.load import load_assignment
 from grader.core.openai_wire import CHAT
 from grader.core.payloads import SERVICE_FAULT
+from grader.model_service import metering
 from grader.model_service.gateway import Gateway
 from grader.model_service.metering import GatewayLimits
 from grader.model_service.record import ServiceRecord
@@ -378,3 +379,18 @@ def test_a_line_of_a_file_that_would_fill_the_memory_is_refused(run: Run, tmp_pa
     kind = {"content-type": "multipart/form-data; boundary=b"}
     status, said = run.send("POST", "/v1/files", body, kind)
     assert (status, "JSON values" in said["error"]["message"]) == (400, True)
+
+
+def test_all_files_of_a_run_have_a_size_together(
+    simulator: Simulator, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metering, "_FILE_BYTES", 1_000)
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n--b\r\n'
+        b'Content-Disposition: form-data; name="file"; filename="x.jsonl"\r\n\r\n'
+    ) + b"{}\n" * 100 + b"\r\n--b--\r\n"  # fmt: skip
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    with a_run(simulator, gateway) as run:
+        answers = [run.send("POST", "/v1/files", body, kind)[0] for _ in range(3)]
+        assert answers == [200, 200, 413]
+        assert run.ask()[0] == 200

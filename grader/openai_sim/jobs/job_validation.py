@@ -47,9 +47,9 @@ def resolved(
     return {name: given.get(name, number) for name, number in numbers.items()}
 
 
-VALIDATING_SECONDS: Final = 0.75  # a client sees the state
+VALIDATING_SECONDS: Final = 0.5  # a client sees the state
 _DOOMED_SECONDS: Final = 3.0  # that a job runs before its scenario makes it fail
-_POLL_SECONDS: Final = 0.2  # while a job waits for a time to pass
+_POLL_SECONDS: Final = 0.1  # while a job waits for a time to pass
 
 _log = logging.getLogger(__name__)
 
