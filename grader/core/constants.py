@@ -107,6 +107,7 @@ SOURCE_MAX_BESIDE_BYTES: Final = 2 * MIB  # of all modules beside a script
 SOURCE_MAX_STEPS: Final = 100_000  # nodes followed, calls into functions counted anew
 SOURCE_MAX_ORIGINS: Final = 200  # expressions that one value is traced back through
 DOCSTRING_SHARE_AT_LEAST: Final = 0.8  # of the module and its public functions and classes
+DOCUMENTED_LINES_AT_LEAST: Final = 20  # of the student's own; fewer need no documentation
 COMMENT_SHARE_AT_LEAST: Final = 0.03  # comments a line of code: one for every 33 lines
 NEW_STATEMENTS_AT_LEAST: Final = 15  # a filled-in kit has about 40 that the example has not
 NEW_STATEMENTS_REVIEW_FROM: Final = 5  # fewer are an edit of the example, more may be a short idea
@@ -125,6 +126,8 @@ METRIC_SHARE_AT_LEAST: Final = 0.8  # of comparisons: a metric of words cannot k
 AGREEMENT_AT_LEAST: Final = 0.7  # rank correlation: strong; word matching stays below
 
 # --- starter kits ------------------------------------------------------------------------------
+GIVEN_MAX_BYTES: Final = 256 * 1024  # of a file that may be the kit's own; the largest has 20 kB
+DOCUMENT_OWN_WORDS_AT_LEAST: Final = 5  # that are not the template's; fewer say nothing
 KIT_LINE_CHARACTERS: Final = 100  # a stub that is longer goes on three lines, as the project's code
 
 # --- training data -----------------------------------------------------------------------------

@@ -29,7 +29,12 @@ from grader.core.result import Result
 from grader.core.temporary import prefix, require_room, sweep
 from grader.course.decisions import all_alike, rescored, status_without_work
 from grader.course.judged_texts import keep_texts
-from grader.course.students import StudentWork, not_readable, take_in_all
+from grader.course.students import (
+    StudentWork,
+    not_readable,
+    not_submitted,
+    take_in_all,
+)
 from grader.evidence import predictions
 from grader.evidence.collection import Collection
 from grader.evidence.kind import Grading, Progress, versions
@@ -238,7 +243,10 @@ class _Judge:
             submission,
             evidence,
             tuple(mate for mate in self.classmates if mate.student != one.student),
-            not_run=self.collection.not_run(one.student),
+            not_run={
+                **self.collection.not_run(one.student),
+                **not_submitted(assignment, submission),
+            },
             hidden=self.hidden,
         )
         for check in in_order(assignment.refs, assignment):
