@@ -94,8 +94,10 @@ _BEHIND_ALL: Final = skipped("Not looked at, because LAY001 did not hold.", "See
 
 def _nothing_is_there(context: Context) -> bool:
     """Whether LAY001 says it all."""
-    there = any(is_there(context.submission, d) for d in context.assignment.deliverables)
-    return not there and "LAY001" in context.assignment.refs
+    assignment, submission = context.assignment, context.submission
+    if not assignment.deliverables or "LAY001" not in assignment.refs:
+        return False
+    return not any(is_there(submission, one) for one in assignment.deliverables)
 
 
 def _parts_asked(assignment: Assignment) -> int:

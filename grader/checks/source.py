@@ -186,7 +186,7 @@ def _documented(script: Script, own: frozenset[int]) -> Iterator[tuple[str, bool
     """The module and each public function or class of the student's own, and whether a docstring of
     words begins it.
 
-    One whose first line stands in the kit is none: the kit documents it. A notebook may begin with
+    One that begins as in the kit is none: the kit documents it. A notebook may begin with
     a cell of Markdown instead.
     """
     tree, words = script.program.tree, script.notebook.words if script.notebook else ()
@@ -194,7 +194,7 @@ def _documented(script: Script, own: frozenset[int]) -> Iterator[tuple[str, bool
     if first is None or first.lineno in own or not _says_something(tree):
         yield "the module", any(map(_has_words, words[:1])) or _says_something(tree)
     for node in _public(tree):
-        if node.lineno in own:
+        if node.lineno in own or node.body[0].lineno in own:
             yield node.name, _says_something(node)
 
 
