@@ -11,7 +11,9 @@ import json
 import re
 import stat
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from grader.assignment.load import load_assignment
 from grader.assignment.rubric_text import RUBRIC_NAME, rubric_markdown
@@ -179,17 +181,22 @@ def _regular_files(folder: Path) -> list[Path]:
 
 
 def write_kit(
-    assignment_id: str, topic: str, dest: Path, assignment: Assignment | None = None
+    assignment_id: str,
+    topic: str,
+    dest: Path,
+    assignment: Assignment | None = None,
+    claims: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     """Write a starter kit as a folder, or as an archive if `dest` ends in ".zip".
 
-    RUBRIC.md in it is made from the `assignment`, the installed one of that id where none is given.
+    RUBRIC.md in it is made from the `assignment`, the installed one of that id where none is given,
+    with the titles of its checks (`claims`).
     Returns the paths inside the kit, in order. Raises UsageError when `dest` exists and is not an
     empty folder, or when there is no such kit. The archive of the same kit is always the same
     bytes.
     """
     files: dict[str, Path | bytes] = dict(kit_files(assignment_id, topic))
-    rubric = rubric_markdown(assignment or load_assignment(assignment_id))
+    rubric = rubric_markdown(assignment or load_assignment(assignment_id), claims)
     files = dict(sorted((files | {RUBRIC_NAME: rubric.encode()}).items()))
     if dest.suffix == ".zip":
         if dest.exists():

@@ -13,7 +13,7 @@ from typing import Final
 
 from grader.assignment.rubric_text import RUBRIC_NAME, rubric_markdown
 from grader.checks.api.context import Context, EvidenceRole, Verdict, needs_review, passed, skipped
-from grader.checks.api.registry import check
+from grader.checks.api.registry import check, titles_of
 from grader.checks.views.cost_recount import claims_of
 from grader.checks.views.reported_results import WorkflowResultsError, results_of
 from grader.checks.views.transcript import transcript
@@ -56,7 +56,10 @@ def written_facts(context: Context) -> TextFacts | None:
         form_of(document.path),
         COMPARISON,
         measured_of(context),
-        _given(context.assignment.id, rubric_markdown(context.assignment)),
+        _given(
+            context.assignment.id,
+            rubric_markdown(context.assignment, titles_of(context.assignment)),
+        ),
     )
 
 

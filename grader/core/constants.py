@@ -86,6 +86,11 @@ ADAPTER_MIN_EFFECT: Final = 1e-7  # Frobenius norm of all changes to the base: z
 # --- reports -----------------------------------------------------------------------------------
 RESULT_DECIMALS: Final = 6  # digits kept of any number written, so that a file never flickers
 REPORT_MAX_TEXT_CHARACTERS: Final = 500  # of one text from a submission: keeps pages small
+LESSON_MAX_TEXT: Final = 300  # characters of a question or an answer; a right one has a few words
+LESSON_MAX_POINTS: Final = 100  # of a learning curve; a page is 700 points wide
+LESSON_MAX_STATE_BYTES: Final = 2 * MIB  # of what a trainer writes of its steps; honest: 20 kB
+REPORT_MAX_STEPS: Final = 8  # named as next; more are no plan
+REPORT_MAX_WRONG: Final = 25  # answers shown of each list; the first teach most
 REPORT_MAX_NAME_CHARACTERS: Final = 64  # of a student's id
 REPORT_MAX_PATH_CHARACTERS: Final = 120  # of a path or a JSON pointer: two lines of a page
 REPORT_MAX_PASS_CHARACTERS: Final = 300  # of a passed check's message: there are many of them

@@ -29,6 +29,7 @@ from grader.core.result import Result
 from grader.core.temporary import prefix, require_room, sweep
 from grader.course.decisions import all_alike, rescored, status_without_work
 from grader.course.judged_texts import keep_texts
+from grader.course.lessons import answer_sheets, learning_curves
 from grader.course.students import (
     StudentWork,
     not_readable,
@@ -273,6 +274,8 @@ class _Judge:
                 "files": [[f.path, f.size, f.sha256] for f in submission.files],
                 "places": {id: at for id, at in submission.places.items() if isinstance(at, str)},
             },
+            sheets=answer_sheets(context),
+            curves=learning_curves(context),
         )
 
 

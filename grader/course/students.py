@@ -85,7 +85,7 @@ def not_submitted(assignment: Assignment, submission: Submission) -> dict[str, N
     found = {}
     for spec in assignment.evidence:
         names = KINDS[spec.kind].spec.DELIVERABLES
-        for id in (spec.settings.get(name) for name in names):
+        for id in (str(spec.settings.get(name)) for name in names):
             if (path := submission.untouched.get(id)) is not None:
                 found[spec.id] = NotRun(
                     Outcome.SKIP,

@@ -204,6 +204,11 @@ def check_of(ref: str, assignment: Assignment) -> Check:
     return _CHECKS[ref] if instance is None else _CHECKS[instance.code].used(instance)
 
 
+def titles_of(assignment: Assignment) -> dict[str, str]:
+    """The titles of the checks of an assignment, by reference."""
+    return {ref: check_of(ref, assignment).title for ref in assignment.refs}
+
+
 def all_needs(check: Check, assignment: Assignment) -> tuple[str, ...]:
     """The references of checks that must pass first: the check's own and those of the evidence
     that it reads.
