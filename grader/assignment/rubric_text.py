@@ -41,8 +41,8 @@ def rubric_markdown(assignment: Assignment, claims: Mapping[str, str]) -> str:
         "Each criterion below names what decides it:",
         "",
         "- A check, by its code. `finegrade explain CODE` says what it looks at and how to pass; "
-        "`finegrade check` runs it on your work and shows the points. Where a criterion has several "
-        'steps, the highest one that you reach counts. What stands behind "only if" must hold '
+        "`finegrade check` runs it on your work and shows the points. Where a criterion has steps, "
+        'the highest one that you reach counts. What stands behind "only if" must hold '
         "too, or the criterion is worth nothing.",
         "- A person, who reads what you wrote and gives each item one of the levels that stand "
         "below it: half is half of the item's points.",
