@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from markupsafe import Markup
+
 from grader.core.result import CurvePoint, LearningCurve
 from grader.core.text import clean
 
@@ -31,8 +33,8 @@ class CurveView:
     """
 
     title: str
-    training: str
-    validation: str
+    training: Markup
+    validation: Markup
     x: tuple[Tick, ...]
     y: tuple[Tick, ...]
     rows: tuple[tuple[str, str, str], ...]
@@ -55,9 +57,9 @@ def curve_view(curve: LearningCurve) -> CurveView:
     def y(loss: float) -> float:
         return round(_TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - max(0.0, loss) / most), 1)
 
-    def line(values: Sequence[tuple[int, float | None]]) -> str:
+    def line(values: Sequence[tuple[int, float | None]]) -> Markup:
         found = [f"{x(step)},{y(loss)}" for step, loss in values if loss is not None]
-        return " ".join(found) if len(found) > 1 else ""
+        return Markup(" ".join(found) if len(found) > 1 else "")  # numbers of ours
 
     return CurveView(
         title=clean(curve.title),

@@ -99,6 +99,8 @@ def _earned(group: Sequence[Finding], worths: Mapping[str, Worth]) -> Text:
         return Text("")
     whole = reduce(Worth.plus, some)
     earned = f"{points(whole.earned)} of {points(whole.most)}"
+    if whole.open == whole.most:
+        return Text(f"{points(whole.open)} open")
     return Text(f"{earned}, {points(whole.open)} open" if whole.open else earned)
 
 
@@ -116,9 +118,8 @@ def shares_table(found: Sequence[Share]) -> Table:
 
 def sheet_table(sheet: AnswerSheet) -> Table:
     """Wrong answers of one sheet: question, expected, before and now."""
-    title = (
-        f"{clean(sheet.title)}: {sheet.right} of {sheet.asked} right, {sheet.right_before} before"
-    )
+    scores = f"{sheet.right} of {sheet.asked} right, {sheet.right_before} before"
+    title = Text(f"{clean(sheet.title)}: {scores}")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("Wrong: question", "Expected", "Before", "Now"):
         table.add_column(heading, overflow="fold")
