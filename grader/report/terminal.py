@@ -28,6 +28,7 @@ _OUTCOMES: Final = {
     Outcome.REVIEW: ("? review", "yellow"),
 }
 _ORDER: Final = (Outcome.PASS, Outcome.SKIP, Outcome.REVIEW, Outcome.ERROR, Outcome.FAIL)
+_SHOWN_TITLES: Final = 3  # criteria behind one step
 _SHOWN_WRONG: Final = 10  # answers of one sheet: a screen
 _SEVERITIES: Final = (Severity.NOTE, Severity.WARNING, Severity.ERROR)
 _STATUSES: Final = {
@@ -139,7 +140,9 @@ def steps_table(steps: Sequence[Step]) -> Table:
     table.add_column("For", overflow="fold", ratio=1)
     for step in steps[:REPORT_MAX_STEPS]:
         gain = f"{'up to ' if step.most else ''}+{points(step.gain)}"
-        said = f"{', '.join(step.titles)}: {step.then}"
+        more = len(step.titles) - _SHOWN_TITLES
+        titles = ", ".join(step.titles[:_SHOWN_TITLES]) + (f" and {more} more" if more > 0 else "")
+        said = f"{titles}: {step.then}"
         table.add_row(
             gain, step.code, Text(clean(f"{said} (now {step.now})" if step.now else said))
         )

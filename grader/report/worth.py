@@ -9,7 +9,7 @@ from typing import Final
 from grader.assignment.rubric import best_parts, total
 from grader.assignment.rubric_text import measure_value
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
-from grader.checks.api.registry import all_needs, check_of
+from grader.checks.api.registry import all_needs, check_of, starts_of
 from grader.core.nouns import Assignment, Criterion, Finding, Outcome
 from grader.core.result import Result, Score
 from grader.core.text import points
@@ -202,7 +202,8 @@ def _root(code: str, assignment: Assignment, findings: Mapping[str, Finding]) ->
     """The failed finding behind this one; None where the student left the work out."""
     finding = findings[code]
     if finding.outcome is Outcome.SKIP:
-        for needed in all_needs(check_of(code, assignment), assignment):
+        check = check_of(code, assignment)
+        for needed in (*all_needs(check, assignment), *starts_of(check, assignment)):
             before = findings.get(needed)
             if before is not None and before.outcome in (Outcome.FAIL, _SKIP):
                 return _root(needed, assignment, findings)

@@ -57,6 +57,9 @@ class Check:
     visibility: Visibility = Visibility.STUDENT
     deliverables: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    starts: bool = False
+    """Whether it says that the run behind its evidence came to begin at all: where it fails, checks
+    that read that evidence are skipped."""
     name: str | None = None
     bindings: Bindings = field(default_factory=dict)
 
@@ -149,9 +152,10 @@ def check(
     measures: tuple[str, ...] = (),
     severity: Severity = Severity.ERROR,
     visibility: Visibility = Visibility.STUDENT,
+    starts: bool = False,
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check. `needs`: codes that must pass first; `evidence` and `deliverables`: the
-    roles of what it looks at."""
+    roles of what it looks at. For `starts` see Check."""
 
     def register(function: CheckFunction) -> CheckFunction:
         title, why, fix = _page(code, function)
@@ -168,6 +172,7 @@ def check(
                 severity,
                 visibility,
                 deliverables,
+                starts=starts,
             )
         )
         return function
@@ -222,6 +227,19 @@ def all_needs(check: Check, assignment: Assignment) -> tuple[str, ...]:
     return tuple(dict.fromkeys(sum(behind, own)))
 
 
+def starts_of(check: Check, assignment: Assignment) -> tuple[str, ...]:
+    """The references of the checks that say whether the runs that this check reads began."""
+    if check.starts or not check.evidence:
+        return ()
+    read = set(check.evidence_ids)
+    starting = (
+        one for one in assignment.checks if one.code in _CHECKS and _CHECKS[one.code].starts
+    )
+    return tuple(
+        one.ref for one in starting if read & set(_CHECKS[one.code].used(one).evidence_ids)
+    )
+
+
 def in_order(refs: Iterable[str], assignment: Assignment) -> list[Check]:
     """The checks of these references and all that they need, each after what it needs."""
     ordered: dict[str, Check] = {}
@@ -230,7 +248,7 @@ def in_order(refs: Iterable[str], assignment: Assignment) -> list[Check]:
         if ref in ordered:
             return
         check = check_of(ref, assignment)
-        for needed in all_needs(check, assignment):
+        for needed in (*all_needs(check, assignment), *starts_of(check, assignment)):
             visit(needed)
         ordered[ref] = check
 
@@ -274,6 +292,13 @@ def run_check(
         if id not in context.evidence:
             text = _LATER.get(kinds.get(id, ""), "Hidden tests run at grading.")
             return check.finding(Verdict(Outcome.REVIEW, text))
+    for ref in starts_of(check, context.assignment):
+        began = earlier.get(ref)
+        if began is not None and began.outcome is Outcome.SKIP:
+            return check.finding(Verdict(Outcome.SKIP, began.message, began.hint))
+        if began is not None and began.outcome is Outcome.FAIL:
+            text = f"Not looked at, because {ref} ({began.title}) did not hold."
+            return check.finding(Verdict(Outcome.SKIP, text, began.hint))
     try:
         return check.judge(context)
     except FileRefused as refused:  # the student's file, whichever check comes to it first
