@@ -79,8 +79,8 @@ _HINTS: Final = {
 }
 _ANY: Final = "Correct what comes before it, then import the file from another one to try it."
 _ENDED: Final = (
-    "Let the file end at once when it is imported: what takes long, or ends the program, goes below "
-    'if __name__ == "__main__".'
+    "Let the file end at once when it is imported: what takes long, or ends the program, goes "
+    'below if __name__ == "__main__".'
 )
 
 

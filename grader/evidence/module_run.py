@@ -162,7 +162,7 @@ class _RunOf:
 class ModuleRunner:
     """The producer of evidence from runs, each completed as its request says."""
 
-    def __init__(self, runs: Producer[ServedRun], questions: QuestionSet | None) -> None:
+    def __init__(self, runs: Producer[ServedRun], questions: QuestionSet | None = None) -> None:
         """`questions` are those that the runs see; public ones may be told as they are."""
         self._runs = runs
         self._hidden = questions is None or not questions.public
@@ -231,11 +231,8 @@ class ModuleRunner:
 
 def _fault_of(evidence: Evidence) -> str | None:
     """Why a run of a student's module asked nothing at all, None where it asked something."""
-    said: Answers | MetricScores
-    if evidence.kind == "answers":
-        said = read(evidence, Answers)
-    else:
-        said = read(evidence, MetricScores)
+    answers = evidence.kind == "answers"
+    said = read(evidence, Answers) if answers else read(evidence, MetricScores)
     return said.fault if said.stopped else None
 
 
