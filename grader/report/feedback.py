@@ -29,7 +29,7 @@ from grader.report.pages import (
     summed_up,
     value,
 )
-from grader.report.worth import next_steps
+from grader.report.worth import Step, next_steps
 
 _GAIN, _GAIN_MEASURE = "EVL001", "delta_low95"
 _GAIN_MEASURES: Final = (
@@ -132,7 +132,7 @@ def feedback_html(assignment: Assignment, result: Result, *, released: bool = Fa
         sections=sections,
         comparison=_picture(before_after(findings)),
         measured=measured(findings),
-        steps=next_steps(assignment, result, tell_hidden=False)[:REPORT_MAX_STEPS],
+        steps=_steps(assignment, result, findings),
         sheets=result.sheets,
         curves=tuple(curve_view(curve) for curve in result.curves),
         to_fix=_to_fix(result.scores, findings),
@@ -144,6 +144,13 @@ def feedback_html(assignment: Assignment, result: Result, *, released: bool = Fa
         submitted_bytes=sum(size for _, size, _ in files),
         provenance=result.provenance,
     )
+
+
+def _steps(assignment: Assignment, result: Result, findings: Sequence[Finding]) -> tuple[Step, ...]:
+    """The next steps that hang on findings which the student may read."""
+    codes = {finding.code for finding in findings}
+    steps = next_steps(assignment, result, tell_hidden=False)
+    return tuple(step for step in steps if step.code in codes)[:REPORT_MAX_STEPS]
 
 
 def before_after(findings: Sequence[Finding]) -> BeforeAfter | None:

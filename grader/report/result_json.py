@@ -95,14 +95,12 @@ def _parts(scores: Sequence[Score]) -> dict[str, Any]:
     }
 
 
-def _worth(worth: Worth | None) -> dict[str, float | None]:
-    """The points that hang on a finding; null where none does, and `points` while some are open."""
+def _worth(worth: Worth | None) -> dict[str, Any]:
+    """The points that hang on a finding, null while some are open; nothing where none does."""
     if worth is None:
-        return {"points": None, "max_points": None}
-    return {
-        "points": None if worth.open else _points(worth.earned),
-        "max_points": _points(worth.most),
-    }
+        return {}
+    earned = None if worth.open else _points(worth.earned)
+    return {"worth": {"points": earned, "max_points": _points(worth.most)}}
 
 
 def to_text(result: Result) -> str:
