@@ -22,6 +22,7 @@ from grader.core.constants import (
     LESSON_MAX_STATE_BYTES,
     LESSON_MAX_TEXT,
     REPORT_MAX_WRONG,
+    RESULT_DECIMALS,
 )
 from grader.core.errors import FileRefused, GraderFault
 from grader.core.metrics import exact_match
@@ -218,7 +219,7 @@ def _curve(title: str, rows: Iterator[Mapping[str, Any]]) -> LearningCurve | Non
             for place, name in enumerate(("loss", "eval_loss")):
                 value = row.get(name)
                 if isinstance(value, int | float) and math.isfinite(value):
-                    losses[place] = float(value)
+                    losses[place] = round(float(value), RESULT_DECIMALS)
     points = [CurvePoint(step, *losses) for step, losses in sorted(by_step.items()) if any(
         loss is not None for loss in losses
     )]  # fmt: skip
