@@ -158,16 +158,19 @@ def check(
     if own_code and format is Format.TEXT:
         typer.echo("Isolation: none. Your programs ran as you, with all your rights.", err=True)
     for result in graded.results:
-        _print_checked(loaded, result, format, points)
+        _print_checked(loaded, result, format, points, run=run)
     code = _exit_code([finding for result in graded.results for finding in result.findings])
     if format is Format.TEXT and code == 0:
         typer.echo("All public checks passed; hidden tests run at grading.")
     raise typer.Exit(code)
 
 
-def _print_checked(assignment: Assignment, result: Result, format: Format, shown: Points) -> None:
+def _print_checked(
+    assignment: Assignment, result: Result, format: Format, shown: Points, *, run: bool
+) -> None:
     """Print the points by part, the findings, and what to do next."""
-    from grader.report.terminal import shares_table, sheet_table, steps_table
+    from grader.report.curves import curve_view
+    from grader.report.terminal import shares_table, sheet_table, sheet_title, steps_table
     from grader.report.worth import next_steps, shares, worth_of
 
     if format is not Format.TEXT or shown is Points.OFF:
@@ -178,10 +181,14 @@ def _print_checked(assignment: Assignment, result: Result, format: Format, shown
     if found[-1].estimated:
         typer.echo("Estimates follow from answers to public questions; hidden ones decide.")
     if found[-1].open:
-        typer.echo("Open points need --run, a person, or what is hidden until grading.")
+        who = "a person or what is hidden until grading"
+        typer.echo(f"Open points need {who}." if run else f"Open points need --run, {who}.")
     print_findings(result, format, worth_of(result.scores))
     for sheet in result.sheets:
-        console().print(sheet_table(sheet))
+        console().print(sheet_table(sheet) if sheet.wrong else sheet_title(sheet))
+    for curve in result.curves:
+        view = curve_view(curve)
+        typer.echo(f"\n{view.title}: {view.said}")
     if steps := next_steps(assignment, result, tell_hidden=True):
         console().print(steps_table(steps))
 

@@ -117,11 +117,15 @@ def shares_table(found: Sequence[Share]) -> Table:
     return table
 
 
+def sheet_title(sheet: AnswerSheet) -> Text:
+    """How many answers were right, before and now."""
+    scores = f"{sheet.right} of {sheet.asked} right, {sheet.right_before} before"
+    return Text(f"{clean(sheet.title)}: {scores}")
+
+
 def sheet_table(sheet: AnswerSheet) -> Table:
     """Wrong answers of one sheet: question, expected, before and now."""
-    scores = f"{sheet.right} of {sheet.asked} right, {sheet.right_before} before"
-    title = Text(f"{clean(sheet.title)}: {scores}")
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=sheet_title(sheet), title_justify="left", box=box.SIMPLE_HEAD, expand=True)
     for heading in ("Wrong: question", "Expected", "Before", "Now"):
         table.add_column(heading, overflow="fold")
     for row in sheet.wrong[:_SHOWN_WRONG]:
