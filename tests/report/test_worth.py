@@ -25,7 +25,7 @@ def finding(code: str, outcome: Outcome = Outcome.FAIL, **measures: float) -> Fi
 
 def result_of(assignment: Assignment, *changed: Finding) -> Result:
     """All holds, at the highest band, but for these findings."""
-    measures = {}
+    measures: dict[str, dict[str, float]] = {}
     for criterion in assignment.criteria:
         ref, _, measure = criterion.source.partition(".")
         if measure:
