@@ -65,11 +65,13 @@ def _is_untouched(
         data = read_file(submission, place, most)
         if place.endswith(".md"):
             template = Template("\n".join(path.read_text("utf-8") for path in kit))
-            return template.own_words(data.decode("utf-8", "replace")) == 0
+            text = data.decode("utf-8")
+            return bool(_folded(text)) and template.own_words(text) == 0
         if place.endswith((".py", ".ipynb")):
             known = _NO_WORK.union(*(_statements(path.name, path.read_bytes()) for path in kit))
-            return _statements(place, data) <= known
-    except (FileRefused, _NoProgram):  # a check says what is wrong with it
+            mine = _statements(place, data)
+            return bool(mine) and mine <= known
+    except (FileRefused, _NoProgram, UnicodeDecodeError):  # a check says what is wrong with it
         return False
     return any(data.split() == path.read_bytes().split() for path in kit)
 

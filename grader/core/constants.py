@@ -132,7 +132,7 @@ AGREEMENT_AT_LEAST: Final = 0.7  # rank correlation: strong; word matching stays
 
 # --- starter kits ------------------------------------------------------------------------------
 GIVEN_MAX_BYTES: Final = 256 * 1024  # of a file that may be the kit's own; the largest has 20 kB
-DOCUMENT_OWN_WORDS_AT_LEAST: Final = 5  # that are not the template's; fewer say nothing
+DOCUMENT_OWN_WORDS_AT_LEAST: Final = 2  # that are not the template's; one says nothing
 KIT_LINE_CHARACTERS: Final = 100  # a stub that is longer goes on three lines, as the project's code
 
 # --- training data -----------------------------------------------------------------------------
