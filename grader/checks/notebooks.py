@@ -117,13 +117,20 @@ def _starts(context: Context, run: Answers | MetricScores) -> Verdict:
     if not run.stopped or run.fault is None:
         return passed("It was imported.")
     exact = f"It stopped before the first question: {run.fault}."
-    hint = next((text for name, text in _HINTS.items() if run.fault.startswith(name)), _ANY)
+    hint = _hint(run.fault)
     if not run.fault.partition(" ")[0].endswith(":"):
         hint = _ENDED
     if run.told is None and context.hidden:
         return failed(_HIDDEN, _TRY_IT, exact=exact)
     place = _PLACE.search(run.fault)
     return failed(exact, hint, **_location(context, "dspy_script", place))
+
+
+def _hint(error: str) -> str:
+    """What to do about an error, by its name; a stub of the kit says what to write."""
+    if "still to write" in error:
+        return _HINTS["NotImplementedError"]
+    return next((text for name, text in _HINTS.items() if error.startswith(name)), _ANY)
 
 
 @check("SRC015", deliverables=("openai_script",), evidence=(_WORKFLOW,), starts=True)
@@ -148,10 +155,9 @@ def workflow_starts(context: Context) -> Verdict:
     how = ending(transcript(context.seen(_WORKFLOW)))
     text = f"It {how}, before its first request"
     said = f": {quoted(error, 300)}" if error else ""
-    name = error.partition(":")[0].strip()
     return failed(
         f"{text}{said}{f' ({where})' if where else ''}.",
-        _HINTS.get(name, _ANY),
+        _hint(error.strip()),
         **_location(context, "openai_script", traced[-1] if traced and not cells else None),
     )
 

@@ -88,6 +88,7 @@ def test_in_a_self_check_all_is_told(assignment: Assignment, tmp_path: Path) -> 
     [
         ("FileNotFoundError: no (x.py, line 1)", "Path(__file__).parent"),
         ("SystemExit: 3", "__main__"),
+        ("SystemExit: x.py, still to write: the loop", "Write what this line asks for"),
         ("it ended the run itself, with exit code 0", "__main__"),
         ("the run was ended (timeout)", "takes long"),
         ("NotImplementedError: write the loop", "Write what this line asks for"),
