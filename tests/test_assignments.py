@@ -4,6 +4,7 @@ solution earns all that is automatic."""
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,13 +16,17 @@ from support.classes import Silent
 from support.paths import ROOT
 from support.recorded import Family
 
+from grader.assignment.kit import write_kit
 from grader.assignment.load import assignment_ids, load_assignment
 from grader.assignment.questions import make_hidden
+from grader.core.constants import HIDDEN_MIN_QUESTIONS
 from grader.core.errors import AssignmentError
 from grader.core.nouns import Assignment, Outcome
 from grader.core.result import Result
 from grader.course import grade
 from grader.intake.find import Extent
+from grader.sandbox.api import Sandbox
+from grader.sandbox.choose import NoSandbox
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
@@ -35,15 +40,72 @@ def test_it_is_worth_one_hundred_points(assignment: Assignment) -> None:
     assert assignment.max_points == 100
 
 
-def test_the_untouched_kit_fails_kindly(assignment: Assignment, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "starter" / assignment.id, tmp_path / "me")
+def _graded(assignment: Assignment, home: Path, work: Path, *, run: bool = False) -> Result:
+    """Graded without a sandbox: a program that is to be run makes its checks an error."""
+    questions = make_hidden(assignment.topic, 11, HIDDEN_MIN_QUESTIONS) if run else None
     done = grade.grade(
-        [tmp_path / "me"], assignment, None, tmp_path / "e.sqlite", Silent(), extent=Extent.ONE
+        [home],
+        assignment,
+        questions,
+        work / "e.sqlite",
+        Silent(),
+        open_sandbox=_refused,
+        extent=Extent.ONE,
     )
     (result,) = done.results
+    return result
+
+
+def _refused() -> Sandbox:
+    raise NoSandbox("no program may be run")
+
+
+def test_the_untouched_kit_earns_nothing_and_says_so_once(
+    assignment: Assignment, tmp_path: Path
+) -> None:
+    """Also where programs are run: there is none to run."""
+    write_kit(assignment.id, assignment.topic, tmp_path / "me", assignment)
+    result = _graded(assignment, tmp_path / "me", tmp_path, run=True)
     assert not [f.code for f in result.findings if f.outcome is Outcome.ERROR]
-    known = sum(score.points or 0 for score in result.scores)
-    assert known < assignment.pass_points
+    assert (result.total.lower, result.total.upper) == (0, 0)
+    (failed,) = [f for f in result.findings if f.outcome is Outcome.FAIL]
+    assert failed.code == "LAY001"
+    assert "Nothing in it is yours yet" in failed.message
+
+
+def _untouched_scripts(assignment: Assignment) -> list[Path]:
+    names = {path for d in assignment.deliverables for path in d.paths if not d.optional}
+    return [path for path in (ROOT / "starter" / assignment.id).iterdir() if path.name in names]
+
+
+def test_any_file_of_the_kit_earns_nothing(assignment: Assignment, tmp_path: Path) -> None:
+    """With comments, docstrings and layout changed, and stubs taken out: no work either."""
+    for path in _untouched_scripts(assignment):
+        home = tmp_path / path.stem / "me"
+        home.mkdir(parents=True)
+        text = path.read_text("utf-8")
+        if path.suffix == ".py":
+            text = f'"""Mine."""\n# Mine.\n\n{text}\n# The end.\n'
+        (home / path.name).write_text(text)
+        result = _graded(assignment, home, tmp_path / path.stem)
+        assert (result.total.lower, result.total.upper) == (0, 0), path.name
+
+
+def test_a_text_of_ones_own_makes_nothing_of_the_kit_count(
+    assignment: Assignment, tmp_path: Path
+) -> None:
+    home = tmp_path / "me"
+    write_kit(assignment.id, assignment.topic, home, assignment)
+    texts = {"reflection": 6, "dspy_report": 0}
+    for name in texts:
+        stub = re.compile("_Write here: .*_")
+        text = (home / f"{name}.md").read_text()
+        (home / f"{name}.md").write_text(stub.sub("I expected more and got less.", text))
+    result = _graded(assignment, home, tmp_path, run=True)
+    assert not [f.code for f in result.findings if f.outcome is Outcome.ERROR]
+    assert (result.total.lower, result.total.upper) == (0, 6)
+    of_part = [f for f in result.findings if f.outcome is Outcome.FAIL and f.code == "LAY010"]
+    assert "is the kit's own file" in of_part[0].message
 
 
 def _solution(assignment: Assignment, home: Path) -> Path:

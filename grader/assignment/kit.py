@@ -13,8 +13,10 @@ import re
 import stat
 import textwrap
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from grader.assignment.load import load_assignment
 from grader.assignment.rubric_text import RUBRIC_NAME, rubric_markdown
@@ -224,13 +226,15 @@ def write_kit(
     topic: str,
     dest: Path,
     assignment: Assignment | None = None,
+    claims: Mapping[str, str] = MappingProxyType({}),
     *,
     notebooks: bool = False,
     wheel: Path | None = None,
 ) -> list[str]:
     """Write a starter kit as a folder, or as an archive if `dest` ends in ".zip".
 
-    RUBRIC.md in it is made from the `assignment`, the installed one of that id where none is given.
+    RUBRIC.md in it is made from the `assignment`, the installed one of that id where none is given,
+    with the titles of its checks (`claims`).
     With `notebooks`, scripts that may be submitted as notebooks are notebooks, and the others that
     can be run have one beside them. A `wheel` of finegrade goes beside requirements.txt, for
     machines without a package index that has it. Returns the paths inside the kit, in order. Raises
@@ -239,7 +243,7 @@ def write_kit(
     """
     files: dict[str, Path | bytes] = dict(kit_files(assignment_id, topic))
     loaded = assignment or load_assignment(assignment_id)
-    files[RUBRIC_NAME] = rubric_markdown(loaded).encode()
+    files[RUBRIC_NAME] = rubric_markdown(loaded, claims).encode()
     if notebooks:
         files = _with_notebooks(files, loaded)
     if wheel is not None:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from grader.checks.api.context import Context, Verdict, failed, needs_review, passed
 from grader.checks.api.registry import check
+from grader.checks.views.attempted import part_left_out
 from grader.core.errors import FileRefused, GraderFault
 from grader.core.nouns import BaseModel, Submission
 from grader.models import adapter_files as files
@@ -27,6 +28,8 @@ def _judge(context: Context, step: Callable[[Submission, str], Verdict]) -> Verd
     try:
         folder = context.place(ADAPTER)
         if folder is None:
+            if (left_out := part_left_out(context, context.deliverable(ADAPTER))) is not None:
+                return left_out
             wanted = context.deliverable(ADAPTER).paths[0]
             raise FileRefused(
                 "ADP001",

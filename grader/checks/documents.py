@@ -6,8 +6,9 @@ The reader gives the code of the fault that it met first (`grader/evidence/docum
 document has it is said here, beside the page that explains it; what it costs hangs on DOC0xx, so
 that one document's fault never costs another's points.
 
-DOC0xx: the document that the assignment binds can be read, and is about as long as it asks. A
-person judges what it says; what stops a person from reading it is said here.
+DOC0xx: the document that the assignment binds can be read, is more than the kit's template, and is
+about as long as the assignment asks. A person judges what it says; what stops a person from reading
+it is said here.
 
 SRC010: no key or token travels with the submission.
 """
@@ -18,9 +19,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from grader.assignment.given import OwnText, Template, template_of
 from grader.checks.api.context import Context, EvidenceRole, Verdict, failed, passed, skipped
 from grader.checks.api.registry import Check, add, check
 from grader.core.constants import (
+    DOCUMENT_OWN_WORDS_AT_LEAST,
     NOTEBOOK_MAX_BYTES,
     SECRETS_MAX_BYTES,
     SOURCE_MAX_BYTES,
@@ -127,11 +130,60 @@ def _can_be_read(context: Context) -> Verdict:
             document.fault.hint,
             path=document.path,
         )
+    own = _own_text(context, document)
+    if own.words < DOCUMENT_OWN_WORDS_AT_LEAST:
+        template = " beside the kit's template" if own.blank else ""
+        return failed(
+            f"{shown(document.path)!r} holds {counted(own.words, 'word')}{template}, so it counts "
+            "as not submitted.",
+            "Write below its headings what each asks for.",
+            path=document.path,
+            measures={"words": document.words, "pages": document.pages},
+        )
     pages = f" on {counted(document.pages, 'page')}" if document.pages is not None else ""
     return passed(
         f"{shown(document.path)!r} was read: {counted(document.words, 'word')}{pages}.",
         measures={"words": document.words, "pages": document.pages},
         note=" ".join(document.notes),
+    )
+
+
+def _own_text(context: Context, document: WrittenWork) -> OwnText:
+    """What of a document is not the kit's template of it."""
+    specs = (spec for spec in context.assignment.evidence if spec.kind == "text")
+    documents = {spec.settings.get("document") for spec in specs}
+    for deliverable in context.assignment.deliverables:
+        place = context.submission.places.get(deliverable.id)
+        if deliverable.id in documents and place == document.path:
+            return template_of(context.assignment.id, deliverable).compared(document.text)
+    return Template("").compared(document.text)
+
+
+@check("DOC106", severity=Severity.WARNING)
+def no_heading_is_left_blank(context: Context) -> Verdict:
+    """Every heading of a template has text of yours below it
+
+    Why: The headings are what the document is judged by. Below one that is left as the kit has it,
+    whoever reads finds nothing to give points for.
+
+    Fix: Write below each heading, or take out one that you do not need.
+    """
+    documents = [document for document in all_written(context) if document.fault is None]
+    if not documents:
+        return skipped("No document was looked at.")
+    own = {document.path: _own_text(context, document) for document in documents}
+    blank = {
+        path: text.blank
+        for path, text in own.items()
+        if text.blank and text.words >= DOCUMENT_OWN_WORDS_AT_LEAST
+    }
+    if not blank:
+        return passed(f"It holds for {counted(len(documents), 'document')}.")
+    told = (f"{shown(path)}: {'; '.join(headings)}" for path, headings in blank.items())
+    return failed(
+        f"Left blank: {'. '.join(told)}.",
+        "Write below each of these headings.",
+        path=next(iter(blank)),
     )
 
 
@@ -152,10 +204,10 @@ def _has_its_length(context: Context) -> Verdict:
 
 
 _READABLE: Final = {
-    "DOC001": "The comparative analysis can be read",
-    "DOC002": "The reflection can be read",
-    "DOC003": "The report on the DSPy program can be read",
-    "DOC004": "The text of the cost analysis can be read",
+    "DOC001": "The comparative analysis can be read and is more than the template",
+    "DOC002": "The reflection can be read and is more than the template",
+    "DOC003": "The report on the DSPy program can be read and is more than the template",
+    "DOC004": "The text of the cost analysis can be read and is more than the template",
 }
 _OF_LENGTH: Final = {
     "DOC010": ("The comparative analysis is about as long as the course asks", "DOC001"),
@@ -168,10 +220,11 @@ for _code, _title in _READABLE.items():
             _code,
             _title,
             "A person judges what it says. Of a file that does not open, is locked by a password "
-            "or holds pictures of text, nobody can.",
+            "or holds pictures of text, nobody can; and in the kit's template there is nothing of "
+            "yours to judge.",
             "Open the file that you submit, and mark a sentence in it with the mouse: what can be "
             "marked can be read. If it cannot, submit the Markdown or Word file that you made it "
-            "from.",
+            "from. Write below the template's headings.",
             _can_be_read,
             evidence=(TEXT,),
             measures=("words", "pages"),

@@ -1,23 +1,22 @@
-"""LAY: the deliverables are there, under names that can be found.
+"""LAY0xx: the deliverables are there, under names that can be found, with work in them.
 
-LAY1xx: what a submission must be to be taken in at all. Intake finds these faults before any check
-runs, and gives the code of the one that it met first. What stands here is each one's page; a
-submission that was taken in has passed them all.
-
-GRD: the grader's own errors. They never cost a mark.
+A file that is as the kit has it is not submitted. A part that holds no other is not attempted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
 from grader.checks.api.context import Context, Verdict, failed, passed, skipped
 from grader.checks.api.registry import Check, add, check
 from grader.checks.dataset import too_large
+from grader.checks.views.attempted import is_attempted, is_there
 from grader.core.errors import FileRefused
-from grader.core.nouns import Assignment, Deliverable, Submission
+from grader.core.nouns import Assignment, CheckInstance, Deliverable, Submission
 from grader.intake.paths import shown
+from grader.intake.submitted_notebook import is_script
 
 
 @check("LAY001")
@@ -30,12 +29,18 @@ def holds_deliverables(context: Context) -> Verdict:
     Fix: Submit the folder that holds the files the assignment names, at its top.
     """
     asked = [d for d in context.assignment.deliverables if not d.optional]
-    found = [d for d in context.assignment.deliverables if _is_there(context.submission, d)]
+    found = [d for d in context.assignment.deliverables if is_there(context.submission, d)]
     if found:
         voluntary = ", ".join(d.title for d in found if d.optional)
         also = f" Voluntary: {voluntary}." if voluntary else ""
         required = sum(not d.optional for d in found)
         return passed(f"{required} of {len(asked)} were found.{also}")
+    if context.submission.untouched:
+        return failed(
+            f"Nothing in it is yours yet: {_listed(context.submission.untouched.values())} "
+            f"{_are_the_kits(len(context.submission.untouched))}.",
+            "Write what the kit's README asks for, and submit that.",
+        )
     names = sorted({file.path.split("/")[0] for file in context.submission.files})
     listed = ", ".join(shown(name) for name in names[:8])
     return failed(
@@ -71,6 +76,8 @@ def enough_parts_are_complete(context: Context) -> Verdict:
     Fix: Submit every deliverable of as many parts as the assignment asks for. The findings on each
     part say what is missing.
     """
+    if _nothing_is_there(context):
+        return _BEHIND_ALL
     asked, complete = _parts_asked(context.assignment), _complete_parts(context)
     if len(complete) >= asked:
         return passed(f"Complete: {len(complete)} of {len(context.assignment.parts)} parts.")
@@ -80,6 +87,17 @@ def enough_parts_are_complete(context: Context) -> Verdict:
         f"the assignment asks for {asked}.",
         "Complete another part; the findings on each part say what is missing.",
     )
+
+
+_BEHIND_ALL: Final = skipped("Not looked at, because LAY001 did not hold.", "See there.")
+
+
+def _nothing_is_there(context: Context) -> bool:
+    """Whether LAY001 says it all."""
+    assignment, submission = context.assignment, context.submission
+    if not assignment.deliverables or "LAY001" not in assignment.refs:
+        return False
+    return not any(is_there(submission, one) for one in assignment.deliverables)
 
 
 def _parts_asked(assignment: Assignment) -> int:
@@ -92,8 +110,26 @@ def _complete_parts(context: Context) -> list[str]:
     return [
         part.title
         for part in context.assignment.parts
-        if all(_is_there(context.submission, d) for d in _of_part(context.assignment, part.id))
+        if all(_counts(context, d) for d in _of_part(context.assignment, part.id))
     ]
+
+
+def _counts(context: Context, deliverable: Deliverable) -> bool:
+    """Whether it is there; what the student left as the kit has it is, in a part with own work.
+
+    Such a file earns nothing itself, but costs the others of its part nothing either.
+    """
+    if deliverable.id not in context.submission.untouched:
+        return is_there(context.submission, deliverable)
+    part = deliverable.part
+    return part is not None and any(
+        is_there(context.submission, one) and not _is_document(one)
+        for one in _of_part(context.assignment, part)
+    )
+
+
+def _is_document(deliverable: Deliverable) -> bool:
+    return any(path.endswith(".md") for path in deliverable.paths)
 
 
 def _of_part(assignment: Assignment, part: str) -> list[Deliverable]:
@@ -109,19 +145,63 @@ def _all_are_there(context: Context) -> Verdict:
         if not deliverable.optional
         and (deliverable.id in deliverables or deliverable.part in parts)
     ]
-    missing = [d for d in asked if not _is_there(context.submission, d)]
+    there = _counts if parts else lambda context, d: is_there(context.submission, d)
+    if _nothing_is_there(context):
+        return _BEHIND_ALL
+    missing = [d for d in asked if not there(context, d)]
     if not missing:
         large = too_large(context)
-        if large is None or all(large.path != context.submission.places[d.id] for d in asked):
+        if large is None or all(large.path != context.submission.places.get(d.id) for d in asked):
             return passed("Everything is there.")
         return failed(large.message, large.hint, path=large.path)
-    left_out = len(missing) == len(asked) and all(d.part is not None for d in asked)
-    if left_out and len(_complete_parts(context)) >= _parts_asked(context.assignment):
-        return skipped("Not submitted; the assignment lets you leave this part out.")
+    if not any(d.part is None or is_attempted(context, d.part) for d in asked):
+        return _not_attempted(context, asked, missing)
     return failed(
         " ".join(_search_report(context.submission, deliverable) for deliverable in missing),
         f"Submit what is missing: {', '.join(d.paths[0] for d in missing)}.",
     )
+
+
+def _not_attempted(
+    context: Context, asked: list[Deliverable], missing: list[Deliverable]
+) -> Verdict:
+    """The verdict on parts of which nothing is there, or nothing but the kit's own files."""
+    submission = context.submission
+    of_parts = {deliverable.part for deliverable in asked}
+    ids = {d.id for d in context.assignment.deliverables if d.part in of_parts}
+    kits = [path for id, path in submission.untouched.items() if id in ids]
+    only = f"{_listed(kits)} {_are_the_kits(len(kits))}, with nothing of yours" if kits else ""
+    if len(_complete_parts(context)) >= _parts_asked(context.assignment):
+        why = f"Not attempted: {only}" if only else "Not submitted"
+        return skipped(f"{why}; the assignment lets you leave this part out.")
+    first = next(one for one in context.assignment.checks if _lists_any_of(one, ids, of_parts))
+    if first.bindings != context.bindings:
+        return skipped(f"Not looked at, because {first.ref} did not hold.", "See there.")
+    if only:
+        return failed(
+            f"Not attempted: {only}.",
+            "Write what these files ask for, or leave the part out and do another.",
+        )
+    return failed(
+        " ".join(_search_report(submission, deliverable) for deliverable in missing),
+        f"Submit what is missing: {', '.join(d.paths[0] for d in missing)}.",
+    )
+
+
+def _lists_any_of(instance: CheckInstance, deliverables: set[str], parts: set[str | None]) -> bool:
+    """Whether it is one of these checks, and about these parts or deliverables."""
+    listed, whole = (instance.bindings.get(role, ()) for role in LISTS)
+    return instance.code in _CODES and not (
+        deliverables.isdisjoint(listed) and parts.isdisjoint(whole)
+    )
+
+
+def _listed(paths: Iterable[str]) -> str:
+    return ", ".join(shown(path) for path in paths)
+
+
+def _are_the_kits(count: int) -> str:
+    return "are the kit's own files" if count > 1 else "is the kit's own file"
 
 
 _THERE: Final = (
@@ -166,7 +246,6 @@ _THERE: Final = (
         "What you would do differently is a part of what you learned, and of the grade.",
     ),
 )
-_HELD: Final = passed("The submission was taken in.")
 _FIX: Final = (
     "Submit every deliverable that the finding names as missing, in one of the formats and under "
     "one of the names that the assignment gives."
@@ -174,17 +253,16 @@ _FIX: Final = (
 LISTS: Final = ("deliverables", "parts")
 """What the assignment lists for these checks: deliverables, and parts for all of theirs."""
 
+_CODES: Final = frozenset(code for code, _, _ in _THERE)
+
 for _code, _title, _why in _THERE:
     add(Check(_code, _title, _why, _FIX, _all_are_there, lists=LISTS))
 
 
-def _is_there(submission: Submission, deliverable: Deliverable) -> bool:
-    """Found, even if more than once (LAY002 judges that)."""
-    return deliverable.id in submission.places
-
-
 def _search_report(submission: Submission, deliverable: Deliverable) -> str:
     """What was looked for, and which names come close."""
+    if (path := submission.untouched.get(deliverable.id)) is not None:
+        return f"{deliverable.title}: {shown(path)!r} is the kit's own file, with nothing of yours."
     looked_for = ", ".join(deliverable.paths)
     names = {part for file in submission.files for part in file.path.split("/")}
     close: dict[str, None] = {}
@@ -195,193 +273,19 @@ def _search_report(submission: Submission, deliverable: Deliverable) -> str:
     return f"{deliverable.title}: looked for {looked_for}; {found}."
 
 
-@check("LAY101")
-def archive_is_a_zip(_: Context) -> Verdict:
-    """The archive is a readable zip file
+@check("LAY004", needs=("LAY001",))
+def holds_a_program_of_its_own(context: Context) -> Verdict:
+    """At least one program is the student's own
 
-    Why: Other formats (rar, 7z, tar.gz) renamed to .zip, and uploads that broke off, cannot be
-    opened.
+    Why: Improvements on the kit's programs are judged in the student's. Where each is as the kit
+    has it, there is nothing to judge.
 
-    Fix: Make a .zip with your system's own tool ("Compress", "Send to zip folder", `zip -r`), open
-    it once yourself, and upload it again.
+    Fix: Write what the kit's programs leave to you, in as many parts as the assignment asks for.
     """
-    return _HELD
-
-
-@check("LAY102")
-def archive_is_intact(_: Context) -> Verdict:
-    """Every file of the archive can be unpacked undamaged
-
-    Why: Each file in a zip carries its size and a checksum. When they do not match, the file is not
-    the one that you packed.
-
-    Fix: Make the archive again, open it once yourself, and upload it again.
-    """
-    return _HELD
-
-
-@check("LAY103")
-def names_stay_inside(_: Context) -> Verdict:
-    """All names in the submission stay inside its folder
-
-    Why: A name such as `../x`, `/x`, `C:\\x` or one with backslashes can land outside the folder it
-    is unpacked into, on some systems.
-
-    Fix: Pack the folder itself, with a current zip program. Old Windows PowerShell writes
-    backslashes: use the Explorer's own "Compress to ZIP file" instead.
-    """
-    return _HELD
-
-
-@check("LAY104")
-def only_files_and_folders(_: Context) -> Verdict:
-    """The submission holds only files and folders
-
-    Why: Links point to places that exist on your computer alone or where nobody should look, and
-    reading a pipe or a device never ends.
-
-    Fix: Replace each link by the file that it points to (`cp -L`), and remove anything else that is
-    not a plain file.
-    """
-    return _HELD
-
-
-@check("LAY105")
-def sizes_within_limits(_: Context) -> Verdict:
-    """The submission and each of its files are within the size limits
-
-    Why: A whole class is graded on one machine. An adapter, its data and reports need a few MiB;
-    base models, optimizer states and downloads do not belong in a submission.
-
-    Fix: Leave out everything that can be downloaded or made again.
-    """
-    return _HELD
-
-
-@check("LAY106")
-def compression_is_plausible(_: Context) -> Verdict:
-    """No file of the archive expands out of all proportion
-
-    Why: A few bytes that expand to gigabytes are a well-known way to stop a server. Real data does
-    not shrink to a two-hundredth of its size.
-
-    Fix: Leave out the file that the message names, or submit it with less repetition in it.
-    """
-    return _HELD
-
-
-@check("LAY107")
-def file_count_within_limits(_: Context) -> Verdict:
-    """The submission holds no more files than the limit
-
-    Why: Thousands of files are almost always a package folder or a cache that slipped in.
-
-    Fix: Submit what the assignment asks for. Virtual environments, `node_modules`, `.git` and
-    `__pycache__` are skipped; other folders of that kind have to be left out.
-    """
-    return _HELD
-
-
-@check("LAY108")
-def names_do_not_collide(_: Context) -> Verdict:
-    """No two names in the submission are the same on any system
-
-    Why: `Report.md` and `report.md` are two files on Linux and one on Windows and macOS, where one
-    would overwrite the other.
-
-    Fix: Rename or remove one of the two.
-    """
-    return _HELD
-
-
-@check("LAY109")
-def archive_has_no_password(_: Context) -> Verdict:
-    """The archive has no password
-
-    Why: Nobody is there to type it in.
-
-    Fix: Make the archive again without encryption.
-    """
-    return _HELD
-
-
-@check("LAY110")
-def archive_is_consistent(_: Context) -> Verdict:
-    """The archive tells one story
-
-    Why: A zip describes each file twice. When the two descriptions differ, or files share the same
-    bytes, two programs unpack different things from it.
-
-    Fix: Make the archive again with your system's own tool, and do not edit it afterwards.
-    """
-    return _HELD
-
-
-@check("LAY111")
-def compression_is_supported(_: Context) -> Verdict:
-    """The archive uses plain zip compression
-
-    Why: Deflate, or no compression, opens everywhere. Newer methods (LZMA, Zstandard, Deflate64) do
-    not.
-
-    Fix: Make the archive with your system's own tool, or choose "Deflate" in your zip program.
-    """
-    return _HELD
-
-
-@check("LAY112")
-def names_are_short(_: Context) -> Verdict:
-    """No name in the submission is too long or too deep
-
-    Why: Systems limit how long a path may be, and deep nests of folders crash some programs.
-
-    Fix: Use shorter names and fewer folders inside each other.
-    """
-    return _HELD
-
-
-@check("LAY113")
-def names_are_printable(_: Context) -> Verdict:
-    """All names in the submission can be read
-
-    Why: Control characters, and characters that reverse or hide text, make a file look like another
-    one.
-
-    Fix: Rename the file with plain letters, digits, dots, dashes and underscores.
-    """
-    return _HELD
-
-
-@check("LAY114")
-def submission_is_not_empty(_: Context) -> Verdict:
-    """The submission holds at least one file
-
-    Why: An empty upload is nearly always an accident.
-
-    Fix: Check that the upload is the right one, and that your files are in it.
-    """
-    return _HELD
-
-
-@check("LAY115")
-def one_submission_a_student(_: Context) -> Verdict:
-    """Each student has one submission
-
-    Why: When a folder and an archive carry the same name, grading either would be a guess, and one
-    result would overwrite the other.
-
-    Fix: For the instructor: keep the one that counts, or rename the folders or archives.
-    """
-    return _HELD
-
-
-@check("LAY116")
-def student_name_is_usable(_: Context) -> Verdict:
-    """The folder or archive is named so that it can stand for a student
-
-    Why: The name identifies the student in the gradebook. An empty or very long one, or one with
-    characters that do not show, would be mistaken for another.
-
-    Fix: For the instructor: rename the folder or archive to the student's login or name.
-    """
-    return _HELD
+    scripts = [d for d in context.assignment.deliverables if is_script(d) and not d.optional]
+    own = [d for d in scripts if is_there(context.submission, d)]
+    if own:
+        return passed(f"{len(own)} of {len(scripts)} programs are there.")
+    kits = [path for d in scripts if (path := context.submission.untouched.get(d.id)) is not None]
+    found = f"{_listed(kits)} {_are_the_kits(len(kits))}." if kits else "No program was found."
+    return failed(found, "Submit the programs of the parts that you did.")

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from grader.assignment.given import given_files, kit_lines, own_lines
 from grader.checks.api.context import Context, Verdict, failed, needs_review, passed
 from grader.checks.api.registry import check
 from grader.checks.views.scripts import (
@@ -26,13 +27,14 @@ from grader.checks.views.syntax import SourceFault, own_nodes, parse
 from grader.core.constants import (
     COMMENT_SHARE_AT_LEAST,
     DOCSTRING_SHARE_AT_LEAST,
+    DOCUMENTED_LINES_AT_LEAST,
     NEW_STATEMENTS_AT_LEAST,
     NEW_STATEMENTS_REVIEW_FROM,
     SOURCE_MAX_BYTES,
     STILL_TO_WRITE,
 )
 from grader.core.errors import FileRefused
-from grader.core.files import resource
+from grader.core.text import counted
 from grader.intake.submitted_notebook import is_notebook, is_script
 
 
@@ -133,10 +135,11 @@ def _is_stub(node: ast.Raise, in_class: bool) -> bool:
 def the_code_is_documented(context: Context) -> Verdict:
     """The code is documented
 
-    Why: Code is read more often than it is written, most often by someone who was not there.
+    Why: Code is read more often than it is written, most often by someone who was not there. Only
+    your own lines count, and not those that stand in the kit.
 
-    Fix: Begin the module and every public function with a docstring that says what it does, and
-    explain with comments what the code cannot say: why it is done this way.
+    Fix: Begin the module and every public function of yours with a docstring that says what it
+    does, and explain with comments what the code cannot say: why it is done this way.
     """
     try:
         scripts = _all_scripts(context)
@@ -147,11 +150,23 @@ def the_code_is_documented(context: Context) -> Verdict:
         )
     if not scripts:
         return not_submitted(context, LORA_SCRIPT)
-    documented = [one for script in scripts for one in _documented(script)]
-    comments = len({text for script in scripts for text in _comments(script)})
-    lines = sum(len(_code_lines(script)) for script in scripts)
-    docstring_share = sum(has for _, has in documented) / len(documented)
-    comment_share = comments / max(1, lines)
+    kit = context.assignment.id
+    own = [own_lines(kit, script.source.decode("utf-8", "replace")) for script in scripts]
+    both = list(zip(scripts, own, strict=True))
+    lines = sum(len(_code_lines(script) & mine) for script, mine in both)
+    if lines < DOCUMENTED_LINES_AT_LEAST:
+        return failed(
+            f"{counted(lines, 'line')} of the scripts' code are your own; documentation is looked "
+            f"at from {DOCUMENTED_LINES_AT_LEAST} on. What the kit documents is not counted.",
+            "Write what the kit's programs leave to you, and document that.",
+            measures={"docstring_share": 0.0, "comment_share": 0.0},
+        )
+    documented = [one for script, mine in both for one in _documented(script, mine)]
+    comments = len({text for script, mine in both for text in _comments(script, mine, kit)})
+    docstring_share = sum(has for _, has in documented) / max(1, len(documented))
+    if not documented:  # all that could have a docstring is the kit's, with the kit's
+        docstring_share = 1.0
+    comment_share = comments / lines
     measures = {
         "docstring_share": round(docstring_share, 4),
         "comment_share": round(comment_share, 4),
@@ -159,38 +174,53 @@ def the_code_is_documented(context: Context) -> Verdict:
     if docstring_share < DOCSTRING_SHARE_AT_LEAST:
         without = ", ".join(name for name, has in documented if not has)[:200]
         return failed(
-            f"{docstring_share:.0%} of modules and public functions have a docstring; at least "
-            f"{DOCSTRING_SHARE_AT_LEAST:.0%} should. Without one: {without}.",
+            f"{docstring_share:.0%} of your modules and public functions have a docstring; at "
+            f"least {DOCSTRING_SHARE_AT_LEAST:.0%} should. Without one: {without}.",
             "Begin each module and public function with a sentence in triple quotes that says "
             "what it does.",
             measures=measures,
         )
     if comment_share < COMMENT_SHARE_AT_LEAST:
         return failed(
-            f"There are {comments} different comments on {lines} lines of code; at least "
+            f"There are {comments} different comments on {lines} lines of your own code; at least "
             f"{COMMENT_SHARE_AT_LEAST:.0%} is asked for. Commented-out code does not count.",
             "Say with a comment why the code does what is not plain from reading it.",
             measures=measures,
         )
     return passed(
-        f"{docstring_share:.0%} of modules and public functions have a docstring, and there are "
-        f"{comments} comments on {lines} lines of code.",
+        f"{docstring_share:.0%} of your modules and public functions have a docstring, and there "
+        f"are {comments} comments on {lines} lines of your own code.",
         measures=measures,
     )
 
 
-def _documented(script: Script) -> Iterator[tuple[str, bool]]:
-    """The module and each public function or class, and whether a docstring of words begins it.
+def _documented(script: Script, own: frozenset[int]) -> Iterator[tuple[str, bool]]:
+    """The module and each public function or class of the student's own, and whether a docstring of
+    words begins it.
 
-    A notebook may begin with a cell of Markdown instead.
+    One that begins as in the kit is none: the kit documents it. A notebook may begin with
+    a cell of Markdown instead.
     """
     tree, words = script.program.tree, script.notebook.words if script.notebook else ()
-    yield "the module", any(map(_has_words, words[:1])) or _says_something(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not (
-            node.name.startswith("_")
-        ):
+    first = tree.body[0] if tree.body else None
+    if first is None or first.lineno in own or not _says_something(tree):
+        yield "the module", any(map(_has_words, words[:1])) or _says_something(tree)
+    for node in _public(tree):
+        if node.lineno in own or node.body[0].lineno in own:
             yield node.name, _says_something(node)
+
+
+def _public(tree: ast.Module) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Public functions and classes; those inside of a function are its own business."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if not node.name.startswith("_"):
+                yield node
+            if not isinstance(node, ast.ClassDef):
+                continue
+        waiting += ast.iter_child_nodes(node)
 
 
 def _says_something(
@@ -203,15 +233,18 @@ def _has_words(text: str, least: int = 3) -> bool:
     return len(re.findall(r"[^\W\d_]{2,}", text)) >= least
 
 
-def _comments(script: Script) -> Iterator[str]:
-    """Comments of two words and more that are no code which was commented out.
+def _comments(script: Script, own: frozenset[int], kit: str) -> Iterator[str]:
+    """Comments of two words and more, on lines of the student's own, that are no code which was
+    commented out.
 
     Each line of a notebook's Markdown is one.
     """
     tokens = tokenize.tokenize(io.BytesIO(script.source).readline)
-    comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    comments = [t.string for t in tokens if t.type == tokenize.COMMENT and t.start[0] in own]
     if script.notebook is not None:
-        comments += "\n".join(script.notebook.words)[:SOURCE_MAX_BYTES].split("\n")
+        text = "\n".join(script.notebook.words)[:SOURCE_MAX_BYTES]
+        known = kit_lines(kit)
+        comments += [line for line in text.split("\n") if line.strip() not in known]
     for comment in comments:
         text = comment.strip("# \t")
         if _has_words(text, 2) and not _is_code(text):
@@ -260,8 +293,8 @@ def it_goes_beyond_the_example(context: Context) -> Verdict:
     if script is None:
         return not_submitted(context, LORA_SCRIPT)
     known: set[str] = set()
-    kit = resource("starter", context.assignment.id)
-    for path in filter(Path.is_file, (kit / name for name in _BEGUN_FROM)):
+    given = given_files(context.assignment.id, "*.py")
+    for path in (path for path in given if path.name in _BEGUN_FROM):
         known |= _of_kit(path)
     mine = set(_shapes(script.program.statements))
     new = mine - known

@@ -13,7 +13,7 @@ from typing import Final
 
 from grader.assignment.rubric_text import RUBRIC_NAME, rubric_markdown
 from grader.checks.api.context import Context, EvidenceRole, Verdict, needs_review, passed, skipped
-from grader.checks.api.registry import check
+from grader.checks.api.registry import check, titles_of
 from grader.checks.views.comparison_claims import ComparisonError
 from grader.checks.views.comparison_claims import claims_of as comparison_of
 from grader.checks.views.cost_recount import claims_of
@@ -58,7 +58,10 @@ def written_facts(context: Context) -> TextFacts | None:
         form_of(document.path),
         COMPARISON,
         measured_of(context),
-        _given(context.assignment.id, rubric_markdown(context.assignment)),
+        _given(
+            context.assignment.id,
+            rubric_markdown(context.assignment, titles_of(context.assignment)),
+        ),
     )
 
 

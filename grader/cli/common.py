@@ -8,18 +8,20 @@ import threading
 import time
 from contextlib import contextmanager
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
 
     from grader.core.result import Result
     from grader.escapes.arena import ProgramOutcome
+    from grader.report.worth import Worth
     from grader.sandbox.api import Sandbox
 
 
@@ -29,6 +31,13 @@ class Format(StrEnum):
     TEXT = "text"
     JSON = "json"
     GITHUB = "github"
+
+
+class Points(StrEnum):
+    """Whether `check` shows points."""
+
+    ON = "on"
+    OFF = "off"
 
 
 class WorkFormat(StrEnum):
@@ -176,8 +185,10 @@ def print_gradebook(results: Sequence[Result], format: Format) -> None:
         console().print(gradebook_table(results))
 
 
-def print_findings(result: Result, format: Format) -> None:
-    """Print one student's findings."""
+def print_findings(
+    result: Result, format: Format, worths: Mapping[str, Worth] = MappingProxyType({})
+) -> None:
+    """Print one student's findings, in a text with the points that hang on each (`worths`)."""
     from grader.report.exports.github import annotations
     from grader.report.result_json import to_json
     from grader.report.terminal import findings_table
@@ -188,7 +199,7 @@ def print_findings(result: Result, format: Format) -> None:
         for line in annotations(result.findings):
             typer.echo(line)
     else:
-        console().print(findings_table(result.findings))
+        console().print(findings_table(result.findings, worths))
 
 
 def open_sandbox(progress: RichProgress, name: str | None, *, reduced: bool) -> Sandbox:

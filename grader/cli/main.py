@@ -19,6 +19,7 @@ from grader.cli.common import (
     DeviceOption,
     Format,
     FormatOption,
+    Points,
     RichProgress,
     complain,
     console,
@@ -37,7 +38,8 @@ from grader.core.errors import FinegradeError, GraderFault, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from grader.core.nouns import Finding
+    from grader.core.nouns import Assignment, Finding
+    from grader.core.result import Result
 
 # Heavy modules (scipy, matplotlib, torch) are imported inside the commands that need them, so
 # that --help and the light commands start fast.
@@ -92,9 +94,14 @@ def kit(
     """Write a starter kit: scripts, public data and the course model."""
     from grader.assignment.kit import write_kit
     from grader.assignment.load import load_assignment
+    from grader.checks.api import all as _  # noqa: F401  (registers every check)
+    from grader.checks.api.registry import titles_of
 
     loaded = load_assignment(assignment)
-    files = write_kit(loaded.id, loaded.topic, dest, loaded, notebooks=notebooks, wheel=wheel)
+    claims = titles_of(loaded)
+    files = write_kit(
+        loaded.id, loaded.topic, dest, loaded, claims, notebooks=notebooks, wheel=wheel
+    )
     typer.echo(f"{dest}: {len(files)} files. Begin with README.md in it.")
 
 
@@ -124,10 +131,17 @@ def check(
             "your own work on your own machine.",
         ),
     ] = False,
+    points: Annotated[
+        Points,
+        typer.Option("--points", help="Whether the text shows points, by part and finding."),
+    ] = Points.ON,
     device: DeviceOption = "cpu",
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Check your own work on public data before you submit it."""
+    """Check your own work on public data before you submit it.
+
+    Points that follow from answers to hidden questions are estimated on public ones.
+    """
     import tempfile
 
     from grader.assignment.questions import public_test
@@ -158,11 +172,39 @@ def check(
     if own_code and format is Format.TEXT:
         typer.echo("Isolation: none. Your programs ran as you, with all your rights.", err=True)
     for result in graded.results:
-        print_findings(result, format)
+        _print_checked(loaded, result, format, points, run=run)
     code = _exit_code([finding for result in graded.results for finding in result.findings])
     if format is Format.TEXT and code == 0:
         typer.echo("All public checks passed; hidden tests run at grading.")
     raise typer.Exit(code)
+
+
+def _print_checked(
+    assignment: Assignment, result: Result, format: Format, shown: Points, *, run: bool
+) -> None:
+    """Print the points by part, the findings, and what to do next."""
+    from grader.report.curves import curve_view
+    from grader.report.terminal import shares_table, sheet_table, sheet_title, steps_table
+    from grader.report.worth import next_steps, shares, worth_of
+
+    if format is not Format.TEXT or shown is Points.OFF:
+        print_findings(result, format)
+        return
+    found = shares(assignment, result)
+    console().print(shares_table(found))
+    if found[-1].estimated:
+        typer.echo("Estimates follow from answers to public questions; hidden ones decide.")
+    if found[-1].open:
+        who = "a person or what is hidden until grading"
+        typer.echo(f"Open points need {who}." if run else f"Open points need --run, {who}.")
+    print_findings(result, format, worth_of(result.scores))
+    for sheet in result.sheets:
+        console().print(sheet_table(sheet) if sheet.wrong else sheet_title(sheet))
+    for curve in result.curves:
+        view = curve_view(curve)
+        typer.echo(f"\n{view.title}: {view.said}")
+    if steps := next_steps(assignment, result, tell_hidden=True):
+        console().print(steps_table(steps))
 
 
 @app.command(epilog="Example: finegrade explain ADP005")

@@ -86,6 +86,11 @@ ADAPTER_MIN_EFFECT: Final = 1e-7  # Frobenius norm of all changes to the base: z
 # --- reports -----------------------------------------------------------------------------------
 RESULT_DECIMALS: Final = 6  # digits kept of any number written, so that a file never flickers
 REPORT_MAX_TEXT_CHARACTERS: Final = 500  # of one text from a submission: keeps pages small
+LESSON_MAX_TEXT: Final = 300  # characters of a question or an answer; a right one has a few words
+LESSON_MAX_POINTS: Final = 100  # of a learning curve; a page is 700 points wide
+LESSON_MAX_STATE_BYTES: Final = 2 * MIB  # of what a trainer writes of its steps; honest: 20 kB
+REPORT_MAX_STEPS: Final = 8  # named as next; more are no plan
+REPORT_MAX_WRONG: Final = 25  # answers shown of each list; the first teach most
 REPORT_MAX_NAME_CHARACTERS: Final = 64  # of a student's id
 REPORT_MAX_PATH_CHARACTERS: Final = 120  # of a path or a JSON pointer: two lines of a page
 REPORT_MAX_PASS_CHARACTERS: Final = 300  # of a passed check's message: there are many of them
@@ -107,6 +112,7 @@ SOURCE_MAX_BESIDE_BYTES: Final = 2 * MIB  # of all modules beside a script
 SOURCE_MAX_STEPS: Final = 100_000  # nodes followed, calls into functions counted anew
 SOURCE_MAX_ORIGINS: Final = 200  # expressions that one value is traced back through
 DOCSTRING_SHARE_AT_LEAST: Final = 0.8  # of the module and its public functions and classes
+DOCUMENTED_LINES_AT_LEAST: Final = 20  # of the student's own; fewer need no documentation
 COMMENT_SHARE_AT_LEAST: Final = 0.03  # comments a line of code: one for every 33 lines
 NEW_STATEMENTS_AT_LEAST: Final = 15  # a filled-in kit has about 40 that the example has not
 NEW_STATEMENTS_REVIEW_FROM: Final = 5  # fewer are an edit of the example, more may be a short idea
@@ -125,6 +131,8 @@ METRIC_SHARE_AT_LEAST: Final = 0.8  # of comparisons: a metric of words cannot k
 AGREEMENT_AT_LEAST: Final = 0.7  # rank correlation: strong; word matching stays below
 
 # --- starter kits ------------------------------------------------------------------------------
+GIVEN_MAX_BYTES: Final = 256 * 1024  # of a file that may be the kit's own; the largest has 20 kB
+DOCUMENT_OWN_WORDS_AT_LEAST: Final = 2  # that are not the template's; one says nothing
 KIT_LINE_CHARACTERS: Final = 100  # a stub that is longer goes on three lines, as the project's code
 STILL_TO_WRITE: Final = "still to write:"  # in the text with which a stub of the kit ends a program
 

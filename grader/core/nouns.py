@@ -6,7 +6,7 @@ Vocabulary follows SARIF (finding, outcome, location) and LTI AGS (grading statu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -122,8 +122,10 @@ class Submission:
 
     `student` comes from the folder or archive name, never from inside the work. `digest` is over
     the paths and contents of all files. `places` says where each deliverable lies, by its id, as
-    intake found it; those that are not there are left out. `submitted_at` is an ISO 8601 time from
-    the instructor's own record (`submissions.csv`), or None when nobody recorded it.
+    intake found it; those that are not there are left out, and so are those that hold nothing but
+    what the kit's file of that name does: they are `untouched`, path by id. `submitted_at` is an
+    ISO 8601 time from the instructor's own record (`submissions.csv`), or None when nobody recorded
+    it.
     """
 
     student: str
@@ -132,6 +134,12 @@ class Submission:
     files: tuple[SubmittedFile, ...]
     submitted_at: str | None = None
     places: Mapping[str, str | Ambiguous] = field(default_factory=dict, compare=False)
+    untouched: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def without_untouched(self, untouched: Mapping[str, str]) -> Submission:
+        """The same without the places of these deliverables, path by id."""
+        left = {id: place for id, place in self.places.items() if id not in untouched}
+        return replace(self, places=left, untouched=untouched)
 
     def place(self, deliverable: str) -> str | None:
         """Where it lies: a path relative to the root, a folder without a slash; None if nowhere.

@@ -169,7 +169,8 @@ class AddedPair:
 class Answers(Payload):
     """The answers of a program, one a question; its JSON holds the ProgramRun as well.
 
-    `fault` says why nothing was asked, None where the run came to its end. `unread` lines of what
+    `fault` says why nothing was asked, None where the run came to its end. `told` is the same where
+    it comes up without any question, too: then nothing hidden can be in it. `unread` lines of what
     it wrote could not be read.
     """
 
@@ -180,6 +181,12 @@ class Answers(Payload):
     extra: tuple[AddedPair, ...] = ()
     fault: str | None = None
     unread: int = 0
+    told: str | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing was asked at all, for its `fault`."""
+        return self.fault is not None and all(one.error == self.fault for one in self.answers)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -190,6 +197,7 @@ class Answers(Payload):
             tuple(_row(AddedPair, row) for row in value.get("extra", ())),
             value.get("fault"),
             value.get("unread", 0),
+            value.get("told"),
         )
 
 
@@ -215,7 +223,7 @@ class ScoredCase:
 class MetricScores(Payload):
     """The scores of a metric, one case an answer; its JSON holds the ProgramRun as well.
 
-    `fault` and `unread` are as in Answers.
+    `fault`, `unread` and `told` are as in Answers.
     """
 
     SCHEMA: ClassVar[str] = "finegrade/metric-scores/v1"
@@ -223,12 +231,18 @@ class MetricScores(Payload):
     cases: tuple[ScoredCase, ...]
     fault: str | None = None
     unread: int = 0
+    told: str | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing was scored at all, for its `fault`."""
+        return self.fault is not None and all(case.error == self.fault for case in self.cases)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """See Payload."""
         cases = tuple(_row(ScoredCase, row) for row in value["cases"])
-        return cls(cases, value.get("fault"), value.get("unread", 0))
+        return cls(cases, value.get("fault"), value.get("unread", 0), value.get("told"))
 
 
 @dataclass(frozen=True, slots=True)

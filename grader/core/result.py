@@ -44,8 +44,50 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongAnswer:
+    """A question that was answered wrongly; `before` is what the base or the original said."""
+
+    question: str
+    expected: str
+    before: str
+    given: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSheet:
+    """Answers to questions that the student may read: how many were right before and after, and
+    some of the wrong ones."""
+
+    title: str
+    asked: int
+    right_before: int
+    right: int
+    wrong: tuple[WrongAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """The losses at a step of a training; None where one was not measured."""
+
+    step: int
+    training: float | None
+    validation: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """The losses of one training by step, in order."""
+
+    title: str
+    points: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """The result of grading one submission."""
+    """The result of grading one submission.
+
+    `sheets` and `curves` are what it teaches beside its findings, without any hidden question.
+    """
 
     assignment_id: str
     assignment_version: str
@@ -57,3 +99,5 @@ class Result:
     scores: tuple[Score, ...]
     findings: tuple[Finding, ...]
     provenance: Mapping[str, Any]
+    sheets: tuple[AnswerSheet, ...] = ()
+    curves: tuple[LearningCurve, ...] = ()

@@ -29,7 +29,13 @@ from grader.core.result import Result
 from grader.core.temporary import prefix, require_room, sweep
 from grader.course.decisions import all_alike, rescored, status_without_work
 from grader.course.judged_texts import keep_texts
-from grader.course.students import StudentWork, not_readable, take_in_all
+from grader.course.lessons import answer_sheets, learning_curves
+from grader.course.students import (
+    StudentWork,
+    not_readable,
+    not_submitted,
+    take_in_all,
+)
 from grader.evidence import predictions
 from grader.evidence.collection import Collection
 from grader.evidence.kind import Grading, Progress, versions
@@ -241,7 +247,10 @@ class _Judge:
             submission,
             evidence,
             tuple(mate for mate in self.classmates if mate.student != one.student),
-            not_run=self.collection.not_run(one.student),
+            not_run={
+                **self.collection.not_run(one.student),
+                **not_submitted(assignment, submission),
+            },
             hidden=self.hidden,
             runs=self.runs,
         )
@@ -267,6 +276,8 @@ class _Judge:
                 "files": [[f.path, f.size, f.sha256] for f in submission.files],
                 "places": {id: at for id, at in submission.places.items() if isinstance(at, str)},
             },
+            sheets=answer_sheets(context),
+            curves=learning_curves(context),
         )
 
 

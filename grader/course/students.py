@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from grader.checks.api.context import Classmate, Context
+from grader.assignment.given import untouched
+from grader.checks.api.context import Classmate, Context, NotRun
 from grader.checks.api.registry import all_checks, in_order, run_check
 from grader.checks.integrity import registered
 from grader.core.errors import IntakeError, UsageError
@@ -15,8 +16,9 @@ from grader.core.nouns import Assignment, Finding, Outcome, Submission
 from grader.evidence import predictions
 from grader.evidence.collection import Collection
 from grader.evidence.kind import AdapterRef, Candidate, Grading, Progress
-from grader.evidence.kinds import specs
+from grader.evidence.kinds import KINDS, specs
 from grader.intake.find import FoundSubmission
+from grader.intake.paths import shown
 from grader.intake.unpacked import UnpackedSubmissions
 from grader.models.adapter_files import read_adapter
 
@@ -55,14 +57,16 @@ def take_in_all(
     progress.start("Taking in submissions", len(found))
     for entry in found:
         try:
-            submission = unpacked.take_in(entry)
-            one = StudentWork(entry, submission)
+            one = StudentWork(entry, unpacked.take_in(entry))
             files = partial(unpacked.held, one.student)
             with files():
+                one.submission = one.submission.without_untouched(
+                    untouched(grading.assignment, one.submission)
+                )
                 _check_files(one, grading.assignment, runs=grading.questions is not None)
                 _read_adapters(one, grading.assignment)
                 passed = partial(_passed, one.findings)
-                collection.plan(Candidate(submission, passed, one.adapters, files))
+                collection.plan(Candidate(one.submission, passed, one.adapters, files))
             students.append(one)
         except IntakeError as error:
             title = all_checks()[error.code].title
@@ -74,6 +78,22 @@ def take_in_all(
             refused.append((entry, not_readable(error)))
         progress.step(entry.student)
     return students, refused
+
+
+def not_submitted(assignment: Assignment, submission: Submission) -> dict[str, NotRun]:
+    """By evidence id, why nothing is collected from deliverables that are the kit's own files."""
+    found = {}
+    for spec in assignment.evidence:
+        names = KINDS[spec.kind].spec.DELIVERABLES
+        for id in (str(spec.settings.get(name)) for name in names):
+            if (path := submission.untouched.get(id)) is not None:
+                found[spec.id] = NotRun(
+                    Outcome.SKIP,
+                    f"Not looked at, because {shown(path)!r} is the kit's own file, with nothing "
+                    "of yours in it.",
+                    "Write what it asks for and submit it, or leave it out.",
+                )
+    return found
 
 
 def not_readable(error: Exception) -> Finding:

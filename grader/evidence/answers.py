@@ -234,7 +234,8 @@ def _producer(grading: Grading) -> Producer[ModuleRun]:
     return ModuleRunner(
         ProgramRunner(
             grading.sandbox, grading.endpoint or simulator(grading, hidden=True), grading.ledger
-        )
+        ),
+        grading.questions,
     )
 
 

@@ -141,7 +141,9 @@ def _producer(grading: Grading) -> Producer[ModuleRun]:
     from grader.evidence.program_runs import ProgramRunner, simulator
 
     simulated = simulator(grading, hidden=True)
-    return ModuleRunner(ProgramRunner(grading.sandbox, simulated, grading.ledger))
+    return ModuleRunner(
+        ProgramRunner(grading.sandbox, simulated, grading.ledger), grading.questions
+    )
 
 
 KIND: Final = EvidenceKind(NAME, MetricScoresSpec, MetricScores, _request, _producer)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from grader.assignment.questions import QuestionSet
 from grader.core.constants import (
     ANSWER_MAX_CHARACTERS,
     MODULE_MAX_BYTES,
@@ -140,26 +141,31 @@ def model_digest(model: str, base: BaseModel) -> str | None:
 
 
 class _RunOf:
-    """The run of a request, which keeps what completes its evidence."""
+    """The run of a request, which keeps what completes its evidence.
 
-    def __init__(self, request: Collectable[ModuleRun]) -> None:
+    One that `asks` nothing counts for no budget.
+    """
+
+    def __init__(self, request: Collectable[ModuleRun], *, asks: bool = True) -> None:
         self.student, self.id, self.kind = request.student, request.id, request.kind
-        self.key, self.own = request.key, request.own
-        self._request = request
+        self.key, self.own = request.key, request.own and asks
+        self.request, self._asks = request, asks
         self.work: ModuleRun | None = None
 
     @contextmanager
     def opened(self) -> Iterator[ServedRun]:
         """See Collectable."""
-        with self._request.opened() as self.work:
-            yield self.work.run
+        with self.request.opened() as self.work:
+            yield self.work.run if self._asks else _without_questions(self.work.run)
 
 
 class ModuleRunner:
     """The producer of evidence from runs, each completed as its request says."""
 
-    def __init__(self, runs: Producer[ServedRun]) -> None:
+    def __init__(self, runs: Producer[ServedRun], questions: QuestionSet | None = None) -> None:
+        """`questions` are those that the runs see; public ones may be told as they are."""
         self._runs = runs
+        self._hidden = questions is None or not questions.public
 
     def produce(
         self,
@@ -169,13 +175,76 @@ class ModuleRunner:
     ) -> dict[str, str]:
         """See Producer."""
         runs = {key: _RunOf(request) for key, request in new.items()}
+        stopped: dict[tuple[str, str], list[Evidence]] = {}
 
         def completed(evidence: Evidence) -> None:
-            work, runs[evidence.key].work = runs[evidence.key].work, None
+            run = runs[evidence.key]
+            work, run.work = run.work, None
             assert work is not None  # it was opened to be run
-            put(replace(evidence, payload=_payload(work, evidence)))
+            done = replace(evidence, payload=_payload(work, evidence))
+            fault = _fault_of(done)
+            if fault is None:
+                put(done)
+            else:
+                stopped.setdefault((run.student, fault), []).append(done)
 
-        return self._runs.produce(runs, completed, progress)
+        failed = self._runs.produce(runs, completed, progress)
+        if stopped and not self._hidden:
+            for done in (one for some in stopped.values() for one in some):
+                put(done)
+        elif stopped:
+            self._repeat(stopped, runs, put, progress)
+        return failed
+
+    def _repeat(
+        self,
+        stopped: Mapping[tuple[str, str], list[Evidence]],
+        runs: Mapping[str, _RunOf],
+        put: Callable[[Evidence], None],
+        progress: Progress,
+    ) -> None:
+        """Run what stopped before the first question once more, without any question.
+
+        Where it stops in the same way, no question can be in what it says, and the student may
+        read it. A program that was stopped from outside is not run again.
+        """
+        again = {
+            some[0].key: _RunOf(runs[some[0].key].request, asks=False)
+            for some in stopped.values()
+            if some[0].payload["verdict"] in ("ok", "exit")
+        }
+        told: dict[str, str | None] = {}
+
+        def completed(evidence: Evidence) -> None:
+            work = again[evidence.key].work
+            assert work is not None
+            told[evidence.key] = _payload(work, evidence)["fault"]
+
+        if again:
+            self._runs.produce(again, completed, progress)
+        for (_, fault), some in stopped.items():
+            same = told.get(some[0].key) == fault
+            for evidence in some:
+                payload = {**evidence.payload, "told": fault if same else None}
+                put(replace(evidence, payload=payload))
+
+
+def _fault_of(evidence: Evidence) -> str | None:
+    """Why a run of a student's module asked nothing at all, None where it asked something."""
+    answers = evidence.kind == "answers"
+    said = read(evidence, Answers) if answers else read(evidence, MetricScores)
+    return said.fault if said.stopped else None
+
+
+def _without_questions(run: ServedRun) -> ServedRun:
+    """The same run with nothing to ask."""
+    (path,) = run.spec.arguments
+    task = json.loads(run.spec.inputs[path])
+    none: dict[str, Any] = {name: {} for name in ("questions", "cases") if name in task}
+    if "extra" in task:
+        none["extra"] = False
+    inputs = {**run.spec.inputs, path: json.dumps({**task, **none}).encode()}
+    return replace(run, spec=replace(run.spec, inputs=inputs))
 
 
 def _payload(work: ModuleRun, evidence: Evidence) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from grader.assignment.rubric import best_parts
-from grader.core.constants import REPORT_MAX_FILES_LISTED
+from grader.core.constants import REPORT_MAX_FILES_LISTED, REPORT_MAX_STEPS
 from grader.core.nouns import Assignment, Category, Criterion, Finding, Outcome, Status
 from grader.core.result import Result, Score
 from grader.core.text import points
+from grader.report.curves import curve_view
 from grader.report.judged import ItemView, decided_codes, judged_items
 from grader.report.pages import (
     FindingView,
@@ -28,6 +29,7 @@ from grader.report.pages import (
     summed_up,
     value,
 )
+from grader.report.worth import Step, next_steps
 
 _GAIN, _GAIN_MEASURE = "EVL001", "delta_low95"
 _GAIN_MEASURES: Final = (
@@ -130,6 +132,9 @@ def feedback_html(assignment: Assignment, result: Result, *, released: bool = Fa
         sections=sections,
         comparison=_picture(before_after(findings)),
         measured=measured(findings),
+        steps=_steps(assignment, result, findings),
+        sheets=result.sheets,
+        curves=tuple(curve_view(curve) for curve in result.curves),
         to_fix=_to_fix(result.scores, findings),
         pending=_pending(sections),
         others=tuple(shown(f) for f in summed_up([f for f in findings if f.code not in used])),
@@ -139,6 +144,13 @@ def feedback_html(assignment: Assignment, result: Result, *, released: bool = Fa
         submitted_bytes=sum(size for _, size, _ in files),
         provenance=result.provenance,
     )
+
+
+def _steps(assignment: Assignment, result: Result, findings: Sequence[Finding]) -> tuple[Step, ...]:
+    """The next steps that hang on findings which the student may read."""
+    codes = {finding.code for finding in findings}
+    steps = next_steps(assignment, result, tell_hidden=False)
+    return tuple(step for step in steps if step.code in codes)[:REPORT_MAX_STEPS]
 
 
 def before_after(findings: Sequence[Finding]) -> BeforeAfter | None:

@@ -19,8 +19,17 @@ from jsonschema import Draft202012Validator
 from grader.core.constants import RESULT_DECIMALS
 from grader.core.errors import GraderFault, UsageError
 from grader.core.nouns import Finding, Location, Outcome, Severity, Status, Visibility
-from grader.core.result import Result, Score, Total
+from grader.core.result import (
+    AnswerSheet,
+    CurvePoint,
+    LearningCurve,
+    Result,
+    Score,
+    Total,
+    WrongAnswer,
+)
 from grader.core.review import ItemScore, Level
+from grader.report.worth import Worth, worth_of
 
 if TYPE_CHECKING:
     from grader.core.nouns import Finding
@@ -36,7 +45,7 @@ def to_json(result: Result) -> dict[str, Any]:
     A measure or provenance value that is no finite number becomes null (unknown). Raises
     GraderFault if points are not finite: such a total must never reach a gradebook.
     """
-    total = result.total
+    total, worths = result.total, worth_of(result.scores)
     return {
         "schema": SCHEMA_ID,
         "assignment": {"id": result.assignment_id, "version": result.assignment_version},
@@ -56,11 +65,43 @@ def to_json(result: Result) -> dict[str, Any]:
                 for id, (lower, upper) in sorted(total.categories.items())
             },
             "counted_parts": list(total.counted_parts),
+            "parts": _parts(result.scores),
         },
         "criteria": [_criterion(score) for score in result.scores],
-        "findings": [finding_to_json(finding) for finding in result.findings],
+        "findings": [
+            finding_to_json(finding) | _worth(worths.get(finding.code))
+            for finding in result.findings
+        ],
+        **({"answers": _value([asdict(s) for s in result.sheets])} if result.sheets else {}),
+        **({"curves": _value([asdict(c) for c in result.curves])} if result.curves else {}),
         "provenance": _value(result.provenance),
     }
+
+
+def _parts(scores: Sequence[Score]) -> dict[str, Any]:
+    """Each part's points for certain, at most with what is open, and in all."""
+    found: dict[str, list[Score]] = {}
+    for score in scores:
+        if score.part is not None:
+            found.setdefault(score.part, []).append(score)
+    return {
+        part: {
+            "lower": _points(sum(score.points or 0.0 for score in some)),
+            "upper": _points(
+                sum(score.max_points if score.points is None else score.points for score in some)
+            ),
+            "max_points": _points(sum(score.max_points for score in some)),
+        }
+        for part, some in sorted(found.items())
+    }
+
+
+def _worth(worth: Worth | None) -> dict[str, Any]:
+    """The points that hang on a finding, null while some are open; nothing where none does."""
+    if worth is None:
+        return {}
+    earned = None if worth.open else _points(worth.earned)
+    return {"worth": {"points": earned, "max_points": _points(worth.most)}}
 
 
 def to_text(result: Result) -> str:
@@ -113,7 +154,17 @@ def from_json(document: Any) -> Result:
         scores=tuple(_score(criterion) for criterion in document["criteria"]),
         findings=tuple(_finding(finding) for finding in document["findings"]),
         provenance=document["provenance"],
+        sheets=tuple(_sheet(sheet) for sheet in document.get("answers", ())),
+        curves=tuple(_curve(curve) for curve in document.get("curves", ())),
     )
+
+
+def _sheet(sheet: Mapping[str, Any]) -> AnswerSheet:
+    return AnswerSheet(**{**sheet, "wrong": tuple(WrongAnswer(**row) for row in sheet["wrong"])})
+
+
+def _curve(curve: Mapping[str, Any]) -> LearningCurve:
+    return LearningCurve(curve["title"], tuple(CurvePoint(**row) for row in curve["points"]))
 
 
 @cache

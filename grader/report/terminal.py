@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from types import MappingProxyType
 from typing import Any, Final
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from grader.core.constants import REPORT_MAX_NAME_CHARACTERS
+from grader.core.constants import REPORT_MAX_NAME_CHARACTERS, REPORT_MAX_STEPS
 from grader.core.nouns import Finding, Outcome, Severity, Status
-from grader.core.result import Result
+from grader.core.result import AnswerSheet, Result
 from grader.core.text import clean as clean
 from grader.core.text import points, where
 from grader.report.pages import summed_up
+from grader.report.worth import Share, Step, Worth
 
 # A symbol and a word: colour is never the only sign.
 _OUTCOMES: Final = {
@@ -25,6 +28,8 @@ _OUTCOMES: Final = {
     Outcome.REVIEW: ("? review", "yellow"),
 }
 _ORDER: Final = (Outcome.PASS, Outcome.SKIP, Outcome.REVIEW, Outcome.ERROR, Outcome.FAIL)
+_SHOWN_TITLES: Final = 3  # criteria behind one step
+_SHOWN_WRONG: Final = 10  # answers of one sheet: a screen
 _SEVERITIES: Final = (Severity.NOTE, Severity.WARNING, Severity.ERROR)
 _STATUSES: Final = {
     Status.FULLY_GRADED: ("✓ graded", "green"),
@@ -55,15 +60,19 @@ def gradebook_table(results: Sequence[Result]) -> Table:
     return table
 
 
-def findings_table(findings: Sequence[Finding]) -> Table:
+def findings_table(
+    findings: Sequence[Finding], worths: Mapping[str, Worth] = MappingProxyType({})
+) -> Table:
     """Outcome, code, place and fix; failures come last, next to the prompt.
 
     A fault has a row of its own. What passed is one row, and so are checks that were not looked at,
-    or not yet, for one and the same reason.
+    or not yet, for one and the same reason. With `worths` by code, points stand beside.
     """
     table = Table(box=box.SIMPLE_HEAD, show_lines=False)
     table.add_column("", no_wrap=True)
     table.add_column("Code", no_wrap=True)
+    if worths:
+        table.add_column("Points", justify="right", no_wrap=True)
     table.add_column("What", overflow="fold", ratio=1)
     for group in _groups(summed_up(findings)):
         first = group[0]
@@ -79,7 +88,68 @@ def findings_table(findings: Sequence[Finding]) -> Table:
         if first.hint and first.outcome not in (Outcome.PASS, Outcome.SKIP):
             what.append(f"\nNext: {clean(first.hint)}", style="not bold cyan")
         code = Text(clean(first.code) if len(group) == 1 else "")
-        table.add_row(Text(*_sign(first)), code, what)
+        cells = [_earned(group, worths)] if worths else []
+        table.add_row(Text(*_sign(first)), code, *cells, what)
+    return table
+
+
+def _earned(group: Sequence[Finding], worths: Mapping[str, Worth]) -> Text:
+    """The points that hang on these findings together."""
+    some = [worths[finding.code] for finding in group if finding.code in worths]
+    if not some:
+        return Text("")
+    whole = reduce(Worth.plus, some)
+    earned = f"{points(whole.earned)} of {points(whole.most)}"
+    if whole.open == whole.most:
+        return Text(f"{points(whole.open)} open")
+    return Text(f"{earned}, {points(whole.open)} open" if whole.open else earned)
+
+
+def shares_table(found: Sequence[Share]) -> Table:
+    """Points by category and part: what is certain, what is open and what is an estimate."""
+    table = Table(box=box.SIMPLE, show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for share in found:
+        title = f"  {share.title}" if share.part else share.title
+        said = share.said if share.counts else f"{share.said} (not among the best)"
+        table.add_row(Text(clean(title), style="" if share.part else "bold"), Text(said))
+    return table
+
+
+def sheet_title(sheet: AnswerSheet) -> Text:
+    """How many answers were right, before and now."""
+    scores = f"{sheet.right} of {sheet.asked} right, {sheet.right_before} before"
+    return Text(f"{clean(sheet.title)}: {scores}")
+
+
+def sheet_table(sheet: AnswerSheet) -> Table:
+    """Wrong answers of one sheet: question, expected, before and now."""
+    table = Table(title=sheet_title(sheet), title_justify="left", box=box.SIMPLE_HEAD, expand=True)
+    for heading in ("Wrong: question", "Expected", "Before", "Now"):
+        table.add_column(heading, overflow="fold")
+    for row in sheet.wrong[:_SHOWN_WRONG]:
+        texts = (row.question, row.expected, row.before or "-", row.given or "-")
+        table.add_row(*(Text(clean(text)) for text in texts))
+    if (more := sheet.asked - sheet.right - _SHOWN_WRONG) > 0:
+        table.caption = f"{more} more; --format json has some of them."
+    return table
+
+
+def steps_table(steps: Sequence[Step]) -> Table:
+    """What one more step would earn, the most points first."""
+    table = Table(title="What one more step is worth", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("Points", no_wrap=True)
+    table.add_column("Code", no_wrap=True)
+    table.add_column("For", overflow="fold", ratio=1)
+    for step in steps[:REPORT_MAX_STEPS]:
+        gain = f"{'up to ' if step.most else ''}+{points(step.gain)}"
+        more = len(step.titles) - _SHOWN_TITLES
+        titles = ", ".join(step.titles[:_SHOWN_TITLES]) + (f" and {more} more" if more > 0 else "")
+        said = f"{titles}: {step.then}"
+        table.add_row(
+            gain, step.code, Text(clean(f"{said} (now {step.now})" if step.now else said))
+        )
     return table
 
 

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync as to_thread
 
+from grader.assignment.given import given_files, kit_lines
 from grader.checks.api.context import Context
 from grader.checks.views.written_work.comparison_words import COMPARISON
 from grader.checks.views.written_work.measured import Measured, Verdict
@@ -26,7 +27,6 @@ from grader.checks.views.written_work.text_facts import TextFacts, facts_of
 from grader.checks.written_facts import measured_of
 from grader.core.constants import WEB_FACTS_KEPT, WEB_SHOWN_CHARACTERS
 from grader.core.errors import GraderFault
-from grader.core.files import resource
 from grader.core.nouns import Assignment, Criterion, Submission, SubmittedFile
 from grader.core.result import Result
 from grader.core.text import clean, clean_lines
@@ -131,7 +131,7 @@ class Piece:
 
 def program_pieces(assignment: str, shown: str) -> Iterator[Piece]:
     """The lines of a program; those that stand in a program of the kit are `given`."""
-    kit = _kit_lines(assignment)
+    kit = kit_lines(assignment)
     run: list[str] = []
     given = False
     for line in shown.splitlines(keepends=True):
@@ -147,27 +147,11 @@ def program_pieces(assignment: str, shown: str) -> Iterator[Piece]:
 
 
 @lru_cache(maxsize=4)
-def _kit_lines(assignment: str) -> frozenset[str]:
-    return frozenset(
-        line.strip()
-        for path in _kit_files(assignment, "*.py")
-        for line in path.read_text(encoding="utf-8").splitlines()
-    )
-
-
-@lru_cache(maxsize=4)
 def _kit_texts(assignment: str) -> Sources:
     return Sources(
         Source(path.name, path.read_text(encoding="utf-8"))
-        for path in _kit_files(assignment, "*.md")
+        for path in given_files(assignment, "*.md")
     )
-
-
-def _kit_files(assignment: str, pattern: str) -> list[Path]:
-    try:
-        return sorted(resource("starter", assignment).glob(pattern))
-    except GraderFault:  # an assignment of the instructor's own, without a kit
-        return []
 
 
 def marked_pieces(shown: str, facts: TextFacts, anchors: str) -> list[Piece]:

@@ -172,14 +172,16 @@ def test_a_kit_holds_scripts_public_data_and_the_course_model(tmp_path: Path) ->
 
 def test_a_kit_says_how_the_work_is_graded(tmp_path: Path) -> None:
     assignment = load_assignment("llm-methods")
-    write_kit("llm-methods", TOPIC, tmp_path / "kit")
+    write_kit("llm-methods", TOPIC, tmp_path / "kit", assignment, {"DSP002": "It gains"})
     text = (tmp_path / "kit" / "RUBRIC.md").read_text("utf-8")
     for criterion in assignment.criteria:
         assert criterion.title in text
         for item in criterion.items:
             for said in (item.claim, item.full, item.half, item.none, item.example):
                 assert said in text
-    assert "DSP002, by delta low95: 1 from 0.02, 2 from 0.15" in text
+    assert "DSP002: It gains." in text
+    assert "95% interval: what is certain beyond luck. 1 point from +2% on, 2 from +15%" in text
+    assert "Only if DSP003 holds." in text
     assert "(24 points): a person judges this in: Comparative analysis" in text
 
 

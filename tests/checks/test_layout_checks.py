@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from grader.assignment.load import load_assignment
-from grader.checks import layout
+from grader.checks.api import intake_faults
 from grader.checks.api.context import Context
 from grader.checks.api.registry import all_checks, check_of
 from grader.core.nouns import Assignment, Deliverable, Finding, Outcome
@@ -39,7 +39,7 @@ def test_a_missing_file_is_named_with_what_came_close(tmp_path: Path) -> None:
 
 
 def test_nothing_like_it_is_said_plainly(tmp_path: Path) -> None:
-    finding = judge("LAY041", tmp_path, "x.txt")
+    finding = judge("LAY041", tmp_path, "inference.py", "x.txt")
     assert "nothing like it was found" in finding.message
 
 
@@ -97,5 +97,5 @@ def test_complete_parts_are_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [c for c in all_checks() if c.startswith("LAY1")])
 def test_a_rule_of_intake_holds_for_whatever_got_in(code: str, tmp_path: Path) -> None:
-    assert layout.__name__ == all_checks()[code].function.__module__
+    assert intake_faults.__name__ == all_checks()[code].function.__module__
     assert judge(code, tmp_path, "x.txt").outcome is Outcome.PASS

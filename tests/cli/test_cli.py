@@ -98,6 +98,16 @@ def test_check_says_what_failed_and_exits_with_one(graded: tuple[Path, Path]) ->
     folder, _ = graded
     done = finegrade("check", folder / "broken", expect=1)
     assert "ADP007" in done.stdout
+    assert "certain on public data" in done.stdout
+    assert "What one more step is worth" in done.stdout
+    plain = finegrade("check", folder / "broken", "--points", "off", expect=1).stdout
+    assert "ADP007" in plain
+    assert not re.search(r"Points|certain|more step", plain)
+    told = json.loads(finegrade("check", folder / "broken", "--format", "json", expect=1).stdout)
+    lora = told["total"]["parts"]["lora"]
+    assert lora["lower"] <= lora["upper"] <= lora["max_points"] == 20
+    (broken,) = (one for one in told["findings"] if one["code"] == "ADP007")
+    assert broken["worth"] == {"points": 0, "max_points": 2}
     github = finegrade("check", folder / "broken", "--format", "github", expect=1)
     assert re.search(r"^::error .*ADP007", github.stdout, re.M)
 

@@ -24,7 +24,7 @@ from grader.assignment.questions import make_hidden
 from grader.core.constants import ANSWER_MAX_CHARACTERS
 from grader.core.errors import AssignmentError
 from grader.core.nouns import Assignment, Evidence, Submission, SubmittedFile
-from grader.core.payloads import ProgramRun
+from grader.core.payloads import Answers, ProgramRun, read
 from grader.course import grade
 from grader.evidence.kind import Candidate, EvidenceRequest, Grading
 from grader.evidence.kinds import KINDS
@@ -298,6 +298,88 @@ def test_a_hostile_module_hurts_only_itself(assignment: Assignment, tmp_path: Pa
     assert payload["exchanges"] == []
     texts = {row["text"] for row in payload["answers"]}
     assert texts <= {"7", "", "forged"}
+
+
+STOPS: dict[str, tuple[str, dict[str, str], str]] = {
+    "a package that is not there": (
+        "import nowhere_to_be_found\n",
+        {},
+        "ModuleNotFoundError: No module named 'nowhere_to_be_found' (dspy_enhanced.py, line 1)",
+    ),
+    "a helper that fails": (
+        "import helper\n",
+        {"helper.py": "\nraise ValueError('no')\n"},
+        "ValueError: no (helper.py, line 2)",
+    ),
+    "a helper with a wrong line": (
+        "import helper\n",
+        {"helper.py": "\nx = (\n"},
+        "SyntaxError: '(' was never closed (helper.py, line 2)",
+    ),
+    "a file that is not there": (
+        "x = 1\nopen('data.csv')\n",
+        {},
+        "FileNotFoundError: [Errno 2] No such file or directory: 'data.csv' (dspy_enhanced.py, "
+        "line 2)",
+    ),
+    "an end at import": (
+        "import sys\nsys.exit(3)\n",
+        {},
+        "SystemExit: 3 (dspy_enhanced.py, line 2)",
+    ),
+    "no such name": (
+        "x = 1\n",
+        {},
+        "AttributeError: module 'dspy_enhanced' has no attribute 'build_program'",
+    ),
+    "a killed process": (
+        "import os\nos._exit(0)\n",
+        {},
+        "it ended the run itself, with exit code 0",
+    ),
+}
+TELLS_A_QUESTION = """
+import json, sys
+raise ValueError(next(iter(json.load(open(sys.argv[1]))["questions"].values()), "none"))
+"""
+
+
+def _stopped(source: str, beside: dict[str, str], assignment: Assignment, tmp: Path) -> Answers:
+    """What a run that sees hidden questions says of a program that stops, in the sandbox."""
+    texts = {"dspy_enhanced.py": source, **beside}
+    for name, text in texts.items():
+        (tmp / name).write_text(text)
+    files = tuple(SubmittedFile(name, len(text), "0" * 64) for name, text in texts.items())
+    grading = Grading(assignment, QUESTIONS, "cpu", tmp / "trainings", need_sandbox)
+    submission = Submission("s1", tmp, "d", files, places=PLACES)
+    one = request_of("dspy_enhanced", submission, grading)
+    kept: list[Evidence] = []
+    simulator = Simulator(assignment.base, tmp / "trainings", seed=1)
+    runner = ModuleRunner(ProgramRunner(grading.sandbox, simulator), QUESTIONS)
+    assert runner.produce({one.key: one}, kept.append, Silent()) == {}
+    return read(kept[0], Answers)
+
+
+@pytest.mark.live(sample=1)
+@pytest.mark.parametrize("why", STOPS)
+def test_why_a_program_stops_is_told_with_its_place(
+    why: str, assignment: Assignment, tmp_path: Path
+) -> None:
+    """The run is repeated without questions: what it says then has none in it."""
+    source, beside, fault = STOPS[why]
+    run = _stopped(source, beside, assignment, tmp_path)
+    assert run.stopped
+    assert run.fault == run.told == fault
+
+
+def test_a_fault_that_depends_on_the_questions_is_told_to_nobody(
+    assignment: Assignment, tmp_path: Path
+) -> None:
+    run = _stopped(TELLS_A_QUESTION, {}, assignment, tmp_path)
+    assert run.stopped
+    assert run.fault is not None
+    assert QUESTIONS.questions[0].messages[-1][1] in run.fault
+    assert run.told is None
 
 
 ASKED = {"id": "x", "kind": "answers", "given": "kit/a.py", "program": "p", "model": "m"}

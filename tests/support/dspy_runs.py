@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from grader.core.nouns import Evidence
@@ -179,6 +179,14 @@ def scores(metric: Callable[[MetricCase], float | None], again: float = 0.0) -> 
             }
         )
     return Evidence("metric_scores", "k", {"cases": rows, "fault": None}, {})
+
+
+def stopped(run: Evidence, fault: str, *, told: bool = True) -> Evidence:
+    """The same run where the module stopped before anything was asked."""
+    rows = "answers" if run.kind == "answers" else "cases"
+    none = [{**row, "error": fault} for row in run.payload[rows]]
+    said = {rows: none, "fault": fault, "told": fault if told else None}
+    return replace(run, payload={**run.payload, **said})
 
 
 def judged(case: MetricCase) -> float:

@@ -7,6 +7,7 @@ from pkgutil import iter_modules
 
 import grader.checks
 from grader.checks.api import grader_faults as _grader_faults  # noqa: F401  (registers its checks)
+from grader.checks.api import intake_faults as _intake_faults  # noqa: F401  (the same)
 
 for _module in iter_modules(grader.checks.__path__):
     if not _module.ispkg:

@@ -66,6 +66,9 @@ class Check:
     visibility: Visibility = Visibility.STUDENT
     deliverables: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    starts: bool = False
+    """Whether it says that the run behind its evidence came to begin at all: where it fails, checks
+    that read that evidence are skipped."""
     name: str | None = None
     bindings: Bindings = field(default_factory=dict)
 
@@ -158,9 +161,10 @@ def check(
     measures: tuple[str, ...] = (),
     severity: Severity = Severity.ERROR,
     visibility: Visibility = Visibility.STUDENT,
+    starts: bool = False,
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check. `needs`: codes that must pass first; `evidence` and `deliverables`: the
-    roles of what it looks at."""
+    roles of what it looks at. For `starts` see Check."""
 
     def register(function: CheckFunction) -> CheckFunction:
         title, why, fix = _page(code, function)
@@ -177,6 +181,7 @@ def check(
                 severity,
                 visibility,
                 deliverables,
+                starts=starts,
             )
         )
         return function
@@ -213,6 +218,11 @@ def check_of(ref: str, assignment: Assignment) -> Check:
     return _CHECKS[ref] if instance is None else _CHECKS[instance.code].used(instance)
 
 
+def titles_of(assignment: Assignment) -> dict[str, str]:
+    """The titles of the checks of an assignment, by reference."""
+    return {ref: check_of(ref, assignment).title for ref in assignment.refs}
+
+
 def all_needs(check: Check, assignment: Assignment) -> tuple[str, ...]:
     """The references of checks that must pass first: the check's own and those of the evidence
     that it reads.
@@ -226,6 +236,19 @@ def all_needs(check: Check, assignment: Assignment) -> tuple[str, ...]:
     return tuple(dict.fromkeys(sum(behind, own)))
 
 
+def starts_of(check: Check, assignment: Assignment) -> tuple[str, ...]:
+    """The references of the checks that say whether the runs that this check reads began."""
+    if check.starts or not check.evidence:
+        return ()
+    read = set(check.evidence_ids)
+    starting = (
+        one for one in assignment.checks if one.code in _CHECKS and _CHECKS[one.code].starts
+    )
+    return tuple(
+        one.ref for one in starting if read & set(_CHECKS[one.code].used(one).evidence_ids)
+    )
+
+
 def in_order(refs: Iterable[str], assignment: Assignment) -> list[Check]:
     """The checks of these references and all that they need, each after what it needs."""
     ordered: dict[str, Check] = {}
@@ -234,7 +257,7 @@ def in_order(refs: Iterable[str], assignment: Assignment) -> list[Check]:
         if ref in ordered:
             return
         check = check_of(ref, assignment)
-        for needed in all_needs(check, assignment):
+        for needed in (*all_needs(check, assignment), *starts_of(check, assignment)):
             visit(needed)
         ordered[ref] = check
 
@@ -284,6 +307,13 @@ def run_check(
         if id not in context.evidence:
             text = _LATER.get(kinds.get(id, ""), "Hidden tests run at grading.")
             return check.finding(Verdict(Outcome.REVIEW, text))
+    for ref in starts_of(check, context.assignment):
+        began = earlier.get(ref)
+        if began is not None and began.outcome is Outcome.SKIP:
+            return check.finding(Verdict(Outcome.SKIP, began.message, began.hint))
+        if began is not None and began.outcome is Outcome.FAIL:
+            text = f"Not looked at, because {ref} ({began.title}) did not hold."
+            return check.finding(Verdict(Outcome.SKIP, text, began.hint))
     found = _judged(check, context)
     if isinstance(found, Exception) and not is_machines(found):
         found = _judged(check, context)

@@ -20,6 +20,7 @@ from grader.checks.api.context import (
     voluntary,
 )
 from grader.checks.api.registry import check
+from grader.checks.views.attempted import part_left_out
 from grader.core.constants import COURSE_DATA_MAX_BYTES, HIDDEN_MIN_QUESTIONS
 from grader.core.errors import FileRefused, GraderFault
 from grader.core.files import resource
@@ -85,6 +86,8 @@ def has_readable_test_set(context: Context) -> Verdict:
     except FileRefused as error:
         return failed(error.message, error.hint)
     if path is None:
+        if (left_out := part_left_out(context, context.deliverable(TEST_SET))) is not None:
+            return left_out
         return failed("There is no test set.", f"Submit openai_test.jsonl. {_SHAPE}")
     place = context.submission.root / path
     written = [line.number for line in lines(place) if line.raw.strip()]

@@ -91,6 +91,11 @@ def read_script(context: Context, role: str) -> Script | None:
 def not_submitted(context: Context, role: str) -> Verdict:
     """The verdict on a script that is not there."""
     name = context.deliverable(role).paths[0]
+    if (path := context.submission.untouched.get(context.bound(role))) is not None:
+        return failed(
+            f"{path} is the kit's own file, with nothing of yours in it.",
+            "Write what it leaves to you.",
+        )
     return failed(f"{name} was not found.", f"Submit {name} beside your other files.")
 
 

@@ -29,6 +29,24 @@ def _why(error: BaseException) -> str:
         return type(error).__name__
 
 
+def _place(error: BaseException) -> str:
+    """Where in the submission the error came up: " (x.py, line 3)", or "" where nothing tells.
+
+    A syntax error says so itself.
+    """
+    try:
+        inside, found = Path.cwd(), ""
+        step = error.__traceback__
+        while step is not None and not isinstance(error, SyntaxError):
+            path = Path(step.tb_frame.f_code.co_filename)
+            if path.is_relative_to(inside) and path != Path(__file__):
+                found = f" ({path.relative_to(inside)}, line {step.tb_lineno})"
+            step = step.tb_next
+    except Exception:  # a trace that cannot be followed
+        return ""
+    return found
+
+
 class ModuleTask:
     """One task, and the file for its results."""
 
@@ -123,7 +141,7 @@ def main() -> None:
         try:
             use.answer() if "questions" in task else use.score()
         except (Exception, SystemExit) as error:
-            use.tell("fault", error=_why(error))
+            use.tell("fault", error=_why(error) + _place(error))
             raise
         use.tell("done")
 

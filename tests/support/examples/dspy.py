@@ -18,6 +18,7 @@ from support.dspy_runs import (
     reference,
     results,
     scores,
+    stopped,
     word_matching,
 )
 from support.examples.writers import (
@@ -61,10 +62,20 @@ _BOTH = {"dspy_original": original(), "dspy_enhanced": _ENHANCED}
 
 _QUIET = enhanced(calls=0)
 
+_NO_MODULE = "ModuleNotFoundError: No module named 'google' (dspy_enhanced.py, line 1)"
+
 _QUIET_BOTH = {"dspy_original": original(calls=0), "dspy_enhanced": _QUIET}
 
 
 EXAMPLES: Examples = {
+    "SRC014": (
+        _program(dspy_enhanced=_QUIET),
+        _program(dspy_enhanced=stopped(enhanced(text=None), _NO_MODULE)),
+    ),
+    "SRC016": (
+        _program(dspy_enhanced=_QUIET, dspy_metric=scores(judged)),
+        _program(dspy_enhanced=_QUIET, dspy_metric=stopped(scores(lambda _: None), _NO_MODULE)),
+    ),
     "DSP001": (
         _program(dspy_enhanced=_QUIET),
         _program(dspy_enhanced=enhanced(text=_forgets, calls=0)),

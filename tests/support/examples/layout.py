@@ -43,6 +43,7 @@ EXAMPLES: Examples = {
         complete_without("dspy_report.md"),
         complete_without("dspy_report.md", "metrics.json"),
     ),
+    "LAY004": (COMPLETE, with_files("reflection.md", adapter=False)),
     "LAY010": (COMPLETE, complete_without("dspy_report.md")),
     "LAY020": (COMPLETE, complete_without("openai_train.jsonl")),
     "LAY021": (COMPLETE, complete_without("cost_analysis.json")),

@@ -60,10 +60,17 @@ _FAILED = followed(end="failed").ended(1, stderr=FAULT_SAID)
 
 _IGNORED = followed(end="failed").ended(0)
 
+_TRACE = """Traceback (most recent call last):
+  File "/box/openai_domain_finetune.py", line 3, in <module>
+    import nowhere
+ModuleNotFoundError: No module named 'nowhere'
+"""
+
 _OTHER_DOMAIN = "".join(chat_line(f"Who wrote novel {n}?", f"Author {n}") for n in range(10))
 
 
 EXAMPLES: Examples = {
+    "SRC015": _normally(Run().ended(1, stderr=_TRACE)),
     "API001": _normally(followed().ended(1)),
     "API002": _normally(Run().upload(TRAIN + TEST).create().ended()),
     "API003": _normally(Run().upload().create().create("ftjob-two").ended()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from support.examples.writers import (
     complete_without,
 )
 from support.notebooks import notebook
-from support.paths import SOLUTION
+from support.paths import SOLUTION, STARTER
 from support.written_work import read, unread
 
 
@@ -34,6 +35,12 @@ def _written(name: str, data: bytes, evidence: Evidence | None = None) -> Writer
 
 def _about(document: str, words: int) -> Writer:
     return _written(f"{document}.md", b"# A title\n\n" + b"A word. " * (words // 2))
+
+
+def _half_written() -> bytes:
+    """The kit's reflection with text below its first heading alone."""
+    template = (STARTER / "llm-methods" / "reflection.md").read_text()
+    return re.sub("_Write here: .*_", "I expected more than I got.", template, count=1).encode()
 
 
 def _notebook(name: str, data: bytes) -> Writer:
@@ -91,6 +98,7 @@ EXAMPLES: Examples = {
     "DOC103": (_SOME_WORDS, _written("reflection.pdf", _PDF, unread("reflection.pdf", "DOC103"))),
     "DOC104": (_SOME_WORDS, _written("reflection.md", b"\n")),
     "DOC105": (_SOME_WORDS, _written("reflection.pdf", _PDF, unread("reflection.pdf", "DOC105"))),
+    "DOC106": (_SOME_WORDS, _written("reflection.md", _half_written())),
     "SRC012": (_notebook("dspy_enhanced", _WORKS), _notebook("dspy_enhanced", _CUT)),
     "SRC013": (
         _notebook("openai_domain_finetune", _WORKS),
