@@ -1,7 +1,9 @@
 """DOC2xx: facts of a written comparison, for whoever judges it; no marks hang on them.
 
 What a text says to each aspect, which of its numbers were measured so, and what it shares with the
-handout and the kit. The facts themselves are `written_facts(context)`, with their places.
+handout and the kit. The facts themselves are `written_facts(context)`, with their places. They are
+the staff's: to a student a doubt of ours would read like a fault, and what numbers were held
+against was measured on hidden questions. A self-check shows them, where nothing is hidden.
 """
 
 from __future__ import annotations
@@ -24,14 +26,14 @@ from grader.checks.views.written_work.overlap import Source, Sources
 from grader.checks.views.written_work.passages import form_of
 from grader.checks.views.written_work.text_facts import TextFacts, facts_of
 from grader.core.constants import CLAIM_TOLERANCE
-from grader.core.errors import FileRefused
+from grader.core.errors import FileRefused, GraderFault
 from grader.core.files import resource
 from grader.core.metrics import exact_match, mean
-from grader.core.nouns import Severity
+from grader.core.nouns import Assignment, Severity, Visibility
 from grader.core.payloads import Answers, Predictions, WrittenWork, read
 from grader.core.text import clean, counted
 from grader.costs.break_even import Alternative, break_even, query_cost
-from grader.costs.claims import ClaimsError
+from grader.costs.claims import ClaimsError, CostClaims
 
 TEXT: Final = EvidenceRole("text", WrittenWork)
 _WORKFLOW: Final = "openai_ok"
@@ -55,17 +57,24 @@ def written_facts(context: Context) -> TextFacts | None:
         document.text,
         form_of(document.path),
         COMPARISON,
-        measured_of(context),
-        _given(context.assignment.id, rubric_markdown(context.assignment)),
+        measured_of(context, _claims(context)),
+        given_texts(context.assignment),
     )
 
 
-def measured_of(context: Context) -> Measured:
-    """What is known of the three approaches from the evidence there is.
+def _claims(context: Context) -> CostClaims | None:
+    with suppress(ClaimsError, FileRefused, LookupError):
+        return claims_of(context)
+    return None
+
+
+def measured_of(context: Context, claims: CostClaims | None) -> Measured:
+    """What is known of the three approaches from the evidence there is; no file is read.
 
     Scores are the grader's own on hidden questions, so a student's may be CLAIM_TOLERANCE away;
     those of the workflow are what its run wrote. Prices follow from the tokens and prices in
-    cost_analysis.json. Times, memory and speed of the student's machine were not measured here.
+    cost_analysis.json, the `claims`. Times, memory and speed of the student's machine were not
+    measured here.
     """
     values: dict[str, float] = {}
     slack: dict[str, float] = {}
@@ -76,7 +85,7 @@ def measured_of(context: Context) -> Measured:
                 values[path] = mean([exact_match(row.text, row.reference) for row in answers])
                 slack[path] = CLAIM_TOLERANCE
     values.update(_workflow(context))
-    values.update(_costs(context))
+    values.update(() if claims is None else _costs(claims))
     values.update(_adapter(context))
     return Measured(values, slack)
 
@@ -89,19 +98,17 @@ def _workflow(context: Context) -> Iterator[tuple[str, float]]:
             yield "openai.after", results.after
 
 
-def _costs(context: Context) -> Iterator[tuple[str, float]]:
-    with suppress(ClaimsError, FileRefused, LookupError):
-        claims = claims_of(context)
-        training = claims.training.billed_tokens * claims.train_per_m / 1e6
-        tuned = query_cost(claims.tuned.usage, claims.tuned_rates)
-        base = query_cost(claims.base.usage, claims.base_rates)
-        yield "openai.training_usd", training
-        yield "openai.usd_per_query", tuned
-        yield "openai.base_usd_per_query", base
-        fixed = training + claims.other_fixed_usd
-        pays = break_even(Alternative("tuned", fixed, tuned), Alternative("base", 0, base))
-        if pays.first is not None:
-            yield "openai.break_even_queries", pays.first
+def _costs(claims: CostClaims) -> Iterator[tuple[str, float]]:
+    training = claims.training.billed_tokens * claims.train_per_m / 1e6
+    tuned = query_cost(claims.tuned.usage, claims.tuned_rates)
+    base = query_cost(claims.base.usage, claims.base_rates)
+    yield "openai.training_usd", training
+    yield "openai.usd_per_query", tuned
+    yield "openai.base_usd_per_query", base
+    fixed = training + claims.other_fixed_usd
+    pays = break_even(Alternative("tuned", fixed, tuned), Alternative("base", 0, base))
+    if pays.first is not None:
+        yield "openai.break_even_queries", pays.first
 
 
 def _adapter(context: Context) -> Iterator[tuple[str, float]]:
@@ -116,10 +123,17 @@ def _adapter(context: Context) -> Iterator[tuple[str, float]]:
             yield "lora.adapter_kib", sum(weights) / 1024
 
 
+def given_texts(assignment: Assignment) -> Sources:
+    """The texts of the kit, which every student had, with the examples in its rubric."""
+    return _given(assignment.id, rubric_markdown(assignment))
+
+
 @lru_cache(maxsize=4)
 def _given(assignment: str, rubric: str) -> Sources:
-    """The texts of the kit, which every student had, with the examples in its rubric."""
-    paths = sorted(resource("starter", assignment).glob("*.md"))
+    try:
+        paths = sorted(resource("starter", assignment).glob("*.md"))
+    except GraderFault:  # an assignment of the instructor's own, without a kit
+        paths = []
     files = [Source(path.name, path.read_text(encoding="utf-8")) for path in paths]
     return Sources([*files, Source(RUBRIC_NAME, rubric)])
 
@@ -129,6 +143,7 @@ def _given(assignment: str, rubric: str) -> Sources:
     evidence=(TEXT,),
     measures=("aspects", "missing", "passages"),
     severity=Severity.NOTE,
+    visibility=Visibility.INSTRUCTOR,
 )
 def every_aspect_is_spoken_of(context: Context) -> Verdict:
     """The comparison speaks of every aspect
@@ -165,6 +180,7 @@ def every_aspect_is_spoken_of(context: Context) -> Verdict:
     evidence=(TEXT,),
     measures=("numbers", "agree", "differ"),
     severity=Severity.NOTE,
+    visibility=Visibility.INSTRUCTOR,
 )
 def numbers_were_measured_so(context: Context) -> Verdict:
     """The numbers of the comparison are those that were measured
@@ -203,6 +219,7 @@ def numbers_were_measured_so(context: Context) -> Verdict:
     evidence=(TEXT,),
     measures=("words", "copied_words", "words_per_sentence", "lix", "tables"),
     severity=Severity.NOTE,
+    visibility=Visibility.INSTRUCTOR,
 )
 def text_is_the_students_own(context: Context) -> Verdict:
     """The comparison is written in the student's own words

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from grader.checks.views.cost_recount import NUMBERS as COST_NUMBERS
 from grader.core.constants import REVIEW_MAX_DIFF_LINES, REVIEW_MAX_SOURCE_BYTES
 from grader.core.errors import FileRefused
 from grader.core.nouns import Assignment, Evidence, Submission
@@ -27,10 +28,15 @@ def keep_texts(
     evidence: Mapping[str, Evidence],
     log: ReviewLog,
 ) -> None:
-    """Keep the texts of what people judge in this submission, each under its file's digest."""
+    """Keep the texts of what people judge in this submission, each under its file's digest.
+
+    With them the student's cost numbers, which facts of a text are held against: an archive is not
+    unpacked again for a page.
+    """
     texts = {}
     written = {spec.document: spec.id for spec in specs(assignment, text.KIND)}
-    for id in dict.fromkeys(id for c in assignment.criteria for id in c.judges):
+    judged = [id for criterion in assignment.criteria for id in criterion.judges]
+    for id in dict.fromkeys([*judged, COST_NUMBERS]):
         place = submission.places.get(id)
         file = submission.file(place) if isinstance(place, str) else None
         if file is None or log.has(file.sha256):

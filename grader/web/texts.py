@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -18,18 +19,19 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync as to_thread
 
 from grader.checks.api.context import Context
+from grader.checks.views.cost_recount import NUMBERS as COST_NUMBERS
 from grader.checks.views.written_work.comparison_words import COMPARISON
 from grader.checks.views.written_work.measured import Measured, Verdict
-from grader.checks.views.written_work.overlap import Source, Sources
 from grader.checks.views.written_work.passages import form_of
 from grader.checks.views.written_work.text_facts import TextFacts, facts_of
-from grader.checks.written_facts import measured_of
+from grader.checks.written_facts import given_texts, measured_of
 from grader.core.constants import WEB_FACTS_KEPT, WEB_SHOWN_CHARACTERS
 from grader.core.errors import GraderFault
 from grader.core.files import resource
 from grader.core.nouns import Assignment, Criterion, Submission, SubmittedFile
 from grader.core.result import Result
 from grader.core.text import clean, clean_lines
+from grader.costs.claims import ClaimsError, read_claims
 from grader.course.decisions import judged_files
 from grader.evidence import text
 from grader.evidence.kinds import specs
@@ -155,14 +157,6 @@ def _kit_lines(assignment: str) -> frozenset[str]:
     )
 
 
-@lru_cache(maxsize=4)
-def _kit_texts(assignment: str) -> Sources:
-    return Sources(
-        Source(path.name, path.read_text(encoding="utf-8"))
-        for path in _kit_files(assignment, "*.md")
-    )
-
-
 def _kit_files(assignment: str, pattern: str) -> list[Path]:
     try:
         return sorted(resource("starter", assignment).glob(pattern))
@@ -264,29 +258,30 @@ def _facts(path: Path, assignment: Assignment, result: Result, document: Documen
         form_of(document.path),
         COMPARISON,
         measured,
-        _kit_texts(assignment.id),
+        given_texts(assignment),
     )
     return facts if document.compares else replace(facts, aspects=(), numbers=())
 
 
 def _measured(store: EvidenceStore, assignment: Assignment, result: Result) -> Measured:
-    """What was measured of this student. Costs need the submission itself, as it was graded."""
+    """What was measured of this student, from what the store keeps: nothing is unpacked again."""
     keys: Mapping[str, str] = result.provenance["evidence"]
     found = {id: store.get(key) for id, key in keys.items()}
     evidence = {id: one for id, one in found.items() if one is not None}
-    place = Path(store.places().get(result.student, ""))
+    files = tuple(SubmittedFile(*file) for file in result.provenance["files"])
     submission = Submission(
         student=result.student,
-        root=place,
+        root=Path(),
         digest=result.digest,
-        files=tuple(SubmittedFile(*file) for file in result.provenance["files"]),
-        places=result.provenance.get("places", {}) if place.is_dir() else {},
+        files=files,
+        places=result.provenance.get("places", {}),
     )
-    context = Context(assignment, submission, evidence)
-    try:
-        return measured_of(context)
-    except GraderFault:  # the submission was changed since
-        return measured_of(replace(context, submission=replace(submission, places={})))
+    numbers = submission.file(submission.places.get(COST_NUMBERS) or "")
+    text = store.reviews.kept(numbers.sha256) if numbers is not None else None
+    claims = None
+    with suppress(ClaimsError):  # a check says so
+        claims = None if text is None else read_claims(text.encode())
+    return measured_of(Context(assignment, submission, evidence), claims)
 
 
 def path_shown(path: str) -> str:

@@ -9,8 +9,18 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from support.review_pages import BOSS, ESSAY, Site, decide_elsewhere, large_class, site, small_class
-from support.reviews import ANNA, BERT, CARL, DORA, grade_works
+from support.paths import ROOT
+from support.review_pages import (
+    BOSS,
+    ESSAY,
+    Site,
+    comparing_rubric,
+    decide_elsewhere,
+    large_class,
+    site,
+    small_class,
+)
+from support.reviews import ANNA, BERT, CARL, DORA, grade_works, write_works
 
 from grader.core.constants import WEB_SHOWN_CHARACTERS
 from grader.core.review import Level
@@ -20,6 +30,7 @@ from grader.course.review import reviewing
 from grader.evidence.review import Place
 from grader.web.access import Role, Viewer
 
+SOLUTION = ROOT / "solutions" / "llm-methods"
 OTHER = Viewer("other", Role.TA)
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -251,6 +262,25 @@ def test_a_comparison_is_read_by_its_aspects(tmp_path: Path) -> None:
         page = here.visitor().get(f"/facts/{here.alias('student-0')}/0").text
         assert "Performance on identical test questions: none found" in page
         assert "agree with what was measured" in page
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_costs_are_held_against_the_students_own_numbers_however_they_came(
+    tmp_path: Path, form: str
+) -> None:
+    work, rubric = write_works(tmp_path / "class"), comparing_rubric(tmp_path)
+    shutil.copy(SOLUTION / "cost_analysis.json", work / ANNA)
+    (work / ANNA / "analysis.md").write_text(
+        "DSPy and OpenAI.\n\n# Costs\n\nThe job cost 0.143 USD."
+    )
+    if form == "zip":
+        shutil.make_archive(str(work / ANNA), "zip", work / ANNA)
+        shutil.rmtree(work / ANNA)
+    grade_works(work, tmp_path / "out", rubric)
+    shutil.rmtree(work)  # and where the class lies by then does not matter
+    with site(tmp_path / "out") as here:
+        page = here.visitor().get(f"/facts/{here.alias(ANNA)}/0").text
+    assert "openai training cost in USD was measured as 0.01432" in page
 
 
 def test_findings_stand_beside_the_items_and_notes_only_with_names(here: Site, out: Path) -> None:
