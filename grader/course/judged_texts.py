@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from grader.checks.views.cost_recount import NUMBERS as COST_NUMBERS
+from grader.checks.views.written_work.classmates import ClassText, ClassTexts
+from grader.checks.views.written_work.overlap import Sources
 from grader.core.constants import REVIEW_MAX_DIFF_LINES, REVIEW_MAX_SOURCE_BYTES
 from grader.core.errors import FileRefused
 from grader.core.nouns import Assignment, Evidence, Submission
 from grader.core.payloads import WrittenWork, read
+from grader.core.result import Result
 from grader.course.decisions import JudgedFile
 from grader.evidence import text
 from grader.evidence.kinds import specs
@@ -99,3 +102,23 @@ def _compared(log: ReviewLog, old: JudgedFile | None, new: JudgedFile | None) ->
     if max(map(len, lines)) > REVIEW_MAX_DIFF_LINES:
         return (f"{names[0]} and {names[1]} differ, and are too long to compare",)
     return difflib.unified_diff(lines[0], lines[1], names[0], names[1], lineterm="")
+
+
+def class_texts(
+    log: ReviewLog, assignment: Assignment, results: Iterable[Result], given: Sources
+) -> ClassTexts:
+    """The documents of a class, to find what they share beyond what everybody was given."""
+    documents = [spec.document for spec in specs(assignment, text.KIND)]
+    return ClassTexts(_class_texts(log, assignment, results, documents), given)
+
+
+def _class_texts(
+    log: ReviewLog, assignment: Assignment, results: Iterable[Result], documents: Sequence[str]
+) -> Iterator[ClassText]:
+    for result in results:
+        digests = {path: sha256 for path, _, sha256 in result.provenance.get("files", ())}
+        places = result.provenance.get("places", {})
+        for id in documents:
+            said = log.kept(digests.get(places.get(id, ""), ""))
+            if said is not None:
+                yield ClassText(result.student, assignment.deliverable(id).title, said)

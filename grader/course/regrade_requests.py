@@ -9,7 +9,7 @@ from grader.core.constants import REVIEW_MAX_COMMENT_CHARACTERS, REVIEW_MAX_TABL
 from grader.core.errors import UsageError
 from grader.core.text import clean
 from grader.course.review import ClassReview, as_kept
-from grader.course.review_table import Imported, NotPlaced, Refused
+from grader.course.review_table import Imported, NotPlaced, Refused, known_student
 from grader.evidence.marks import RegradeRequest, RequestState
 from grader.report.exports.review_table import TableRow, read_table
 
@@ -50,11 +50,10 @@ def import_requests(review: ClassReview, path: Path) -> Imported:
 def _request(
     review: ClassReview, row: TableRow, held: dict[tuple[str, str, str], RegradeRequest]
 ) -> RegradeRequest:
-    student, criterion = (row.cells[column].strip() for column in ("student", "criterion"))
+    student = known_student(review, row.cells["student"].strip())
+    criterion = row.cells["criterion"].strip()
     text = as_kept(row.cells["text"]).strip()
     reason = as_kept(row.cells.get("reason", "")).strip()
-    if student not in review.results:
-        raise NotPlaced(f"there is no student {clean(student, 60)!r}")
     if criterion not in {c.id for c in review.assignment.criteria}:
         raise NotPlaced(f"there is no criterion {clean(criterion, 60)!r}")
     if not text:

@@ -12,10 +12,10 @@ from grader.core.errors import GraderFault, UsageError
 from grader.course.output import STORE_NAME
 from grader.web.access import Access
 from grader.web.desk import Desk
+from grader.web.facts import FactCache
 from grader.web.guard import Guard
 from grader.web.pages import render
 from grader.web.routes import NotIn, NotThere, router, who
-from grader.web.texts import FactCache
 
 
 def create_app(desk: Desk, access: Access, *, loopback: bool) -> FastAPI:

@@ -6,36 +6,27 @@ HTML.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from anyio import CapacityLimiter
-from anyio.to_thread import run_sync as to_thread
-
-from grader.checks.api.context import Context
-from grader.checks.views.cost_recount import NUMBERS as COST_NUMBERS
+from grader.checks.views.written_work.classmates import SharedPassage
 from grader.checks.views.written_work.comparison_words import COMPARISON
-from grader.checks.views.written_work.measured import Measured, Verdict
-from grader.checks.views.written_work.passages import form_of
-from grader.checks.views.written_work.text_facts import TextFacts, facts_of
-from grader.checks.written_facts import given_texts, measured_of
-from grader.core.constants import WEB_FACTS_KEPT, WEB_SHOWN_CHARACTERS
+from grader.checks.views.written_work.measured import Verdict
+from grader.checks.views.written_work.text_facts import TextFacts
+from grader.core.constants import WEB_SHOWN_CHARACTERS
 from grader.core.errors import GraderFault
 from grader.core.files import resource
-from grader.core.nouns import Assignment, Criterion, Submission, SubmittedFile
+from grader.core.nouns import Assignment, Criterion
 from grader.core.result import Result
 from grader.core.text import clean, clean_lines
-from grader.costs.claims import ClaimsError, read_claims
 from grader.course.decisions import judged_files
 from grader.evidence import text
 from grader.evidence.kinds import specs
-from grader.evidence.store import EvidenceStore, open_store
+from grader.evidence.store import EvidenceStore
 
 _PROGRAMS: Final = (".py", ".ipynb")
 _QUANTITIES: Final = {
@@ -164,7 +155,9 @@ def _kit_files(assignment: str, pattern: str) -> list[Path]:
         return []
 
 
-def marked_pieces(shown: str, facts: TextFacts, anchors: str) -> list[Piece]:
+def marked_pieces(
+    shown: str, facts: TextFacts, shared: Sequence[SharedPassage], anchors: str
+) -> list[Piece]:
     """A document's text with passages by aspect, numbers and copies marked.
 
     `anchors` begins the anchors of aspects: they must differ from another document's.
@@ -182,6 +175,10 @@ def marked_pieces(shown: str, facts: TextFacts, anchors: str) -> list[Piece]:
     marks += [
         _Mark(copy.start, copy.end, "copied", f"{copy.words} words as in {copy.source}")
         for copy in facts.given
+    ]
+    marks += [
+        _Mark(one.start, one.end, "shared", f"{one.words} words as in a classmate's text")
+        for one in shared
     ]
     ends = {0, len(shown)}
     for mark in marks:
@@ -226,62 +223,6 @@ def says(claims: str | None, fact: float | None) -> str:
     for name, title in sorted(_QUANTITIES.items(), key=lambda pair: -len(pair[0])):
         words = words.replace(f".{name}", f" {title}")
     return f"{words} was measured as {fact:.4g}"
-
-
-class FactCache:
-    """Facts of documents, the latest used kept. They are worked out in a thread, one at a time."""
-
-    def __init__(self, store: Path) -> None:
-        self._store = store
-        self._kept: OrderedDict[tuple[str, str], TextFacts] = OrderedDict()
-        self._limiter = CapacityLimiter(1)
-
-    async def of(self, assignment: Assignment, result: Result, document: Document) -> TextFacts:
-        """The facts of a student's document; takes up to some seconds the first time."""
-        key = (result.digest, document.sha256)
-        if key not in self._kept:
-            self._kept[key] = await to_thread(
-                _facts, self._store, assignment, result, document, limiter=self._limiter
-            )
-            while len(self._kept) > WEB_FACTS_KEPT:
-                self._kept.popitem(last=False)
-        else:
-            self._kept.move_to_end(key)
-        return self._kept[key]
-
-
-def _facts(path: Path, assignment: Assignment, result: Result, document: Document) -> TextFacts:
-    with open_store(path) as store:  # a connection belongs to its thread
-        measured = _measured(store, assignment, result)
-    facts = facts_of(
-        document.text or "",
-        form_of(document.path),
-        COMPARISON,
-        measured,
-        given_texts(assignment),
-    )
-    return facts if document.compares else replace(facts, aspects=(), numbers=())
-
-
-def _measured(store: EvidenceStore, assignment: Assignment, result: Result) -> Measured:
-    """What was measured of this student, from what the store keeps: nothing is unpacked again."""
-    keys: Mapping[str, str] = result.provenance["evidence"]
-    found = {id: store.get(key) for id, key in keys.items()}
-    evidence = {id: one for id, one in found.items() if one is not None}
-    files = tuple(SubmittedFile(*file) for file in result.provenance["files"])
-    submission = Submission(
-        student=result.student,
-        root=Path(),
-        digest=result.digest,
-        files=files,
-        places=result.provenance.get("places", {}),
-    )
-    numbers = submission.file(submission.places.get(COST_NUMBERS) or "")
-    text = store.reviews.kept(numbers.sha256) if numbers is not None else None
-    claims = None
-    with suppress(ClaimsError):  # a check says so
-        claims = None if text is None else read_claims(text.encode())
-    return measured_of(Context(assignment, submission, evidence), claims)
 
 
 def path_shown(path: str) -> str:

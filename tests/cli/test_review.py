@@ -64,7 +64,10 @@ def test_refused_rows_are_named_with_their_line_and_exit_one(out: Path, tmp_path
     table.write_text(f"student,criterion,item,level\n{ANNA},talk,heard,full\nnobody,a,b,full\n")
     done = finegrade("review", out, "--import", table, expect=1)
     assert "1 taken, 0 unchanged, 1 refused" in done.stdout
-    assert "line 3: nobody / a / b was not taken: there is no student 'nobody'." in done.stderr
+    assert (
+        "line 3: nobody / a / b was not taken: there is no student 'nobody', by name or by"
+        in done.stderr
+    )
     value = json.loads(
         finegrade("review", out, "--import", table, "--format", "json", expect=1).stdout
     )
@@ -77,6 +80,7 @@ def test_refused_rows_are_named_with_their_line_and_exit_one(out: Path, tmp_path
     [
         (("--export", "a.csv", "--import", "b.csv"), "give one"),
         (("--grader", "me"), "goes with --import"),
+        (("--import", "a.csv", "--names"), "goes with --export"),
         (("--import", "nowhere.csv"), "is not there"),
     ],
 )

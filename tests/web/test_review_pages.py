@@ -20,7 +20,7 @@ from support.review_pages import (
     site,
     small_class,
 )
-from support.reviews import ANNA, BERT, CARL, DORA, grade_works, write_works
+from support.reviews import ANNA, BERT, CARL, DORA, exported, grade_works, row_of, write_works
 
 from grader.core.constants import WEB_SHOWN_CHARACTERS
 from grader.core.review import Level
@@ -281,6 +281,41 @@ def test_costs_are_held_against_the_students_own_numbers_however_they_came(
     with site(tmp_path / "out") as here:
         page = here.visitor().get(f"/facts/{here.alias(ANNA)}/0").text
     assert "openai training cost in USD was measured as 0.01432" in page
+
+
+COMMON = "Half of the wrong answers name the right country and the wrong currency."
+
+
+def test_passages_of_classmates_stand_side_by_side_without_names(tmp_path: Path) -> None:
+    work, out = write_works(tmp_path / "class"), tmp_path / "out"
+    (work / ANNA / "analysis.md").write_text(f"# Analysis\n\nI looked. {COMMON}\n")
+    (work / BERT / "reflection.md").write_text(f"{COMMON.upper()} So I stopped.\n")
+    rows = [(ANNA, "A"), (BERT, "B"), (CARL, "A"), (DORA, "A")]
+    (work / "submissions.csv").write_text(
+        "student,submitted_at,section\n"
+        + "".join(f"{name},2026-03-01T12:00:00+00:00,{section}\n" for name, section in rows)
+    )
+    grade_works(work, out)
+    with site(out) as here:
+        path = f"/facts/{here.alias(ANNA)}/0"
+        boss = here.visitor()
+        page = unescape(boss.get(path).text)
+        assert "13 words</span> stand in classmates' texts, too" in page
+        assert f"<q>{COMMON.rstrip('.')}</q>" in page
+        assert f"<q>{COMMON.upper().rstrip('.')}</q>" in page
+        assert f'<span class="who">{here.alias(BERT)}</span>: Reflection</span>' in page
+        assert f'class="shared" title="13 words as in a classmate\'s text">{COMMON[:-1]}<' in page
+        assert BERT not in page
+        boss.post("/names", {"show": True})
+        assert f'<bdi class="soft">{BERT}</bdi>' in boss.get(path).text
+        tina = here.visitor(Viewer("tina", Role.TA, ("A",)))
+        page = tina.get(path).text
+        assert "A student of another section" in page
+        assert here.alias(BERT) not in page
+        alone = boss.get(f"/facts/{here.alias(CARL)}/1").text
+        assert "classmates" not in alone
+    facts = row_of(exported(out, names=False), (here.alias(ANNA), "essay", "depth"))["facts"]
+    assert facts.startswith(f"13 words stand in texts of {here.alias(BERT)}, too / DOC010")
 
 
 def test_findings_stand_beside_the_items_and_notes_only_with_names(here: Site, out: Path) -> None:

@@ -41,9 +41,9 @@ HANDOUT = "Calculate the approximate cost of fine-tuning with your dataset, and 
 GIVEN = Sources([Source("handout", HANDOUT)])
 
 
-def facts(text: str, form: Form = Form.MARKDOWN, others: Sources | None = None) -> TextFacts:
+def facts(text: str, form: Form = Form.MARKDOWN) -> TextFacts:
     """The facts of a text of which nothing was measured."""
-    return facts_of(text, form, COMPARISON, Measured.of({}), GIVEN, others)
+    return facts_of(text, form, COMPARISON, Measured.of({}), GIVEN)
 
 
 @pytest.fixture(scope="module")
@@ -152,15 +152,6 @@ def test_a_whole_text_is_found_in_itself(text: str) -> None:
     found = Sources([Source("s", text)]).copies(f"First. {text}. Last.")
     assert sum(copy.words for copy in found) == (len(text.split()) if found else 0)
     assert bool(found) == (len(text.split()) >= RUN_WORDS)
-
-
-def test_what_a_classmate_wrote_is_shown_but_not_what_both_were_given() -> None:
-    own = "The adapter took me a whole weekend since I masked the wrong half of it."
-    others = Sources([Source("s07", f"{HANDOUT} {own}")])
-    found = facts(f"DSPy and LoRA.\n\n{HANDOUT} And this is mine.\n\n{own}", others=others)
-    assert [copy.source for copy in found.shared] == ["s07"]
-    (copy,) = found.shared
-    assert copy.words == len(own.split())
 
 
 def test_tables_and_figures_that_are_referred_to_are_there_or_not() -> None:
