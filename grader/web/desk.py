@@ -18,6 +18,7 @@ from grader.course.decisions import ReviewRow, review_rows
 from grader.course.output import assignment_of, read_results
 from grader.course.rescore import rubric_of
 from grader.course.review import ClassReview, Judgement
+from grader.evidence.marks import RegradeRequest, RequestState
 from grader.evidence.review import Conflict, Place, Review
 from grader.evidence.store import EvidenceStore
 from grader.web.access import Viewer
@@ -158,6 +159,27 @@ class Desk:
         """Note that a disagreement ended with this level."""
         entry = self.review.entry(Judgement(row, level, "", grader, 0))
         self._record(replace(entry, place=settled_place(row.place)), self.position)
+
+    def requests(self, viewer: Viewer) -> list[tuple[int, RegradeRequest]]:
+        """(number, request) of those whom the viewer may see, in the order in which they came."""
+        return [
+            (number, one)
+            for number, one in enumerate(self.store.marks.requests())
+            if one.student in self.results and self.sees(viewer, one.student)
+        ]
+
+    def open_requests(self, viewer: Viewer, student: str | None = None) -> list[RegradeRequest]:
+        """Those that wait for an answer, of this student or of all."""
+        return [
+            one
+            for _, one in self.requests(viewer)
+            if one.state is RequestState.OPEN and student in (None, one.student)
+        ]
+
+    def note_request(self, request: RegradeRequest) -> None:
+        """Append a regrade request, or what became of it."""
+        self.store.marks.note_requests([request])
+        self.decided += 1
 
     def _record(self, review: Review, seen: int) -> Review | Conflict:
         (done,) = self.store.reviews.record([(review, seen)], {})

@@ -139,7 +139,7 @@ def _measured(store: EvidenceStore, assignment: Assignment, result: Result) -> M
         files=files,
         places=result.provenance.get("places", {}),
     )
-    numbers = submission.file(submission.places.get(COST_NUMBERS) or "")
+    numbers = submission.file(result.provenance.get("places", {}).get(COST_NUMBERS, ""))
     text = store.reviews.kept(numbers.sha256) if numbers is not None else None
     claims = None
     with suppress(ClaimsError):  # a check says so

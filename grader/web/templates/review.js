@@ -44,6 +44,35 @@
     else say(await detail(answer), "unsaved");
   });
 
+  // --- forms: sent as they stand; what was refused stays to be corrected -------------------------
+  const time = (node) => (node.textContent = new Date(node.dateTime).toLocaleString());
+  const forms = every("form[data-post]");
+  forms.forEach((form) =>
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const fields = Object.fromEntries(new FormData(form));
+      if ("number" in fields) fields.number = Number(fields.number);
+      const said = form.querySelector(".said");
+      said.textContent = "";
+      try {
+        const answer = await post(form.dataset.post, fields);
+        if (!answer.ok) return (said.textContent = await detail(answer));
+        form.reset();
+        location.reload();
+      } catch {
+        said.textContent = "Not saved: the server does not answer.";
+      }
+    }),
+  );
+  if (forms.length) {
+    every("time").forEach(time);
+    window.addEventListener("beforeunload", (event) => {
+      const typed = every("form[data-post] textarea").some((field) => field.value !== field.defaultValue);
+      if (typed) event.preventDefault();
+    });
+    return;
+  }
+
   // --- seeing what others decide -----------------------------------------------------------------
   const EVERY = 1500; // ms between two looks
   let position = Number(body.dataset.position ?? 0);
