@@ -197,7 +197,8 @@ def numbers_were_measured_so(context: Context) -> Verdict:
     agree = facts.with_verdict(against.Verdict.AGREES)
     differ = facts.with_verdict(against.Verdict.DIFFERS)
     measures = {"numbers": len(facts.numbers), "agree": len(agree), "differ": len(differ)}
-    text = f"{counted(len(agree), 'number')} of the text agree with what was measured"
+    agrees = "agrees" if len(agree) == 1 else "agree"
+    text = f"{counted(len(agree), 'number')} of the text {agrees} with what was measured"
     if not differ:
         return passed(f"{text}.", measures=measures)
     shown = ", ".join(clean(number.text) for number in differ[:_QUOTED])
@@ -207,7 +208,7 @@ def numbers_were_measured_so(context: Context) -> Verdict:
         for number in differ
     )
     return needs_review(
-        f"{text}; {len(differ)} seem not to ({shown}). A person looks at them.",
+        f"{text}; {len(differ)} may differ ({shown}). A person looks there.",
         "Compare these numbers with the files that your programs wrote.",
         measures=measures,
         note=note,

@@ -117,6 +117,28 @@ def test_grading_again_by_id_keeps_the_rubric_that_was_given(out: Path, tmp_path
 
 
 @pytest.mark.live(sample=3, of="whole commands")
+def test_a_replay_says_how_decisions_come_along(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "class" / "carl" / "analysis.pdf").unlink()  # nothing needs a sandbox
+    grade_works(tmp_path / "class", out)
+    table, again, hidden = tmp_path / "t.csv", tmp_path / "again", tmp_path / "hidden"
+    finegrade("review", out, "--import", filled(out, table), "--grader", "Ta 1")
+    finegrade("hidden", "make", "--seed", 4, "--questions", 12, "--out", hidden)
+    options = ("--hidden", hidden, "--out", again, "--assignment", RUBRIC, "--replay", out)
+    said = finegrade("grade", tmp_path / "class", *options).stderr
+    assert "15 decisions of people in" in said
+    export = said[said.index("review") : said.index(", then")].split()
+    bring = said[said.index("then finegrade ") + 15 :].split()
+    (tmp_path / "decided.csv").unlink(missing_ok=True)
+    finegrade(*(tmp_path / a if a.endswith(".csv") else a for a in export))
+    bring[-1] = str(tmp_path / bring[-1])
+    done = finegrade(*bring)
+    assert "15 taken, 0 unchanged, 0 refused. 0 of 4 students are pending." in done.stdout
+    value = json.loads(finegrade("review", again, "--format", "json").stdout)
+    assert value["by_grader"] == {"Ta 1": 15}
+    assert "decisions of people" not in finegrade("grade", tmp_path / "class", *options).stderr
+
+
+@pytest.mark.live(sample=3, of="whole commands")
 def test_a_class_is_released_when_nothing_is_open(out: Path, tmp_path: Path) -> None:
     refused = finegrade("release", out, expect=2)
     assert "4 of 4 are pending" in refused.stderr
