@@ -39,7 +39,7 @@ def test_staff_enter_a_request_and_its_answer_stays_beside_it(here: Site, out: P
     assert "I gave two reasons." in page
     assert "The mark is pending of 40." in page
     assert here.alias(ANNA) in page
-    assert "Regrade requests (1 open)" in boss.get("/").text
+    assert "Requests (1 open)" in boss.get("/").text
     work = boss.get(f"/criterion/essay/{here.alias(ANNA)}").text
     assert "A regrade request is open: <q>I gave two reasons.</q>" in work
     assert "A regrade request" not in boss.get(f"/criterion/code/{here.alias(ANNA)}").text

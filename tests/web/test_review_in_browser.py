@@ -72,6 +72,15 @@ def work(page: Page, served: Served, out: Path, student: str, criterion: str = "
     page.wait_for_selector(".item.current")
 
 
+def fill(page: Page, asked: dict[str, str]) -> None:
+    """Enter a regrade request, and wait until it is in the list."""
+    page.fill("#new-student", asked["student"])
+    page.select_option("#new-criterion", asked["criterion"])
+    page.fill("#new-text", asked["text"])
+    page.click("text=Enter >> nth=-1")
+    page.wait_for_selector(f"article :text('{asked['text']}')")
+
+
 def close_list(page: Page) -> None:
     """Close the list of keys by one."""
     page.keyboard.press("Escape")
@@ -328,17 +337,53 @@ def test_pages_fit_and_are_built_for_everybody(
     look.goto(served.url)
     first = look.locator("main a.button").first.get_attribute("href")
     student = look.locator("a[href^='/student/']").first.get_attribute("href")
-    for path in ("/", "/enter", "/criterion/essay", first, student, "/nowhere"):
+    asked = {"student": ANNA, "criterion": "essay", "text": f"Please look again, {width} {scheme}."}
+    look.goto(f"{served.url}/requests")
+    fill(look, asked)
+    for path in ("/", "/enter", "/criterion/essay", first, student, "/requests", "/nowhere"):
         look.goto(served.url + path)
+        if look.locator("[data-facts]").count():
+            look.wait_for_selector(".facts")
         assert look.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        look.keyboard.press("Tab")  # from now on the browser shows where the focus is
         assert look.evaluate(STRUCTURE) == [], path
         paper = look.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
-        look.keyboard.press("Tab")
-        outline = look.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-        assert outline == "solid", path
+    look.goto(served.url + student)
+    look.keyboard.press("?")
+    look.wait_for_selector("dialog[open]")
+    wrong = look.evaluate(STRUCTURE)
+    assert [line for line in wrong if "takes no focus" not in line] == []  # behind the dialog
     expected = [text for text in own.complaints if "404" not in text]
     assert expected == []
+
+
+FAULTS: Final = {
+    '<p data-css="color: #999">pale</p>': "cannot be read",
+    '<p data-css="background: #0b5cad; color: rgb(255 255 255 / 30%)">x</p>': "cannot be read",
+    '<button data-css="height: 9px; min-height: 0">x</button><a href="/">y</a>': "too small",
+    '<a href="/" data-css="outline: none">x</a>': "is not seen",
+    '<div data-css="height: 20px; overflow-y: scroll"><br><br><br></div>': "scrolls without keys",
+    "<h4>x</h4>": "heading jumps",
+    "<li>x</li>": "item outside",
+    '<div aria-lable="x">x</div>': "is not known",
+    "<summary><button>x</button></summary>": "control in",
+    "<details><summary>x</summary><input></details>": "without label",
+    '<p id="main">x</p>': "twice",
+}
+ADDED: Final = """html => {
+  document.querySelector("main").insertAdjacentHTML("beforeend", html);
+  for (const node of document.querySelectorAll("[data-css]")) node.style.cssText = node.dataset.css;
+}"""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_looked_for_on_pages_is_found(page: Page, served: Served, fault: str) -> None:
+    page.goto(served.url)
+    page.keyboard.press("Tab")
+    assert page.evaluate(STRUCTURE) == []
+    page.evaluate(ADDED, fault)
+    assert FAULTS[fault] in " ".join(page.evaluate(STRUCTURE))
 
 
 def test_hostile_work_stays_text(browser: Browser, tmp_path: Path) -> None:
