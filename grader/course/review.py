@@ -163,6 +163,7 @@ class ClassReview:
         found = [name for name in texts if (self.out / folder / name).is_file()]
         if not names:
             shown = f"{ANONYMOUS}/{self.aliases[row.student]}"
+            (self.out / ANONYMOUS).mkdir(mode=0o700, exist_ok=True)
             for name in found:
                 write_changed(
                     self.out / shown / name, (self.out / folder / name).read_text("utf-8")

@@ -142,12 +142,17 @@ def comparing_rubric(folder: Path) -> Path:
     return path
 
 
-def large_class(folder: Path, students: int) -> Path:
-    """The OUT of a class with twelve items a student: one submission under many names."""
+def large_class(folder: Path, students: int, analysis: str = "") -> Path:
+    """The OUT of a class with twelve items a student: one submission under many names.
+
+    With the text of an `analysis` each has as much to read as that, and all of it in common.
+    """
     path = comparing_rubric(folder)
     work = write_works(folder / "class")
     for name in (BERT, CARL, "dora"):
         shutil.rmtree(work / name)
+    if analysis:
+        (work / ANNA / "analysis.md").write_text(analysis, encoding="utf-8")
     out = folder / "out"
     (one,) = grade_works(work, out, path).values()
     replicate(out, one, [f"student-{n}" for n in range(students)], path)

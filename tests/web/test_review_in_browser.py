@@ -293,35 +293,42 @@ def test_two_graders_see_each_other_and_overwrite_nothing_unknowingly(
 def test_a_killed_server_loses_nothing_that_was_shown_as_saved(
     browser: Browser, tmp_path: Path
 ) -> None:
+    """Of a hundred decisions the server dies with the 61st, and another goes on at its address."""
     out = small_class(tmp_path)
+    place = Place(ANNA, "essay", "depth")
     shown: list[Level] = []
-    with serve(out) as served:
-        page = enter(browser, served.link)
-        work(page, served, out, ANNA)
-        for number in range(100):
+
+    def decide(numbers: range) -> None:
+        for number in numbers:
             key = "12"[number % 2]
             page.keyboard.press(key)
-            if number == 60:
-                served.kill()
-                page.wait_for_selector("#state.unsaved")
-                break
-            level = LEVELS[key]
             page.wait_for_function(
                 "level => document.querySelector('#item-essay-depth .by').textContent"
                 ".startsWith(level) && document.querySelector('#state.saved')",
-                arg=level.value,
+                arg=LEVELS[key].value,
             )
-            shown.append(level)
-    place = Place(ANNA, "essay", "depth")
-    with open_store(out / STORE_NAME) as store:
-        logged = [entry.level for entry in store.reviews.history(place)]
-    assert len(shown) == 60
-    assert logged[:60] == shown
-    assert len(logged) <= 61
+            shown.append(LEVELS[key])
+
+    def logged() -> list[Level | None]:
+        with open_store(out / STORE_NAME) as store:
+            return [entry.level for entry in store.reviews.history(place)]
+
+    with serve(out) as served:
+        page = enter(browser, served.link)
+        work(page, served, out, ANNA)
+        decide(range(60))
+        page.keyboard.press("1")
+        served.kill()
+        page.wait_for_selector("#state.unsaved")
+    assert logged()[:60] == shown
+    assert len(logged()) <= 61
     port = urlsplit(served.url).port
     with serve(out, port=port):  # what was not saved is, and nobody has to come in again
         page.wait_for_selector("#state.saved")
-        assert latest(out)[place].level is Level.FULL
+        shown.append(Level.FULL)
+        decide(range(61, 100))
+    assert logged() == shown
+    assert len(shown) == 100
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -384,6 +391,27 @@ def test_what_is_looked_for_on_pages_is_found(page: Page, served: Served, fault:
     assert page.evaluate(STRUCTURE) == []
     page.evaluate(ADDED, fault)
     assert FAULTS[fault] in " ".join(page.evaluate(STRUCTURE))
+
+
+def test_a_request_is_entered_and_answered_and_what_was_refused_stays(
+    browser: Browser, tmp_path: Path
+) -> None:
+    out = small_class(tmp_path)
+    with serve(out) as served:
+        page = enter(browser, served.link)
+        page.goto(f"{served.url}/requests")
+        fill(page, {"student": ANNA, "criterion": "essay", "text": "Please read it again."})
+        answer = page.locator("article form")
+        answer.locator("select").select_option("declined")
+        answer.locator("button").press("Enter")
+        page.wait_for_selector("article .said:text('without a reason')")
+        assert answer.locator("select").input_value() == "declined"
+        answer.locator("textarea").fill("It says the same twice.")
+        answer.locator("button").press("Enter")
+        page.wait_for_selector(".lead:text('None is open: 1 answered.')")
+        assert answer.locator("textarea").input_value().strip() == "It says the same twice."
+        assert [text for text in complaints(page) if "422" not in text] == []
+    assert "open request" not in (out / "class.html").read_text("utf-8")
 
 
 def test_hostile_work_stays_text(browser: Browser, tmp_path: Path) -> None:

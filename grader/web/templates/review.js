@@ -73,6 +73,8 @@
     return;
   }
 
+  const waiting = new Map(); // by key: decisions that the server has not confirmed
+
   // --- seeing what others decide -----------------------------------------------------------------
   const EVERY = 1500; // ms between two looks
   let position = Number(body.dataset.position ?? 0);
@@ -80,6 +82,7 @@
     if (document.hidden) return;
     try {
       const answer = await fetch(`/changes?after=${position}`);
+      if (answer.status === 401 && !waiting.size) say(await detail(answer), "unsaved");
       if (!answer.ok) return;
       const changed = await answer.json();
       if (changed.position <= position) return;
@@ -112,7 +115,6 @@
   const student = body.dataset.student;
   const RETRY = 3000; // ms until what was not saved is sent again
   const PAUSE = 700; // ms without a key until a comment is saved
-  const waiting = new Map(); // by key: what the server has not confirmed
   const kept = "unsaved:"; // in this tab's storage, so that a reload loses nothing
   const undone = "undo";
 
