@@ -206,7 +206,12 @@ def _login() -> str:
 def _write(path: Path, data: bytes) -> None:
     from grader.core.files import write_atomic
 
-    write_atomic(path, data.decode())
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; --export names a file.")
+    try:
+        write_atomic(path, data.decode())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror}).") from error
 
 
 def _report(out: Path, table: Path, done: Imported, format: WorkFormat) -> None:

@@ -82,6 +82,8 @@ def test_refused_rows_are_named_with_their_line_and_exit_one(out: Path, tmp_path
         (("--grader", "me"), "goes with --import"),
         (("--import", "a.csv", "--names"), "goes with --export"),
         (("--import", "nowhere.csv"), "is not there"),
+        (("--export", "."), "is a folder"),
+        (("--export", "/proc/none/t.csv"), "cannot be written"),
     ],
 )
 def test_wrong_usage_is_one_clear_line(out: Path, options: tuple[str, ...], words: str) -> None:
