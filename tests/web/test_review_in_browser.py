@@ -298,7 +298,7 @@ def test_a_killed_server_loses_nothing_that_was_shown_as_saved(
     place = Place(ANNA, "essay", "depth")
     shown: list[Level] = []
 
-    def decide(numbers: range) -> None:
+    def decide(page: Page, numbers: range) -> None:
         for number in numbers:
             key = "12"[number % 2]
             page.keyboard.press(key)
@@ -316,7 +316,7 @@ def test_a_killed_server_loses_nothing_that_was_shown_as_saved(
     with serve(out) as served:
         page = enter(browser, served.link)
         work(page, served, out, ANNA)
-        decide(range(60))
+        decide(page, range(60))
         page.keyboard.press("1")
         served.kill()
         page.wait_for_selector("#state.unsaved")
@@ -326,7 +326,7 @@ def test_a_killed_server_loses_nothing_that_was_shown_as_saved(
     with serve(out, port=port):  # what was not saved is, and nobody has to come in again
         page.wait_for_selector("#state.saved")
         shown.append(Level.FULL)
-        decide(range(61, 100))
+        decide(page, range(61, 100))
     assert logged() == shown
     assert len(shown) == 100
 
