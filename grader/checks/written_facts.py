@@ -201,17 +201,15 @@ def numbers_were_measured_so(context: Context) -> Verdict:
     text = f"{counted(len(agree), 'number')} of the text {agrees} with what was measured"
     if not differ:
         return passed(f"{text}.", measures=measures)
-    shown = ", ".join(clean(number.text) for number in differ[:_QUOTED])
-    note = "; ".join(
-        f"{clean(number.text)} at {number.start} seems to be {number.claims}, "
-        f"measured as {number.fact:.6g}"
-        for number in differ
+    shown = "; ".join(
+        f"{clean(number.text)} seems to be {number.claims}, measured as {number.fact:.4g}"
+        for number in differ[:_QUOTED]
     )
+    more = f"; and {len(differ) - _QUOTED} more" if len(differ) > _QUOTED else ""
     return needs_review(
-        f"{text}; {len(differ)} may differ ({shown}). A person looks there.",
+        f"{text}; {len(differ)} may differ: {shown}{more}. A person looks there.",
         "Compare these numbers with the files that your programs wrote.",
         measures=measures,
-        note=note,
     )
 
 

@@ -167,6 +167,10 @@ def test_the_link_works_once(browser: Browser, served: Served, page: Page) -> No
     assert "#" not in other.url
     other.goto(served.url)
     assert other.url.endswith("/enter")
+    page.goto("about:blank")
+    page.goto(served.link)  # by who is in already
+    page.wait_for_url(f"{served.url}/")
+    watched(page).complaints.clear()  # the browser notes the refusal
 
 
 def test_keys_do_what_the_list_says(page: Page, served: Served, out: Path) -> None:

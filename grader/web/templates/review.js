@@ -31,7 +31,8 @@
     history.replaceState(null, "", location.pathname);
     post("/enter", { token })
       .then(async (answer) => {
-        if (answer.ok) location.replace("/");
+        // Who is in already, and opens a used link again, is not turned away.
+        if (answer.ok || document.querySelector("#entering a")) location.replace("/");
         else document.getElementById("entering").textContent = await detail(answer);
       })
       .catch(() => (document.getElementById("entering").textContent = "The server does not answer."));
