@@ -125,16 +125,25 @@ def _adapter(context: Context) -> Iterator[tuple[str, float]]:
 
 def given_texts(assignment: Assignment) -> Sources:
     """The texts of the kit, which every student had, with the examples in its rubric."""
-    return _given(assignment.id, rubric_markdown(assignment))
+    return _given(assignment.id, rubric_markdown(assignment), (".md",))
+
+
+def given_work(assignment: Assignment) -> Sources:
+    """These texts, and the programs of the kit."""
+    return _given(assignment.id, rubric_markdown(assignment), (".md", ".py"))
 
 
 @lru_cache(maxsize=4)
-def _given(assignment: str, rubric: str) -> Sources:
+def _given(assignment: str, rubric: str, endings: tuple[str, ...]) -> Sources:
     try:
-        paths = sorted(resource("starter", assignment).glob("*.md"))
+        paths = sorted(resource("starter", assignment).iterdir())
     except GraderFault:  # an assignment of the instructor's own, without a kit
         paths = []
-    files = [Source(path.name, path.read_text(encoding="utf-8")) for path in paths]
+    files = [
+        Source(path.name, path.read_text(encoding="utf-8"))
+        for path in paths
+        if path.suffix in endings
+    ]
     return Sources([*files, Source(RUBRIC_NAME, rubric)])
 
 

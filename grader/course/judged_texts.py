@@ -9,7 +9,7 @@ from typing import Final
 
 from grader.checks.views.cost_recount import NUMBERS as COST_NUMBERS
 from grader.checks.views.written_work.classmates import ClassText, ClassTexts
-from grader.checks.views.written_work.overlap import Sources
+from grader.checks.written_facts import given_work
 from grader.core.constants import REVIEW_MAX_DIFF_LINES, REVIEW_MAX_SOURCE_BYTES
 from grader.core.errors import FileRefused
 from grader.core.nouns import Assignment, Evidence, Submission
@@ -104,21 +104,19 @@ def _compared(log: ReviewLog, old: JudgedFile | None, new: JudgedFile | None) ->
     return difflib.unified_diff(lines[0], lines[1], names[0], names[1], lineterm="")
 
 
-def class_texts(
-    log: ReviewLog, assignment: Assignment, results: Iterable[Result], given: Sources
-) -> ClassTexts:
-    """The documents of a class, to find what they share beyond what everybody was given."""
-    documents = [spec.document for spec in specs(assignment, text.KIND)]
-    return ClassTexts(_class_texts(log, assignment, results, documents), given)
+def class_texts(log: ReviewLog, assignment: Assignment, results: Iterable[Result]) -> ClassTexts:
+    """The documents and programs that are judged of a class, to find what they share."""
+    return ClassTexts(_class_texts(log, assignment, results), given_work(assignment))
 
 
 def _class_texts(
-    log: ReviewLog, assignment: Assignment, results: Iterable[Result], documents: Sequence[str]
+    log: ReviewLog, assignment: Assignment, results: Iterable[Result]
 ) -> Iterator[ClassText]:
+    judged = dict.fromkeys(id for criterion in assignment.criteria for id in criterion.judges)
     for result in results:
         digests = {path: sha256 for path, _, sha256 in result.provenance.get("files", ())}
         places = result.provenance.get("places", {})
-        for id in documents:
+        for id in judged:
             said = log.kept(digests.get(places.get(id, ""), ""))
             if said is not None:
                 yield ClassText(result.student, assignment.deliverable(id).title, said)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from grader.checks.written_facts import given_texts
 from grader.core.constants import REVIEW_MAX_COMMENT_CHARACTERS, REVIEW_MAX_TABLE_BYTES
 from grader.core.errors import UsageError
 from grader.core.review import Level
@@ -15,8 +14,6 @@ from grader.core.text import clean, number
 from grader.course.decisions import ReviewRow, State, judged_files
 from grader.course.judged_texts import class_texts
 from grader.course.review import ClassReview, Judgement, as_kept
-from grader.evidence import text
-from grader.evidence.kinds import specs
 from grader.evidence.review import Conflict, Place, Review
 from grader.report.exports.review_table import TableRow, read_table, write_table
 
@@ -52,24 +49,23 @@ def export_table(review: ClassReview, *, names: bool) -> bytes:
 _NAMED: Final = 3  # classmates of one cell
 
 Shared = Mapping[tuple[str, str], str]
-"""By student and criterion, what the judged documents have in common with classmates' texts."""
+"""By student and criterion, what the judged works have in common with classmates'."""
 
 
 def _shared(review: ClassReview, rows: Sequence[ReviewRow], names: bool) -> Shared:
     log, assignment = review.store.reviews, review.assignment
-    texts = class_texts(log, assignment, review.results.values(), given_texts(assignment))
-    documents = {spec.document for spec in specs(assignment, text.KIND)}
+    texts = class_texts(log, assignment, review.results.values())
     found = {}
     for (student, id), row in {(row.student, row.criterion.id): row for row in rows}.items():
         files = judged_files(review.results[student], assignment, row.criterion)
-        said = [log.kept(file.sha256) or "" for file in files if file.deliverable in documents]
+        said = [log.kept(file.sha256) or "" for file in files]
         passages = [one for one_text in said for one in texts.shared(student, one_text)]
         if passages:
             others = dict.fromkeys(there.student for one in passages for there in one.others)
             shown = [other if names else review.aliases[other] for other in list(others)[:_NAMED]]
             more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
             words = sum(one.words for one in passages)
-            found[student, id] = f"{words} words stand in texts of {', '.join(shown)}{more}, too"
+            found[student, id] = f"{words} words stand in work of {', '.join(shown)}{more}, too"
     return found
 
 

@@ -23,7 +23,7 @@ from grader.checks.written_facts import given_texts, measured_of
 from grader.core.constants import WEB_FACTS_KEPT
 from grader.core.nouns import Assignment, Submission, SubmittedFile
 from grader.core.result import Result
-from grader.core.text import clean
+from grader.core.text import clean, clean_lines
 from grader.costs.claims import ClaimsError, read_claims
 from grader.course.judged_texts import class_texts
 from grader.evidence.store import EvidenceStore, open_store
@@ -60,18 +60,24 @@ def side_by_side(
     desk: Desk, viewer: Viewer, document: Document, shared: Sequence[SharedPassage]
 ) -> Iterator[Beside]:
     """The longest passages that others have, too, in the order of the text."""
+    cleaned = _code if document.is_program else clean
     longest = sorted(shared, key=lambda one: -one.words)[:_PASSAGES]
     for one in sorted(longest, key=lambda one: one.start):
         places = [
             Place(
                 there.student if desk.sees(viewer, there.student) else None,
                 there.title,
-                clean(there.text, _CHARACTERS),
+                cleaned(there.text, _CHARACTERS),
             )
             for there in one.others[:_OTHERS]
         ]
-        here = clean((document.text or "")[one.start : one.end], _CHARACTERS)
+        here = cleaned((document.text or "")[one.start : one.end], _CHARACTERS)
         yield Beside(one.words, here, places, len(one.others) - len(places))
+
+
+def _code(text: str, most: int) -> str:
+    """The beginning of a program, with its lines."""
+    return clean_lines(text if len(text) <= most else f"{text[: most - 1]}…")
 
 
 class FactCache:
@@ -94,22 +100,36 @@ class FactCache:
             self._of, assignment, results, student, document, limiter=self._limiter
         )
 
+    async def shared(
+        self, assignment: Assignment, results: Results, student: str, program: Document
+    ) -> tuple[SharedPassage, ...]:
+        """What a student's program shares with others of the class."""
+        return await to_thread(
+            self._shared, assignment, results, student, program, limiter=self._limiter
+        )
+
     def _of(
         self, assignment: Assignment, results: Results, student: str, document: Document
     ) -> tuple[TextFacts, tuple[SharedPassage, ...]]:
+        shared = self._shared(assignment, results, student, document)
         key = (results[student].digest, document.sha256)
-        with open_store(self._store) as store:  # a connection belongs to its thread
-            if self._class is None or self._class[0] is not results:  # graded again meanwhile
-                given = given_texts(assignment)
-                every = class_texts(store.reviews, assignment, results.values(), given)
-                self._class = results, every
-                self._kept.clear()
-            if key not in self._kept:
+        if key not in self._kept:
+            with open_store(self._store) as store:  # a connection belongs to its thread
                 self._kept[key] = _facts(store, assignment, results[student], document)
         self._kept.move_to_end(key)
         while len(self._kept) > WEB_FACTS_KEPT:
             self._kept.popitem(last=False)
-        return self._kept[key], self._class[1].shared(student, document.text or "")
+        return self._kept[key], shared
+
+    def _shared(
+        self, assignment: Assignment, results: Results, student: str, work: Document
+    ) -> tuple[SharedPassage, ...]:
+        if self._class is None or self._class[0] is not results:  # graded again meanwhile
+            with open_store(self._store) as store:
+                texts = class_texts(store.reviews, assignment, results.values())
+            self._class = results, texts
+            self._kept.clear()
+        return self._class[1].shared(student, work.text or "")
 
 
 def _facts(

@@ -253,6 +253,25 @@ async def facts(
     )
 
 
+@router.get("/shared/{alias}/{number}")
+async def shared_code(
+    request: Request, alias: str, number: int, desk: Class, viewer: Viewing
+) -> Response:
+    """What a program has in common with classmates' programs, to be put into the page."""
+    student, document = _document(desk, viewer, alias, number)
+    if not document.is_program:
+        raise NotThere
+    cache: FactCache = request.app.state.facts
+    shared = await cache.shared(desk.assignment, desk.results, student, document)
+    return render(
+        "shared.html.j2",
+        viewer=viewer,
+        desk=desk,
+        words=sum(passage.words for passage in shared),
+        passages=list(side_by_side(desk, viewer, document, shared)),
+    )
+
+
 @router.get("/text/{alias}/{number}")
 async def whole_text(alias: str, number: int, desk: Class, viewer: Viewing) -> Response:
     """All of a text, as text."""

@@ -353,8 +353,7 @@ def test_pages_fit_and_are_built_for_everybody(
     fill(look, asked)
     for path in ("/", "/enter", "/criterion/essay", first, student, "/requests", "/nowhere"):
         look.goto(served.url + path)
-        if look.locator("[data-facts]").count():
-            look.wait_for_selector(".facts")
+        look.wait_for_function("() => !document.querySelector('[data-facts] [role=status]')")
         assert look.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         look.keyboard.press("Tab")  # from now on the browser shows where the focus is
         assert look.evaluate(STRUCTURE) == [], path

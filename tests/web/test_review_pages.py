@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -315,7 +316,26 @@ def test_passages_of_classmates_stand_side_by_side_without_names(tmp_path: Path)
         alone = boss.get(f"/facts/{here.alias(CARL)}/1").text
         assert "classmates" not in alone
     facts = row_of(exported(out, names=False), (here.alias(ANNA), "essay", "depth"))["facts"]
-    assert facts.startswith(f"13 words stand in texts of {here.alias(BERT)}, too / DOC010")
+    assert facts.startswith(f"13 words stand in work of {here.alias(BERT)}, too / DOC010")
+
+
+def test_code_of_classmates_stands_side_by_side(tmp_path: Path) -> None:
+    work, out = write_works(tmp_path / "class"), tmp_path / "out"
+    code = "def halves(values):\n    return [value / 2 for value in values if value > 3]\n"
+    for student, start in ((ANNA, ""), (BERT, "import os\n")):
+        (work / student / "program.py").write_text(f"{start}{code}")
+    grade_works(work, out)
+    with site(out) as here:
+        boss = here.visitor()
+        page = boss.get(f"/criterion/code/{here.alias(ANNA)}").text
+        (path,) = re.findall(r'data-facts="(/shared/[^"]+)"', page)
+        page = unescape(boss.get(path).text)
+        assert "13 words</span> stand in classmates' programs, too" in page
+        assert f'<span class="who">{here.alias(BERT)}</span>: Program</span>' in page
+        assert page.count("def halves(values):\n    return [value / 2") == 2
+        of_carl = here.alias(CARL)
+        assert boss.get(f"/shared/{of_carl}/2").text.strip() == ""
+        assert boss.get(f"/shared/{of_carl}/1").status_code == 404  # no program
 
 
 def test_findings_stand_beside_the_items_and_notes_only_with_names(here: Site, out: Path) -> None:
