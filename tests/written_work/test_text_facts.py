@@ -29,7 +29,7 @@ from grader.checks.views.written_work.text_facts import (
     TextFacts,
     facts_of,
 )
-from grader.core.nouns import CheckInstance, Evidence, Finding, Outcome
+from grader.core.nouns import CheckInstance, Evidence, Finding, Outcome, Visibility
 from grader.intake.find import submission_at
 from grader.intake.submission import take_in
 
@@ -206,7 +206,7 @@ def test_a_person_looks_where_an_aspect_is_missing_or_the_kit_was_submitted(tmp_
     template = written("comparative_analysis.md", kit.read_text(encoding="utf-8"))
     assert finding("DOC203", tmp_path, template).outcome is Outcome.REVIEW
     found = finding("DOC201", tmp_path, written("a.md", "DSPy and LoRA.\n\n# Costs\n\nLow ones."))
-    assert found.outcome is Outcome.REVIEW
+    assert (found.outcome, found.visibility) == (Outcome.REVIEW, Visibility.INSTRUCTOR)
     assert "Development time and effort" in found.message
 
 
