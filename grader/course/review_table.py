@@ -59,7 +59,7 @@ def _shared(review: ClassReview, rows: Sequence[ReviewRow], names: bool) -> Shar
     for (student, id), row in {(row.student, row.criterion.id): row for row in rows}.items():
         files = judged_files(review.results[student], assignment, row.criterion)
         said = [log.kept(file.sha256) or "" for file in files]
-        passages = [one for one_text in said for one in texts.shared(student, one_text)]
+        passages = [one for text in said for one in texts.shared(student, text)]
         if passages:
             others = dict.fromkeys(there.student for one in passages for there in one.others)
             shown = [other if names else review.aliases[other] for other in list(others)[:_NAMED]]
