@@ -1,7 +1,9 @@
 """DOC2xx: facts of a written comparison, for whoever judges it; no marks hang on them.
 
 What a text says to each aspect, which of its numbers were measured so, and what it shares with the
-handout and the kit. The facts themselves are `written_facts(context)`, with their places.
+handout and the kit. The facts themselves are `written_facts(context)`, with their places. They are
+the staff's: to a student a doubt of ours would read like a fault, and what numbers were held
+against was measured on hidden questions. A self-check shows them, where nothing is hidden.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
+from grader.assignment.given import given_files
 from grader.assignment.rubric_text import RUBRIC_NAME, rubric_markdown
 from grader.checks.api.context import Context, EvidenceRole, Verdict, needs_review, passed, skipped
 from grader.checks.api.registry import check, titles_of
@@ -27,13 +30,12 @@ from grader.checks.views.written_work.passages import form_of
 from grader.checks.views.written_work.text_facts import TextFacts, facts_of
 from grader.core.constants import CLAIM_TOLERANCE
 from grader.core.errors import FileRefused
-from grader.core.files import resource
 from grader.core.metrics import exact_match, mean
-from grader.core.nouns import Severity
+from grader.core.nouns import Assignment, Severity, Visibility
 from grader.core.payloads import Answers, Predictions, WrittenWork, read
 from grader.core.text import clean, counted
 from grader.costs.break_even import Alternative, break_even, query_cost
-from grader.costs.claims import ClaimsError
+from grader.costs.claims import ClaimsError, CostClaims
 
 TEXT: Final = EvidenceRole("text", WrittenWork)
 _WORKFLOW: Final = "openai_ok"
@@ -57,21 +59,24 @@ def written_facts(context: Context) -> TextFacts | None:
         document.text,
         form_of(document.path),
         COMPARISON,
-        measured_of(context),
-        _given(
-            context.assignment.id,
-            rubric_markdown(context.assignment, titles_of(context.assignment)),
-        ),
+        measured_of(context, _claims(context)),
+        given_texts(context.assignment),
     )
 
 
-def measured_of(context: Context) -> Measured:
-    """What is known of the three approaches from the evidence there is.
+def _claims(context: Context) -> CostClaims | None:
+    with suppress(ClaimsError, FileRefused, LookupError):
+        return claims_of(context)
+    return None
+
+
+def measured_of(context: Context, claims: CostClaims | None) -> Measured:
+    """What is known of the three approaches from the evidence there is; no file is read.
 
     Scores are the grader's own on hidden questions, so a student's may be CLAIM_TOLERANCE away;
     those of the workflow are what its run or comparison.json says. Prices follow from the tokens
-    and prices in cost_analysis.json. Times, memory and speed of the student's machine were not
-    measured here.
+    and prices in cost_analysis.json, the `claims`. Times, memory and speed of the student's machine
+    were not measured here.
     """
     values: dict[str, float] = {}
     slack: dict[str, float] = {}
@@ -86,7 +91,7 @@ def measured_of(context: Context) -> Measured:
         # On the public test set; the results of the workflow, on the student's own, are true, too.
         slack[path] = abs(claimed - values.get(path, claimed))
         values.setdefault(path, claimed)
-    values.update(_costs(context))
+    values.update(() if claims is None else _costs(claims))
     values.update(_adapter(context))
     return Measured(values, slack)
 
@@ -108,19 +113,17 @@ def _compared(context: Context) -> Iterator[tuple[str, float]]:
                 yield path, claims[name].exact_match
 
 
-def _costs(context: Context) -> Iterator[tuple[str, float]]:
-    with suppress(ClaimsError, FileRefused, LookupError):
-        claims = claims_of(context)
-        training = claims.training.billed_tokens * claims.train_per_m / 1e6
-        tuned = query_cost(claims.tuned.usage, claims.tuned_rates)
-        base = query_cost(claims.base.usage, claims.base_rates)
-        yield "openai.training_usd", training
-        yield "openai.usd_per_query", tuned
-        yield "openai.base_usd_per_query", base
-        fixed = training + claims.other_fixed_usd
-        pays = break_even(Alternative("tuned", fixed, tuned), Alternative("base", 0, base))
-        if pays.first is not None:
-            yield "openai.break_even_queries", pays.first
+def _costs(claims: CostClaims) -> Iterator[tuple[str, float]]:
+    training = claims.training.billed_tokens * claims.train_per_m / 1e6
+    tuned = query_cost(claims.tuned.usage, claims.tuned_rates)
+    base = query_cost(claims.base.usage, claims.base_rates)
+    yield "openai.training_usd", training
+    yield "openai.usd_per_query", tuned
+    yield "openai.base_usd_per_query", base
+    fixed = training + claims.other_fixed_usd
+    pays = break_even(Alternative("tuned", fixed, tuned), Alternative("base", 0, base))
+    if pays.first is not None:
+        yield "openai.break_even_queries", pays.first
 
 
 def _adapter(context: Context) -> Iterator[tuple[str, float]]:
@@ -135,11 +138,27 @@ def _adapter(context: Context) -> Iterator[tuple[str, float]]:
             yield "lora.adapter_kib", sum(weights) / 1024
 
 
-@lru_cache(maxsize=4)
-def _given(assignment: str, rubric: str) -> Sources:
+def given_texts(assignment: Assignment) -> Sources:
     """The texts of the kit, which every student had, with the examples in its rubric."""
-    paths = sorted(resource("starter", assignment).glob("*.md"))
-    files = [Source(path.name, path.read_text(encoding="utf-8")) for path in paths]
+    return _given(assignment.id, _rubric(assignment), (".md",))
+
+
+def given_work(assignment: Assignment) -> Sources:
+    """These texts, and the programs of the kit."""
+    return _given(assignment.id, _rubric(assignment), (".md", ".py"))
+
+
+def _rubric(assignment: Assignment) -> str:
+    return rubric_markdown(assignment, titles_of(assignment))
+
+
+@lru_cache(maxsize=4)
+def _given(assignment: str, rubric: str, endings: tuple[str, ...]) -> Sources:
+    files = [
+        Source(path.name, path.read_text(encoding="utf-8"))
+        for path in given_files(assignment)
+        if path.suffix in endings
+    ]
     return Sources([*files, Source(RUBRIC_NAME, rubric)])
 
 
@@ -148,6 +167,7 @@ def _given(assignment: str, rubric: str) -> Sources:
     evidence=(TEXT,),
     measures=("aspects", "missing", "passages"),
     severity=Severity.NOTE,
+    visibility=Visibility.INSTRUCTOR,
 )
 def every_aspect_is_spoken_of(context: Context) -> Verdict:
     """The comparison speaks of every aspect
@@ -184,6 +204,7 @@ def every_aspect_is_spoken_of(context: Context) -> Verdict:
     evidence=(TEXT,),
     measures=("numbers", "agree", "differ"),
     severity=Severity.NOTE,
+    visibility=Visibility.INSTRUCTOR,
 )
 def numbers_were_measured_so(context: Context) -> Verdict:
     """The numbers of the comparison are those that were measured
@@ -200,20 +221,19 @@ def numbers_were_measured_so(context: Context) -> Verdict:
     agree = facts.with_verdict(against.Verdict.AGREES)
     differ = facts.with_verdict(against.Verdict.DIFFERS)
     measures = {"numbers": len(facts.numbers), "agree": len(agree), "differ": len(differ)}
-    text = f"{counted(len(agree), 'number')} of the text agree with what was measured"
+    agrees = "agrees" if len(agree) == 1 else "agree"
+    text = f"{counted(len(agree), 'number')} of the text {agrees} with what was measured"
     if not differ:
         return passed(f"{text}.", measures=measures)
-    shown = ", ".join(clean(number.text) for number in differ[:_QUOTED])
-    note = "; ".join(
-        f"{clean(number.text)} at {number.start} seems to be {number.claims}, "
-        f"measured as {number.fact:.6g}"
-        for number in differ
+    shown = "; ".join(
+        f"{clean(number.text)} seems to be {number.claims}, measured as {number.fact:.4g}"
+        for number in differ[:_QUOTED]
     )
+    more = f"; and {len(differ) - _QUOTED} more" if len(differ) > _QUOTED else ""
     return needs_review(
-        f"{text}; {len(differ)} seem not to ({shown}). A person looks at them.",
+        f"{text}; {len(differ)} may differ: {shown}{more}. A person looks there.",
         "Compare these numbers with the files that your programs wrote.",
         measures=measures,
-        note=note,
     )
 
 
@@ -222,6 +242,7 @@ def numbers_were_measured_so(context: Context) -> Verdict:
     evidence=(TEXT,),
     measures=("words", "copied_words", "words_per_sentence", "lix", "tables"),
     severity=Severity.NOTE,
+    visibility=Visibility.INSTRUCTOR,
 )
 def text_is_the_students_own(context: Context) -> Verdict:
     """The comparison is written in the student's own words

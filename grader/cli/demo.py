@@ -133,6 +133,18 @@ def quality_agreement(results: Sequence[Result], made: SampleClass) -> tuple[flo
     return float(spearmanr(*zip(*pairs, strict=True)).statistic), len(pairs)
 
 
+def marks_line(results: Sequence[Result], folder: Path) -> str:
+    """How many marks are final, and how to come to the others."""
+    final = sum(result.total.points is not None for result in results)
+    line = f"Final marks: {final} of {len(results)}"
+    if final == len(results):
+        return f"{line}, with what a grader decided by hand"
+    return (
+        f"{line}. The others wait for a person, who has not judged their written work, as in any "
+        f"class before its review. What is open: finegrade review {folder}"
+    )
+
+
 def summary(results: Sequence[Result]) -> Table:
     """One row a student: automatic points by part, and what decides about the adapter."""
     from rich import box

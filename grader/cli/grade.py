@@ -26,6 +26,7 @@ from grader.core.errors import UsageError
 
 if TYPE_CHECKING:
     from grader.core.result import Result
+    from grader.evidence.store import Recordings
 
 hidden_app = typer.Typer(
     help="Make hidden questions for a class.",
@@ -179,7 +180,8 @@ def grade(
             help="The --out folder of an earlier grading. Programs run again and receive the "
             "responses recorded there, so no model runs for them and no job trains. A program "
             "that sends a request without a recorded response stays ungraded, at no cost in "
-            "marks. OUT_OLD does not change.",
+            "marks. What people decided there does not come along; the output says how to bring "
+            "it. OUT_OLD does not change.",
             show_default="no replay",
         ),
     ] = None,
@@ -250,6 +252,8 @@ def grade(
             f"Collected {graded.collected} pieces of evidence{source}; the rest was in the store."
         )
         typer.echo(f"Class page: {out / 'class.html'}\nGradebook:  {out / 'gradebook.csv'}")
+    if recorded is not None and replay is not None:
+        _say_what_people_decided(recorded, replay, out, {r.student for r in graded.results})
     if service is not None:
         typer.echo(spending_text(service), err=True)
     broken = [r.student for r in graded.results if _has_error(r)]
@@ -261,6 +265,27 @@ def grade(
             err=True,
         )
         raise typer.Exit(3)
+
+
+def _say_what_people_decided(
+    recorded: Recordings, replay: Path, out: Path, students: set[str]
+) -> None:
+    """A replay is another grading: decisions come over when somebody brings them."""
+    from grader.core.text import counted
+    from grader.course.output import STORE_NAME
+    from grader.evidence.store import open_store
+
+    with open_store(out / STORE_NAME) as store:
+        here = store.reviews.latest()
+    left = [p for p in recorded.decided() if p.student in students and p not in here]
+    if left:
+        typer.echo(
+            f"{counted(len(left), 'decision')} of people in {replay} did not come along. Those "
+            "about work that is the same still hold, and this brings them: "
+            f"finegrade review {replay} --export decided.csv --names, then "
+            f"finegrade review {out} --import decided.csv",
+            err=True,
+        )
 
 
 def rescore(

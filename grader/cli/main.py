@@ -250,7 +250,7 @@ def demo(
     ] = False,
 ) -> None:
     """Train and grade a sample class in about two minutes."""
-    from grader.cli.demo import run_demo, summary
+    from grader.cli.demo import marks_line, run_demo, summary
     from grader.cli.demo_class import FULL, SMALL
 
     progress = RichProgress()
@@ -266,8 +266,7 @@ def demo(
         f"Rank correlation of known quality and Part 3 points: {made.spearman:.2f} "
         f"(Spearman, {made.compared} students)"
     )
-    final = sum(result.total.points is not None for result in made.results)
-    typer.echo(f"Final marks: {final} of {len(made.results)}, with what a grader decided by hand")
+    typer.echo(marks_line(made.results, made.class_page.parent))
     typer.echo(f"Class page:       {made.class_page}\nA student's page: {made.student_page}")
     typer.echo(f"Grade it again:   {made.grade_command}")
 

@@ -44,12 +44,20 @@ def review(
             show_default="no table",
         ),
     ] = None,
+    names: Annotated[
+        bool,
+        typer.Option(
+            "--names",
+            help="With --export: students by name, and notes of checks, which may name classmates. "
+            "Else they stand there by the anonymous ids of the page.",
+        ),
+    ] = False,
     imported: Annotated[
         Path | None,
         typer.Option(
             "--import",
             metavar="FILE.csv",
-            help="Take the decisions of a table that was filled in.",
+            help="Take the decisions of a table that was filled in, by names or anonymous ids.",
             show_default="no table",
         ),
     ] = None,
@@ -150,6 +158,8 @@ def review(
         raise UsageError(f"{' and '.join(chosen)} are steps of their own: give one.")
     if grader is not None and not (serve or imported is not None):
         raise UsageError("--grader says who decided, and goes with --import or --serve.")
+    if names and export is None:
+        raise UsageError("--names says how students stand in the table, and goes with --export.")
     part_files(out)
     if serve:
         review_page.serve(out, (grader or _login()).strip(), host, port, second_opinion)
@@ -177,8 +187,9 @@ def review(
         return
     with reviewing(out) as opened:
         if export is not None:
-            _write(export, export_table(opened))
-            typer.echo(f"{export}: {len(opened.rows())} rows.", err=True)
+            _write(export, export_table(opened, names=names))
+            shown = "names" if names else "anonymous ids (--names shows names)"
+            typer.echo(f"{export}: {len(opened.rows())} rows, students by {shown}.", err=True)
         elif format is WorkFormat.JSON:
             typer.echo(json.dumps(progress_of(opened), indent=2, ensure_ascii=False))
         else:
@@ -195,7 +206,12 @@ def _login() -> str:
 def _write(path: Path, data: bytes) -> None:
     from grader.core.files import write_atomic
 
-    write_atomic(path, data.decode())
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; --export names a file.")
+    try:
+        write_atomic(path, data.decode())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror}).") from error
 
 
 def _report(out: Path, table: Path, done: Imported, format: WorkFormat) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from grader.checks.views.cost_recount import NUMBERS as COST_NUMBERS
+from grader.checks.views.written_work.classmates import ClassText, ClassTexts
+from grader.checks.written_facts import given_work
 from grader.core.constants import REVIEW_MAX_DIFF_LINES, REVIEW_MAX_SOURCE_BYTES
 from grader.core.errors import FileRefused
 from grader.core.nouns import Assignment, Evidence, Submission
 from grader.core.payloads import WrittenWork, read
+from grader.core.result import Result
 from grader.course.decisions import JudgedFile
 from grader.evidence import text
 from grader.evidence.kinds import specs
@@ -27,10 +31,15 @@ def keep_texts(
     evidence: Mapping[str, Evidence],
     log: ReviewLog,
 ) -> None:
-    """Keep the texts of what people judge in this submission, each under its file's digest."""
+    """Keep the texts of what people judge in this submission, each under its file's digest.
+
+    With them the student's cost numbers, which facts of a text are held against: an archive is not
+    unpacked again for a page.
+    """
     texts = {}
     written = {spec.document: spec.id for spec in specs(assignment, text.KIND)}
-    for id in dict.fromkeys(id for c in assignment.criteria for id in c.judges):
+    judged = [id for criterion in assignment.criteria for id in criterion.judges]
+    for id in dict.fromkeys([*judged, COST_NUMBERS]):
         place = submission.places.get(id)
         file = submission.file(place) if isinstance(place, str) else None
         if file is None or log.has(file.sha256):
@@ -93,3 +102,21 @@ def _compared(log: ReviewLog, old: JudgedFile | None, new: JudgedFile | None) ->
     if max(map(len, lines)) > REVIEW_MAX_DIFF_LINES:
         return (f"{names[0]} and {names[1]} differ, and are too long to compare",)
     return difflib.unified_diff(lines[0], lines[1], names[0], names[1], lineterm="")
+
+
+def class_texts(log: ReviewLog, assignment: Assignment, results: Iterable[Result]) -> ClassTexts:
+    """The documents and programs that are judged of a class, to find what they share."""
+    return ClassTexts(_class_texts(log, assignment, results), given_work(assignment))
+
+
+def _class_texts(
+    log: ReviewLog, assignment: Assignment, results: Iterable[Result]
+) -> Iterator[ClassText]:
+    judged = dict.fromkeys(id for criterion in assignment.criteria for id in criterion.judges)
+    for result in results:
+        digests = {path: sha256 for path, _, sha256 in result.provenance.get("files", ())}
+        places = result.provenance.get("places", {})
+        for id in judged:
+            said = log.kept(digests.get(places.get(id, ""), ""))
+            if said is not None:
+                yield ClassText(result.student, assignment.deliverable(id).title, said)

@@ -3,6 +3,7 @@
     OUT/gradebook.csv, OUT/class.html, OUT/evidence.sqlite
     OUT/students/<student>/feedback.html, and nothing else: the folder may be handed out as it is
     OUT/staff/<student>/result.json, and each written work's plain text
+    OUT/anonymous/<id>/: these texts again, for a review table that shows no names
 
 Every file is replaced whole or not at all. The gradebook and the class page always show all of
 OUT, also when one student was graded alone.
@@ -33,6 +34,7 @@ from grader.report.result_json import from_json, to_text
 STORE_NAME = "evidence.sqlite"
 STUDENTS = "students"
 STAFF = "staff"
+ANONYMOUS = "anonymous"
 _RESULT = "result.json"
 
 
@@ -190,13 +192,14 @@ def _write_sources(
 
 
 def _write_text(path: Path, said: str) -> None:
-    """Write a text unless it stands there already: a class has thousands.
+    """The mark at the start tells browsers that it is UTF-8."""
+    write_changed(path, "\ufeff" + said)
 
-    The mark at the start tells browsers that it is UTF-8.
-    """
-    body = "\ufeff" + said
-    if not path.is_file() or path.read_bytes() != body.encode("utf-8", "replace"):
-        write_atomic(path, body)
+
+def write_changed(path: Path, text: str) -> None:
+    """Write a text unless it stands there already: a class has thousands."""
+    if not path.is_file() or path.read_bytes() != text.encode("utf-8", "replace"):
+        write_atomic(path, text)
 
 
 def read_results(out: Path, assignment_id: str) -> tuple[Result, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,7 @@ from grader.core.constants import REVIEW_MAX_COMMENT_CHARACTERS, REVIEW_MAX_TABL
 from grader.core.errors import UsageError
 from grader.core.text import clean
 from grader.course.review import ClassReview, as_kept
-from grader.course.review_table import Imported, NotPlaced, Refused
+from grader.course.review_table import Imported, NotPlaced, Refused, known_student
 from grader.evidence.marks import RegradeRequest, RequestState
 from grader.report.exports.review_table import TableRow, read_table
 
@@ -50,23 +51,36 @@ def import_requests(review: ClassReview, path: Path) -> Imported:
 def _request(
     review: ClassReview, row: TableRow, held: dict[tuple[str, str, str], RegradeRequest]
 ) -> RegradeRequest:
-    student, criterion = (row.cells[column].strip() for column in ("student", "criterion"))
-    text = as_kept(row.cells["text"]).strip()
-    reason = as_kept(row.cells.get("reason", "")).strip()
-    if student not in review.results:
-        raise NotPlaced(f"there is no student {clean(student, 60)!r}")
-    if criterion not in {c.id for c in review.assignment.criteria}:
-        raise NotPlaced(f"there is no criterion {clean(criterion, 60)!r}")
-    if not text:
-        raise NotPlaced("its text is blank: a request says what it is about")
-    if max(len(text), len(reason)) > REVIEW_MAX_COMMENT_CHARACTERS:
-        raise NotPlaced(f"its text is longer than {REVIEW_MAX_COMMENT_CHARACTERS:,} characters")
-    known = held.get((student, criterion, text))
     said = row.cells.get("state", "").strip().casefold()
+    asked = request_of(review, row.cells["student"], row.cells["criterion"], row.cells["text"])
     if not said:  # a table of requests alone: one that was answered stays so
-        return known or RegradeRequest(student, criterion, text)
+        return held.get(asked.key, asked)
     if said not in _STATES:
         raise NotPlaced(f"state {clean(said, 40)!r} is none of {', '.join(_STATES)}, or blank")
-    if _STATES[said] is RequestState.DECLINED and not reason:
+    return answered(asked, _STATES[said], row.cells.get("reason", ""))
+
+
+def request_of(review: ClassReview, student: str, criterion: str, text: str) -> RegradeRequest:
+    """A student's open request, by their name or anonymous id. Raises NotPlaced."""
+    known = known_student(review, student.strip())
+    criterion = criterion.strip()
+    if criterion not in {c.id for c in review.assignment.criteria}:
+        raise NotPlaced(f"there is no criterion {clean(criterion, 60)!r}")
+    said = as_kept(text).strip()
+    if not said:
+        raise NotPlaced("its text is blank: a request says what it is about")
+    return RegradeRequest(known, criterion, _short(said))
+
+
+def answered(request: RegradeRequest, state: RequestState, reason: str) -> RegradeRequest:
+    """The request with what became of it. Raises NotPlaced."""
+    said = as_kept(reason).strip()
+    if state is RequestState.DECLINED and not said:
         raise NotPlaced("it is declined without a reason")
-    return RegradeRequest(student, criterion, text, _STATES[said], reason)
+    return replace(request, state=state, reason=_short(said))
+
+
+def _short(text: str) -> str:
+    if len(text) > REVIEW_MAX_COMMENT_CHARACTERS:
+        raise NotPlaced(f"its text is longer than {REVIEW_MAX_COMMENT_CHARACTERS:,} characters")
+    return text

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ from grader.core.nouns import Assignment, Criterion, Finding, Outcome
 from grader.core.result import Result
 from grader.core.review import Level
 from grader.core.text import clean
+from grader.course.aliases import aliases_of
 from grader.course.decisions import (
     ReviewRow,
     State,
@@ -33,7 +35,14 @@ from grader.course.decisions import (
     review_rows,
 )
 from grader.course.judged_texts import difference
-from grader.course.output import STAFF, STORE_NAME, assignment_of, read_results
+from grader.course.output import (
+    ANONYMOUS,
+    STAFF,
+    STORE_NAME,
+    assignment_of,
+    read_results,
+    write_changed,
+)
 from grader.course.rescore import rubric_of
 from grader.evidence.review import Conflict, Place, Review
 from grader.evidence.store import EvidenceStore, open_store
@@ -73,6 +82,24 @@ class ClassReview:
         self._log: Mapping[Place, Review] | None = None
         self._known: dict[tuple[str, str], bool] = {}
 
+    @cached_property
+    def aliases(self) -> Mapping[str, str]:
+        """Anonymous ids by student."""
+        return aliases_of(self.store.reviews, self.assignment.id, self.results)
+
+    def student(self, written: str) -> str | None:
+        """Whose name or anonymous id this is; None where nobody's.
+
+        A spreadsheet takes the zeros from the start of a number.
+        """
+        if written in self.results:
+            return written
+        found = [student for student, alias in self.aliases.items() if alias == written]
+        if not found and written.isascii() and written.isdigit():
+            bare = written.lstrip("0")
+            found = [n for n in self.results if n.isdigit() and n.lstrip("0") == bare]
+        return found[0] if len(found) == 1 else None
+
     @property
     def log(self) -> Mapping[Place, Review]:
         """What is in force, as it was when this review last read or wrote it."""
@@ -110,23 +137,38 @@ class ClassReview:
             if not result.digest and result.findings[0].outcome is not Outcome.FAIL
         ]
 
-    def facts(self, row: ReviewRow) -> str:
-        """What checks found that helps to decide this row, in one short text."""
+    def facts(self, row: ReviewRow, first: str = "", *, notes: bool) -> str:
+        """What checks found that helps to decide this row, in one short text behind the `first`.
+
+        Their notes may name classmates.
+        """
         findings = {finding.code: finding for finding in self.results[row.student].findings}
         codes = [row.item.id, *row.criterion.facts]
-        facts = []
+        facts = [first] if first else []
         for finding in (findings[code] for code in codes if code in findings):
-            said = " ".join(part for part in (finding.message, finding.note) if part)
+            parts = (finding.message, finding.note if notes else "")
+            said = " ".join(part for part in parts if part)
             said = clean(said, REPORT_MAX_TEXT_CHARACTERS)
             facts.append(f"{finding.code} ({_SIGNS[finding.outcome]}): {said}")
         return clean(" / ".join(facts), REVIEW_MAX_FACTS_CHARACTERS)
 
-    def links(self, row: ReviewRow) -> list[str]:
-        """Where the judged texts lie, as paths from OUT."""
+    def links(self, row: ReviewRow, *, names: bool) -> list[str]:
+        """Where the judged texts lie, as paths from OUT.
+
+        Without `names` these are copies in folders that are named by anonymous ids.
+        """
         files = judged_files(self.results[row.student], self.assignment, row.criterion)
         folder = f"{STAFF}/{safe_name(row.student)}"
-        names = dict.fromkeys(f"{file.deliverable}.txt" for file in files)
-        found = [name for name in names if (self.out / folder / name).is_file()]
+        texts = dict.fromkeys(f"{file.deliverable}.txt" for file in files)
+        found = [name for name in texts if (self.out / folder / name).is_file()]
+        if not names:
+            shown = f"{ANONYMOUS}/{self.aliases[row.student]}"
+            (self.out / ANONYMOUS).mkdir(mode=0o700, exist_ok=True)
+            for name in found:
+                write_changed(
+                    self.out / shown / name, (self.out / folder / name).read_text("utf-8")
+                )
+            folder = shown
         return [f"{quote(folder)}/{quote(name)}" for name in found]
 
     def difference(self, row: ReviewRow) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,8 @@ from grader.core.constants import REVIEW_MAX_COMMENT_CHARACTERS, REVIEW_MAX_TABL
 from grader.core.errors import UsageError
 from grader.core.review import Level
 from grader.core.text import clean, number
-from grader.course.decisions import ReviewRow, State
+from grader.course.decisions import ReviewRow, State, judged_files
+from grader.course.judged_texts import class_texts
 from grader.course.review import ClassReview, Judgement, as_kept
 from grader.evidence.review import Conflict, Place, Review
 from grader.report.exports.review_table import TableRow, read_table, write_table
@@ -35,15 +36,43 @@ class Imported:
     refused: tuple[Refused, ...]
 
 
-def export_table(review: ClassReview) -> bytes:
-    """All rows of the class, those of one criterion together, students in a random order."""
-    return write_table([_cells(review, row) for row in review.rows()])
+def export_table(review: ClassReview, *, names: bool) -> bytes:
+    """All rows of the class, those of one criterion together, students in a random order.
+
+    Without `names` students stand there by their anonymous ids, as on the page.
+    """
+    rows = review.rows()
+    shared = _shared(review, rows, names)
+    return write_table([_cells(review, row, names, shared) for row in rows])
 
 
-def _cells(review: ClassReview, row: ReviewRow) -> Mapping[str, str]:
+_NAMED: Final = 3  # classmates of one cell
+
+Shared = Mapping[tuple[str, str], str]
+"""By student and criterion, what the judged works have in common with classmates'."""
+
+
+def _shared(review: ClassReview, rows: Sequence[ReviewRow], names: bool) -> Shared:
+    log, assignment = review.store.reviews, review.assignment
+    texts = class_texts(log, assignment, review.results.values())
+    found = {}
+    for (student, id), row in {(row.student, row.criterion.id): row for row in rows}.items():
+        files = judged_files(review.results[student], assignment, row.criterion)
+        said = [log.kept(file.sha256) or "" for file in files]
+        passages = [one for text in said for one in texts.shared(student, text)]
+        if passages:
+            others = dict.fromkeys(there.student for one in passages for there in one.others)
+            shown = [other if names else review.aliases[other] for other in list(others)[:_NAMED]]
+            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+            words = sum(one.words for one in passages)
+            found[student, id] = f"{words} words stand in work of {', '.join(shown)}{more}, too"
+    return found
+
+
+def _cells(review: ClassReview, row: ReviewRow, names: bool, shared: Shared) -> Mapping[str, str]:
     held = row.review
     return {
-        "student": row.student,
+        "student": row.student if names else review.aliases[row.student],
         "criterion": row.criterion.id,
         "item": row.item.id,
         "title": row.item.claim,
@@ -54,8 +83,8 @@ def _cells(review: ClassReview, row: ReviewRow) -> Mapping[str, str]:
         "grader": "" if held is None else held.grader,
         "state": row.state,
         "was": held.level or "" if held is not None and row.state is State.STALE else "",
-        "link": " ".join(review.links(row)),
-        "facts": review.facts(row),
+        "link": " ".join(review.links(row, names=names)),
+        "facts": review.facts(row, shared.get((row.student, row.criterion.id), ""), notes=names),
         "revision": row.revision,
         "log": "0" if held is None else str(held.position),
     }
@@ -125,20 +154,17 @@ def _changed(held: Review) -> str:
 
 def _placed(review: ClassReview, rows: Mapping[Place, ReviewRow], line: TableRow) -> ReviewRow:
     """The row of the class that a line is about."""
-    student, criterion, item = (
+    written, criterion, item = (
         line.cells.get(column, "").strip() for column in ("student", "criterion", "item")
     )
-    student = _as_known(review, student)
+    student = known_student(review, written)
     row = rows.get(Place(student, criterion, item))
     if row is not None:
         return row
-    result = review.results.get(student)
-    if result is None:
-        raise NotPlaced(f"there is no student {clean(student, 60)!r}")
     known = next((c for c in review.assignment.criteria if c.id == criterion), None)
     if known is None:
         raise NotPlaced(f"there is no criterion {clean(criterion, 60)!r}")
-    if not result.digest:
+    if not review.results[student].digest:
         raise NotPlaced("the submission was not taken in, so there is nothing to judge")
     items = [place.item for place in rows if place[:2] == (student, criterion)]
     if not items:
@@ -146,12 +172,15 @@ def _placed(review: ClassReview, rows: Mapping[Place, ReviewRow], line: TableRow
     raise NotPlaced(f"{criterion} has no item {clean(item, 60)!r}; it has {', '.join(items)}")
 
 
-def _as_known(review: ClassReview, student: str) -> str:
-    """The student of this name; a spreadsheet takes the zeros from the start of a number."""
-    if student in review.results or not (student.isascii() and student.isdigit()):
-        return student
-    same = [name for name in review.results if name.isdigit() and name.lstrip("0") == student]
-    return same[0] if len(same) == 1 else student
+def known_student(review: ClassReview, written: str) -> str:
+    """The student of this name or anonymous id. Raises NotPlaced where there is none."""
+    student = review.student(written)
+    if student is None:
+        raise NotPlaced(
+            f"there is no student {clean(written, 60)!r}, by name or by the anonymous ids of "
+            "this OUT"
+        )
+    return student
 
 
 def _judgement(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
@@ -37,13 +37,17 @@ class RequestState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RegradeRequest:
-    """A student asks to look at one criterion's mark again; `reason` answers the `text`."""
+    """A student asks to look at one criterion's mark again; `reason` answers the `text`.
+
+    `came` is a time in UTC, as ISO 8601, "" as long as it is not in the log.
+    """
 
     student: str
     criterion: str
     text: str
     state: RequestState = RequestState.OPEN
     reason: str = ""
+    came: str = field(default="", compare=False)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -90,14 +94,15 @@ class MarksLog:
             )
 
     def requests(self) -> list[RegradeRequest]:
-        """Every request as it stands, in the order in which they came."""
+        """Every request as it stands, in the order in which they came: its place there stays."""
         rows = self._connection.execute(
-            "SELECT student, criterion, text, state, reason FROM request ORDER BY position"
+            "SELECT student, criterion, text, state, reason, at FROM request ORDER BY position"
         )
         found: dict[tuple[str, str, str], RegradeRequest] = {}
-        for student, criterion, text, state, reason in rows:
-            one = RegradeRequest(student, criterion, text, RequestState(state), reason)
-            found[one.key] = one
+        for student, criterion, text, state, reason, at in rows:
+            one = RegradeRequest(student, criterion, text, RequestState(state), reason, at)
+            held = found.get(one.key, one)
+            found[one.key] = replace(one, came=held.came)
         return list(found.values())
 
     def note_requests(self, requests: Sequence[RegradeRequest]) -> None:

@@ -259,6 +259,14 @@ class Recordings:
         except (sqlite3.Error, ValueError) as error:
             raise UsageError(f"{self.store} cannot be read ({error}). {INSTEAD}") from error
 
+    def decided(self) -> frozenset[review.Place]:
+        """What people had decided in the earlier grading; it is not replayed."""
+        try:
+            with read_store(self.store) as opened:
+                return frozenset(p for p, held in opened.reviews.latest().items() if held.level)
+        except sqlite3.Error:  # of a version before people's decisions were kept there
+            return frozenset()
+
     def of(self, student: str, id: str) -> RunRecording:
         """The recording of this student's run of this evidence id."""
         key = self._keys.get((student, id))

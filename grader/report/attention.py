@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from grader.core.nouns import Assignment, Finding, Outcome, Status
+from grader.core.nouns import Assignment, Finding, Outcome, Severity, Status
 from grader.core.result import Result
 from grader.core.text import points
 from grader.report.judged import decided_codes
@@ -83,7 +83,10 @@ def _kind(result: Result, finding: Finding, gates: set[str]) -> str | None:
             return "fault"
         case Outcome.FAIL | Outcome.REVIEW if copied:
             return "copy"
-        case Outcome.REVIEW if result.status is Status.PENDING_MANUAL:
+        case Outcome.REVIEW if (
+            result.status is Status.PENDING_MANUAL
+            and finding.severity is not Severity.NOTE  # a fact for whoever judges, no question
+        ):
             return "review"
         case Outcome.FAIL if finding.code.startswith("LAY0"):
             return "missing"

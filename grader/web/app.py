@@ -10,12 +10,13 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from grader.core.errors import GraderFault, UsageError
 from grader.course.output import STORE_NAME
+from grader.web import requests
 from grader.web.access import Access
 from grader.web.desk import Desk
+from grader.web.facts import FactCache
 from grader.web.guard import Guard
 from grader.web.pages import render
 from grader.web.routes import NotIn, NotThere, router, who
-from grader.web.texts import FactCache
 
 
 def create_app(desk: Desk, access: Access, *, loopback: bool) -> FastAPI:
@@ -34,6 +35,7 @@ def create_app(desk: Desk, access: Access, *, loopback: bool) -> FastAPI:
     app.add_exception_handler(UsageError, _refused)
     app.add_exception_handler(GraderFault, _fault)
     app.include_router(router)
+    app.include_router(requests.router)
     return app
 
 

@@ -5,10 +5,6 @@ SQLite's connections belong to a thread: everything here happens in that of the 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -22,14 +18,13 @@ from grader.course.decisions import ReviewRow, review_rows
 from grader.course.output import assignment_of, read_results
 from grader.course.rescore import rubric_of
 from grader.course.review import ClassReview, Judgement
+from grader.evidence.marks import RegradeRequest, RequestState
 from grader.evidence.review import Conflict, Place, Review
 from grader.evidence.store import EvidenceStore
 from grader.web.access import Viewer
 from grader.web.opinions import second_place, settled_place
 from grader.web.sections import sections_of
 
-_KEY: Final = "key of anonymous ids"
-_ALIAS_CHARACTERS: Final = 8  # 40 bits: two students of one class never share one
 _WRITTEN_LAST: Final = "class.html"  # by `grade` and `rescore`
 
 
@@ -59,26 +54,9 @@ class _Class:
         self.sections = sections_of(store.places())
 
     @cached_property
-    def aliases(self) -> Mapping[str, str]:
-        """Anonymous ids by student. Without the key of the store nobody can work them out."""
-        log = self.review.store.reviews
-        log.keep({_KEY: secrets.token_hex(32)})  # the first one stays
-        key = (log.kept(_KEY) or "").encode()
-        id = self.review.assignment.id
-        return {
-            student: _alias(key, f"{id}\0{student}".encode("utf-8", "replace"))
-            for student in self.rows
-        }
-
-    @cached_property
     def students(self) -> Mapping[str, str]:
         """Students by anonymous id, in the order of these."""
-        return dict(sorted((alias, student) for student, alias in self.aliases.items()))
-
-
-def _alias(key: bytes, text: bytes) -> str:
-    digest = hmac.new(key, text, hashlib.sha256).digest()
-    return base64.b32encode(digest)[:_ALIAS_CHARACTERS].decode().lower()
+        return dict(sorted((alias, student) for student, alias in self.review.aliases.items()))
 
 
 class Desk:
@@ -128,7 +106,7 @@ class Desk:
 
     def alias(self, student: str) -> str:
         """The anonymous id."""
-        return self._class.aliases[student]
+        return self.review.aliases[student]
 
     def student(self, alias: str, viewer: Viewer) -> str | None:
         """Whose anonymous id it is; None where nobody's, or of nobody whom they may see."""
@@ -181,6 +159,27 @@ class Desk:
         """Note that a disagreement ended with this level."""
         entry = self.review.entry(Judgement(row, level, "", grader, 0))
         self._record(replace(entry, place=settled_place(row.place)), self.position)
+
+    def requests(self, viewer: Viewer) -> list[tuple[int, RegradeRequest]]:
+        """(number, request) of those whom the viewer may see, in the order in which they came."""
+        return [
+            (number, one)
+            for number, one in enumerate(self.store.marks.requests())
+            if one.student in self.results and self.sees(viewer, one.student)
+        ]
+
+    def open_requests(self, viewer: Viewer, student: str | None = None) -> list[RegradeRequest]:
+        """Those that wait for an answer, of this student or of all."""
+        return [
+            one
+            for _, one in self.requests(viewer)
+            if one.state is RequestState.OPEN and student in (None, one.student)
+        ]
+
+    def note_request(self, request: RegradeRequest) -> None:
+        """Append a regrade request, or what became of it."""
+        self.store.marks.note_requests([request])
+        self.decided += 1
 
     def _record(self, review: Review, seen: int) -> Review | Conflict:
         (done,) = self.store.reviews.record([(review, seen)], {})

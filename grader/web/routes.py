@@ -20,9 +20,10 @@ from grader.evidence.review import Conflict, Place
 from grader.web import views
 from grader.web.access import Access, TooManyAttempts, Viewer
 from grader.web.desk import Desk
+from grader.web.facts import FactCache, side_by_side
 from grader.web.opinions import opinions_on
 from grader.web.pages import STATIC, render, static
-from grader.web.texts import Document, FactCache, documents_of, marked_pieces, program_pieces, says
+from grader.web.texts import Document, documents_of, marked_pieces, program_pieces, says
 
 _ENTRIES: Final = 500  # of the log in one answer; a page that saw fewer asks again
 
@@ -238,13 +239,36 @@ async def facts(
     if not document.is_written:
         raise NotThere
     cache: FactCache = request.app.state.facts
-    found = await cache.of(desk.assignment, desk.results[student], document)
+    found, shared = await cache.of(desk.assignment, desk.results, student, document)
     return render(
         "facts.html.j2",
+        viewer=viewer,
+        desk=desk,
         facts=found,
-        pieces=marked_pieces(document.shown, found, f"aspect-{number}"),
+        shared_words=sum(passage.words for passage in shared),
+        shared=list(side_by_side(desk, viewer, document, shared)),
+        pieces=marked_pieces(document.shown, found, shared, f"aspect-{number}"),
         number=number,
         says=says,
+    )
+
+
+@router.get("/shared/{alias}/{number}")
+async def shared_code(
+    request: Request, alias: str, number: int, desk: Class, viewer: Viewing
+) -> Response:
+    """What a program has in common with classmates' programs, to be put into the page."""
+    student, document = _document(desk, viewer, alias, number)
+    if not document.is_program:
+        raise NotThere
+    cache: FactCache = request.app.state.facts
+    shared = await cache.shared(desk.assignment, desk.results, student, document)
+    return render(
+        "shared.html.j2",
+        viewer=viewer,
+        desk=desk,
+        words=sum(passage.words for passage in shared),
+        passages=list(side_by_side(desk, viewer, document, shared)),
     )
 
 

@@ -6,34 +6,24 @@ HTML.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Final, NamedTuple
 
-from anyio import CapacityLimiter
-from anyio.to_thread import run_sync as to_thread
-
-from grader.assignment.given import given_files, kit_lines
-from grader.checks.api.context import Context
+from grader.assignment.given import kit_lines
+from grader.checks.views.written_work.classmates import SharedPassage
 from grader.checks.views.written_work.comparison_words import COMPARISON
-from grader.checks.views.written_work.measured import Measured, Verdict
-from grader.checks.views.written_work.overlap import Source, Sources
-from grader.checks.views.written_work.passages import form_of
-from grader.checks.views.written_work.text_facts import TextFacts, facts_of
-from grader.checks.written_facts import measured_of
-from grader.core.constants import WEB_FACTS_KEPT, WEB_SHOWN_CHARACTERS
-from grader.core.errors import GraderFault
-from grader.core.nouns import Assignment, Criterion, Submission, SubmittedFile
+from grader.checks.views.written_work.measured import Verdict
+from grader.checks.views.written_work.text_facts import TextFacts
+from grader.core.constants import WEB_SHOWN_CHARACTERS
+from grader.core.nouns import Assignment, Criterion
 from grader.core.result import Result
 from grader.core.text import clean, clean_lines
 from grader.course.decisions import judged_files
 from grader.evidence import text
 from grader.evidence.kinds import specs
-from grader.evidence.store import EvidenceStore, open_store
+from grader.evidence.store import EvidenceStore
 
 _PROGRAMS: Final = (".py", ".ipynb")
 _QUANTITIES: Final = {
@@ -146,15 +136,9 @@ def program_pieces(assignment: str, shown: str) -> Iterator[Piece]:
         yield Piece("".join(run), ("given",) if given else ("own",))
 
 
-@lru_cache(maxsize=4)
-def _kit_texts(assignment: str) -> Sources:
-    return Sources(
-        Source(path.name, path.read_text(encoding="utf-8"))
-        for path in given_files(assignment, "*.md")
-    )
-
-
-def marked_pieces(shown: str, facts: TextFacts, anchors: str) -> list[Piece]:
+def marked_pieces(
+    shown: str, facts: TextFacts, shared: Sequence[SharedPassage], anchors: str
+) -> list[Piece]:
     """A document's text with passages by aspect, numbers and copies marked.
 
     `anchors` begins the anchors of aspects: they must differ from another document's.
@@ -172,6 +156,10 @@ def marked_pieces(shown: str, facts: TextFacts, anchors: str) -> list[Piece]:
     marks += [
         _Mark(copy.start, copy.end, "copied", f"{copy.words} words as in {copy.source}")
         for copy in facts.given
+    ]
+    marks += [
+        _Mark(one.start, one.end, "shared", f"{one.words} words as in a classmate's text")
+        for one in shared
     ]
     ends = {0, len(shown)}
     for mark in marks:
@@ -216,61 +204,6 @@ def says(claims: str | None, fact: float | None) -> str:
     for name, title in sorted(_QUANTITIES.items(), key=lambda pair: -len(pair[0])):
         words = words.replace(f".{name}", f" {title}")
     return f"{words} was measured as {fact:.4g}"
-
-
-class FactCache:
-    """Facts of documents, the latest used kept. They are worked out in a thread, one at a time."""
-
-    def __init__(self, store: Path) -> None:
-        self._store = store
-        self._kept: OrderedDict[tuple[str, str], TextFacts] = OrderedDict()
-        self._limiter = CapacityLimiter(1)
-
-    async def of(self, assignment: Assignment, result: Result, document: Document) -> TextFacts:
-        """The facts of a student's document; takes up to some seconds the first time."""
-        key = (result.digest, document.sha256)
-        if key not in self._kept:
-            self._kept[key] = await to_thread(
-                _facts, self._store, assignment, result, document, limiter=self._limiter
-            )
-            while len(self._kept) > WEB_FACTS_KEPT:
-                self._kept.popitem(last=False)
-        else:
-            self._kept.move_to_end(key)
-        return self._kept[key]
-
-
-def _facts(path: Path, assignment: Assignment, result: Result, document: Document) -> TextFacts:
-    with open_store(path) as store:  # a connection belongs to its thread
-        measured = _measured(store, assignment, result)
-    facts = facts_of(
-        document.text or "",
-        form_of(document.path),
-        COMPARISON,
-        measured,
-        _kit_texts(assignment.id),
-    )
-    return facts if document.compares else replace(facts, aspects=(), numbers=())
-
-
-def _measured(store: EvidenceStore, assignment: Assignment, result: Result) -> Measured:
-    """What was measured of this student. Costs need the submission itself, as it was graded."""
-    keys: Mapping[str, str] = result.provenance["evidence"]
-    found = {id: store.get(key) for id, key in keys.items()}
-    evidence = {id: one for id, one in found.items() if one is not None}
-    place = Path(store.places().get(result.student, ""))
-    submission = Submission(
-        student=result.student,
-        root=place,
-        digest=result.digest,
-        files=tuple(SubmittedFile(*file) for file in result.provenance["files"]),
-        places=result.provenance.get("places", {}) if place.is_dir() else {},
-    )
-    context = Context(assignment, submission, evidence)
-    try:
-        return measured_of(context)
-    except GraderFault:  # the submission was changed since
-        return measured_of(replace(context, submission=replace(submission, places={})))
 
 
 def path_shown(path: str) -> str:

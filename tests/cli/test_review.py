@@ -64,7 +64,10 @@ def test_refused_rows_are_named_with_their_line_and_exit_one(out: Path, tmp_path
     table.write_text(f"student,criterion,item,level\n{ANNA},talk,heard,full\nnobody,a,b,full\n")
     done = finegrade("review", out, "--import", table, expect=1)
     assert "1 taken, 0 unchanged, 1 refused" in done.stdout
-    assert "line 3: nobody / a / b was not taken: there is no student 'nobody'." in done.stderr
+    assert (
+        "line 3: nobody / a / b was not taken: there is no student 'nobody', by name or by"
+        in done.stderr
+    )
     value = json.loads(
         finegrade("review", out, "--import", table, "--format", "json", expect=1).stdout
     )
@@ -77,7 +80,10 @@ def test_refused_rows_are_named_with_their_line_and_exit_one(out: Path, tmp_path
     [
         (("--export", "a.csv", "--import", "b.csv"), "give one"),
         (("--grader", "me"), "goes with --import"),
+        (("--import", "a.csv", "--names"), "goes with --export"),
         (("--import", "nowhere.csv"), "is not there"),
+        (("--export", "."), "is a folder"),
+        (("--export", "/proc/none/t.csv"), "cannot be written"),
     ],
 )
 def test_wrong_usage_is_one_clear_line(out: Path, options: tuple[str, ...], words: str) -> None:
@@ -110,6 +116,28 @@ def test_grading_again_by_id_keeps_the_rubric_that_was_given(out: Path, tmp_path
     assert "keeps the rubric that was given last, mine.yaml" in done.stderr
     result = json.loads((out / "staff" / ANNA / "result.json").read_text())
     assert "My talk" in {criterion["title"] for criterion in result["criteria"]}
+
+
+@pytest.mark.live(sample=3, of="whole commands")
+def test_a_replay_says_how_decisions_come_along(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "class" / "carl" / "analysis.pdf").unlink()  # nothing needs a sandbox
+    grade_works(tmp_path / "class", out)
+    table, again, hidden = tmp_path / "t.csv", tmp_path / "again", tmp_path / "hidden"
+    finegrade("review", out, "--import", filled(out, table), "--grader", "Ta 1")
+    finegrade("hidden", "make", "--seed", 4, "--questions", 12, "--out", hidden)
+    options = ("--hidden", hidden, "--out", again, "--assignment", RUBRIC, "--replay", out)
+    said = finegrade("grade", tmp_path / "class", *options).stderr
+    assert "15 decisions of people in" in said
+    export = said[said.index("review") : said.index(", then")].split()
+    bring = said[said.index("then finegrade ") + 15 :].split()
+    (tmp_path / "decided.csv").unlink(missing_ok=True)
+    finegrade(*(tmp_path / a if a.endswith(".csv") else a for a in export))
+    bring[-1] = str(tmp_path / bring[-1])
+    done = finegrade(*bring)
+    assert "15 taken, 0 unchanged, 0 refused. 0 of 4 students are pending." in done.stdout
+    value = json.loads(finegrade("review", again, "--format", "json").stdout)
+    assert value["by_grader"] == {"Ta 1": 15}
+    assert "decisions of people" not in finegrade("grade", tmp_path / "class", *options).stderr
 
 
 @pytest.mark.live(sample=3, of="whole commands")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.review_pages import site
 from support.reviews import (
     ANNA,
     BERT,
@@ -14,6 +16,7 @@ from support.reviews import (
     DEPTH,
     DORA,
     NAMES,
+    RUBRIC,
     decide,
     exported,
     filled,
@@ -26,6 +29,8 @@ from support.reviews import (
 
 from grader.core.errors import UsageError
 from grader.core.review import Level
+from grader.course import grade
+from grader.course.output import read_results, write_student
 from grader.course.review import Judgement, as_kept, reviewing
 from grader.course.review_progress import progress_of
 from grader.evidence.review import Conflict
@@ -104,6 +109,45 @@ def test_a_number_as_name_is_known_without_its_zeros(folder: Path, tmp_path: Pat
         for row in filled(exported(out), item="heard")
     ]
     assert imported(out, saved(table, tmp_path / "t.csv")).taken == 4
+
+
+def test_the_table_is_anonymous_with_the_ids_of_the_page_and_comes_back(
+    folder: Path, out: Path, tmp_path: Path
+) -> None:
+    result = read_results(out, "judged")[0]
+    findings = tuple(replace(f, note="As in the work of zoe") for f in result.findings)
+    write_student(out, grade.load(RUBRIC), replace(result, findings=findings))
+    table = exported(out, names=False)
+    with site(out) as here:
+        ids = {here.alias(student): student for student in (ANNA, BERT, CARL, DORA)}
+    assert {row["student"] for row in table} == set(ids)
+    own = ("student", "link", "facts", "grader", "revision", "log")
+    for name in (*ids.values(), "zoe"):
+        assert not any(name in row[column] for row in table for column in own)
+    named = exported(out)
+    assert [{**row, "student": ids[row["student"]]}["student"] for row in table] == [
+        row["student"] for row in named
+    ]
+    assert "work of zoe" in row_of(named, DEPTH)["facts"]
+    (alias,) = (alias for alias, student in ids.items() if student == ANNA)
+    link = row_of(table, (alias, *DEPTH[1:]))["link"]
+    assert link == f"anonymous/{alias}/analysis.txt"
+    assert (out / link).read_bytes() == (out / "staff" / ANNA / "analysis.txt").read_bytes()
+    done = imported(out, saved(filled(table), tmp_path / "t.csv"))
+    assert (done.taken, done.refused) == (19, ())
+    assert imported(out, saved(filled(named), tmp_path / "t.csv")).unchanged == 19
+
+
+def test_ids_of_another_class_place_nothing(out: Path, tmp_path: Path) -> None:
+    with site(out) as here:
+        alias = here.alias(ANNA)
+    grade_works(write_works(tmp_path / "other"), tmp_path / "other-out")
+    table = saved(filled(exported(out, names=False)), tmp_path / "t.csv")
+    done = imported(tmp_path / "other-out", table)
+    assert (done.taken, len(done.refused)) == (0, 19)
+    assert "by name or by the anonymous ids of this OUT" in done.refused[0].reason
+    with reviewing(tmp_path / "other-out") as review:
+        assert (review.student(ANNA), review.student(alias)) == (ANNA, None)
 
 
 def test_a_table_by_hand_does_not_replace_what_another_decided(out: Path, tmp_path: Path) -> None:

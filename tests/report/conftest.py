@@ -163,7 +163,9 @@ def sample_result(
                 location=Location(texts or "huggingface_custom_lora.py", 42)
                 if code.startswith("SRC")
                 else Location(),
-                visibility=Visibility.INSTRUCTOR if code == "SRC011" else Visibility.STUDENT,
+                visibility=Visibility.INSTRUCTOR
+                if code.startswith(("SRC011", "DOC20"))
+                else Visibility.STUDENT,
                 measures=measures.get(code, {}) if known else {},
                 note=NOTE if outcome is not Outcome.PASS else "",
             )

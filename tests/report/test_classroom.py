@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from grader.core.nouns import Outcome
+from grader.core.nouns import Outcome, Severity
+from grader.report.attention import needs_attention
 from grader.report.classroom import class_html
 
 
@@ -125,3 +126,16 @@ def test_hostile_names_and_texts_stay_text(hostile_class, parse, assert_harmless
     assert_harmless(page)
     assert "<script>alert(1)</script>" in page.text
     assert "{{ 7 * 7 }}" in page.text
+
+
+@pytest.mark.parametrize("severity", [Severity.NOTE, Severity.ERROR])
+def test_a_fact_for_whoever_judges_is_no_open_question(
+    assignment, make_result, severity: Severity
+) -> None:
+    result = make_result(outcomes={"DOC201": Outcome.REVIEW})
+    findings = tuple(
+        replace(f, severity=severity) if f.code == "DOC201" else f for f in result.findings
+    )
+    kinds = needs_attention(assignment, [replace(result, findings=findings)])
+    asked = [case.code for kind in kinds for case in kind.cases]
+    assert ("DOC201" in asked) == (severity is Severity.ERROR)

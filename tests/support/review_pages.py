@@ -127,19 +127,32 @@ def small_class(folder: Path) -> Path:
     return folder / "out"
 
 
-def large_class(folder: Path, students: int) -> Path:
-    """The OUT of a class with twelve items a student: one submission under many names."""
+def comparing_rubric(folder: Path) -> Path:
+    """A rubric with twelve items, by which the analysis is a comparison; it knows cost numbers."""
     rubric = yaml.safe_load(RUBRIC.read_text())
     essay = next(one for one in rubric["criteria"] if one["id"] == "essay")
     depth = essay["items"][0]
     essay["items"] = [
         {**depth, "id": f"claim_{n}", "points": 5 if n < 7 else 2.5} for n in range(9)
     ]
+    numbers = {"id": "cost_analysis_json", "title": "Numbers", "paths": ["cost_analysis.json"]}
+    rubric["deliverables"].append(numbers | {"optional": True})
     path = folder / "large.yaml"
     path.write_text(yaml.safe_dump(rubric))
+    return path
+
+
+def large_class(folder: Path, students: int, analysis: str = "") -> Path:
+    """The OUT of a class with twelve items a student: one submission under many names.
+
+    With the text of an `analysis` each has as much to read as that, and all of it in common.
+    """
+    path = comparing_rubric(folder)
     work = write_works(folder / "class")
     for name in (BERT, CARL, "dora"):
         shutil.rmtree(work / name)
+    if analysis:
+        (work / ANNA / "analysis.md").write_text(analysis, encoding="utf-8")
     out = folder / "out"
     (one,) = grade_works(work, out, path).values()
     replicate(out, one, [f"student-{n}" for n in range(students)], path)

@@ -56,9 +56,9 @@ NAMES = ("student", "criterion", "item", "level")
 DEPTH = (ANNA, "essay", "depth")
 
 
-def exported(out: Path) -> Table:
+def exported(out: Path, *, names: bool = True) -> Table:
     with reviewing(out) as review:
-        text = export_table(review).decode("utf-8-sig")
+        text = export_table(review, names=names).decode("utf-8-sig")
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grader.checks.views.written_work.classmates import SharedPassage
 from grader.checks.views.written_work.comparison_words import COMPARISON
 from grader.checks.views.written_work.measured import Measured
 from grader.checks.views.written_work.overlap import Source, Sources
@@ -26,12 +27,14 @@ On the same 60 test questions the adapter reached 0.85 and the base 0.13 exact m
 This sentence was taken from the kit and stands in it word for word as here.
 """
 KIT = Sources([Source("kit.md", TEXT.splitlines()[-1])])
+AT = TEXT.index("The prompt took")
+SHARED = SharedPassage(AT, AT + 33, 7, ())
 MEASURED = Measured({"lora.before": 0.13, "lora.after": 0.75})
 
 
 def test_passages_numbers_and_copies_are_marked_where_they_stand() -> None:
     facts = facts_of(TEXT, Form.MARKDOWN, COMPARISON, MEASURED, KIT)
-    pieces = marked_pieces(TEXT, facts, "aspect-0")
+    pieces = marked_pieces(TEXT, facts, [SHARED], "aspect-0")
     assert "".join(piece.text for piece in pieces) == TEXT
     by_kind = {kind: [p for p in pieces if kind in p.kinds] for p in pieces for kind in p.kinds}
     assert [piece.text for piece in by_kind["agrees"]] == ["0.13"]
@@ -39,6 +42,9 @@ def test_passages_numbers_and_copies_are_marked_where_they_stand() -> None:
     assert by_kind["differs"][0].said == "lora score after was measured as 0.75"
     assert "taken from the kit" in "".join(piece.text for piece in by_kind["copied"])
     assert "14 words as in kit.md" in by_kind["copied"][0].said or by_kind["copied"][0].said
+    assert (
+        "".join(p.text for p in by_kind["shared"]) == "The prompt took an afternoon of effort"[:33]
+    )
     titles = [title for piece in pieces for title, _ in piece.tags]
     assert "Development time and effort" in titles
     anchors = [anchor for piece in pieces for _, anchor in piece.tags if anchor]
@@ -49,7 +55,7 @@ def test_passages_numbers_and_copies_are_marked_where_they_stand() -> None:
 def test_a_cut_text_is_shown_to_its_end(text: str, cut: int) -> None:
     facts = facts_of(text, Form.MARKDOWN, COMPARISON, MEASURED, KIT)
     shown = clean_lines(text[:cut])
-    pieces = marked_pieces(shown, facts, "a")
+    pieces = marked_pieces(shown, facts, [], "a")
     assert "".join(piece.text for piece in pieces) == shown
     assert len(shown) == len(text[:cut])
 

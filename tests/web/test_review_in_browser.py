@@ -72,6 +72,15 @@ def work(page: Page, served: Served, out: Path, student: str, criterion: str = "
     page.wait_for_selector(".item.current")
 
 
+def fill(page: Page, asked: dict[str, str]) -> None:
+    """Enter a regrade request, and wait until it is in the list."""
+    page.fill("#new-student", asked["student"])
+    page.select_option("#new-criterion", asked["criterion"])
+    page.fill("#new-text", asked["text"])
+    page.click("text=Enter >> nth=-1")
+    page.wait_for_selector(f"article :text('{asked['text']}')")
+
+
 def close_list(page: Page) -> None:
     """Close the list of keys by one."""
     page.keyboard.press("Escape")
@@ -158,6 +167,10 @@ def test_the_link_works_once(browser: Browser, served: Served, page: Page) -> No
     assert "#" not in other.url
     other.goto(served.url)
     assert other.url.endswith("/enter")
+    page.goto("about:blank")
+    page.goto(served.link)  # by who is in already
+    page.wait_for_url(f"{served.url}/")
+    watched(page).complaints.clear()  # the browser notes the refusal
 
 
 def test_keys_do_what_the_list_says(page: Page, served: Served, out: Path) -> None:
@@ -284,35 +297,42 @@ def test_two_graders_see_each_other_and_overwrite_nothing_unknowingly(
 def test_a_killed_server_loses_nothing_that_was_shown_as_saved(
     browser: Browser, tmp_path: Path
 ) -> None:
+    """Of a hundred decisions the server dies with the 61st, and another goes on at its address."""
     out = small_class(tmp_path)
+    place = Place(ANNA, "essay", "depth")
     shown: list[Level] = []
-    with serve(out) as served:
-        page = enter(browser, served.link)
-        work(page, served, out, ANNA)
-        for number in range(100):
+
+    def decide(page: Page, numbers: range) -> None:
+        for number in numbers:
             key = "12"[number % 2]
             page.keyboard.press(key)
-            if number == 60:
-                served.kill()
-                page.wait_for_selector("#state.unsaved")
-                break
-            level = LEVELS[key]
             page.wait_for_function(
                 "level => document.querySelector('#item-essay-depth .by').textContent"
                 ".startsWith(level) && document.querySelector('#state.saved')",
-                arg=level.value,
+                arg=LEVELS[key].value,
             )
-            shown.append(level)
-    place = Place(ANNA, "essay", "depth")
-    with open_store(out / STORE_NAME) as store:
-        logged = [entry.level for entry in store.reviews.history(place)]
-    assert len(shown) == 60
-    assert logged[:60] == shown
-    assert len(logged) <= 61
+            shown.append(LEVELS[key])
+
+    def logged() -> list[Level | None]:
+        with open_store(out / STORE_NAME) as store:
+            return [entry.level for entry in store.reviews.history(place)]
+
+    with serve(out) as served:
+        page = enter(browser, served.link)
+        work(page, served, out, ANNA)
+        decide(page, range(60))
+        page.keyboard.press("1")
+        served.kill()
+        page.wait_for_selector("#state.unsaved")
+    assert logged()[:60] == shown
+    assert len(logged()) <= 61
     port = urlsplit(served.url).port
     with serve(out, port=port):  # what was not saved is, and nobody has to come in again
         page.wait_for_selector("#state.saved")
-        assert latest(out)[place].level is Level.FULL
+        shown.append(Level.FULL)
+        decide(page, range(61, 100))
+    assert logged() == shown
+    assert len(shown) == 100
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -328,17 +348,73 @@ def test_pages_fit_and_are_built_for_everybody(
     look.goto(served.url)
     first = look.locator("main a.button").first.get_attribute("href")
     student = look.locator("a[href^='/student/']").first.get_attribute("href")
-    for path in ("/", "/enter", "/criterion/essay", first, student, "/nowhere"):
+    asked = {"student": ANNA, "criterion": "essay", "text": f"Please look again, {width} {scheme}."}
+    look.goto(f"{served.url}/requests")
+    fill(look, asked)
+    for path in ("/", "/enter", "/criterion/essay", first, student, "/requests", "/nowhere"):
         look.goto(served.url + path)
+        look.wait_for_function("() => !document.querySelector('[data-facts] [role=status]')")
         assert look.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        look.keyboard.press("Tab")  # from now on the browser shows where the focus is
         assert look.evaluate(STRUCTURE) == [], path
         paper = look.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
-        look.keyboard.press("Tab")
-        outline = look.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-        assert outline == "solid", path
+    look.goto(served.url + student)
+    look.keyboard.press("?")
+    look.wait_for_selector("dialog[open]")
+    wrong = look.evaluate(STRUCTURE)
+    assert [line for line in wrong if "takes no focus" not in line] == []  # behind the dialog
     expected = [text for text in own.complaints if "404" not in text]
     assert expected == []
+
+
+FAULTS: Final = {
+    '<p data-css="color: #999">pale</p>': "cannot be read",
+    '<p data-css="background: #0b5cad; color: rgb(255 255 255 / 30%)">x</p>': "cannot be read",
+    '<button data-css="height: 9px; min-height: 0">x</button><a href="/">y</a>': "too small",
+    '<a href="/" data-css="outline: none">x</a>': "is not seen",
+    '<div data-css="height: 20px; overflow-y: scroll"><br><br><br></div>': "scrolls without keys",
+    "<h4>x</h4>": "heading jumps",
+    "<li>x</li>": "item outside",
+    '<div aria-lable="x">x</div>': "is not known",
+    "<summary><button>x</button></summary>": "control in",
+    "<details><summary>x</summary><input></details>": "without label",
+    '<p id="main">x</p>': "twice",
+}
+ADDED: Final = """html => {
+  document.querySelector("main").insertAdjacentHTML("beforeend", html);
+  for (const node of document.querySelectorAll("[data-css]")) node.style.cssText = node.dataset.css;
+}"""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_looked_for_on_pages_is_found(page: Page, served: Served, fault: str) -> None:
+    page.goto(served.url)
+    page.keyboard.press("Tab")
+    assert page.evaluate(STRUCTURE) == []
+    page.evaluate(ADDED, fault)
+    assert FAULTS[fault] in " ".join(page.evaluate(STRUCTURE))
+
+
+def test_a_request_is_entered_and_answered_and_what_was_refused_stays(
+    browser: Browser, tmp_path: Path
+) -> None:
+    out = small_class(tmp_path)
+    with serve(out) as served:
+        page = enter(browser, served.link)
+        page.goto(f"{served.url}/requests")
+        fill(page, {"student": ANNA, "criterion": "essay", "text": "Please read it again."})
+        answer = page.locator("article form")
+        answer.locator("select").select_option("declined")
+        answer.locator("button").press("Enter")
+        page.wait_for_selector("article .said:text('without a reason')")
+        assert answer.locator("select").input_value() == "declined"
+        answer.locator("textarea").fill("It says the same twice.")
+        answer.locator("button").press("Enter")
+        page.wait_for_selector(".lead:text('None is open: 1 answered.')")
+        assert answer.locator("textarea").input_value().strip() == "It says the same twice."
+        assert [text for text in complaints(page) if "422" not in text] == []
+    assert "open request" not in (out / "class.html").read_text("utf-8")
 
 
 def test_hostile_work_stays_text(browser: Browser, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,8 +10,18 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from support.review_pages import BOSS, ESSAY, Site, decide_elsewhere, large_class, site, small_class
-from support.reviews import ANNA, BERT, CARL, DORA, grade_works
+from support.paths import ROOT
+from support.review_pages import (
+    BOSS,
+    ESSAY,
+    Site,
+    comparing_rubric,
+    decide_elsewhere,
+    large_class,
+    site,
+    small_class,
+)
+from support.reviews import ANNA, BERT, CARL, DORA, exported, grade_works, row_of, write_works
 
 from grader.core.constants import WEB_SHOWN_CHARACTERS
 from grader.core.review import Level
@@ -20,6 +31,7 @@ from grader.course.review import reviewing
 from grader.evidence.review import Place
 from grader.web.access import Role, Viewer
 
+SOLUTION = ROOT / "solutions" / "llm-methods"
 OTHER = Viewer("other", Role.TA)
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -251,6 +263,79 @@ def test_a_comparison_is_read_by_its_aspects(tmp_path: Path) -> None:
         page = here.visitor().get(f"/facts/{here.alias('student-0')}/0").text
         assert "Performance on identical test questions: none found" in page
         assert "agree with what was measured" in page
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_costs_are_held_against_the_students_own_numbers_however_they_came(
+    tmp_path: Path, form: str
+) -> None:
+    work, rubric = write_works(tmp_path / "class"), comparing_rubric(tmp_path)
+    shutil.copy(SOLUTION / "cost_analysis.json", work / ANNA)
+    (work / ANNA / "analysis.md").write_text(
+        "DSPy and OpenAI.\n\n# Costs\n\nThe job cost 0.143 USD."
+    )
+    if form == "zip":
+        shutil.make_archive(str(work / ANNA), "zip", work / ANNA)
+        shutil.rmtree(work / ANNA)
+    grade_works(work, tmp_path / "out", rubric)
+    shutil.rmtree(work)  # and where the class lies by then does not matter
+    with site(tmp_path / "out") as here:
+        page = here.visitor().get(f"/facts/{here.alias(ANNA)}/0").text
+    assert "openai training cost in USD was measured as 0.01432" in page
+
+
+COMMON = "Half of the wrong answers name the right country and the wrong currency."
+
+
+def test_passages_of_classmates_stand_side_by_side_without_names(tmp_path: Path) -> None:
+    work, out = write_works(tmp_path / "class"), tmp_path / "out"
+    (work / ANNA / "analysis.md").write_text(f"# Analysis\n\nI looked. {COMMON}\n")
+    (work / BERT / "reflection.md").write_text(f"{COMMON.upper()} So I stopped.\n")
+    rows = [(ANNA, "A"), (BERT, "B"), (CARL, "A"), (DORA, "A")]
+    (work / "submissions.csv").write_text(
+        "student,submitted_at,section\n"
+        + "".join(f"{name},2026-03-01T12:00:00+00:00,{section}\n" for name, section in rows)
+    )
+    grade_works(work, out)
+    with site(out) as here:
+        path = f"/facts/{here.alias(ANNA)}/0"
+        boss = here.visitor()
+        page = unescape(boss.get(path).text)
+        assert "13 words</span> stand in classmates' texts, too" in page
+        assert f"<q>{COMMON.rstrip('.')}</q>" in page
+        assert f"<q>{COMMON.upper().rstrip('.')}</q>" in page
+        assert f'<span class="who">{here.alias(BERT)}</span>: Reflection</span>' in page
+        assert f'class="shared" title="13 words as in a classmate\'s text">{COMMON[:-1]}<' in page
+        assert BERT not in page
+        boss.post("/names", {"show": True})
+        assert f'<bdi class="soft">{BERT}</bdi>' in boss.get(path).text
+        tina = here.visitor(Viewer("tina", Role.TA, ("A",)))
+        page = tina.get(path).text
+        assert "A student of another section" in page
+        assert here.alias(BERT) not in page
+        alone = boss.get(f"/facts/{here.alias(CARL)}/1").text
+        assert "classmates" not in alone
+    facts = row_of(exported(out, names=False), (here.alias(ANNA), "essay", "depth"))["facts"]
+    assert facts.startswith(f"13 words stand in work of {here.alias(BERT)}, too / DOC010")
+
+
+def test_code_of_classmates_stands_side_by_side(tmp_path: Path) -> None:
+    work, out = write_works(tmp_path / "class"), tmp_path / "out"
+    code = "def halves(values):\n    return [value / 2 for value in values if value > 3]\n"
+    for student, start in ((ANNA, ""), (BERT, "import os\n")):
+        (work / student / "program.py").write_text(f"{start}{code}")
+    grade_works(work, out)
+    with site(out) as here:
+        boss = here.visitor()
+        page = boss.get(f"/criterion/code/{here.alias(ANNA)}").text
+        (path,) = re.findall(r'data-facts="(/shared/[^"]+)"', page)
+        page = unescape(boss.get(path).text)
+        assert "13 words</span> stand in classmates' programs, too" in page
+        assert f'<span class="who">{here.alias(BERT)}</span>: Program</span>' in page
+        assert page.count("def halves(values):\n    return [value / 2") == 2
+        of_carl = here.alias(CARL)
+        assert boss.get(f"/shared/{of_carl}/2").text.strip() == ""
+        assert boss.get(f"/shared/{of_carl}/1").status_code == 404  # no program
 
 
 def test_findings_stand_beside_the_items_and_notes_only_with_names(here: Site, out: Path) -> None:

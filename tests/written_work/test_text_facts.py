@@ -29,7 +29,7 @@ from grader.checks.views.written_work.text_facts import (
     TextFacts,
     facts_of,
 )
-from grader.core.nouns import CheckInstance, Evidence, Finding, Outcome
+from grader.core.nouns import CheckInstance, Evidence, Finding, Outcome, Visibility
 from grader.intake.find import submission_at
 from grader.intake.submission import take_in
 
@@ -41,9 +41,9 @@ HANDOUT = "Calculate the approximate cost of fine-tuning with your dataset, and 
 GIVEN = Sources([Source("handout", HANDOUT)])
 
 
-def facts(text: str, form: Form = Form.MARKDOWN, others: Sources | None = None) -> TextFacts:
+def facts(text: str, form: Form = Form.MARKDOWN) -> TextFacts:
     """The facts of a text of which nothing was measured."""
-    return facts_of(text, form, COMPARISON, Measured.of({}), GIVEN, others)
+    return facts_of(text, form, COMPARISON, Measured.of({}), GIVEN)
 
 
 @pytest.fixture(scope="module")
@@ -154,15 +154,6 @@ def test_a_whole_text_is_found_in_itself(text: str) -> None:
     assert bool(found) == (len(text.split()) >= RUN_WORDS)
 
 
-def test_what_a_classmate_wrote_is_shown_but_not_what_both_were_given() -> None:
-    own = "The adapter took me a whole weekend since I masked the wrong half of it."
-    others = Sources([Source("s07", f"{HANDOUT} {own}")])
-    found = facts(f"DSPy and LoRA.\n\n{HANDOUT} And this is mine.\n\n{own}", others=others)
-    assert [copy.source for copy in found.shared] == ["s07"]
-    (copy,) = found.shared
-    assert copy.words == len(own.split())
-
-
 def test_tables_and_figures_that_are_referred_to_are_there_or_not() -> None:
     text = "Table 1 shows it, Figure 2 too.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n![](plot.png)\n"
     found = {r.text: r.shown for r in facts(text).references}
@@ -215,7 +206,7 @@ def test_a_person_looks_where_an_aspect_is_missing_or_the_kit_was_submitted(tmp_
     template = written("comparative_analysis.md", kit.read_text(encoding="utf-8"))
     assert finding("DOC203", tmp_path, template).outcome is Outcome.REVIEW
     found = finding("DOC201", tmp_path, written("a.md", "DSPy and LoRA.\n\n# Costs\n\nLow ones."))
-    assert found.outcome is Outcome.REVIEW
+    assert (found.outcome, found.visibility) == (Outcome.REVIEW, Visibility.INSTRUCTOR)
     assert "Development time and effort" in found.message
 
 
@@ -227,8 +218,7 @@ def test_a_number_that_does_not_follow_is_shown_to_a_person(tmp_path: Path) -> N
     assert (right.outcome, right.measures["agree"]) == (Outcome.PASS, 1)
     wrong = finding("DOC202", tmp_path, written("a.md", text.format("0.143")))
     assert (wrong.outcome, wrong.measures["differ"]) == (Outcome.REVIEW, 1)
-    assert "0.143" in wrong.message
-    assert "openai.training_usd" in wrong.note
+    assert "0.143 seems to be openai.training_usd, measured as 0.01432" in wrong.message
 
 
 def test_an_unreadable_document_has_no_facts(tmp_path: Path) -> None:

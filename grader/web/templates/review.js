@@ -31,7 +31,8 @@
     history.replaceState(null, "", location.pathname);
     post("/enter", { token })
       .then(async (answer) => {
-        if (answer.ok) location.replace("/");
+        // Who is in already, and opens a used link again, is not turned away.
+        if (answer.ok || document.querySelector("#entering a")) location.replace("/");
         else document.getElementById("entering").textContent = await detail(answer);
       })
       .catch(() => (document.getElementById("entering").textContent = "The server does not answer."));
@@ -44,6 +45,37 @@
     else say(await detail(answer), "unsaved");
   });
 
+  // --- forms: sent as they stand; what was refused stays to be corrected -------------------------
+  const time = (node) => (node.textContent = new Date(node.dateTime).toLocaleString());
+  const forms = every("form[data-post]");
+  forms.forEach((form) =>
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const fields = Object.fromEntries(new FormData(form));
+      if ("number" in fields) fields.number = Number(fields.number);
+      const said = form.querySelector(".said");
+      said.textContent = "";
+      try {
+        const answer = await post(form.dataset.post, fields);
+        if (!answer.ok) return (said.textContent = await detail(answer));
+        form.reset();
+        location.reload();
+      } catch {
+        said.textContent = "Not saved: the server does not answer.";
+      }
+    }),
+  );
+  if (forms.length) {
+    every("time").forEach(time);
+    window.addEventListener("beforeunload", (event) => {
+      const typed = every("form[data-post] textarea").some((field) => field.value !== field.defaultValue);
+      if (typed) event.preventDefault();
+    });
+    return;
+  }
+
+  const waiting = new Map(); // by key: decisions that the server has not confirmed
+
   // --- seeing what others decide -----------------------------------------------------------------
   const EVERY = 1500; // ms between two looks
   let position = Number(body.dataset.position ?? 0);
@@ -51,6 +83,7 @@
     if (document.hidden) return;
     try {
       const answer = await fetch(`/changes?after=${position}`);
+      if (answer.status === 401 && !waiting.size) say(await detail(answer), "unsaved");
       if (!answer.ok) return;
       const changed = await answer.json();
       if (changed.position <= position) return;
@@ -83,7 +116,6 @@
   const student = body.dataset.student;
   const RETRY = 3000; // ms until what was not saved is sent again
   const PAUSE = 700; // ms without a key until a comment is saved
-  const waiting = new Map(); // by key: what the server has not confirmed
   const kept = "unsaved:"; // in this tab's storage, so that a reload loses nothing
   const undone = "undo";
 

@@ -6,8 +6,11 @@ The time is linear in the length of the texts: each run of `RUN_WORDS` words is 
 from __future__ import annotations
 
 import re
+import sys
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import Final
 
 RUN_WORDS: Final = 8
@@ -35,39 +38,69 @@ class Copy:
     words: int
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a text as they are compared, and where each stands: some 16 bytes a word."""
+
+    folded: tuple[str, ...]
+    starts: array[int]
+    ends: array[int]
+
+    @classmethod
+    def of(cls, text: str) -> Words:
+        """All words of the text."""
+        found = list(_WORD.finditer(text))
+        return cls(
+            tuple(sys.intern(word[0].casefold()) for word in found),
+            array("L", [word.start() for word in found]),
+            array("L", [word.end() for word in found]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.folded)
+
+    def run(self, at: int) -> tuple[str, ...]:
+        """The `RUN_WORDS` words from this one on."""
+        return self.folded[at : at + RUN_WORDS]
+
+    def in_common(self, at: int, theirs: Words, there: int) -> int:
+        """How many words are the same from these places on."""
+        pairs = zip(islice(self.folded, at, None), islice(theirs.folded, there, None), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
 class Sources:
     """Texts to compare documents with, indexed once. Memory: about 150 bytes a word."""
 
     def __init__(self, sources: Iterable[Source]) -> None:
         """Of words that several sources hold, the first source counts."""
         self._sources = tuple(sources)
-        self._words = [_words(source.text) for source in self._sources]
+        self._words = [Words.of(source.text) for source in self._sources]
         self._places: dict[tuple[str, ...], tuple[int, int]] = {}
         for number, words in enumerate(self._words):
             for at in range(len(words) - RUN_WORDS + 1):
-                run = tuple(word for word, _, _ in words[at : at + RUN_WORDS])
-                self._places.setdefault(run, (number, at))
+                self._places.setdefault(words.run(at), (number, at))
 
     def copies(self, text: str) -> tuple[Copy, ...]:
         """The longest shared runs from left to right; they do not overlap."""
-        words = _words(text)
+        words = Words.of(text)
         found = []
         at = 0
         while at <= len(words) - RUN_WORDS:
-            place = self._places.get(tuple(word for word, _, _ in words[at : at + RUN_WORDS]))
+            place = self._places.get(words.run(at))
             if place is None:
                 at += 1
                 continue
             number, there = place
             theirs = self._words[number]
-            length = _shared(words, at, theirs, there)
+            length = words.in_common(at, theirs, there)
             found.append(
                 Copy(
-                    start=words[at][1],
-                    end=words[at + length - 1][2],
+                    start=words.starts[at],
+                    end=words.ends[at + length - 1],
                     source=self._sources[number].name,
-                    source_start=theirs[there][1],
-                    source_end=theirs[there + length - 1][2],
+                    source_start=theirs.starts[there],
+                    source_end=theirs.ends[there + length - 1],
                     words=length,
                 )
             )
@@ -78,21 +111,3 @@ class Sources:
 def covered(copies: Sequence[Copy], start: int, end: int) -> int:
     """How many characters from `start` to `end` are copied."""
     return sum(max(0, min(end, copy.end) - max(start, copy.start)) for copy in copies)
-
-
-def _words(text: str) -> list[tuple[str, int, int]]:
-    """Folded words, and where each starts and ends."""
-    return [(word[0].casefold(), word.start(), word.end()) for word in _WORD.finditer(text)]
-
-
-def _shared(
-    words: list[tuple[str, int, int]], at: int, theirs: list[tuple[str, int, int]], there: int
-) -> int:
-    length = RUN_WORDS
-    while (
-        at + length < len(words)
-        and there + length < len(theirs)
-        and words[at + length][0] == theirs[there + length][0]
-    ):
-        length += 1
-    return length

@@ -99,7 +99,7 @@ class Reference:
 class TextFacts:
     """What can be said of a text without judging it. Every place is an offset into the text.
 
-    `given` are copies from the handout or the kit, `shared` those from other students' texts.
+    `given` are copies from the handout or the kit.
     """
 
     length: Length
@@ -109,7 +109,6 @@ class TextFacts:
     references: tuple[Reference, ...]
     tables: int
     given: tuple[Copy, ...]
-    shared: tuple[Copy, ...]
     notes: tuple[str, ...]
 
     def with_verdict(self, verdict: Verdict) -> tuple[NumberFact, ...]:
@@ -123,12 +122,8 @@ def facts_of(
     vocabulary: Vocabulary,
     measured: Measured,
     given: Sources,
-    others: Sources | None = None,
 ) -> TextFacts:
-    """The facts of a text in that form.
-
-    `given` is what every student had, `others` what other students wrote, now or earlier.
-    """
+    """The facts of a text in that form; `given` is what every student had."""
     notes = []
     if len(text) > MAX_CHARACTERS:
         notes.append(
@@ -137,7 +132,6 @@ def facts_of(
         text = text[:MAX_CHARACTERS]
     document = passages(text, form)
     copied = given.copies(text)
-    shared = others.copies(text) if others is not None else ()
     spoken = aspects_of(document, vocabulary, copied)
     every = numbers_of(text, document, vocabulary, measured, spoken, copied)
     numbers = tuple(islice(every, MAX_NUMBERS))
@@ -162,7 +156,6 @@ def facts_of(
         references=_references(text, document, form),
         tables=sum(passage.kind is Kind.TABLE for passage in document),
         given=copied,
-        shared=tuple(copy for copy in shared if not covered(copied, copy.start, copy.end)),
         notes=tuple(notes),
     )
 
