@@ -96,5 +96,5 @@ def test_what_is_no_comparison_is_said(comparison: str, says: str, tmp_path: Pat
 
 def test_a_written_number_of_the_service_may_be_that_of_the_comparison(tmp_path: Path) -> None:
     claims = {"approaches": {"openai_base": row(0.0), "openai_tuned": row(0.8)}}
-    found = measured_of(context(tmp_path, json.dumps(claims)))
+    found = measured_of(context(tmp_path, json.dumps(claims)), None)
     assert found.values["openai.after"] == 0.8
