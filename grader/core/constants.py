@@ -177,6 +177,7 @@ SANDBOX_DATA_FACTOR: Final = 1.5  # of the memory limit for one process: the wat
 SANDBOX_STATUS_MAX_BYTES: Final = 64 * 1024  # of what comes from inside or from the launcher
 HARVEST_MAX_DEPTH: Final = 16  # folders below each other, as at intake
 HARVEST_MAX_ENTRIES: Final = 50_000  # looked at; the limit on files in the scratch folders is lower
+HARVEST_MAX_LISTED: Final = 1_000  # sizes of files that a run made: checkpoints have ten files each
 HARVEST_MAX_REFUSED: Final = 100  # named; more say nothing new
 
 # --- notebooks and written work ----------------------------------------------------------------

@@ -42,6 +42,7 @@ from grader.sandbox.handshake import Handshake
 from grader.sandbox.harvest import State, harvest, snapshot
 from grader.sandbox.interpreter import SCRATCH
 from grader.sandbox.limits import Cgroup, DiskUsage, Watchdog, folder_usage, make_cgroup
+from grader.sandbox.opened_files import OpenedFiles
 from grader.sandbox.staging import StagedFiles
 
 
@@ -127,6 +128,7 @@ class ProcessRun:
         self._streams = Stream(process.stdout, limit), Stream(process.stderr, limit)
         self._served: SocketService | None = None
         self._reaped: tuple[int, resource.struct_rusage] | None = None
+        self._opened: OpenedFiles | None = None
 
     def finish(
         self, staged: StagedFiles, serve: Serve | None, stop: threading.Event | None = None
@@ -137,6 +139,10 @@ class ProcessRun:
             stack.callback(self._close_service)
             stack.callback(self._end)
             self._prepare(staged, serve)
+            if self._spec.watched:
+                paths = [path for path, _, _ in staged.files]
+                self._opened = OpenedFiles(self._handshake.scratch[0], paths, staged.large)
+                stack.callback(self._opened.close)
             return self._watched(stop)
 
     def _close_service(self) -> None:
@@ -236,6 +242,7 @@ class ProcessRun:
         end: _End,
     ) -> RunResult:
         limits = self._spec.limits
+        opened = self._opened.seen() if self._opened is not None else None  # before the harvest
         # the kernel forgets the time of processes that were killed with their namespace
         cpu = max(end.used.ru_utime + end.used.ru_stime, watchdog.cpu_seconds)
         exit_code, killed_by = self._how(end, passed is not None)
@@ -261,6 +268,8 @@ class ProcessRun:
             refused=tuple(taken.refused),
             isolation=self._isolation,
             uncounted_seconds=min(end.wall_seconds, watchdog.uncounted_seconds),
+            made_bytes=taken.made_bytes,
+            opened=opened,
         )
 
     def _how(self, end: _End, killed: bool) -> tuple[int | None, int | None]:
