@@ -44,6 +44,15 @@ COURSE_MODEL: Final = "course-model"  # the base that ships with the project
 SHIPPED_BASES: Final = (COURSE_MODEL, "course-model-reader")  # folders of starter/
 
 # --- the student's own numbers -----------------------------------------------------------------
+REPRODUCED_TOLERANCE: Final = 0.10  # beyond chance: seeds and machines move a training a little
+CARRIED_MAX_BYTES: Final = 128 * 1024  # of a training's own code and data; the solution's has 8 kB
+TRAINER_STATE_MAX_BYTES: Final = 1024 * 1024  # 2 kB in an epoch of the solution
+INFERENCE_LOAD_OPENINGS: Final = 2  # of a weights file, by transformers: its header, its tensors
+SAME_ANSWERS_AT_LEAST: Final = 0.9  # of the engine's: other number formats change one in ten
+TRIALS_MAX_BYTES: Final = 256 * 1024
+TRIALS_MAX: Final = 200
+TRIAL_LOSS_APART: Final = 0.02  # of a trial run again: losses near 0 differ by a factor by seed
+TRIAL_LOSS_FACTOR: Final = 2.0
 METRICS_MAX_BYTES: Final = 64 * 1024  # a metrics.json is under 2 kB
 CLAIM_TOLERANCE: Final = 0.10  # beyond chance: public and hidden questions are not equally hard
 
@@ -148,6 +157,7 @@ RECORD_MAX_BODY_BYTES: Final = 2 * MIB  # kept of one request or answer; a long 
 RECORD_MAX_BYTES: Final = 16 * MIB  # kept of a run: 2,000 requests of 8 kB
 SUBMISSION_MAX_EVIDENCE_BYTES: Final = 32 * MIB  # stored of all runs; the solution's take 4
 TRANSCRIPT_VERSION: Final = "2"  # part of every key; raise it when a run could go otherwise
+SCRIPT_RUN_VERSION: Final = "1"  # as TRANSCRIPT_VERSION, of runs of local scripts
 RUN_RESULTS_MAX_BYTES: Final = 2 * MIB  # stored of the files that a run left; honest ones have 2 kB
 MODULE_MAX_BYTES: Final = 16 * MIB  # that a module's run may say; an honest one says 300 kB
 MODULE_MAX_FOUND_LINES: Final = 2_000  # results of a module; an honest one has 500

@@ -150,6 +150,35 @@ class ProgramRun(Payload):
     refused_connections: int = 0
 
 
+METRICS_FILE: Final = "metrics.json"
+STATE_FILE: Final = "trainer_state.json"
+"""Files of a run of a local script that are stored: what it measured, and its trainer's states."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptRun(Payload):
+    """One run of a local script in the sandbox: a training, or an inference.
+
+    `files` are METRICS_FILE and STATE_FILEs in base64 by path, and `made_bytes` the sizes of all
+    files that it made. `opened` says how often it opened which of the files beside it, as the
+    kernel reports it; None where nothing reports it.
+    """
+
+    SCHEMA: ClassVar[str] = "finegrade/script-run/v1"
+
+    script: str
+    arguments: Sequence[str]
+    verdict: str
+    exit_code: int | None
+    signal: int | None
+    stdout: str
+    stderr: str
+    files: Mapping[str, str]
+    made_bytes: Mapping[str, int]
+    opened: Mapping[str, int] | None
+    isolation: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a program answers to one question, and what it took; `text` is "" behind an `error`.

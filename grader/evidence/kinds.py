@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from grader.core.errors import AssignmentError
 from grader.core.nouns import Assignment
-from grader.evidence import answers, metric_scores, predictions, text, transcript
+from grader.evidence import answers, metric_scores, predictions, script_runs, text, transcript
 from grader.evidence.kind import EvidenceKind, Spec
 
 KINDS: Final[Mapping[str, EvidenceKind[Any, Any]]] = {
@@ -17,6 +17,8 @@ KINDS: Final[Mapping[str, EvidenceKind[Any, Any]]] = {
         answers.KIND,
         metric_scores.KIND,
         transcript.KIND,
+        script_runs.TRAINING_KIND,
+        script_runs.INFERENCE_KIND,
         predictions.KIND,
     )
 }

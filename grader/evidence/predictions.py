@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from grader.models.engine import Engine
 
 NAME: Final = "predictions"
-MAKERS: Final = frozenset({"transcript"})
+MAKERS: Final = frozenset({"transcript", "training_run"})
 """Kinds of evidence that are runs and may make an adapter."""
 
 

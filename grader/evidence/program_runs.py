@@ -298,7 +298,7 @@ class ProgramRunner:
             if run.keeps == JOB and isinstance(app, SimulatorApp):
                 model, adapter = tuned_adapter(app.services.store, record.exchanges)
         if run.keeps not in (None, JOB):
-            result, model, adapter = _taken(result, run.keeps)
+            result, model, adapter = taken(result, run.keeps)
         if isinstance(app, Replay) and app.unknown:
             raise GraderFault(
                 f"{app.unknown} of its requests are not as recorded: it has gone another way. "
@@ -308,13 +308,7 @@ class ProgramRunner:
         if faults:  # what the program did after it tells nothing about the program
             raise GraderFault(f"the model service failed: {faults[0]}")
         payload = _payload(run, result, record).to_json()
-        cost = {
-            "wall_seconds": result.wall_seconds,
-            "uncounted_seconds": result.uncounted_seconds,
-            "cpu_seconds": result.cpu_seconds,
-            "peak_memory_bytes": result.peak_memory_bytes,
-        }
-        return _Served(payload, cost, model, adapter)
+        return _Served(payload, cost_of(result), model, adapter)
 
     @contextmanager
     def _model_service(self, run: ServedRun, clock: ProgramClock) -> Iterator[ASGIApp]:
@@ -327,7 +321,17 @@ class ProgramRunner:
             yield Perturbed(app) if run.perturb else app
 
 
-def _taken(result: RunResult, folder: str) -> tuple[RunResult, str, dict[str, bytes]]:
+def cost_of(result: RunResult) -> dict[str, float]:
+    """What a run took, as it is stored beside its evidence."""
+    return {
+        "wall_seconds": result.wall_seconds,
+        "uncounted_seconds": result.uncounted_seconds,
+        "cpu_seconds": result.cpu_seconds,
+        "peak_memory_bytes": result.peak_memory_bytes,
+    }
+
+
+def taken(result: RunResult, folder: str) -> tuple[RunResult, str, dict[str, bytes]]:
     """The result without the files in this folder, its name, and the files by their own names."""
     inside = {p: body for p, body in result.files.items() if p.startswith(f"{folder}/")}
     others = {path: body for path, body in result.files.items() if path not in inside}

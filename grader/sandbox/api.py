@@ -108,8 +108,8 @@ class RunResult:
     `stdout_bytes` and `stderr_bytes` what was written in all. `files` are the regular files that
     it made or changed, by path relative to the working folder; `made_bytes` has the size of each,
     of the refused ones too. `uncounted_seconds` of its wall time the program waited for the
-    service's own work or for a processor. `opened` are the files of a watched run that it opened,
-    None where that is not known.
+    service's own work or for a processor. `opened` says how often it opened which of the files
+    of a watched run, None where that is not known.
     """
 
     verdict: ExitReason
@@ -127,7 +127,7 @@ class RunResult:
     isolation: Isolation
     uncounted_seconds: float = 0.0
     made_bytes: Mapping[str, int] = field(default_factory=dict)
-    opened: tuple[str, ...] | None = None
+    opened: Mapping[str, int] | None = None
 
 
 class RunStopped(Exception):

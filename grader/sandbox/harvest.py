@@ -11,7 +11,12 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from grader.core.constants import HARVEST_MAX_DEPTH, HARVEST_MAX_ENTRIES, HARVEST_MAX_LISTED, HARVEST_MAX_REFUSED
+from grader.core.constants import (
+    HARVEST_MAX_DEPTH,
+    HARVEST_MAX_ENTRIES,
+    HARVEST_MAX_LISTED,
+    HARVEST_MAX_REFUSED,
+)
 from grader.sandbox.api import HarvestOnly, Limits, RefusedFile
 
 State = tuple[int, int, int, int]
