@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from grader.assignment.questions import QuestionSet
 from grader.core.constants import MIB, SCRIPT_RUN_VERSION, SOURCE_MAX_BYTES
+from grader.core.errors import FileRefused
 from grader.core.nouns import Assignment, BaseModel, Submission
 from grader.core.payloads import METRICS_FILE, STATE_FILE, ScriptRun
 from grader.evidence.kind import (
@@ -37,6 +38,7 @@ from grader.evidence.transcript import made_by
 from grader.intake.submission import read_file
 from grader.intake.submitted_notebook import ProgramSource, is_script, program_source
 from grader.models.base_model import base_digest, base_folder
+from grader.models.trials import Trial, read_trials
 from grader.sandbox.api import HarvestOnly, Limits, RunSpec
 
 if TYPE_CHECKING:
@@ -48,7 +50,10 @@ _WORD: Final = re.compile(rb"\w+")
 _LIBRARIES: Final = ("torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 _DATA: Final = (".jsonl", ".json", ".csv", ".txt", ".yaml", ".yml", ".toml")
 _HARVEST_BYTES: Final = 16 * MIB  # an adapter of rank 64 on all layers of the course model has 3
-_ENVIRONMENT: Final = {"HF_HUB_OFFLINE": "1"}  # else a hub name is tried for minutes
+_ENVIRONMENT: Final = {
+    "HF_HUB_OFFLINE": "1",  # else a hub name is tried for minutes
+    "TQDM_DISABLE": "1",  # so that the error output holds errors
+}
 _WALL_FACTOR: Final = 5  # of the processor time: a busy machine is no fault
 _TRAINING_BYTES: Final = 3072 * MIB
 _INFERENCE_SECONDS: Final = 60
@@ -61,16 +66,18 @@ class TrainingRunSpec(KindSpec):
     """`script` is the deliverable to run with `arguments`; it makes what is submitted as `adapter`.
 
     It may take `processor_seconds`. `given` is the kit's file that it imports, laid beside it where
-    the submission has none of that name.
+    the submission has none of that name. With `trial`, the deliverable that records trials, the
+    settings of one of them are the arguments: which one nobody can foresee.
     """
 
-    DELIVERABLES: ClassVar = ("script", "adapter")
+    DELIVERABLES: ClassVar = ("script", "adapter", "trial")
 
     script: str
     adapter: str
     given: str
     arguments: tuple[str, ...] = ()
     processor_seconds: int = 120
+    trial: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,12 @@ def _training(
     path = grading.program(submission, spec.script)
     if path is None or grading.questions is None:
         return None
+    arguments = spec.arguments
+    if spec.trial is not None:
+        trial = _chosen(grading.place(submission, spec.trial), submission, grading.questions)
+        if trial is None:
+            return None
+        arguments = trial.arguments
     source = program_source(submission, path, assignment.deliverables)
     code = _code(submission, source)
     readable = code | _data(submission, assignment)
@@ -123,7 +136,7 @@ def _training(
             open_files=1024,
             harvest_bytes=_HARVEST_BYTES,
         ),
-        arguments=spec.arguments,
+        arguments=arguments,
         harvested=(STATE_FILE, *(f"{folder}/{name}" for name in FILES)),
         keeps=folder if spec.id in made_by(assignment) else None,
     )
@@ -160,6 +173,16 @@ def _inference(
         arguments=tuple(asked_questions(grading.questions, spec.questions)),
     )
     return _request(spec, INFERENCE, submission, grading, staged)
+
+
+def _chosen(path: str | None, submission: Submission, questions: QuestionSet) -> Trial | None:
+    """One of the recorded trials, by the hidden questions and the submission; None without any."""
+    try:
+        trials = read_trials(submission, path) if path is not None else []
+    except FileRefused:  # a check says so
+        return None
+    seed = int(_sha256(f"{questions.digest} {submission.digest}".encode()), 16)
+    return trials[seed % len(trials)] if trials else None
 
 
 def asked_questions(questions: QuestionSet, count: int) -> list[str]:

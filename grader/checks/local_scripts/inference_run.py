@@ -30,6 +30,7 @@ from grader.intake.submission import read_file
 RUN: Final = EvidenceRole("lora_inference", ScriptRun)
 AFTER: Final = EvidenceRole("after", Predictions)
 _COSTS: Final = ("tokens_per_second", "peak_memory_mb", "train_seconds")
+_MEASURES: Final = tuple(f"{who}_{cost}" for who in ("reported", "run") for cost in _COSTS)
 _DATA: Final = (".jsonl", ".csv", ".parquet", ".arrow")
 
 
