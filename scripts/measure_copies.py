@@ -46,7 +46,7 @@ from grader.models.adapter_files import (
 from grader.models.base_model import base_folder, load_base
 from grader.models.engine import Engine
 from grader.models.tokenization import tokenize_chat
-from grader.models.training import ALL_LINEAR, ChatExample, LoraRun, train_lora
+from grader.models.training import ChatExample, LoraRun, train_lora
 from grader.topics import get_topic
 
 HIDDEN_SEED: Final = 7
@@ -74,7 +74,7 @@ class Recipe:
     learning_rate: float = 5e-3
     rank: int = 8
     batch_size: int = 16
-    targets: Sequence[str] = ALL_LINEAR
+    targets: Sequence[str] | None = None
     shuffled: bool = False
     first: bool = False  # the same part for all: the first examples
     seed: int | None = None

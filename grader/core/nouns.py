@@ -294,13 +294,23 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """The model that adapters are trained on: "course-model" or a hub id.
+    """The model that adapters are trained on: "course-model", a hub id, or an absolute folder.
 
-    `revision` pins it: a hub commit, or the sha256 of the weights of a model that ships.
+    `revision` pins it: a hub commit, the sha256 of the weights of a model that ships, or the digest
+    of a folder's files (`grader.models.base_model.base_digest`).
     """
 
     name: str
     revision: str
+
+    @property
+    def is_folder(self) -> bool:
+        return self.name.startswith("/")
+
+    @property
+    def title(self) -> str:
+        """The name without folders of this machine, as students read it."""
+        return self.name.rstrip("/").rpartition("/")[2] if self.is_folder else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,7 @@ def grade(
         open_store(store_path) as store,
     ):
         found = _found(paths, extent, assignment, store)
+        about = _provenance(assignment, questions, device, replayed=recordings is not None)
         if recordings is not None:
             _remember(recordings, store)
         grading = Grading(
@@ -152,8 +153,9 @@ def grade(
             unpacked,
             store.reviews,
             store.registered(),
-            _provenance(assignment, questions, device, replayed=recordings is not None),
+            about,
             hidden=questions is None or not questions.public,
+            runs=questions is not None,
         )
         results = [judge.result(one) for one in students]
         results += [_not_taken_in(one, first, assignment, judge.about) for one, first in refused]
@@ -219,6 +221,7 @@ class _Judge:
     classmates: Sequence[Classmate]
     about: Mapping[str, Any]
     hidden: bool
+    runs: bool
 
     def result(self, one: StudentWork) -> Result:
         """The result of a submission; an error where its files are not as they were taken in."""
@@ -240,6 +243,7 @@ class _Judge:
             tuple(mate for mate in self.classmates if mate.student != one.student),
             not_run=self.collection.not_run(one.student),
             hidden=self.hidden,
+            runs=self.runs,
         )
         for check in in_order(assignment.refs, assignment):
             if check.ref not in one.findings:
@@ -298,11 +302,18 @@ def _not_taken_in(
 def _provenance(
     assignment: Assignment, questions: QuestionSet | None, device: str, *, replayed: bool
 ) -> Mapping[str, Any]:
-    folder = base_folder(assignment.base)
+    """What all results say of how they came about; where nothing runs, no base is needed.
+
+    Raises GraderFault where the base is not on this machine.
+    """
+    base = assignment.base
     return {
         "finegrade": __version__,
         "assignment_digest": assignment.digest,
-        "base": {"name": assignment.base.name, "digest": base_digest(folder)},
+        "base": {
+            "name": base.title,
+            "digest": base_digest(base_folder(base)) if questions is not None else None,
+        },
         "questions_digest": questions.digest if questions is not None else None,
         "engine": ENGINE_VERSION,
         "device": device,

@@ -59,7 +59,7 @@ def take_in_all(
             one = StudentWork(entry, submission)
             files = partial(unpacked.held, one.student)
             with files():
-                _check_files(one, grading.assignment)
+                _check_files(one, grading.assignment, runs=grading.questions is not None)
                 _read_adapters(one, grading.assignment)
                 passed = partial(_passed, one.findings)
                 collection.plan(Candidate(submission, passed, one.adapters, files))
@@ -82,10 +82,10 @@ def not_readable(error: Exception) -> Finding:
     return Finding("GRD001", Outcome.ERROR, title, text, note=note)
 
 
-def _check_files(one: StudentWork, assignment: Assignment) -> None:
+def _check_files(one: StudentWork, assignment: Assignment, *, runs: bool) -> None:
     """Run the checks that stand before any evidence: they decide what may be run at all."""
     gates = [code for spec in assignment.evidence for code in spec.needs]
-    context = Context(assignment, one.submission, {})
+    context = Context(assignment, one.submission, {}, runs=runs)
     for check in in_order(gates, assignment):
         one.findings[check.ref] = run_check(check, context, one.findings, {})
 

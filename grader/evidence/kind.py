@@ -289,7 +289,7 @@ class EvidenceKind(Generic[Spec, Work]):
             make = partial(self.request, self.spec.of(spec), candidate, grading)
             try:
                 request = make()
-            except NoSandbox as error:
+            except (NoSandbox, GraderFault) as error:  # a base that is not on this machine, too
                 plan.missing[student, spec.id] = str(error)
             except ImportError as error:
                 plan.missing[student, spec.id] = f"{_NEEDS} ({error.name} is missing)."

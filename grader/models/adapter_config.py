@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jsonschema import Draft202012Validator
 
@@ -29,6 +30,10 @@ from grader.intake.paths import shown
 from grader.intake.submission import read_file
 
 CONFIG_FILE = "adapter_config.json"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+_VOCABULARY_LAYERS = frozenset(
+    {"lm_head", "embed_out", "embed_tokens", "embed_in", "wte", "wpe", "word_embeddings"}
+)
 _SCHEMA = Path(__file__).parent.parent / "schemas" / "lora-config.v1.json"
 
 
@@ -43,11 +48,18 @@ class AdapterConfig:
     base_name: str | None
     path: str
     others: Mapping[str, Any]
+    rank_pattern: Mapping[str, int]
+    alpha_pattern: Mapping[str, float]
 
-    @property
-    def scale(self) -> float:
-        """alpha / r (Hu et al. 2021), or alpha / sqrt(r) with rsLoRA (Kalajdzievski 2023)."""
-        return self.alpha / (math.sqrt(self.r) if self.use_rslora else self.r)
+    def rank_of(self, module: str) -> int:
+        """The rank of the layer at this module path."""
+        return _by_pattern(self.rank_pattern, module, self.r)
+
+    def scale_of(self, module: str) -> float:
+        """Its alpha / r (Hu et al. 2021), or alpha / sqrt(r) with rsLoRA (Kalajdzievski 2023)."""
+        rank = self.rank_of(module)
+        alpha = _by_pattern(self.alpha_pattern, module, self.alpha)
+        return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
     @property
     def unknown_keys(self) -> tuple[str, ...]:
@@ -55,8 +67,21 @@ class AdapterConfig:
         return tuple(sorted(self.others.keys() - _FEATURES.keys() - _HARMLESS))
 
 
+Number = TypeVar("Number", int, float)
+
+
+def _by_pattern(patterns: Mapping[str, Number], module: str, otherwise: Number) -> Number:
+    """The number of the first pattern that ends the module path, as peft looks for it."""
+    found = (number for name, number in patterns.items() if f".{module}".endswith(f".{name}"))
+    return next(found, otherwise)
+
+
 def _off(value: Any) -> bool:
     return value in (None, False, [], {})
+
+
+def _plain_names(value: Any) -> bool:
+    return _off(value) or (isinstance(value, dict) and all(map(_PLAIN_NAME.fullmatch, value)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +93,7 @@ class _Feature:
 _MAGNITUDES = "it changes more than a low-rank update of linear layers"
 _REWRITES = "it changes the base model's own weights"
 _OTHER_ARCHITECTURE = "it changes how the model is built"
+_SEARCHES = "its names are search patterns, and patterns are not run"
 _FEATURES: Mapping[str, _Feature] = {
     "use_dora": _Feature(f"{_MAGNITUDES} (DoRA)"),
     "bias": _Feature("it trains the base model's biases", lambda value: value in (None, "none")),
@@ -76,8 +102,8 @@ _FEATURES: Mapping[str, _Feature] = {
     "trainable_token_indices": _Feature("it trains embeddings"),
     "target_parameters": _Feature("it trains parameters that are not linear layers"),
     "layer_replication": _Feature(_OTHER_ARCHITECTURE),
-    "rank_pattern": _Feature("it gives layers different ranks"),
-    "alpha_pattern": _Feature("it gives layers different scales"),
+    "rank_pattern": _Feature(_SEARCHES, _plain_names),
+    "alpha_pattern": _Feature(_SEARCHES, _plain_names),
     "megatron_config": _Feature(_OTHER_ARCHITECTURE),
     "init_lora_weights": _Feature(
         _REWRITES, lambda value: value in (None, True, False, "gaussian", "orthogonal", "eva")
@@ -92,10 +118,10 @@ _FEATURES: Mapping[str, _Feature] = {
     "use_bdlora": _Feature(_MAGNITUDES),
     "arrow_config": _Feature("it mixes several adapters"),
     "alora_invocation_tokens": _Feature("it acts on some tokens only"),
-    "fan_in_fan_out": _Feature("it stores weights the other way round"),
 }
 # Known and without a part in what the adapter does. peft writes `auto_mapping` (a class and its
-# library) for everyone who leaves out `task_type`; nothing here acts on it.
+# library) for everyone who leaves out `task_type`; nothing here acts on it. `fan_in_fan_out` says
+# how the base stores its weights: peft sets it by itself, and it counts where weights are merged.
 _HARMLESS = frozenset(
     {
         "auto_mapping",
@@ -103,6 +129,7 @@ _HARMLESS = frozenset(
         "ensure_weight_tying",
         "eva_config",
         "exclude_modules",
+        "fan_in_fan_out",
         "inference_mode",
         "layers_pattern",
         "layers_to_transform",
@@ -163,6 +190,8 @@ def read_config(submission: Submission, folder: str) -> AdapterConfig:
         document.get("base_model_name_or_path"),
         path,
         document,
+        document.get("rank_pattern") or {},
+        document.get("alpha_pattern") or {},
     )
 
 
@@ -190,19 +219,37 @@ def check_features(config: AdapterConfig) -> None:
                 f"Train with a plain LoraConfig, without {key!r}, and save the adapter again.",
                 config.path,
             )
+    for target in config.target_modules:
+        if is_vocabulary_layer(target):
+            raise FileRefused(
+                "ADP009",
+                f"{CONFIG_FILE} has {shown(target)!r} among its 'target_modules'; that is not "
+                "graded, because it is a vocabulary layer: peft stores it whole, beside the "
+                "adapter.",
+                "Name attention and MLP layers alone, or target_modules='all-linear', which leaves "
+                "the vocabulary layers out, and save the adapter again.",
+                config.path,
+            )
+
+
+def is_vocabulary_layer(module: str) -> bool:
+    """Whether this is the output head or an embedding, by the names that models give them."""
+    return module.rpartition(".")[2] in _VOCABULARY_LAYERS
 
 
 def check_rank(config: AdapterConfig) -> None:
     """Refuse a rank or an alpha beyond the limits; raises FileRefused ADP006."""
     for key, value, most in (
         ("r", config.r, ADAPTER_MAX_RANK),
+        ("rank_pattern", max(config.rank_pattern.values(), default=0), ADAPTER_MAX_RANK),
         ("lora_alpha", config.alpha, ADAPTER_MAX_ALPHA),
+        ("alpha_pattern", max(config.alpha_pattern.values(), default=0), ADAPTER_MAX_ALPHA),
     ):
         if value > most:
             raise FileRefused(
                 "ADP006",
                 f"{CONFIG_FILE}: {key!r} is {value:g}; at most {most} is taken.",
-                f"Train with {key} of {most} or less; 8 to 16 is plenty here.",
+                f"Train with {key} of {most} or less; a rank of 8 to 16 is plenty here.",
                 config.path,
             )
 
@@ -215,15 +262,15 @@ def check_base(config: AdapterConfig, base: BaseModel) -> None:
     named = (config.base_name or "").replace("\\", "/").rstrip("/")
     cached = "models--" + base.name.replace("/", "--")
     parts = named.split("/")
-    if named == base.name or parts[-1] == base.name.rsplit("/", 1)[-1] or cached in parts:
+    if named == base.name or parts[-1] == base.title.rsplit("/", 1)[-1] or cached in parts:
         return
-    shipped = base.name in SHIPPED_BASES
-    origin = f"the kit's {base.name} folder" if shipped else repr(base.name)
+    given = base.name in SHIPPED_BASES or base.is_folder
+    origin = f"the kit's {base.title} folder" if given else repr(base.name)
     trained_on = shown(parts[-1]) if named else "nothing it names"
     raise FileRefused(
         "ADP008",
         f"{CONFIG_FILE} says that the adapter was trained on {trained_on}; this assignment's base "
-        f"is {base.name}.",
+        f"is {base.title}.",
         f"Load the base from {origin}, train on that, and save the adapter again.",
         config.path,
     )

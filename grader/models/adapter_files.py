@@ -29,7 +29,13 @@ from grader.core.errors import FileRefused
 from grader.core.nouns import Submission
 from grader.intake.paths import shown
 from grader.intake.submission import open_file
-from grader.models.adapter_config import AdapterConfig, check_features, check_rank, read_config
+from grader.models.adapter_config import (
+    AdapterConfig,
+    check_features,
+    check_rank,
+    is_vocabulary_layer,
+    read_config,
+)
 from grader.models.base_profile import BaseProfile
 from grader.models.safetensors_file import TensorEntry, read_header, read_tensor
 
@@ -187,7 +193,7 @@ def pair_up(entries: Sequence[TensorEntry], config: AdapterConfig) -> Mapping[st
             if side not in tensors:
                 _refuse_tensor(f"{shown(module)!r} has no tensor lora_{side}")
         pairs[module] = PairEntry(tensors["A"], tensors["B"])
-        _check_ranks(module, pairs[module], config.r)
+        _check_ranks(module, pairs[module], config.rank_of(module))
     return pairs
 
 
@@ -198,7 +204,7 @@ def _check_ranks(module: str, pair: PairEntry, rank: int) -> None:
         if shape[axis] != rank:
             _refuse_tensor(
                 f"lora_{side} of {shown(module)!r} has rank {shape[axis]}, but the config says "
-                f"r = {rank}"
+                f"{rank}"
             )
 
 
@@ -215,10 +221,9 @@ def check_shapes(pairs: Mapping[str, PairEntry], profile: BaseProfile) -> None:
     """Refuse pairs that do not fit the base's linear layers; raises FileRefused ADP005."""
     for module, pair in pairs.items():
         if module not in profile.linear_shapes:
-            head = module.rsplit(".", 1)[-1] in ("lm_head", "embed_tokens")
             why = (
                 "is the base's vocabulary layer, which is not adapted in this course"
-                if head
+                if is_vocabulary_layer(module)
                 else f"is not a linear layer of {profile.name}"
             )
             _refuse_shape(f"{shown(module)!r} {why}")
@@ -249,8 +254,9 @@ def read_weights(
         for module, entry in pairs.items():
             a, b = read_tensor(file, entry.a), read_tensor(file, entry.b)
             _check_values(module, a, b)
-            modules[module] = LoraPair(config.r, config.scale, a, b)
-            head = f"{module}\0{config.r}\0{config.scale!r}\0{a.shape}\0{b.shape}\0"
+            rank, scale = config.rank_of(module), config.scale_of(module)
+            modules[module] = LoraPair(rank, scale, a, b)
+            head = f"{module}\0{rank}\0{scale!r}\0{a.shape}\0{b.shape}\0"
             digest.update(head.encode())
             digest.update(a.tobytes())
             digest.update(b.tobytes())

@@ -6,6 +6,7 @@ Nothing is fetched: a hub model must lie in the local cache at the pinned revisi
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -46,10 +47,12 @@ class LoadedBase:
 def base_folder(base: BaseModel) -> Path:
     """The folder that holds the base's files.
 
-    Raises GraderFault when the weights of one that ships are not those that the assignment pins,
-    and when a hub model is not in the cache, with the command that fetches it; UsageError when the
-    base install cannot look there.
+    Raises GraderFault when its files are not those that the assignment pins, and when a hub model
+    is not in the cache or not whole, with the command that fetches it; UsageError when the base
+    install cannot look there.
     """
+    if base.is_folder:
+        return _given_folder(base)
     if base.name in SHIPPED_BASES:
         folder = resource("starter", base.name)
         if _digest_of(folder / "model.safetensors") != base.revision:
@@ -62,14 +65,44 @@ def base_folder(base: BaseModel) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise needs_models(error) from error
+    fetch = f"Fetch it first: hf download {base.name} --revision {base.revision}"
     try:
-        found = snapshot_download(base.name, revision=base.revision, local_files_only=True)
+        found = Path(snapshot_download(base.name, revision=base.revision, local_files_only=True))
     except OSError as error:  # huggingface_hub's LocalEntryNotFoundError is one
         raise GraderFault(
-            f"{base.name} at {base.revision} is not in the local cache. "
-            f"Fetch it first: hf download {base.name} --revision {base.revision}"
+            f"{base.name} at {base.revision} is not in the local cache. {fetch}"
         ) from error
-    return Path(found)
+    if absent := _absent_weights(found):
+        raise GraderFault(f"{base.name} in the local cache has no {absent[0]}. {fetch}")
+    return found
+
+
+def _given_folder(base: BaseModel) -> Path:
+    folder = Path(base.name)
+    absent = _absent_weights(folder)
+    if absent:
+        raise GraderFault(
+            f"The base {base.name} has no {absent[0]}. Save it there: model.save_pretrained(folder)"
+            " and tokenizer.save_pretrained(folder)."
+        )
+    if (digest := base_digest(folder)) != base.revision:
+        raise GraderFault(
+            f"{base.name} is not the model that the assignment pins. If it is the right one, write "
+            f"its digest as the base's revision: {digest}"
+        )
+    return folder
+
+
+def _absent_weights(folder: Path) -> list[str]:
+    """The files of the weights that are not there: one file, or all that the index names."""
+    index = folder / "model.safetensors.index.json"
+    names = {"model.safetensors"}
+    if index.is_file():
+        try:
+            names = {str(name) for name in json.loads(index.read_bytes())["weight_map"].values()}
+        except (ValueError, KeyError, AttributeError) as error:
+            raise GraderFault(f"{index} is damaged: {error}") from error
+    return sorted(name for name in names if not (folder / name).is_file())
 
 
 def needs_models(error: ImportError) -> UsageError:

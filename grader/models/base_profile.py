@@ -25,7 +25,10 @@ _SCHEMA = "finegrade/linear-shapes/v1"
 
 @dataclass(frozen=True, slots=True)
 class BaseProfile:
-    """`linear_shapes`: (out, in) of every linear layer but the output head, by module path."""
+    """`linear_shapes`: (out, in) of every linear layer but the output head, by module path.
+
+    `name` is the base's title.
+    """
 
     name: str
     linear_shapes: Mapping[str, tuple[int, int]]
@@ -36,18 +39,19 @@ class BaseProfile:
 def profile_for(base: BaseModel) -> BaseProfile:
     """The profile of an assignment's base.
 
-    A hub model's is worked out once from its cached config and kept under `home()`. Raises
-    GraderFault when the base is not on this machine, or torch is needed and not installed.
+    That of a hub model or a folder is worked out once from its config, without weights, and kept
+    under `home()`. Raises GraderFault when there is no config on this machine, or torch is needed
+    and not installed.
     """
     if base.name in SHIPPED_BASES:
         return profile_from_folder(resource("starter", base.name))
-    kept = home() / "profiles" / f"{base.name.replace('/', '--')}@{base.revision}.json"
+    kept = home() / "profiles" / f"{base.title.replace('/', '--')}@{base.revision}.json"
     if kept.is_file():
-        return _read(kept, base.name)
-    shapes = _shapes_on_meta(base.name, base.revision)
+        return _read(kept, base.title)
+    shapes = _shapes_on_meta(base.name, None if base.is_folder else base.revision)
     kept.parent.mkdir(parents=True, exist_ok=True)
     _write(kept, shapes)
-    return _profile(base.name, shapes)
+    return _profile(base.title, shapes)
 
 
 def profile_from_folder(base_dir: Path) -> BaseProfile:
@@ -70,6 +74,8 @@ def _shapes_on_meta(source: str, revision: str | None) -> dict[str, tuple[int, i
     try:
         import torch
         from transformers import AutoConfig, AutoModelForCausalLM
+
+        from grader.models.linear_layers import linear_layers, shape_of
     except ImportError as error:
         raise GraderFault(
             f"The shapes of {source} are not known, and working them out needs torch and "
@@ -81,16 +87,12 @@ def _shapes_on_meta(source: str, revision: str | None) -> dict[str, tuple[int, i
         )
     except (OSError, ValueError) as error:
         raise GraderFault(
-            f"{source} is not on this machine. Fetch it first: hf download {source}"
+            f"{source} is not on this machine. Fetch it first: hf download {source} config.json"
+            f"{f' --revision {revision}' if revision else ''}"
         ) from error
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    head = model.get_output_embeddings()
-    return {
-        path: (module.out_features, module.in_features)
-        for path, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and module is not head
-    }
+    return {path: shape_of(layer) for path, layer in linear_layers(model).items()}
 
 
 def _profile(name: str, shapes: Mapping[str, tuple[int, int]]) -> BaseProfile:

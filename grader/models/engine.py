@@ -16,13 +16,14 @@ as it was trained and as peft runs it.
 from __future__ import annotations
 
 import copy
+import math
 import resource as system_resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import nn
@@ -36,16 +37,20 @@ from grader.core.constants import (
 )
 from grader.core.errors import GraderFault, UsageError
 from grader.models.base_model import LoadedBase
+from grader.models.linear_layers import LinearLayer, linear_layers, replace_layer
 from grader.models.tokenization import prompt_text, tokenize
 
 if TYPE_CHECKING:
     from grader.models.adapter_files import AdapterFiles
 
 
+_TARGET_STEP_TOKENS: Final = 8  # reference answers are padded to a multiple of this
+
+
 class LoraLinear(nn.Module):
     """A linear layer [.., in] -> [.., out] with an optional LoRA pair A [r, in], B [out, r]."""
 
-    def __init__(self, base: nn.Linear) -> None:
+    def __init__(self, base: LinearLayer) -> None:
         super().__init__()
         self.base = base
         self.a: torch.Tensor | None = None
@@ -53,27 +58,19 @@ class LoraLinear(nn.Module):
         self.scale = 1.0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The base's output plus the adapter's, in the base's dtype."""
+        """The base's output plus the adapter's: added in float32, then in the base's dtype."""
         y: torch.Tensor = self.base(x)
         if self.a is None or self.b is None:
             return y
         low_rank = (x.to(self.a.dtype) @ self.a.T) @ self.b.T
-        return y + (low_rank * self.scale).to(y.dtype)
+        return (y + low_rank * self.scale).to(y.dtype)
 
 
 def install(model: nn.Module) -> Mapping[str, LoraLinear]:
     """Wrap every linear layer but the output head; returns the wrappers by module path."""
-    head = getattr(model, "get_output_embeddings", lambda: None)()
-    linears = {
-        path: module
-        for path, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not head
-    }
-    wrapped = {}
-    for path, linear in linears.items():
-        parent, _, name = path.rpartition(".")
-        wrapped[path] = LoraLinear(linear)
-        setattr(model.get_submodule(parent), name, wrapped[path])
+    wrapped = {path: LoraLinear(layer) for path, layer in linear_layers(model).items()}
+    for path, layer in wrapped.items():
+        replace_layer(model, path, layer)
     return wrapped
 
 
@@ -90,9 +87,9 @@ def attach(layers: Mapping[str, LoraLinear], adapter: AdapterFiles | None) -> No
         if path not in layers:
             raise GraderFault(f"the base has no linear layer {path!r}, yet intake let it through")
         layer = layers[path]
-        weight = layer.base.weight
-        layer.a = torch.from_numpy(pair.a).to(weight.device)
-        layer.b = torch.from_numpy(pair.b).to(weight.device)
+        device = layer.base.weight.device
+        layer.a = torch.from_numpy(pair.a).to(device)
+        layer.b = torch.from_numpy(pair.b).to(device)
         layer.scale = pair.scale
 
 
@@ -143,11 +140,17 @@ class Engine:
     """One loaded base and the planned batches of one question set, for any number of adapters."""
 
     def __init__(self, base: LoadedBase, questions: QuestionSet, max_new_tokens: int) -> None:
+        """Raises UsageError for a base without a chat template, and for questions too long."""
+        if base.tokenizer.chat_template is None:
+            raise UsageError(
+                "The assignment's base has no chat template, so questions cannot be put to it. "
+                "Name its instruction-tuned version, or a folder whose tokenizer has a template."
+            )
         self._base = base
         self._questions = questions
         self._max_new_tokens = max_new_tokens
         self._layers = install(base.model)
-        self._batches = _plan(base.tokenizer, questions)
+        self._batches = self._planned(questions)
         stop = base.model.generation_config.eos_token_id
         stops = stop if isinstance(stop, list) else [stop]
         self._stops = torch.tensor([s for s in stops if s is not None], device=base.device)
@@ -156,8 +159,12 @@ class Engine:
         """An engine for other questions on the same loaded base; only one may run at a time."""
         other = copy.copy(self)
         other._questions = questions
-        other._batches = _plan(self._base.tokenizer, questions)
+        other._batches = other._planned(questions)
         return other
+
+    def _planned(self, questions: QuestionSet) -> tuple[_Batch, ...]:
+        positions = getattr(self._base.model.config, "max_position_embeddings", None)
+        return _plan(self._base.tokenizer, questions, self._max_new_tokens, positions)
 
     @torch.inference_mode()
     def predict(
@@ -230,8 +237,7 @@ class Engine:
         cache: Any,
     ) -> list[float]:
         """Mean log-probability per token of each real row's reference answer, in nats."""
-        width = max(len(row.target) for row in batch.rows)
-        width += -width % 8  # few shapes
+        width = _step_up(max(len(row.target) for row in batch.rows), _TARGET_STEP_TOKENS)
         targets = torch.zeros(PREDICT_ROWS, width, dtype=torch.long)
         keep = torch.zeros(PREDICT_ROWS, width, dtype=torch.bool)
         for i, row in enumerate(batch.rows):
@@ -264,26 +270,34 @@ class Engine:
         return len(self._batches)
 
 
-def _plan(tokenizer: Any, questions: QuestionSet) -> tuple[_Batch, ...]:
+def _plan(
+    tokenizer: Any, questions: QuestionSet, answer_tokens: int, positions: int | None
+) -> tuple[_Batch, ...]:
     """Batches of questions of like length: a function of the questions alone."""
     rows = [
         _tokenise(tokenizer, index, question, questions.answers)
         for index, question in enumerate(questions.questions)
     ]
+    # A base with learned positions, such as GPT-2, has nothing behind the last one.
+    behind = max(answer_tokens, *(_step_up(len(row.target), _TARGET_STEP_TOKENS) for row in rows))
+    most = min(PREDICT_MAX_PROMPT_TOKENS, (positions or math.inf) - behind)
     for row in rows:
-        if len(row.prompt) > PREDICT_MAX_PROMPT_TOKENS:
+        if len(row.prompt) > most:
             raise UsageError(
                 f"Question {questions.questions[row.index].id} has {len(row.prompt)} tokens; "
-                f"at most {PREDICT_MAX_PROMPT_TOKENS} fit."
+                f"at most {most} fit."
             )
     rows.sort(key=lambda row: (len(row.prompt), row.index))
     chunks = [rows[start : start + PREDICT_ROWS] for start in range(0, len(rows), PREDICT_ROWS)]
-    return tuple(_Batch(tuple(chunk), _padded_length(len(chunk[-1].prompt))) for chunk in chunks)
+    return tuple(
+        _Batch(tuple(chunk), _step_up(len(chunk[-1].prompt), PREDICT_LENGTH_STEP_TOKENS))
+        for chunk in chunks
+    )
 
 
-def _padded_length(length: int) -> int:
-    """The next multiple of PREDICT_LENGTH_STEP_TOKENS, so that there are few shapes."""
-    return length + -length % PREDICT_LENGTH_STEP_TOKENS
+def _step_up(length: int, step: int) -> int:
+    """The next multiple of `step`, so that there are few shapes."""
+    return length + -length % step
 
 
 def _tokenise(

@@ -95,5 +95,5 @@ def _written(tokenizer: Any, messages: list[dict[str, str]], **options: bool) ->
         return ""
     try:
         return str(tokenizer.apply_chat_template(messages, tokenize=False, **options))
-    except TemplateError as error:
+    except (TemplateError, ValueError) as error:  # ValueError: there is no template
         raise UnusableChat(str(error)) from error

@@ -24,6 +24,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from grader.models.linear_layers import linear_layers
 from grader.models.micro_batches import micro_batches, most_tokens
 from grader.models.tokenization import TokenRow, tokenize_chat
 from grader.models.training_step import TrainingStep
@@ -33,15 +34,6 @@ from grader.models.training_step import TrainingStep
 sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]
 from peft import LoraConfig, get_peft_model  # noqa: E402
 
-ALL_LINEAR: Final = (
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "o_proj",
-    "gate_proj",
-    "up_proj",
-    "down_proj",
-)
 IGNORED: Final = -100  # label of tokens without loss: the prompt's and padding; torch's default
 _GRADIENT_NORM: Final = 1.0  # at most: one odd example must not ruin the adapter
 
@@ -92,13 +84,14 @@ class LoraRun:
         objective: Objective = answer_loss,
         rank: int = 8,
         alpha: int = 16,
-        targets: Sequence[str] = ALL_LINEAR,
+        targets: Sequence[str] | None = None,
         learning_rate: float,
         epochs: int,
         batch_size: int,
         seed: int,
     ) -> None:
-        """AdamW, learning rate falling linearly to 0; `batch_size` counts examples.
+        """AdamW, learning rate falling linearly to 0; `batch_size` counts examples; `targets` None
+        is every linear layer but the output head.
 
         Raises ValueError for no examples, or epochs or batch_size below 1.
         """
@@ -109,12 +102,13 @@ class LoraRun:
         config = LoraConfig(
             r=rank,
             lora_alpha=alpha,
-            target_modules=list(targets),
+            target_modules=list(_linear_names(base) if targets is None else targets),
             task_type="CAUSAL_LM",
             base_model_name_or_path=str(base_dir),
         )
         with warnings.catch_warnings():  # peft asks for an attribute that transformers renames
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
             self._model = get_peft_model(base, config)
         self._model.train()
         self._trained = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
@@ -204,6 +198,11 @@ class LoraRun:
             self._optimiser.state[self._trained[name]][kind] = value
         for _ in islice(self._batches, self.done):
             pass
+
+
+def _linear_names(model: torch.nn.Module) -> Iterable[str]:
+    """The last parts of the paths of all linear layers, as peft takes them."""
+    return dict.fromkeys(path.rpartition(".")[2] for path in linear_layers(model))
 
 
 class DpoObjective:
@@ -326,7 +325,7 @@ def train_lora(
     *,
     rank: int = 8,
     alpha: int = 16,
-    targets: Sequence[str] = ALL_LINEAR,
+    targets: Sequence[str] | None = None,
     learning_rate: float = 5e-3,
     epochs: int = 8,
     batch_size: int = 16,

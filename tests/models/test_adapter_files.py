@@ -224,7 +224,17 @@ CONFIGS: dict[str, tuple[str, dict[str, Any] | bytes]] = {
     "tokens": ("ADP009", config(trainable_token_indices=[0])),
     "replication": ("ADP009", config(layer_replication=[[0, 1000]])),
     "ranks by pattern": ("ADP009", config(rank_pattern={"(a+)+$": 4})),
-    "alphas by pattern": ("ADP009", config(alpha_pattern={"q_proj": 4})),
+    "alphas by pattern": ("ADP009", config(alpha_pattern={".*q_proj": 4})),
+    "a rank of 65 by name": ("ADP006", config(rank_pattern={"q_proj": 65})),
+    "an alpha of 1025 by name": ("ADP006", config(alpha_pattern={"q_proj": 1025})),
+    "a rank of 400 digits": ("ADP002", config(r=10**400)),
+    "an alpha of 400 digits": ("ADP002", config(lora_alpha=10**400)),
+    "a rank by name of 400 digits": ("ADP002", config(rank_pattern={"q_proj": 10**400})),
+    "a rank by name is text": ("ADP002", config(rank_pattern={"q_proj": "8"})),
+    "an alpha by name is 0": ("ADP002", config(alpha_pattern={"q_proj": 0})),
+    "another rank by name": ("ADP004", config(rank_pattern={"self_attn.q_proj": 4})),
+    "the head as target": ("ADP009", config(target_modules=["q_proj", "lm_head"])),
+    "an embedding as target": ("ADP009", config(target_modules=["model.embed_tokens"])),
     "megatron": ("ADP009", config(megatron_config={"a": 1})),
     "PiSSA": ("ADP009", config(init_lora_weights="pissa")),
     "PiSSA, fast": ("ADP009", config(init_lora_weights="pissa_niter_4")),
@@ -307,6 +317,12 @@ def test_reads_every_number_and_the_scale(tmp_path: Path) -> None:
 def test_rslora_scales_by_the_root_of_the_rank(tmp_path: Path) -> None:
     write_adapter(tmp_path / "s01" / "adapter", settings=config(use_rslora=True))
     assert read(tmp_path / "s01").modules[LAYER].scale == 4 / math.sqrt(2)
+
+
+def test_the_first_name_that_ends_a_layers_path_decides_on_its_scale(tmp_path: Path) -> None:
+    patterns = {"proj": 9, "self_attn.q_proj": 6, "q_proj": 7}
+    write_adapter(tmp_path / "s01" / "adapter", settings=config(alpha_pattern=patterns))
+    assert read(tmp_path / "s01").modules[LAYER].scale == 6 / 2
 
 
 @pytest.mark.parametrize("dtype", ["F16", "BF16"])

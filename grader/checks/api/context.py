@@ -86,6 +86,8 @@ class Context:
     """By evidence id, what the student's own doing kept from being collected."""
     hidden: bool = True
     """Whether runs saw questions that the student must not learn; not so in a self-check."""
+    runs: bool = True
+    """Whether models and programs run; a check of files alone needs no base on this machine."""
 
     def seen(self, role: EvidenceRole[Any]) -> Evidence:
         """The evidence in this role; it is there when a check that names the role runs."""

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from grader.core.errors import GraderFault
+from grader.models.linear_layers import LinearLayer, linear_layers, replace_layer
 
 if TYPE_CHECKING:
     from grader.models.adapter_files import AdapterFiles
@@ -32,12 +33,13 @@ _KEPT_ADAPTERS: Final = 8  # of rank 8 these are half as wide as the course mode
 class BatchedLoraLinear(nn.Module):
     """A linear layer [rows, n, in] -> [rows, n, out] with room for the adapters of the rows."""
 
-    def __init__(self, base: nn.Linear) -> None:
+    def __init__(self, base: LinearLayer) -> None:
         super().__init__()
         self.base = base
         weight = base.weight
         self._one_dnn = (
-            torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+            isinstance(base, nn.Linear)
+            and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
             and weight.device.type == "cpu"
             and weight.dtype == torch.float32
         )
@@ -52,7 +54,7 @@ class BatchedLoraLinear(nn.Module):
             return y
         low_rank = (x.to(self.down.dtype) @ self.down) * self.own
         if low_rank.dtype != y.dtype:
-            return y + (low_rank @ self.up).to(y.dtype)
+            return (y + low_rank @ self.up).to(y.dtype)
         y.flatten(0, -2).addmm_(low_rank.flatten(0, -2), self.up)  # y is ours: nobody else has it
         return y
 
@@ -77,13 +79,11 @@ class BatchedAdapters:
 
     def __init__(self, model: nn.Module) -> None:
         """Wrap every linear layer but the output head."""
-        head = getattr(model, "get_output_embeddings", lambda: None)()
-        self._layers: dict[str, BatchedLoraLinear] = {}
-        for path, module in list(model.named_modules()):
-            if isinstance(module, nn.Linear) and module is not head:
-                parent, _, name = path.rpartition(".")
-                self._layers[path] = BatchedLoraLinear(module)
-                setattr(model.get_submodule(parent), name, self._layers[path])
+        self._layers = {
+            path: BatchedLoraLinear(layer) for path, layer in linear_layers(model).items()
+        }
+        for path, layer in self._layers.items():
+            replace_layer(model, path, layer)
         self._placed: dict[str, AdapterFiles] = {}
 
     def select(self, rows: Sequence[AdapterFiles | None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from grader.openai_sim.decoding.batched_lora import BatchedLoraLinear
 
@@ -17,6 +18,19 @@ def test_without_adapters_it_gives_what_the_plain_layer_gives(shape, bias) -> No
     x = torch.randn(*shape, 48)
     with torch.inference_mode():
         assert torch.allclose(BatchedLoraLinear(plain)(x), plain(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (16, 40)])
+def test_a_transposed_layer_gives_what_it_gives_by_itself(shape) -> None:
+    torch.manual_seed(0)
+    plain = Conv1D(80, 48)
+    nn.init.normal_(plain.bias)
+    layer = BatchedLoraLinear(plain)
+    x, down, up = torch.randn(*shape, 48), torch.randn(48, 4), torch.randn(4, 80)
+    with torch.inference_mode():
+        assert torch.equal(layer(x), plain(x))
+        layer.down, layer.up, layer.own = down, up, torch.ones(shape[0], 1, 4)
+        assert torch.allclose(layer(x), plain(x) + x @ down @ up, atol=1e-4)
 
 
 def test_each_of_many_rows_gets_its_own_adapter_and_no_other() -> None:
