@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from grader.assignment.questions import QuestionSet
 from grader.core.constants import MIB, SCRIPT_RUN_VERSION, SOURCE_MAX_BYTES
 from grader.core.errors import FileRefused
-from grader.core.nouns import Assignment, BaseModel, Submission
+from grader.core.nouns import Assignment, Submission
 from grader.core.payloads import METRICS_FILE, STATE_FILE, ScriptRun
 from grader.evidence.kind import (
     Candidate,
@@ -37,6 +37,7 @@ from grader.evidence.made_adapter import FILES
 from grader.evidence.transcript import made_by
 from grader.intake.submission import read_file
 from grader.intake.submitted_notebook import ProgramSource, is_script, program_source
+from grader.models.adapter_config import submitted_base
 from grader.models.base_model import base_digest, base_folder
 from grader.models.trials import Trial, read_trials
 from grader.sandbox.api import HarvestOnly, Limits, RunSpec
@@ -160,7 +161,7 @@ def _inference(
     files = submission.paths()
     for name in [name for name in files if name.startswith(f"{lies}/")]:
         files[wanted + name.removeprefix(lies)] = files[name]
-    folder = base_folder(_base(spec, assignment))
+    folder = base_folder(submitted_base(submission, assignment, spec.adapter))
     weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     staged = _Staged(
         source=program_source(submission, path, assignment.deliverables),
@@ -202,8 +203,9 @@ def _request(
     """A request whose key hashes all that the run can read, and its limits. Raises NoSandbox."""
     from grader.evidence.program_runs import ServedRun, kit_beside
 
-    script, base = staged.source.script, _base(spec, grading.assignment)
-    home = _beside(script, PurePosixPath(base.name).name)
+    script = staged.source.script
+    base = submitted_base(submission, grading.assignment, spec.adapter)
+    home = _beside(script, PurePosixPath(base.title).name)
     own = {name: at for name, at in staged.files.items() if not name.startswith(f"{home}/")}
     laid = kit_beside(script, spec.given, grading.assignment.topic)
     helper = _beside(script, PurePosixPath(spec.given).name)
@@ -240,10 +242,6 @@ def _request(
     )
     work = ServedRun(run, (), keeps=staged.keeps, notebooks=staged.source.notebooks)
     return EvidenceRequest(submission.student, spec.id, kind, key, work, own=True)
-
-
-def _base(spec: TrainingRunSpec | InferenceRunSpec, assignment: Assignment) -> BaseModel:
-    return assignment.base_of(assignment.deliverable(spec.adapter).base)
 
 
 def _folder(assignment: Assignment, deliverable: str) -> str:

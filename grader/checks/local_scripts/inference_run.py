@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from grader.checks.api.context import Context, EvidenceRole, Verdict, failed, passed, skipped
 from grader.checks.api.registry import check
-from grader.checks.local_scripts.training_run import ADAPTER
+from grader.checks.local_scripts.training_run import ADAPTER, base_folder_name
 from grader.checks.local_scripts.training_run import RUN as TRAINING
 from grader.checks.views.script_run import WEIGHTS, answers_in, ended, last_words, reported
 from grader.checks.views.scripts import INFERENCE_SCRIPT
@@ -99,7 +99,7 @@ def inference_loads_what_it_needs(context: Context) -> Verdict:
         return failed(text, hint, path=run.script, exact=f"{ended(run)}. {last_words(run)}")
     if run.opened is None:
         return skipped("Which files a program opens is not reported on this machine.")
-    base = PurePosixPath(context.assignment.base_of(context.deliverable(ADAPTER).base).name).name
+    base = base_folder_name(context)
     adapter = context.deliverable(ADAPTER).paths[0].rstrip("/")
     problems = _problems(run.opened, base, adapter)
     if problems:

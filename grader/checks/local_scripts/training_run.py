@@ -32,6 +32,7 @@ from grader.core.metrics import chance_apart, mean
 from grader.core.nouns import Outcome
 from grader.core.payloads import Predictions, ScriptRun
 from grader.core.text import about
+from grader.models.adapter_config import submitted_base
 
 RUN: Final = EvidenceRole("lora_training", ScriptRun)
 MADE: Final = EvidenceRole("lora_made", Predictions)
@@ -87,11 +88,17 @@ def _folder(context: Context) -> str:
     return context.deliverable(ADAPTER).paths[0].rstrip("/")
 
 
+def base_folder_name(context: Context) -> str:
+    """The name of the folder beside the scripts that holds the base."""
+    base = submitted_base(context.submission, context.assignment, context.bound(ADAPTER))
+    return PurePosixPath(base.title).name
+
+
 def _unread(context: Context, run: ScriptRun) -> str | None:
     """What every training has to open and this one did not: weights of the base, or data."""
     if run.opened is None:
         return None
-    base = PurePosixPath(context.assignment.base_of(context.deliverable(ADAPTER).base).name).name
+    base = base_folder_name(context)
     opened = [PurePosixPath(path) for path in run.opened]
     if not any(p.parent.name == base and p.suffix in (".safetensors", ".bin") for p in opened):
         return "weights of the base"
@@ -230,7 +237,7 @@ def the_script_makes_the_adapter(context: Context) -> Verdict:
 
 def _carried_bytes(context: Context, run: ScriptRun) -> int:
     """Bytes of the script and of the submission's own files that it opened."""
-    base = PurePosixPath(context.assignment.base_of(context.deliverable(ADAPTER).base).name).name
+    base = base_folder_name(context)
     kit = {file.name for file in resource("datasets", context.assignment.topic).glob("*.jsonl")}
     others = sum(
         file.size
