@@ -85,6 +85,13 @@ def test_a_script_that_fails_is_told_its_last_words(tmp_path: Path) -> None:
     assert "KeyError: 'answer'" in found.message
 
 
+def test_a_training_that_fails_behind_its_end_left_its_checkpoints(tmp_path: Path) -> None:
+    found = trained("ADP021", tmp_path, verdict="exit", exit_code=1)
+    assert found.measures == {"share": 1.0}
+    killed = trained("ADP021", tmp_path / "b", verdict="timeout", exit_code=None, signal=9)
+    assert killed.measures == {"share": 0.5}
+
+
 @pytest.mark.parametrize(
     ("changes", "share", "said"),
     [
@@ -167,9 +174,8 @@ def test_an_adapter_that_another_seed_made_is_as_good(
 def test_an_adapter_that_the_script_cannot_have_made_is_looked_at(tmp_path: Path) -> None:
     found = made(tmp_path, 40, 92)
     assert found.outcome is Outcome.REVIEW
-    assert "about 40%" in found.message
-    assert "about 90%" in found.message
-    assert "92%" in found.note
+    assert "40%" not in found.message  # staff read it
+    assert "40% of the questions, the submitted one 92%" in found.note
 
 
 @pytest.mark.parametrize(
@@ -239,7 +245,6 @@ def test_nothing_of_a_hidden_run_is_told(tmp_path: Path) -> None:
         ({"more.csv": 1}, "opens data"),
         ({"checkpoints/9/adapter_model.safetensors": 1}, "other weights"),
         ({"other-model/model.safetensors": 2}, "other weights"),
-        ({"course-model/model.safetensors": 4}, "more than once"),
         ({"course-model/model.safetensors": 0}, "no weights of the base"),
         ({"adapter/adapter_model.safetensors": 0}, "no weights of the adapter"),
     ],
@@ -252,6 +257,29 @@ def test_what_inference_opens_is_what_it_needs(
     assert found.outcome is Outcome.FAIL
     assert problem in found.note
     assert problem not in found.message  # a program that sees questions chose what it opens
+
+
+LOAD = "base = AutoModelForCausalLM.from_pretrained(x)\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "openings", "outcome"),
+    [
+        (LOAD, 1, Outcome.PASS),
+        (LOAD, 2, Outcome.PASS),  # a library that opens the weights twice for one load
+        (LOAD + LOAD, 2, Outcome.FAIL),
+        (f"if False:\n    {LOAD}{LOAD}", 1, Outcome.PASS),  # one of them was never run
+        (f"for question in x:\n    {LOAD}", 12, Outcome.FAIL),
+    ],
+)
+def test_the_base_is_loaded_once(
+    source: str, openings: int, outcome: Outcome, tmp_path: Path
+) -> None:
+    opened = {**LOADED, "course-model/model.safetensors": openings}
+    script = f"from transformers import AutoModelForCausalLM\nx = ['a']\n{source}"
+    run = {"lora_inference": inference(opened=opened)}
+    found = judged("ADP031", tmp_path, run, more={"inference.py": script})
+    assert found.outcome is outcome
 
 
 def test_inference_within_its_memory(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from grader.checks.api.registry import check
 from grader.checks.local_scripts.training_run import ADAPTER, base_folder_name
 from grader.checks.local_scripts.training_run import RUN as TRAINING
 from grader.checks.views.script_run import WEIGHTS, answers_in, ended, last_words, reported
-from grader.checks.views.scripts import INFERENCE_SCRIPT
+from grader.checks.views.scripts import INFERENCE_SCRIPT, read_script
+from grader.checks.views.syntax import SourceFault
 from grader.core.constants import (
-    INFERENCE_LOAD_OPENINGS,
     METRICS_MAX_BYTES,
     MIB,
     SAME_ANSWERS_AT_LEAST,
@@ -101,7 +101,7 @@ def inference_loads_what_it_needs(context: Context) -> Verdict:
         return skipped("Which files a program opens is not reported on this machine.")
     base = base_folder_name(context)
     adapter = context.deliverable(ADAPTER).paths[0].rstrip("/")
-    problems = _problems(run.opened, base, adapter)
+    problems = _problems(run.opened, base, adapter, several=_loads_several(context))
     if problems:
         return failed(
             f"{run.script} does not load the base and the adapter once each and nothing else.",
@@ -114,7 +114,23 @@ def inference_loads_what_it_needs(context: Context) -> Verdict:
     )
 
 
-def _problems(opened: Mapping[str, int], base: str, adapter: str) -> list[str]:
+def _loads_several(context: Context) -> bool:
+    """Whether by its source the script loads more than one model, or one again and again.
+
+    How often a library opens the weights for one load differs between its versions.
+    """
+    try:
+        script = read_script(context, INFERENCE_SCRIPT)
+    except SourceFault:
+        return False
+    calls = script.program.calls if script is not None else []
+    loads = [call for call in calls if call.name.endswith("CausalLM.from_pretrained")]
+    loads = [call for call in loads if "Peft" not in call.name]
+    return len(loads) > 1 or any(call.loops for call in loads)
+
+
+def _problems(opened: Mapping[str, int], base: str, adapter: str, *, several: bool) -> list[str]:
+    """What is wrong with what was opened, in words; `several`: by its source it loads several."""
     paths = {PurePosixPath(path): count for path, count in opened.items()}
     weights = {path: n for path, n in paths.items() if path.suffix.lower() in WEIGHTS}
     of_base = {path: n for path, n in weights.items() if path.parent.name == base}
@@ -124,7 +140,7 @@ def _problems(opened: Mapping[str, int], base: str, adapter: str) -> list[str]:
         problems.append("it opens no weights of the base")
     if not of_adapter:
         problems.append("it opens no weights of the adapter")
-    if any(n > INFERENCE_LOAD_OPENINGS for n in of_base.values()):
+    if several and any(n > 1 for n in of_base.values()):
         problems.append("it loads the base more than once")
     others = [path for path in weights if path not in of_base and path not in of_adapter]
     if others:

@@ -31,7 +31,6 @@ from grader.core.files import resource
 from grader.core.metrics import chance_apart, mean
 from grader.core.nouns import Outcome
 from grader.core.payloads import Predictions, ScriptRun
-from grader.core.text import about
 from grader.models.adapter_config import submitted_base
 
 RUN: Final = EvidenceRole("lora_training", ScriptRun)
@@ -55,7 +54,8 @@ def the_training_script_runs(context: Context) -> Verdict:
     run = context.read(RUN)
     what = ended(run)
     if what is not None:
-        said = f" Its last words: {last_words(run)}" if last_words(run) else ""
+        told = run.verdict == "exit" and last_words(run)
+        said = f" Its last words: {last_words(run)}" if told else ""
         return failed(
             f"{run.script} did not run to its end: {what}.{said}",
             "Run it in a new folder beside the kit's files, without your adapter, and mend what "
@@ -129,7 +129,7 @@ def checkpoints_appear_and_training_stops(context: Context) -> Verdict:
             path=run.script,
             measures={"share": 0.0},
         )
-    if ended(run) is not None:
+    if run.verdict not in ("ok", "exit"):
         return failed(
             f"{run.script} left checkpoints, and did not come to its end.",
             "See why the training does not end; ADP020 says what is known of it.",
@@ -211,9 +211,9 @@ def the_script_makes_the_adapter(context: Context) -> Verdict:
     apart = REPRODUCED_TOLERANCE + chance_apart(ours, len(made), theirs, len(submitted))
     if theirs - ours > apart:
         return needs_review(
-            f"When {run.script} is run, its adapter answers {about(ours)} of the hidden questions, "
-            f"and the submitted one {about(theirs)}: more apart than chance explains. A person "
-            "looks at how the submitted adapter was made.",
+            f"When {run.script} is run, its adapter answers fewer hidden questions than the "
+            "submitted one, by more than chance explains. A person looks at how the submitted "
+            "adapter was made.",
             "Submit the script and the settings that made the adapter.",
             note=exact,
             measures=measures,
