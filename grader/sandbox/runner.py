@@ -248,7 +248,8 @@ class ProcessRun:
         cpu = max(end.used.ru_utime + end.used.ru_stime, watchdog.cpu_seconds)
         exit_code, killed_by = self._how(end, passed is not None)
         passed = passed or watchdog.memory() or watchdog.disk()
-        if passed is None and killed_by is not None and cpu > SANDBOX_CPU_SEEN_SHARE * limits.cpu_seconds:
+        used_up = cpu > SANDBOX_CPU_SEEN_SHARE * limits.cpu_seconds
+        if passed is None and killed_by is not None and used_up:
             passed = ExitReason.TIMEOUT
         own = ExitReason.SIGNAL if killed_by else ExitReason.EXIT if exit_code else ExitReason.OK
         taken = harvest(self._handshake.scratch[0], before, limits, self._spec.harvest)

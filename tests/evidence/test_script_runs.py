@@ -16,7 +16,7 @@ from support.script_runs import ANSWER, TRAIN
 
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import make_hidden
-from grader.core.nouns import Assignment, EvidenceSpec
+from grader.core.nouns import Assignment, Evidence, EvidenceSpec
 from grader.evidence.kind import AdapterRef, Candidate, Grading
 from grader.evidence.program_runs import ServedRun
 from grader.evidence.script_runner import ScriptRunner
@@ -227,7 +227,7 @@ def test_a_run_keeps_what_it_made_and_what_it_opened(tmp_path: Path) -> None:
     sandbox = need_sandbox()
     grading = Grading(WHOLE, HIDDEN, "cpu", tmp_path / "t", open_sandbox=lambda: sandbox)
     plan = TRAINING_KIND.plan(grading, Candidate(submission, lambda codes: True))
-    put = []
+    put: list[Evidence] = []
     runner = ScriptRunner(sandbox, None)
     (request,) = plan.requests
     assert runner.produce({request.key: request}, put.append, Silent()) == {}

@@ -25,6 +25,7 @@ from grader.assignment.load import load_assignment
 from grader.assignment.questions import make_hidden
 from grader.core.files import resource
 from grader.core.nouns import Assignment, Outcome
+from grader.core.result import Result
 
 VARIANTS: Final = EXPERTS / "variants" / "lora"
 TRAIN, ANSWER, METRICS = "huggingface_custom_lora.py", "inference.py", "metrics.json"
@@ -167,6 +168,9 @@ def hold_to(row: Row, result: Result, most: float) -> None:
     total, person = _total(result)
     assert abs(total - sum(row.points)) <= most, f"{total} for {sum(row.points)}\n{text}"
     assert person == row.person, text
+    given = {score.id: score.points or 0.0 for score in result.scores}
+    off = {id: given[id] - points for id, points in zip(ORDER, row.points, strict=True)}
+    assert all(abs(by) <= (2 if id == ORDER[0] else 0.5) for id, by in off.items()), (off, text)
     assert not [f.code for f in result.findings if f.outcome is Outcome.ERROR], text
     assert all(f.message and f.hint for f in result.findings if f.outcome is Outcome.FAIL), text
 

@@ -53,7 +53,7 @@ def state(
     watched: bool = True,
 ) -> dict[str, Any]:
     """A trainer's state, as in its last checkpoint; by default of a training that stopped early."""
-    callbacks = {"TrainerControl": {"args": {"should_training_stop": stop}, "attributes": {}}}
+    callbacks: dict[str, Any] = {"TrainerControl": {"args": {"should_training_stop": stop}}}
     if watched:
         callbacks["EarlyStoppingCallback"] = {"args": {"early_stopping_patience": 2}}
     log = [{"epoch": n + 1.0, "eval_loss": loss} for n, loss in enumerate(losses)]
