@@ -206,15 +206,15 @@ def _request(
     script = staged.source.script
     base = submitted_base(submission, grading.assignment, spec.adapter)
     home = _beside(script, PurePosixPath(base.title).name)
-    own = {name: at for name, at in staged.files.items() if not name.startswith(f"{home}/")}
+    files = {name: at for name, at in staged.files.items() if not name.startswith(f"{home}/")}
     laid = kit_beside(script, spec.given, grading.assignment.topic)
     helper = _beside(script, PurePosixPath(spec.given).name)
     if submission.file(helper) is not None:  # the student's own version of it
         laid.pop(helper)
-        own[helper] = submission.root / helper
+        files[helper] = submission.root / helper
     inputs = {**staged.source.inputs, **laid}
     run = RunSpec(
-        files={**own, **{f"{home}/{at.name}": at for at in sorted(base_folder(base).iterdir())}},
+        files={**files, **{f"{home}/{at.name}": at for at in sorted(base_folder(base).iterdir())}},
         script=script,
         arguments=staged.arguments,
         inputs=inputs,
@@ -230,7 +230,7 @@ def _request(
             "version": SCRIPT_RUN_VERSION,
             "script": script,
             "arguments": staged.arguments,
-            "files": {n: digests[str(at.relative_to(submission.root))] for n, at in own.items()},
+            "files": {n: digests[str(at.relative_to(submission.root))] for n, at in files.items()},
             "inputs": {name: _sha256(body) for name, body in sorted(inputs.items())},
             "environment": _ENVIRONMENT,
             "limits": asdict(staged.limits),
@@ -241,7 +241,10 @@ def _request(
         }
     )
     work = ServedRun(run, (), keeps=staged.keeps, notebooks=staged.source.notebooks)
-    return EvidenceRequest(submission.student, spec.id, kind, key, work, own=True)
+    # A training is shared, and one student's used-up budget must not keep it from another: it has
+    # a limit of its own.
+    own = kind == INFERENCE
+    return EvidenceRequest(submission.student, spec.id, kind, key, work, own=own)
 
 
 def _folder(assignment: Assignment, deliverable: str) -> str:

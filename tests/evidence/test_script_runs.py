@@ -17,7 +17,7 @@ from support.script_runs import ANSWER, TRAIN
 from grader.assignment.load import load_assignment
 from grader.assignment.questions import make_hidden
 from grader.core.nouns import Assignment, Evidence, EvidenceSpec
-from grader.evidence.kind import AdapterRef, Candidate, Grading
+from grader.evidence.kind import AdapterRef, Candidate, Grading, PlannedRequest
 from grader.evidence.program_runs import ServedRun
 from grader.evidence.script_runner import ScriptRunner
 from grader.evidence.script_runs import INFERENCE_KIND, TRAINING_KIND, asked_questions
@@ -46,13 +46,13 @@ def submitted(home: Path, files: Mapping[str, str] | None = None) -> Path:
     return home
 
 
-def requested(
+def requests(
     home: Path,
     kind: str = "training_run",
     change: Callable[[EvidenceSpec], EvidenceSpec] = lambda spec: spec,
     assignment: Assignment = WHOLE,
-) -> tuple[str, RunSpec] | None:
-    """The key and the run of this kind that is requested for the submission."""
+) -> list[PlannedRequest[ServedRun]]:
+    """What is requested of this kind for the submission."""
     specs = tuple(change(spec) for spec in assignment.evidence if spec.kind == kind)
     made = tuple(spec for spec in assignment.evidence if "made_by" in spec.settings)
     grading = Grading(
@@ -67,11 +67,20 @@ def requested(
     candidate = Candidate(submission, lambda codes: True, adapters)
     plan = (TRAINING_KIND if kind == "training_run" else INFERENCE_KIND).plan(grading, candidate)
     assert not plan.missing
-    if not plan.requests:
-        return None
-    with plan.requests[0].opened() as work:
-        assert isinstance(work, ServedRun)
-        return plan.requests[0].key, work.spec
+    return plan.requests
+
+
+def requested(
+    home: Path,
+    kind: str = "training_run",
+    change: Callable[[EvidenceSpec], EvidenceSpec] = lambda spec: spec,
+    assignment: Assignment = WHOLE,
+) -> tuple[str, RunSpec] | None:
+    """The key and the run of the only request; None where there is none."""
+    for request in requests(home, kind, change, assignment):
+        with request.opened() as work:
+            return request.key, work.spec
+    return None
 
 
 def seen(run: RunSpec) -> set[str]:
@@ -152,6 +161,11 @@ def test_students_with_equal_scripts_share_a_training(tmp_path: Path) -> None:
     assert other is not None
     assert another is not None
     assert one[0] == other[0] != another[0]
+
+
+def test_a_shared_training_is_on_nobodys_budget(tmp_path: Path) -> None:
+    assert not requests(submitted(tmp_path / "s01"))[0].own
+    assert requests(submitted(tmp_path / "s02"), "inference_run")[0].own
 
 
 def test_the_assignment_sets_the_processor_time_or_leaves_the_run_out(tmp_path: Path) -> None:
