@@ -254,3 +254,24 @@ def test_a_run_keeps_what_it_made_and_what_it_opened(tmp_path: Path) -> None:
     assert run.payload["opened"] == {TRAIN: 1, "data/train.jsonl": 1}
     assert "'adapter'" in run.payload["stdout"]
     assert run.cost["peak_memory_bytes"] > 0
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_base_beside_the_scripts_is_the_one_that_the_student_chose(tmp_path: Path) -> None:
+    from support.bases import adapted, saved
+
+    base = saved("qwen2", tmp_path / "models" / "small-qwen2")
+    adapter = replace(WHOLE.deliverable("adapter"), other_bases=("small",))
+    chosen = tuple(adapter if one.id == "adapter" else one for one in WHOLE.deliverables)
+    assignment = replace(WHOLE, bases={"small": base}, deliverables=chosen)
+    home = submitted(tmp_path / "s01")
+    for kind in ("training_run", "inference_run"):
+        found = requested(home, kind, assignment=assignment)
+        assert found is not None
+        assert "course-model/model.safetensors" in found[1].files
+    adapted(base, home / "adapter")
+    for kind in ("training_run", "inference_run"):
+        found = requested(home, kind, assignment=assignment)
+        assert found is not None
+        assert "small-qwen2/model.safetensors" in found[1].files
+        assert "course-model/model.safetensors" not in found[1].files
