@@ -299,6 +299,8 @@ def test_reported_costs_stand_beside_measured_ones(tmp_path: Path) -> None:
         "reported_peak_memory_mb": 500.0,
         "run_tokens_per_second": 300.0,
         "run_peak_memory_mb": 500.0,
+        "apart_tokens_per_second": 10.0,
+        "apart_peak_memory_mb": 1.0,
         "inference_memory_mb": 400.0,
     }
 

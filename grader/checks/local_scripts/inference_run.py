@@ -30,7 +30,7 @@ from grader.intake.submission import read_file
 RUN: Final = EvidenceRole("lora_inference", ScriptRun)
 AFTER: Final = EvidenceRole("after", Predictions)
 _COSTS: Final = ("tokens_per_second", "peak_memory_mb", "train_seconds")
-_MEASURES: Final = tuple(f"{who}_{cost}" for who in ("reported", "run") for cost in _COSTS)
+_MEASURES: Final = tuple(f"{who}_{cost}" for who in ("reported", "run", "apart") for cost in _COSTS)
 _DATA: Final = (".jsonl", ".csv", ".parquet", ".arrow")
 
 
@@ -166,7 +166,8 @@ def reported_costs_stand_beside_a_run(context: Context) -> Verdict:
 
     Why: Times and memory differ between machines by a factor of several, and never enter a score.
     For whoever reads the comparison, what the student reports stands beside what the same script
-    reports when the grader runs it, and the memory that its inference took.
+    reports when the grader runs it, by which factor the two are apart, and the memory that its
+    inference took.
 
     Fix: Nothing to mend. Say in your analysis on which machine you measured.
     """
@@ -177,6 +178,10 @@ def reported_costs_stand_beside_a_run(context: Context) -> Verdict:
         for name in _COSTS
         if isinstance(found.get(name), int | float)
     }
+    for name in _COSTS:  # by which factor the two differ
+        one, other = (measures.get(f"{who}_{name}", 0.0) for who in ("reported", "run"))
+        if one > 0 and other > 0:
+            measures[f"apart_{name}"] = round(max(one / other, other / one), 1)
     memory = context.seen(RUN).cost["peak_memory_bytes"] / MIB
     measures["inference_memory_mb"] = round(memory, 1)
     return passed("Measured beside runs of both scripts on one machine.", measures=measures)
