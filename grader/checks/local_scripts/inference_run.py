@@ -156,7 +156,7 @@ def _problems(opened: Mapping[str, int], base: str, adapter: str, *, several: bo
     deliverables=("metrics",),
     evidence=(TRAINING, RUN),
     measures=(
-        *(f"{who}_{what}" for who in ("reported", "run") for what in _COSTS),
+        *_MEASURES,
         "inference_memory_mb",
     ),
     severity=Severity.NOTE,
