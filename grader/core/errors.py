@@ -10,6 +10,11 @@ FinegradeError
 
 from __future__ import annotations
 
+import errno
+import traceback
+from pathlib import PurePath
+from typing import Final
+
 
 class FinegradeError(Exception):
     """Base of every error that finegrade raises on purpose. The text is for people."""
@@ -44,6 +49,26 @@ class IntakeError(CodedError):
 
 class FileRefused(CodedError):
     """A file of a submission that breaks a rule (an adapter with pickle, a NaN, a wrong shape)."""
+
+
+_MACHINES: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM}
+)
+
+
+def is_machines(error: BaseException) -> bool:
+    """Whether the machine failed, which no submission can cause: a full disk, a missing library.
+
+    Whatever else fails in our code may fail because of what was submitted.
+    """
+    machines = isinstance(error, OSError) and error.errno in _MACHINES
+    return machines or isinstance(error, GraderFault | ImportError)
+
+
+def frames_of(error: BaseException, most: int = 3) -> str:
+    """The innermost places where it was raised, without folders of this machine."""
+    frames = traceback.extract_tb(error.__traceback__)[-most:]
+    return ", ".join(f"{PurePath(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
 
 
 class GraderFault(FinegradeError):

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from grader.assignment.rubric import score, status, to_decide, total
+from grader.checks.api.registry import FAILED_ON
 from grader.core.errors import AssignmentError
 from grader.core.nouns import Assignment, Criterion, Finding, Outcome, Status
 from grader.core.result import Result, Score
@@ -127,7 +128,8 @@ def manifest(files: Sequence[JudgedFile], finding: Finding | None) -> str:
     about = None
     if finding is not None:
         # The grader's own error may read otherwise each time.
-        said = (finding.message, finding.note) if finding.outcome is Outcome.REVIEW else ()
+        ours = finding.outcome is not Outcome.REVIEW or finding.message == FAILED_ON
+        said = () if ours else (finding.message, finding.note)
         about = [finding.code, finding.outcome.value, *said]
     listed = [[file.deliverable, file.path, file.sha256] for file in files]
     return json.dumps({"files": listed, "finding": about}, sort_keys=True)

@@ -19,7 +19,7 @@ from grader.assignment.questions import QuestionSet
 from grader.assignment.rubric import score, status, total
 from grader.checks.api import all as _all_checks  # noqa: F401  (registers every check)
 from grader.checks.api.context import Classmate, Context
-from grader.checks.api.grader_faults import service_faults
+from grader.checks.api.grader_faults import repeated_faults
 from grader.checks.api.registry import all_checks, check_of, in_order, run_check
 from grader.checks.integrity import answer_traits
 from grader.core.constants import BOOTSTRAP_SEED, ENGINE_VERSION, FREE_MIN_BYTES
@@ -248,10 +248,8 @@ class _Judge:
         for check in in_order(assignment.refs, assignment):
             if check.ref not in one.findings:
                 one.findings[check.ref] = run_check(check, context, one.findings, missing)
-        findings = (
-            *(one.findings[ref] for ref in assignment.refs),
-            *service_faults(evidence.values()),
-        )
+        used = tuple(one.findings[ref] for ref in assignment.refs)
+        findings = (*used, *repeated_faults(evidence.values(), used))
         scores = score(assignment, findings)
         return Result(
             assignment_id=assignment.id,
@@ -306,14 +304,14 @@ def _provenance(
 
     Raises GraderFault where the base is not on this machine.
     """
-    base = assignment.base
+    used = {}
+    if questions is not None:
+        base = assignment.base
+        used = {"base": {"name": base.title, "digest": base_digest(base_folder(base))}}
     return {
         "finegrade": __version__,
         "assignment_digest": assignment.digest,
-        "base": {
-            "name": base.title,
-            "digest": base_digest(base_folder(base)) if questions is not None else None,
-        },
+        **used,
         "questions_digest": questions.digest if questions is not None else None,
         "engine": ENGINE_VERSION,
         "device": device,

@@ -31,6 +31,7 @@ CANNOT_FAIL = {
     "EVL003": "speed and memory vary between machines and never decide anything",
     "GRD001": "a fault of the machine is an error, never a student's fail",
     "GRD002": "a fault of the service is a question, never a student's fail",
+    "GRD003": "a fault of a check is a question, never a student's fail",
     "INT002": "only a person decides where training questions come from",
     "DOC201": "a person decides whether an aspect is spoken of",
     "DOC202": "a person decides what a number claims",

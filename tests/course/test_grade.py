@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -154,9 +155,10 @@ def test_a_check_that_raises_costs_nobody_a_mark(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     results, store = graded
-    whole = registry.all_checks()["SRC003"]
+    whole, tries = registry.all_checks()["SRC003"], list[str]()
 
     def raises(context: context.Context) -> context.Verdict:
+        tries.append(context.submission.student)
         raise RuntimeError("a fault in the check, with /a/path of ours")
 
     broken = dataclasses.replace(whole, function=raises, needs=())
@@ -167,13 +169,39 @@ def test_a_check_that_raises_costs_nobody_a_mark(
         if result.status is Status.FAILED:
             continue
         finding = next(f for f in result.findings if f.code == "SRC003")
-        assert finding.outcome is Outcome.ERROR
+        assert finding.outcome is Outcome.REVIEW
         assert "/a/path" not in finding.message + finding.hint
         assert "RuntimeError" in finding.note
+        assert "test_grade.py:" in finding.note
+        assert tries.count(result.student) == 2
+        (question,) = (f for f in result.findings if f.code == "GRD003")
+        assert "SRC003: RuntimeError" in question.note
         assert result.status is Status.PENDING_MANUAL
+        for old, new in zip(results[result.student].scores, result.scores, strict=True):
+            assert new.points in (old.points, None), "no point is given or taken by it"
         others = [f for f in result.findings if f.code.startswith(("ADP", "EVL"))]
         same = [f for f in results[result.student].findings if f.code.startswith(("ADP", "EVL"))]
         assert others == same
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), GraderFault("no base")])
+def test_a_machine_that_fails_in_a_check_is_an_error(
+    error: Exception,
+    folder: Path,
+    assignment: Assignment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def raises(context: context.Context) -> context.Verdict:
+        raise error
+
+    broken = dataclasses.replace(registry.all_checks()["SRC003"], function=raises, needs=())
+    monkeypatch.setitem(registry._CHECKS, "SRC003", broken)
+    (result,) = grade.grade(
+        [folder / "good-1"], assignment, None, tmp_path / "e.sqlite", Silent(), extent=Extent.ONE
+    ).results
+    assert outcome(result, "SRC003") is Outcome.ERROR
+    assert not any(f.code == "GRD003" for f in result.findings)
 
 
 def test_a_machine_fault_while_answering_is_an_error_for_that_student_alone(

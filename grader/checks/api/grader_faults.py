@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from grader.checks.api.context import Context, Verdict, needs_review, passed
-from grader.checks.api.registry import all_checks, check
+from grader.checks.api.registry import FAILED_ON, all_checks, check
 from grader.core.nouns import Evidence, Finding
 from grader.core.payloads import SERVICE_FAULT
 from grader.core.text import counted
@@ -41,11 +41,42 @@ def model_service_answered(ctx: Context) -> Verdict:
     return passed("The service answered all requests.")
 
 
-def service_faults(evidence: Iterable[Evidence]) -> list[Finding]:
-    """The question for a person about runs in which the service failed; none without such a run.
+@check("GRD003")
+def checks_ran_to_their_end(ctx: Context) -> Verdict:
+    """The grader's checks ran to their end on the submission
 
-    No criterion reads it: by itself it neither gives nor takes a point.
+    Why: A check failed by a fault of its own, twice on the same files. A submission may have been
+    made to cause that, so the points that hang on the check neither count nor are lost: they stay
+    open until a person has looked.
+
+    Fix: Students need do nothing. Instructors: the note names the checks and where they failed.
+    Decide on their points in `finegrade review`, and report the fault to finegrade.
     """
+    return passed("All checks ran to their end.")
+
+
+def repeated_faults(evidence: Iterable[Evidence], findings: Iterable[Finding]) -> list[Finding]:
+    """The questions for a person about faults of our own that came again on the same submission.
+
+    No criterion reads them: by themselves they neither give nor take a point.
+    """
+    return [*_service_faults(evidence), *_check_faults(findings)]
+
+
+def _check_faults(findings: Iterable[Finding]) -> list[Finding]:
+    failed = [finding for finding in findings if finding.message == FAILED_ON]
+    if not failed:
+        return []
+    shown = "; ".join(f"{finding.code}: {finding.note}" for finding in failed[:_SHOWN_FAULTS])
+    verdict = needs_review(
+        "The grader failed on some checks of your submission by a fault of its own. Your "
+        "instructor decides on the points that hang on them.",
+        note=f"{counted(len(failed), 'check')} failed: {shown}.",
+    )
+    return [all_checks()["GRD003"].finding(verdict)]
+
+
+def _service_faults(evidence: Iterable[Evidence]) -> list[Finding]:
     failed = [
         (one.key, exchange)
         for one in evidence

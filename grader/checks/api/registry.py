@@ -16,8 +16,16 @@ from dataclasses import dataclass, field, replace
 from inspect import cleandoc
 from typing import Any, Final
 
-from grader.checks.api.context import Bindings, Context, EvidenceRole, Verdict, bound, failed
-from grader.core.errors import FileRefused
+from grader.checks.api.context import (
+    Bindings,
+    Context,
+    EvidenceRole,
+    Verdict,
+    bound,
+    failed,
+    needs_review,
+)
+from grader.core.errors import FileRefused, frames_of, is_machines
 from grader.core.nouns import (
     Assignment,
     CheckInstance,
@@ -27,6 +35,7 @@ from grader.core.nouns import (
     Visibility,
 )
 from grader.core.payloads import Payload
+from grader.core.text import clean
 
 CODE_PATTERN = re.compile(r"^(LAY|JSL|TOK|ADP|EVL|DSP|API|SRC|DOC|INT|GRD)\d{3}$")
 
@@ -238,6 +247,12 @@ _LATER: Final = {"text": "PDF and Word files are read when programs are run, and
 """What is said of evidence that was not collected, by its kind."""
 
 
+FAILED_ON: Final = (
+    "The grader failed on this check, twice. Your instructor looks at it and decides on its points."
+)
+"""The message where a check raised: a submission may have been made to do that."""
+
+
 def run_check(
     check: Check, context: Context, earlier: Mapping[str, Finding], missing: Mapping[str, str]
 ) -> Finding:
@@ -246,7 +261,7 @@ def run_check(
     `earlier` holds the findings so far by reference. `missing` says of each evidence id that could
     not be collected why (a machine's fault). The result is `skip` behind a fail, the same behind a
     skip, `error` behind an error or missing evidence, `review` behind a review, else what the
-    check says.
+    check says. One that raises is tried again; the second time it is a question for a person.
     """
     for needed in all_needs(check, context.assignment):
         before = earlier[needed]
@@ -269,10 +284,26 @@ def run_check(
         if id not in context.evidence:
             text = _LATER.get(kinds.get(id, ""), "Hidden tests run at grading.")
             return check.finding(Verdict(Outcome.REVIEW, text))
+    found = _judged(check, context)
+    if isinstance(found, Exception) and not is_machines(found):
+        found = _judged(check, context)
+    return found if isinstance(found, Finding) else check.finding(_raised(found))
+
+
+def _judged(check: Check, context: Context) -> Finding | Exception:
+    """What the check finds, or what it raises: its fault must not stop the batch."""
     try:
         return check.judge(context)
     except FileRefused as refused:  # the student's file, whichever check comes to it first
         return check.finding(failed(refused.message, refused.hint, path=refused.path))
-    except Exception as error:  # a check's own fault must not cost the student or stop the batch
+    except Exception as error:
+        return error
+
+
+def _raised(error: Exception) -> Verdict:
+    """What is said of a check that raised: it costs no mark, and a trick earns none by it."""
+    note = f"{type(error).__name__}: {clean(str(error))} (in {frames_of(error)})"
+    if is_machines(error):
         text = "The grader failed on this check; your instructor has been told. No marks lost."
-        return check.finding(Verdict(Outcome.ERROR, text, note=f"{type(error).__name__}: {error}"))
+        return Verdict(Outcome.ERROR, text, note=note)
+    return needs_review(FAILED_ON, note=note)

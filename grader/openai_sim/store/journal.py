@@ -6,7 +6,6 @@ The lines outlive the service. A graded run has a record of its own instead
 
 from __future__ import annotations
 
-import errno
 import json
 import statistics
 import threading
@@ -16,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from grader.core.errors import is_machines
 from grader.core.openai_wire import API, GENERATION, JOBS
 from grader.core.payloads import SERVICE_FAULT
 from grader.core.text import counted
@@ -31,10 +31,6 @@ _LAST_BYTES: Final = 4 * 1024 * 1024  # read for the page: some 10,000 requests
 
 MACHINE_FAULT: Final = "fault"
 """The note of one on which the machine, or an instructor's endpoint, failed: another try helps."""
-
-_MACHINES: Final = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM}
-)
 
 PAGE_AGENT: Final = "finegrade-page"
 """The user agent of the service's own page where it sends requests."""
@@ -57,8 +53,8 @@ def note(request: Request, **facts: Any) -> None:
 
 def note_fault(scope: MutableMapping[str, Any], error: BaseException) -> None:
     """Note that the service, or the machine, failed on this request."""
-    machine = isinstance(error, OSError) and error.errno in _MACHINES
-    scope.get(NOTES, {})[MACHINE_FAULT if machine else SERVICE_FAULT] = type(error).__name__
+    kind = MACHINE_FAULT if is_machines(error) else SERVICE_FAULT
+    scope.get(NOTES, {})[kind] = type(error).__name__
 
 
 def short(value: Any) -> Any:
