@@ -113,6 +113,7 @@ def _deliverable(d: dict[str, Any]) -> Deliverable:
         part=d.get("part"),
         optional=d.get("optional", False),
         base=d.get("base"),
+        other_bases=tuple(d.get("other_bases", ())),
         length=Length(length["text"], tuple(length["words"])) if length is not None else None,
     )
 
@@ -185,9 +186,10 @@ def _inconsistencies(a: Assignment) -> list[str]:
         if d.optional and d.part is not None
     ]
     problems += [
-        f"deliverable {d.id!r} names base {d.base!r}, which is not in bases"
+        f"deliverable {d.id!r} names base {base!r}, which is not in bases"
         for d in a.deliverables
-        if d.base is not None and d.base not in a.bases
+        for base in (d.base, *d.other_bases)
+        if base is not None and base not in a.bases
     ]
     if a.data is not None and a.data.deliverable not in deliverables:
         problems.append(f"data names {a.data.deliverable!r}, which is not a deliverable")

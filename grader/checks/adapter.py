@@ -11,7 +11,13 @@ from grader.checks.views.attempted import part_left_out
 from grader.core.errors import FileRefused, GraderFault
 from grader.core.nouns import BaseModel, Submission
 from grader.models import adapter_files as files
-from grader.models.adapter_config import check_base, check_features, check_rank, read_config
+from grader.models.adapter_config import (
+    check_base,
+    check_features,
+    check_rank,
+    read_config,
+    submitted_base,
+)
 from grader.models.base_profile import profile_for
 
 ADAPTER = "adapter"
@@ -19,7 +25,7 @@ ADAPTER = "adapter"
 
 
 def _base(context: Context) -> BaseModel:
-    return context.assignment.base_of(context.deliverable(ADAPTER).base)
+    return submitted_base(context.submission, context.assignment, context.bound(ADAPTER))
 
 
 def _judge(context: Context, step: Callable[[Submission, str], Verdict]) -> Verdict:

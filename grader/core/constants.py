@@ -44,6 +44,14 @@ COURSE_MODEL: Final = "course-model"  # the base that ships with the project
 SHIPPED_BASES: Final = (COURSE_MODEL, "course-model-reader")  # folders of starter/
 
 # --- the student's own numbers -----------------------------------------------------------------
+REPRODUCED_TOLERANCE: Final = 0.10  # beyond chance: seeds and machines move a training a little
+CARRIED_MAX_BYTES: Final = 128 * 1024  # of a training's own code and data; the solution's has 8 kB
+TRAINER_STATE_MAX_BYTES: Final = 1024 * 1024  # 2 kB in an epoch of the solution
+SAME_ANSWERS_AT_LEAST: Final = 0.9  # of the engine's: other number formats change one in ten
+TRIALS_MAX_BYTES: Final = 256 * 1024
+TRIALS_MAX: Final = 200
+TRIAL_LOSS_APART: Final = 0.02  # of a trial run again: losses near 0 differ by a factor by seed
+TRIAL_LOSS_FACTOR: Final = 2.0
 METRICS_MAX_BYTES: Final = 64 * 1024  # a metrics.json is under 2 kB
 CLAIM_TOLERANCE: Final = 0.10  # beyond chance: public and hidden questions are not equally hard
 
@@ -160,6 +168,7 @@ RECORD_MAX_BODY_BYTES: Final = 2 * MIB  # kept of one request or answer; a long 
 RECORD_MAX_BYTES: Final = 16 * MIB  # kept of a run: 2,000 requests of 8 kB
 SUBMISSION_MAX_EVIDENCE_BYTES: Final = 32 * MIB  # stored of all runs; the solution's take 4
 TRANSCRIPT_VERSION: Final = "2"  # part of every key; raise it when a run could go otherwise
+SCRIPT_RUN_VERSION: Final = "1"  # as TRANSCRIPT_VERSION, of runs of local scripts
 RUN_RESULTS_MAX_BYTES: Final = 2 * MIB  # stored of the files that a run left; honest ones have 2 kB
 MODULE_MAX_BYTES: Final = 16 * MIB  # that a module's run may say; an honest one says 300 kB
 MODULE_MAX_FOUND_LINES: Final = 2_000  # results of a module; an honest one has 500
@@ -185,10 +194,12 @@ SANDBOX_TICK_SECONDS: Final = 0.05  # between two checks: enough for 20 forks of
 SANDBOX_END_SECONDS: Final = 10.0  # for the kernel to tear down what was killed
 SANDBOX_READ_BYTES: Final = 64 * 1024  # of output at once: a pipe holds no more
 SANDBOX_CPU_SLACK_SECONDS: Final = 2  # the kernel's own limit comes after the watchdog's
+SANDBOX_CPU_SEEN_SHARE: Final = 0.9  # of the limit: a busy watchdog saw the rest too late
 SANDBOX_DATA_FACTOR: Final = 1.5  # of the memory limit for one process: the watchdog comes first
 SANDBOX_STATUS_MAX_BYTES: Final = 64 * 1024  # of what comes from inside or from the launcher
 HARVEST_MAX_DEPTH: Final = 16  # folders below each other, as at intake
 HARVEST_MAX_ENTRIES: Final = 50_000  # looked at; the limit on files in the scratch folders is lower
+HARVEST_MAX_LISTED: Final = 1_000  # sizes of files that a run made: checkpoints have ten files each
 HARVEST_MAX_REFUSED: Final = 100  # named; more say nothing new
 
 # --- notebooks and written work ----------------------------------------------------------------

@@ -173,7 +173,8 @@ class Deliverable:
     """What a student submits: a file (any of `paths`) or a folder (a path ending in "/").
 
     An `optional` one is voluntary: it belongs to no part and is never missing. An adapter names its
-    `base`, unless that is the assignment's own. A document may have a `length` that is asked for.
+    `base`, unless that is the assignment's own, and `other_bases` that it may be trained on as
+    well: its config then says which. A document may have a `length` that is asked for.
     """
 
     id: str
@@ -182,6 +183,7 @@ class Deliverable:
     part: str | None = None
     optional: bool = False
     base: str | None = None
+    other_bases: tuple[str, ...] = ()
     length: Length | None = None
 
 

@@ -86,17 +86,34 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterFault:
+    """Why nothing could be asked of an adapter that a student's program made."""
+
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Predictions(Payload):
-    """The answers of a base, bare or with an adapter, one a question."""
+    """The answers of a base, bare or with an adapter, one a question.
+
+    There is none where a `fault` of the student's keeps the adapter from being asked: checks do not
+    see such evidence (see grader/evidence/collection.py).
+    """
 
     SCHEMA: ClassVar[str] = "finegrade/predictions/v1"
 
     answers: tuple[Prediction, ...]
+    fault: AdapterFault | None = None
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """See Payload."""
-        return cls(tuple(_row(Prediction, row) for row in value["answers"]))
+        fault = value.get("fault")
+        return cls(
+            tuple(_row(Prediction, row) for row in value["answers"]),
+            _row(AdapterFault, fault) if fault else None,
+        )
 
 
 SERVICE_FAULT: Final = "service_fault"
@@ -131,6 +148,35 @@ class ProgramRun(Payload):
     refused: Sequence[Mapping[str, Any]] = ()
     refused_requests: int = 0
     refused_connections: int = 0
+
+
+METRICS_FILE: Final = "metrics.json"
+STATE_FILE: Final = "trainer_state.json"
+"""Files of a run of a local script that are stored: what it measured, and its trainer's states."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptRun(Payload):
+    """One run of a local script in the sandbox: a training, or an inference.
+
+    `files` are METRICS_FILE and STATE_FILEs in base64 by path, and `made_bytes` the sizes of all
+    files that it made. `opened` says how often it opened which of the files beside it, as the
+    kernel reports it; None where nothing reports it.
+    """
+
+    SCHEMA: ClassVar[str] = "finegrade/script-run/v1"
+
+    script: str
+    arguments: Sequence[str]
+    verdict: str
+    exit_code: int | None
+    signal: int | None
+    stdout: str
+    stderr: str
+    files: Mapping[str, str]
+    made_bytes: Mapping[str, int]
+    opened: Mapping[str, int] | None
+    isolation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from grader.assignment.questions import QuestionSet
 from grader.core.constants import ENGINE_VERSION, PREDICT_LENGTH_STEP_TOKENS, PREDICT_ROWS
-from grader.core.errors import UsageError
-from grader.core.nouns import Assignment, BaseModel, Evidence
-from grader.core.payloads import Prediction, Predictions
+from grader.core.errors import FileRefused, UsageError
+from grader.core.nouns import Assignment, BaseModel, Evidence, Submission
+from grader.core.payloads import AdapterFault, Prediction, Predictions
 from grader.evidence.kind import (
     AdapterRef,
     Candidate,
@@ -24,62 +26,82 @@ from grader.evidence.kind import (
     reason,
     versions,
 )
+from grader.evidence.made_adapter import made_key, read_made
+from grader.models.adapter_config import submitted_base
 from grader.models.base_model import base_digest, base_folder, load_base, needs_models
 
 if TYPE_CHECKING:
     from grader.models.engine import Engine
 
 NAME: Final = "predictions"
+MAKERS: Final = frozenset({"transcript", "training_run"})
+"""Kinds of evidence that are runs and may make an adapter."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionsSpec(KindSpec):
     """`adapter` is the deliverable to run, on the base that this names; without one the bare base
-    of the assignment answers, or the one of the id `base`.
+    of the assignment answers, the one of the id `base`, or the one of the adapter that is submitted
+    as `base_of`. `made_by` is other evidence, a run, and
+    stands for the adapter that it made of that base.
 
     The questions are the hidden ones, or those of the deliverable `questions_from` (see
     grader/assignment/benchmark.py).
     """
 
-    DELIVERABLES: ClassVar = ("adapter", "questions_from")
+    DELIVERABLES: ClassVar = ("adapter", "base_of", "questions_from")
 
     adapter: str | None = None
+    made_by: str | None = None
     base: str | None = None
+    base_of: str | None = None
     questions_from: str | None = None
 
     def problems(self, assignment: Assignment) -> list[str]:
         """See KindSpec."""
         found = super(PredictionsSpec, self).problems(assignment)  # slots make another class
+        if self.base_of is not None and (self.base is not None or self.adapter is not None):
+            found.append(f"evidence {self.id!r} names base_of beside another base")
         if self.base is not None and self.adapter is not None:
             found.append(f"evidence {self.id!r}: an adapter's base is named by its deliverable")
         elif self.base is not None and self.base not in assignment.bases:
             found.append(f"evidence {self.id!r} names base {self.base!r}, which is not in bases")
+        if self.made_by is None:
+            return found
+        if self.adapter is not None:
+            found.append(f"evidence {self.id!r} names both an adapter and made_by")
+        if not any(s.id == self.made_by and s.kind in MAKERS for s in assignment.evidence):
+            found.append(f"evidence {self.id!r} names made_by {self.made_by!r}, which is no run")
         return found
 
-    def base_in(self, assignment: Assignment) -> BaseModel:
-        """The base that answers."""
-        if self.adapter is None:
+    def base_in(self, assignment: Assignment, submission: Submission) -> BaseModel:
+        """The base that answers for this submission."""
+        named = self.adapter or self.base_of
+        if named is None:
             return assignment.base_of(self.base)
-        return assignment.base_of(assignment.deliverable(self.adapter).base)
+        return submitted_base(submission, assignment, named)
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionWork:
-    """What is asked, and of which adapter; None is the bare base."""
+    """What is asked, and of which adapter; None is the bare base. `made`: a program made it."""
 
+    base: BaseModel
     questions: QuestionSet
     adapter: AdapterRef | None
+    made: bool = False
 
 
 def _request(
     spec: PredictionsSpec, candidate: Candidate, grading: Grading
 ) -> EvidenceRequest[PredictionWork] | None:
     questions = grading.questions_of(candidate.submission, spec.questions_from)
-    adapter = candidate.adapters.get(spec.adapter) if spec.adapter is not None else None
-    if questions is None or (adapter is None and spec.adapter is not None):
+    base = spec.base_in(grading.assignment, candidate.submission)
+    adapter = _adapter(spec, candidate, base)
+    bare = spec.adapter is None and spec.made_by is None
+    if questions is None or (adapter is None and not bare):
         return None
     assignment = grading.assignment
-    base = spec.base_in(assignment)
     key = hashed(
         {
             "kind": NAME,
@@ -92,8 +114,18 @@ def _request(
             "versions": versions("torch", "transformers"),
         }
     )
-    work = PredictionWork(questions, adapter)
+    work = PredictionWork(base, questions, adapter, made=spec.made_by is not None)
     return EvidenceRequest(candidate.submission.student, spec.id, NAME, key, work)
+
+
+def _adapter(spec: PredictionsSpec, candidate: Candidate, base: BaseModel) -> AdapterRef | None:
+    """The adapter that is named; None where there is none, or where its run is not planned."""
+    if spec.adapter is not None:
+        return candidate.adapters.get(spec.adapter)
+    run = candidate.keys.get(spec.made_by) if spec.made_by is not None else None
+    if run is None:
+        return None
+    return AdapterRef(made_key(run), partial(read_made, candidate.stored, run, base))
 
 
 class PredictionsProducer:
@@ -111,9 +143,13 @@ class PredictionsProducer:
         """See Producer."""
         progress.start("Answering questions", len(new))
         failed: dict[str, str] = {}
-        asked_of = {key: self._base(request.id) for key, request in new.items()}
-        for base in dict.fromkeys(asked_of.values()):
-            mine = [request for key, request in new.items() if asked_of[key] == base]
+        asked_of: dict[BaseModel, list[Collectable[PredictionWork]]] = defaultdict(list)
+        for request in new.values():
+            try:
+                asked_of[self._base(request)].append(request)
+            except Exception as error:
+                failed[request.key] = reason(error)
+        for base, mine in asked_of.items():
             try:
                 engine = open_engine(base, self._grading)
             except UsageError:
@@ -130,16 +166,32 @@ class PredictionsProducer:
                 progress.step(request.student)
         return failed
 
-    def _base(self, id: str) -> BaseModel:
+    def _base(self, request: Collectable[PredictionWork]) -> BaseModel:
+        """The base that answers; where students may choose it, the request is looked into."""
         assignment = self._grading.assignment
-        (spec,) = (spec for spec in assignment.evidence if spec.id == id)
-        return PredictionsSpec.of(spec).base_in(assignment)
+        (spec,) = (spec for spec in assignment.evidence if spec.id == request.id)
+        wanted = PredictionsSpec.of(spec)
+        named = wanted.adapter or wanted.base_of
+        if named is None:
+            return assignment.base_of(wanted.base)
+        deliverable = assignment.deliverable(named)
+        if not deliverable.other_bases:
+            return assignment.base_of(deliverable.base)
+        with request.opened() as work:
+            return work.base
 
     def _predict(self, engine: Engine, key: str, work: PredictionWork) -> Evidence:
-        questions, adapter = work.questions, work.adapter
+        questions = work.questions
+        try:
+            adapter = work.adapter.read() if work.adapter is not None else None
+        except FileRefused as error:
+            if not work.made:  # it passed its checks, and has changed since
+                raise
+            fault = AdapterFault(error.message, error.hint)
+            return Evidence(NAME, key, Predictions((), fault).to_json(), {})
         if questions is not self._grading.questions:
             engine = engine.asking(questions)
-        predictions = engine.predict(adapter.read() if adapter is not None else None)
+        predictions = engine.predict(adapter)
         asked = {q.id: q.messages[-1][1] for q in questions.questions}
         answers = tuple(
             Prediction(

@@ -25,7 +25,7 @@ from grader.core.constants import (
     SHIPPED_BASES,
 )
 from grader.core.errors import FileRefused
-from grader.core.nouns import BaseModel, Submission
+from grader.core.nouns import Assignment, BaseModel, Submission
 from grader.core.strict_json import StrictJsonError, loads
 from grader.intake.paths import shown
 from grader.intake.submission import read_file
@@ -254,16 +254,39 @@ def check_rank(config: AdapterConfig) -> None:
             )
 
 
-def check_base(config: AdapterConfig, base: BaseModel) -> None:
-    """Refuse an adapter that says it was trained on another base; raises FileRefused ADP008.
+def submitted_base(submission: Submission, assignment: Assignment, deliverable: str) -> BaseModel:
+    """The base of a submitted adapter: of those that it may be trained on, the one that its config
+    names; the deliverable's own where it names none of them or cannot be read."""
+    wanted = assignment.deliverable(deliverable)
+    own = assignment.base_of(wanted.base)
+    others = [assignment.base_of(id) for id in wanted.other_bases]
+    try:
+        folder = submission.place(deliverable) if others else None
+        config = read_config(submission, folder) if folder is not None else None
+    except FileRefused:  # a check says so
+        return own
+    return next((base for base in (own, *others) if config and _names(config, base)), own)
 
-    Students train from a local copy, so the last part of a path counts as the name.
-    """
-    named = (config.base_name or "").replace("\\", "/").rstrip("/")
+
+def _names(config: AdapterConfig, base: BaseModel) -> bool:
+    """Students train from a local copy, so the last part of a path counts as the name."""
+    parts = _named(config).split("/")
     cached = "models--" + base.name.replace("/", "--")
-    parts = named.split("/")
-    if named == base.name or parts[-1] == base.title.rsplit("/", 1)[-1] or cached in parts:
+    return (
+        _named(config) == base.name or parts[-1] == base.title.rsplit("/", 1)[-1] or cached in parts
+    )
+
+
+def _named(config: AdapterConfig) -> str:
+    return (config.base_name or "").replace("\\", "/").rstrip("/")
+
+
+def check_base(config: AdapterConfig, base: BaseModel) -> None:
+    """Refuse an adapter that says it was trained on another base; raises FileRefused ADP008."""
+    if _names(config, base):
         return
+    named = _named(config)
+    parts = named.split("/")
     given = base.name in SHIPPED_BASES or base.is_folder
     origin = f"the kit's {base.title} folder" if given else repr(base.name)
     trained_on = shown(parts[-1]) if named else "nothing it names"

@@ -53,10 +53,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class HarvestOnly:
-    """The files of a run that are taken: those of this `name`, of at most `most_bytes` in all."""
+    """The files of a run that are taken: those of this `name`, of at most `most_bytes` in all.
+
+    So are those whose path is, or ends with, one of `also` ("adapter/adapter_config.json").
+    """
 
     name: str
     most_bytes: int
+    also: tuple[str, ...] = ()
+
+    def takes(self, path: str) -> bool:
+        """Whether a file at this relative path is taken."""
+        return any(path == one or path.endswith(f"/{one}") for one in (self.name, *self.also))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,8 @@ class RunSpec:
     `script` is a path relative to the working folder; `arguments` come after it. `environment`
     adds to the few variables that every run has. `clock_rate` is by how much faster than real
     time the program's sleeps pass; 1.0 leaves time alone. Without `harvest` all that the limits
-    allow is taken out of the working folder.
+    allow is taken out of the working folder. With `watched` it is noted which of its files the
+    program opens.
     """
 
     files: Mapping[str, Path]
@@ -80,6 +89,7 @@ class RunSpec:
     limits: Limits = Limits()
     clock_rate: float = 1.0
     harvest: HarvestOnly | None = None
+    watched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +106,10 @@ class RunResult:
 
     `exit_code` is None when a signal ended it. `stdout` and `stderr` are cut at the limit, with
     `stdout_bytes` and `stderr_bytes` what was written in all. `files` are the regular files that
-    it made or changed, by path relative to the working folder. `uncounted_seconds` of its wall time
-    the program waited for the service's own work or for a processor.
+    it made or changed, by path relative to the working folder; `made_bytes` has the size of each,
+    of the refused ones too. `uncounted_seconds` of its wall time the program waited for the
+    service's own work or for a processor. `opened` says how often it opened which of the files
+    of a watched run, None where that is not known.
     """
 
     verdict: ExitReason
@@ -114,6 +126,8 @@ class RunResult:
     refused: tuple[RefusedFile, ...]
     isolation: Isolation
     uncounted_seconds: float = 0.0
+    made_bytes: Mapping[str, int] = field(default_factory=dict)
+    opened: Mapping[str, int] | None = None
 
 
 class RunStopped(Exception):

@@ -11,7 +11,12 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from grader.core.constants import HARVEST_MAX_DEPTH, HARVEST_MAX_ENTRIES, HARVEST_MAX_REFUSED
+from grader.core.constants import (
+    HARVEST_MAX_DEPTH,
+    HARVEST_MAX_ENTRIES,
+    HARVEST_MAX_LISTED,
+    HARVEST_MAX_REFUSED,
+)
 from grader.sandbox.api import HarvestOnly, Limits, RefusedFile
 
 State = tuple[int, int, int, int]
@@ -28,10 +33,11 @@ KINDS = {
 
 @dataclass(slots=True)
 class Harvest:
-    """The collected files by path, and the refused ones."""
+    """The collected files by path, the refused ones, and the bytes of each regular one of both."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     refused: list[RefusedFile] = field(default_factory=list)
+    made_bytes: dict[str, int] = field(default_factory=dict)
 
     def refuse(self, path: str, why: str) -> None:
         """Record a refusal; after HARVEST_MAX_REFUSED of them only that there are more."""
@@ -62,7 +68,9 @@ def harvest(
     for path, status in sorted(_entries(folder, out), key=lambda entry: entry[0]):
         if before.get(path) == _state(status):
             continue
-        if only is not None and path.rsplit("/", 1)[-1] != only.name:
+        if stat.S_ISREG(status.st_mode) and len(out.made_bytes) < HARVEST_MAX_LISTED:
+            out.made_bytes[_shown(path)] = status.st_size
+        if only is not None and not only.takes(path):
             why: str | None = f"nothing reads it ({status.st_size} bytes)"
         else:
             why = _why_refused(path, status, out, limits, left)

@@ -22,6 +22,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from grader.core.constants import (
+    SANDBOX_CPU_SEEN_SHARE,
     SANDBOX_END_SECONDS,
     SANDBOX_READ_BYTES,
     SANDBOX_START_SECONDS,
@@ -42,6 +43,7 @@ from grader.sandbox.handshake import Handshake
 from grader.sandbox.harvest import State, harvest, snapshot
 from grader.sandbox.interpreter import SCRATCH
 from grader.sandbox.limits import Cgroup, DiskUsage, Watchdog, folder_usage, make_cgroup
+from grader.sandbox.opened_files import OpenedFiles
 from grader.sandbox.staging import StagedFiles
 
 
@@ -127,6 +129,7 @@ class ProcessRun:
         self._streams = Stream(process.stdout, limit), Stream(process.stderr, limit)
         self._served: SocketService | None = None
         self._reaped: tuple[int, resource.struct_rusage] | None = None
+        self._opened: OpenedFiles | None = None
 
     def finish(
         self, staged: StagedFiles, serve: Serve | None, stop: threading.Event | None = None
@@ -137,6 +140,10 @@ class ProcessRun:
             stack.callback(self._close_service)
             stack.callback(self._end)
             self._prepare(staged, serve)
+            if self._spec.watched:
+                paths = [path for path, _, _ in staged.files]
+                self._opened = OpenedFiles(self._handshake.scratch[0], paths, staged.large)
+                stack.callback(self._opened.close)
             return self._watched(stop)
 
     def _close_service(self) -> None:
@@ -236,11 +243,13 @@ class ProcessRun:
         end: _End,
     ) -> RunResult:
         limits = self._spec.limits
+        opened = self._opened.seen() if self._opened is not None else None  # before the harvest
         # the kernel forgets the time of processes that were killed with their namespace
         cpu = max(end.used.ru_utime + end.used.ru_stime, watchdog.cpu_seconds)
         exit_code, killed_by = self._how(end, passed is not None)
         passed = passed or watchdog.memory() or watchdog.disk()
-        if passed is None and killed_by is not None and cpu > limits.cpu_seconds:
+        used_up = cpu > SANDBOX_CPU_SEEN_SHARE * limits.cpu_seconds
+        if passed is None and killed_by is not None and used_up:
             passed = ExitReason.TIMEOUT
         own = ExitReason.SIGNAL if killed_by else ExitReason.EXIT if exit_code else ExitReason.OK
         taken = harvest(self._handshake.scratch[0], before, limits, self._spec.harvest)
@@ -261,6 +270,8 @@ class ProcessRun:
             refused=tuple(taken.refused),
             isolation=self._isolation,
             uncounted_seconds=min(end.wall_seconds, watchdog.uncounted_seconds),
+            made_bytes=taken.made_bytes,
+            opened=opened,
         )
 
     def _how(self, end: _End, killed: bool) -> tuple[int | None, int | None]:

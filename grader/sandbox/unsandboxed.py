@@ -35,6 +35,7 @@ from grader.sandbox.api import (
 )
 from grader.sandbox.harvest import harvest, snapshot
 from grader.sandbox.inside.clock import install
+from grader.sandbox.opened_files import OpenedFiles, can_watch
 
 _BEGIN: Final = "import sys; from grader.sandbox.unsandboxed import begin; begin(*sys.argv[1:])"
 
@@ -97,7 +98,10 @@ def _run(
     stop: threading.Event | None,
 ) -> RunResult:
     folder = os.open(box, os.O_RDONLY | os.O_DIRECTORY)
+    watch = None
     try:
+        if spec.watched and can_watch():
+            watch = OpenedFiles(folder, {*spec.files, *spec.inputs}, {})
         before = snapshot(folder)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.monotonic()
@@ -118,8 +122,11 @@ def _run(
             wall = time.monotonic() - began
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             texts = [_read(file, spec.limits.output_bytes) for file in (stdout, stderr)]
+        opened = watch.seen() if watch is not None else None  # before the harvest
         taken = harvest(folder, before, spec.limits, spec.harvest)
     finally:
+        if watch is not None:
+            watch.close()
         os.close(folder)
     code = process.returncode
     verdict = ExitReason.SIGNAL if code < 0 else ExitReason.EXIT if code else ExitReason.OK
@@ -137,6 +144,8 @@ def _run(
         files=taken.files,
         refused=tuple(taken.refused),
         isolation=Isolation.NONE,
+        made_bytes=taken.made_bytes,
+        opened=opened,
     )
 
 

@@ -25,6 +25,9 @@ from grader.models.adapter_files import read_adapter, sketch
 from grader.training_data.rules import RULES
 
 CANNOT_FAIL = {
+    "ADP022": "only a person decides whether a script made the adapter beside it",
+    "ADP024": "only a person decides whether a recorded trial took place",
+    "ADP032": "speed and memory vary between machines and never decide anything",
     "EVL003": "speed and memory vary between machines and never decide anything",
     "GRD001": "a fault of the machine is an error, never a student's fail",
     "GRD002": "a fault of the service is a question, never a student's fail",

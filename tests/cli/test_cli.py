@@ -120,9 +120,11 @@ def test_changed_weights_rescore_with_a_table_of_why(
     text = (ROOT / "rubrics" / "llm-methods.yaml").read_text()
     rubric = yaml.safe_load(text)
     for criterion in rubric["criteria"]:
-        criterion["points"] = {"lora_adapter": 3, "lora_claims": 0.5, "lora_measured": 0.5}.get(
-            criterion["id"], criterion["points"]
-        )
+        criterion["points"] = {
+            "lora_adapter": 3,
+            "lora_claims": 0.5,
+            "lora_hyperparameters": 0.5,
+        }.get(criterion["id"], criterion["points"])
     changed = tmp_path / "mine.yaml"
     changed.write_text(yaml.safe_dump(rubric))
     done = finegrade("rescore", out, "--rubric", changed)

@@ -346,14 +346,14 @@ def test_new_weights_rescore_without_evidence(
     assignment: Assignment, graded: tuple[dict[str, Result], Path]
 ) -> None:
     doubled = tuple(
-        dataclasses.replace(c, points=c.points * 2) if c.id == "lora_inference" else c
+        dataclasses.replace(c, points=c.points * 2) if c.id == "lora_adapter" else c
         for c in assignment.criteria
     )
     changed = dataclasses.replace(assignment, criteria=doubled)
     for result in graded[0].values():
         new = rescored(result, changed)
         assert new.findings == result.findings
-        assert next(s for s in new.scores if s.id == "lora_inference").max_points == 4
+        assert next(s for s in new.scores if s.id == "lora_adapter").max_points == 4
         assert rescored(new, assignment).scores == result.scores
 
 

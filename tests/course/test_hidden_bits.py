@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from support import predictions
-from support.classes import write_student
+from support.classes import SCRIPTS, write_student
 from support.dspy_runs import (
     PAIRS,
     STEPS,
@@ -31,6 +31,7 @@ from support.dspy_runs import (
     scores,
     word_matching,
 )
+from support.script_runs import ASKED, LOADED, inference, training
 
 from grader.assignment.rubric import score, status, total
 from grader.checks.api.context import Context
@@ -45,7 +46,7 @@ from grader.report.feedback import feedback_html
 Secret = int
 Channel = Callable[[Secret], Mapping[str, Evidence]]
 BITS = 6
-_SEES_QUESTIONS = frozenset({"answers", "metric_scores", "predictions"})
+_SEES_QUESTIONS = frozenset({"answers", "metric_scores", "predictions", "inference_run"})
 
 
 def _bit(secret: Secret, n: int) -> int:
@@ -73,6 +74,13 @@ def _kinds(secret: Secret) -> Mapping[str, Evidence]:
         return judged(case) if _bit(secret, sum(case.kind.encode())) else 0.01 * secret
 
     return {"dspy_metric": scores(metric)}
+
+
+def _adapter(after: Evidence) -> Mapping[str, Evidence]:
+    """What all runs show of an adapter that answers like this: its script makes another like it."""
+    texts = {row["question"]: row["text"] for row in after.payload["answers"]}
+    printed = inference(*(texts[question] for question in ASKED))
+    return {"after": after, "lora_made": after, "lora_inference": printed}
 
 
 CHANNELS: dict[str, Channel] = {
@@ -120,7 +128,23 @@ CHANNELS: dict[str, Channel] = {
     "errors of a metric": lambda s: {
         "dspy_metric": _edited(scores(lambda case: None), "cases", error=_error(s))
     },
-    "an adapter's right answers": lambda s: {"after": predictions.evidence(s)},
+    "what an inference prints": lambda s: {
+        "lora_inference": inference(*(f"answer {n}" if _bit(s, n) else "no" for n in range(10)))
+    },
+    "how an inference ends": lambda s: {
+        "lora_inference": inference(verdict="exit", exit_code=s + 1, stderr=_error(s))
+    },
+    "which files an inference opens": lambda s: {
+        "lora_inference": inference(
+            opened={**LOADED, **{f"data/{n}.jsonl": s for n in range(6) if _bit(s, n)}}
+        )
+    },
+    "what an inference takes": lambda s: {
+        "lora_inference": replace(
+            inference(), cost={"cpu_seconds": s, "peak_memory_bytes": s * 2.0**20}
+        )
+    },
+    "an adapter's right answers": lambda s: _adapter(predictions.evidence(s)),
     "an adapter's texts": lambda s: {"after": predictions.evidence(20, wrong="x " * s)},
     "an adapter's log-likelihoods": lambda s: {"after": predictions.evidence(20, loglik_wrong=-s)},
     "an adapter's time and memory": lambda s: {
@@ -132,6 +156,7 @@ CHANNELS: dict[str, Channel] = {
 }
 """By what is influenced: from the secret to the evidence that the run leaves."""
 
+_PUBLIC = "lora_training"  # it sees no hidden question; checks read it beside those that do
 HONEST: Mapping[str, Evidence] = {
     "before": predictions.evidence(5),
     "after": predictions.evidence(90),
@@ -140,6 +165,9 @@ HONEST: Mapping[str, Evidence] = {
     "dspy_perturbed": perturbed(9),
     "dspy_metric": scores(judged),
     "dspy_metric_original": scores(word_matching),
+    "lora_made": predictions.evidence(90),
+    "lora_inference": inference(),
+    _PUBLIC: training(),
 }
 
 
@@ -149,6 +177,8 @@ class Grader:
     def __init__(self, work: Path) -> None:
         self.assignment: Assignment = grade.load("llm-methods")
         home = write_student(work / "class" / "s01", 1)
+        for name in SCRIPTS:
+            (home / name).write_text('"""Filler."""\n')
         (home / "dspy_enhanced.py").write_text('"""Filler."""\n')
         (home / "dspy_report.md").write_text("Filler.")
         (home / "dspy_results.json").write_text(results())
@@ -159,7 +189,7 @@ class Grader:
             for spec in self.assignment.evidence
             if spec.kind in _SEES_QUESTIONS and not spec.settings.get("questions_from")
         }
-        assert hidden == set(HONEST)
+        assert hidden == set(HONEST) - {_PUBLIC}
         self._order = in_order(self.assignment.refs, self.assignment)
         self.checks: list[Check] = [c for c in self._order if hidden & set(c.evidence_ids)]
         self._honest: dict[str, Finding] = {}
@@ -219,6 +249,8 @@ def test_a_secret_reaches_the_page_with_a_few_bits_at_most(grader: Grader, chann
 
 # Most texts of a check, where they are more than one for each outcome: what it leaves to points.
 MOST_TEXTS = {
+    "ADP030": 11 + 2,  # tens of percent; it did not end
+    "ADP031": 3,
     "DSP001": 4,  # all, most, some, none
     "DSP002": 2 * 11,  # tens of percent; whether it is more than chance
     "DSP003": 5,

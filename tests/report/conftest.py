@@ -77,10 +77,10 @@ _TITLES = {
     "EVL004": "The metrics that the student reports agree with the grader's",
     "SRC002": "The training script configures LoRA",
     "SRC003": "LoRA rank, alpha and target modules are chosen on purpose",
-    "SRC004": "Training saves checkpoints and stops early",
+    "ADP021": "Training leaves checkpoints and stops early, or says why not",
     "SRC005": "The script evaluates before and after training",
     "SRC006": "The script measures speed and memory",
-    "SRC008": "Inference loads the base and the saved adapter, and nothing else",
+    "ADP031": "Inference loads the base and the adapter once, and nothing else",
     "SRC009": "Functions and modules have docstrings",
 }
 _EVALUATED = ("EVL001", "EVL002", "EVL003", "EVL004")
@@ -234,7 +234,7 @@ def sample_class(assignment: Assignment, n: int) -> ClassReport:
         {"LAY010": Outcome.FAIL},
         {"INT001": Outcome.REVIEW},
         dict.fromkeys(_EVALUATED, Outcome.ERROR),
-        {"LAY020": Outcome.FAIL, "SRC004": Outcome.FAIL, "SRC009": Outcome.FAIL},
+        {"LAY020": Outcome.FAIL, "ADP021": Outcome.FAIL, "SRC009": Outcome.FAIL},
         {"ADP002": Outcome.FAIL, **dict.fromkeys((*_EVALUATED, "ADP009"), Outcome.SKIP)},
     ]
     results = []

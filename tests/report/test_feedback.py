@@ -65,7 +65,7 @@ def test_a_finding_says_what_was_found_where_and_what_next(assignment, make_resu
     assert "✗ To fix: LoRA rank, alpha and target modules are chosen on purpose (SRC003)" in words
     assert "In huggingface_custom_lora.py, line 42." in words
     assert "Next: Do what helps with SRC003." in words
-    assert "✓ Passed: Training saves checkpoints and stops early" in words
+    assert "✓ Passed: Training leaves checkpoints and stops early, or says why not" in words
 
 
 def test_what_costs_most_is_to_be_fixed_first(assignment, make_result, parse) -> None:
@@ -166,7 +166,7 @@ def test_hostile_work_changes_nothing_but_words(
         text = feedback_html(assignment, result)
         page = parse(text)
         assert_harmless(page)
-        assert len(text.encode()) < 180_000
+        assert len(text.encode()) < 190_000
         assert clean(result.student, 64) in page.text
         plain = plain or page.tags
         assert page.tags == plain

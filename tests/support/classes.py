@@ -10,6 +10,7 @@ import numpy as np
 from grader.evidence.kind import Progress
 from support.adapters import config, pair, safetensors, write_adapter
 
+SCRIPTS = ("huggingface_custom_lora.py", "inference.py")
 LAYER = "model.layers.0.self_attn.v_proj"
 
 
@@ -30,8 +31,8 @@ def write_student(home: Path, seed: int, *, nan: bool = False) -> Path:
         b[0, 0] = np.nan
     weights = safetensors(pair(a, b, LAYER), {"format": "pt"})
     write_adapter(home / "adapter", weights=weights, settings=config(target_modules=[LAYER]))
-    for name in ("huggingface_custom_lora.py", "inference.py"):
-        (home / name).write_text('"""Filler."""\n')
+    for name in SCRIPTS:
+        (home / name).write_text("Filler that is no Python: nothing is run.\n")
     claim = '{"exact_match": 0.0}'
     (home / "metrics.json").write_text(f'{{"before": {claim}, "after": {claim}}}')
     (home / "comparative_analysis.md").write_text("Filler.")

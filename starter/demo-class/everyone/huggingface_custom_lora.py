@@ -1,5 +1,6 @@
 """Part 3: train a LoRA adapter on the course's questions, and score it before and after."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -43,8 +44,10 @@ def main():
         train_dataset=Dataset.from_dict(dict(tokenizer(texts, add_special_tokens=False))),
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm=False),
     ).train()
-    print(before, evaluate(model, tokenizer, test))
+    after = evaluate(model, tokenizer, test)
     model.save_pretrained(HERE / "adapter")
+    scores = {"before": {"exact_match": before}, "after": {"exact_match": after}}
+    (HERE / "metrics.json").write_text(json.dumps(scores))
 
 
 if __name__ == "__main__":
