@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
+from grader.core.constants import ADAPTER_CONFIG
 from grader.core.errors import FileRefused, GraderFault
 from grader.core.nouns import BaseModel, Evidence, Submission, SubmittedFile
 from grader.core.payloads import Payload, read
 from grader.core.temporary import prefix
 from grader.evidence.kind import hashed
-from grader.models.adapter_config import CONFIG_FILE, read_config
+from grader.models.adapter_config import read_config
 from grader.models.adapter_files import (
     WEIGHTS_FILE,
     AdapterFiles,
@@ -34,7 +35,7 @@ from grader.models.adapter_files import (
 from grader.models.base_profile import profile_for
 
 NAME: Final = "made_adapter"
-FILES: Final = (CONFIG_FILE, WEIGHTS_FILE)
+FILES: Final = (ADAPTER_CONFIG, WEIGHTS_FILE)
 """The names of the files of an adapter that are kept."""
 
 _FOLDER: Final = "adapter"
