@@ -275,7 +275,7 @@ def answer_traits(
         spec
         for spec in assignment.evidence
         if spec.kind == "predictions"
-        and spec.settings.get("questions_from") is None
+        and spec.settings.keys().isdisjoint({"questions_from", "made_by"})
         and spec.id in evidence
     ]
     answers = {spec.id: read(evidence[spec.id], Predictions).answers for spec in hidden}

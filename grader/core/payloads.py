@@ -86,17 +86,34 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterFault:
+    """Why nothing could be asked of an adapter that a student's program made."""
+
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Predictions(Payload):
-    """The answers of a base, bare or with an adapter, one a question."""
+    """The answers of a base, bare or with an adapter, one a question.
+
+    There is none where a `fault` of the student's keeps the adapter from being asked: checks do not
+    see such evidence (see grader/evidence/collection.py).
+    """
 
     SCHEMA: ClassVar[str] = "finegrade/predictions/v1"
 
     answers: tuple[Prediction, ...]
+    fault: AdapterFault | None = None
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """See Payload."""
-        return cls(tuple(_row(Prediction, row) for row in value["answers"]))
+        fault = value.get("fault")
+        return cls(
+            tuple(_row(Prediction, row) for row in value["answers"]),
+            _row(AdapterFault, fault) if fault else None,
+        )
 
 
 SERVICE_FAULT: Final = "service_fault"

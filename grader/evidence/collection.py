@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from grader.checks.api.context import NotRun
 from grader.core.errors import UsageError
-from grader.core.nouns import Evidence
-from grader.core.payloads import schema_of
+from grader.core.nouns import Evidence, Outcome
+from grader.core.payloads import Predictions, read, schema_of
 from grader.evidence.kind import Candidate, EvidenceKind, Grading, PlannedRequest, Progress
 from grader.evidence.kinds import KINDS
 from grader.evidence.store import EvidenceStore
@@ -38,6 +38,9 @@ class Collection:
         self._sharing: defaultdict[str, list[PlannedRequest[Any]]] = defaultdict(list)
         """By key of what is not in the store, all who wait for it."""
         self._failed: dict[str, str] = {}
+        specs = grading.assignment.evidence
+        self._made_by = {s.id: s.settings["made_by"] for s in specs if "made_by" in s.settings}
+        """By id of evidence on an adapter, the run that makes it."""
         self.ran = 0
 
     def plan(self, candidate: Candidate) -> None:
@@ -46,6 +49,7 @@ class Collection:
         Raises UsageError where the store holds evidence of another version.
         """
         mine = self._students[candidate.submission.student]
+        candidate = replace(candidate, keys=mine.keys, stored=self._stored)
         for kind in KINDS.values():
             plan = kind.plan(self._grading, candidate)
             mine.missing |= {id: why for (_, id), why in plan.missing.items()}
@@ -83,22 +87,38 @@ class Collection:
     def missing(self, student: str) -> dict[str, str]:
         """By id, why evidence of this student could not be collected: a fault of the machine."""
         mine, not_run = self._students[student], self.not_run(student)
+        behind = {id: mine.missing[run] for id, run in self._made_by.items() if run in mine.missing}
         absent = {
             id: self._failed.get(key, "not collected")
             for id, key in mine.keys.items()
             if id not in not_run and self._store.about(key) is None
         }
-        return mine.missing | absent
+        return behind | mine.missing | absent
 
     def not_run(self, student: str) -> dict[str, NotRun]:
         """By id, what is not collected by the student's own doing, or counts as if it was not: a
-        store of an earlier version may have it."""
-        ledger = self._grading.ledger
+        store of an earlier version may have it. Behind a run stands what it would have made."""
+        ledger, keys = self._grading.ledger, self._students[student].keys
         found = {
             id: ledger.withheld.get(key) or ledger.behind_first(student, id)
-            for id, key in self._students[student].keys.items()
+            for id, key in keys.items()
         }
+        for id, run in self._made_by.items():
+            if id in keys:
+                found[id] = found.get(run) or self._adapter_fault(keys[id])
         return {id: why for id, why in found.items() if why is not None}
+
+    def _adapter_fault(self, key: str) -> NotRun | None:
+        """Why nothing was asked of the adapter that a run made, by the student's doing."""
+        evidence = self._store.get(key)
+        fault = read(evidence, Predictions).fault if evidence is not None else None
+        return NotRun(Outcome.FAIL, fault.message, fault.hint) if fault is not None else None
+
+    def _stored(self, key: str) -> Evidence | None:
+        """What the store has of a key, or the recordings."""
+        recordings = self._grading.recordings
+        found = self._store.get(key)
+        return recordings.evidence(key) if found is None and recordings is not None else found
 
     def _known(self, kind: EvidenceKind[Any, Any], key: str) -> bool:
         """Whether the store has it, or now has it from the recordings."""

@@ -88,13 +88,17 @@ class Candidate:
     """A submission that evidence is requested for.
 
     `passed` says whether these checks did; `adapters` are those that passed theirs, by deliverable.
-    Within `files()` the files of the submission are there.
+    Within `files()` the files of the submission are there. `keys` are those of its evidence that is
+    planned already, by id, and `stored` reads what the store has of a key: evidence may depend on
+    other evidence.
     """
 
     submission: Submission
     passed: Callable[[Sequence[str]], bool]
     adapters: Mapping[str, AdapterRef] = field(default_factory=dict)
     files: Callable[[], AbstractContextManager[object]] = nullcontext
+    keys: Mapping[str, str] = field(default_factory=dict)
+    stored: Callable[[str], Evidence | None] = lambda key: None
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,15 @@ from grader.evidence.kind import EvidenceKind, Spec
 KINDS: Final[Mapping[str, EvidenceKind[Any, Any]]] = {
     kind.name: kind
     for kind in (
-        predictions.KIND,
         text.KIND,
         answers.KIND,
         metric_scores.KIND,
         transcript.KIND,
+        predictions.KIND,
     )
 }
-"""In the order in which a class's evidence is collected: what may take longest comes last."""
+"""In the order in which a class's evidence is planned and collected: predictions may be those of an
+adapter that a run made, so they come after the runs."""
 
 
 def specs(assignment: Assignment, kind: EvidenceKind[Spec, Any]) -> list[Spec]:

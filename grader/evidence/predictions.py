@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from grader.assignment.questions import QuestionSet
 from grader.core.constants import ENGINE_VERSION, PREDICT_LENGTH_STEP_TOKENS, PREDICT_ROWS
-from grader.core.errors import UsageError
+from grader.core.errors import FileRefused, UsageError
 from grader.core.nouns import Assignment, BaseModel, Evidence
-from grader.core.payloads import Prediction, Predictions
+from grader.core.payloads import AdapterFault, Prediction, Predictions
 from grader.evidence.kind import (
     AdapterRef,
     Candidate,
@@ -24,18 +25,22 @@ from grader.evidence.kind import (
     reason,
     versions,
 )
+from grader.evidence.made_adapter import made_key, read_made
 from grader.models.base_model import base_digest, base_folder, load_base, needs_models
 
 if TYPE_CHECKING:
     from grader.models.engine import Engine
 
 NAME: Final = "predictions"
+MAKERS: Final = frozenset({"transcript"})
+"""Kinds of evidence that are runs and may make an adapter."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionsSpec(KindSpec):
     """`adapter` is the deliverable to run, on the base that this names; without one the bare base
-    of the assignment answers, or the one of the id `base`.
+    of the assignment answers, or the one of the id `base`. `made_by` is other evidence, a run, and
+    stands for the adapter that it made of that base.
 
     The questions are the hidden ones, or those of the deliverable `questions_from` (see
     grader/assignment/benchmark.py).
@@ -44,6 +49,7 @@ class PredictionsSpec(KindSpec):
     DELIVERABLES: ClassVar = ("adapter", "questions_from")
 
     adapter: str | None = None
+    made_by: str | None = None
     base: str | None = None
     questions_from: str | None = None
 
@@ -54,6 +60,12 @@ class PredictionsSpec(KindSpec):
             found.append(f"evidence {self.id!r}: an adapter's base is named by its deliverable")
         elif self.base is not None and self.base not in assignment.bases:
             found.append(f"evidence {self.id!r} names base {self.base!r}, which is not in bases")
+        if self.made_by is None:
+            return found
+        if self.adapter is not None:
+            found.append(f"evidence {self.id!r} names both an adapter and made_by")
+        if not any(s.id == self.made_by and s.kind in MAKERS for s in assignment.evidence):
+            found.append(f"evidence {self.id!r} names made_by {self.made_by!r}, which is no run")
         return found
 
     def base_in(self, assignment: Assignment) -> BaseModel:
@@ -65,21 +77,23 @@ class PredictionsSpec(KindSpec):
 
 @dataclass(frozen=True, slots=True)
 class PredictionWork:
-    """What is asked, and of which adapter; None is the bare base."""
+    """What is asked, and of which adapter; None is the bare base. `made`: a program made it."""
 
     questions: QuestionSet
     adapter: AdapterRef | None
+    made: bool = False
 
 
 def _request(
     spec: PredictionsSpec, candidate: Candidate, grading: Grading
 ) -> EvidenceRequest[PredictionWork] | None:
     questions = grading.questions_of(candidate.submission, spec.questions_from)
-    adapter = candidate.adapters.get(spec.adapter) if spec.adapter is not None else None
-    if questions is None or (adapter is None and spec.adapter is not None):
+    base = spec.base_in(grading.assignment)
+    adapter = _adapter(spec, candidate, base)
+    bare = spec.adapter is None and spec.made_by is None
+    if questions is None or (adapter is None and not bare):
         return None
     assignment = grading.assignment
-    base = spec.base_in(assignment)
     key = hashed(
         {
             "kind": NAME,
@@ -92,8 +106,18 @@ def _request(
             "versions": versions("torch", "transformers"),
         }
     )
-    work = PredictionWork(questions, adapter)
+    work = PredictionWork(questions, adapter, made=spec.made_by is not None)
     return EvidenceRequest(candidate.submission.student, spec.id, NAME, key, work)
+
+
+def _adapter(spec: PredictionsSpec, candidate: Candidate, base: BaseModel) -> AdapterRef | None:
+    """The adapter that is named; None where there is none, or where its run is not planned."""
+    if spec.adapter is not None:
+        return candidate.adapters.get(spec.adapter)
+    run = candidate.keys.get(spec.made_by) if spec.made_by is not None else None
+    if run is None:
+        return None
+    return AdapterRef(made_key(run), partial(read_made, candidate.stored, run, base))
 
 
 class PredictionsProducer:
@@ -136,10 +160,17 @@ class PredictionsProducer:
         return PredictionsSpec.of(spec).base_in(assignment)
 
     def _predict(self, engine: Engine, key: str, work: PredictionWork) -> Evidence:
-        questions, adapter = work.questions, work.adapter
+        questions = work.questions
+        try:
+            adapter = work.adapter.read() if work.adapter is not None else None
+        except FileRefused as error:
+            if not work.made:  # it passed its checks, and has changed since
+                raise
+            fault = AdapterFault(error.message, error.hint)
+            return Evidence(NAME, key, Predictions((), fault).to_json(), {})
         if questions is not self._grading.questions:
             engine = engine.asking(questions)
-        predictions = engine.predict(adapter.read() if adapter is not None else None)
+        predictions = engine.predict(adapter)
         asked = {q.id: q.messages[-1][1] for q in questions.questions}
         answers = tuple(
             Prediction(

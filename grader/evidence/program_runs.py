@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from grader.core.constants import TRANSCRIPT_SEED, TRANSCRIPT_VERSION
 from grader.core.errors import GraderFault
@@ -33,6 +33,7 @@ from grader.evidence.kind import (
     reason,
     versions,
 )
+from grader.evidence.made_adapter import made_adapter, made_key
 from grader.evidence.store import INSTEAD, RunRecording
 from grader.intake.notebooks import Notebook, in_cells
 from grader.model_service.forward import Endpoint
@@ -40,8 +41,9 @@ from grader.model_service.gateway import Gateway
 from grader.model_service.metering import GatewayLimits
 from grader.model_service.perturb import Perturbed
 from grader.model_service.record import Replay, ServiceRecord
-from grader.model_service.simulated import Simulator
+from grader.model_service.simulated import Simulator, tuned_adapter
 from grader.models.base_model import base_digest, base_folder
+from grader.openai_sim.api.app import SimulatorApp
 from grader.openai_sim.store.clock import ProgramClock
 from grader.openai_sim.store.journal import MACHINE_FAULT
 from grader.sandbox.api import RunResult, RunSpec, Sandbox
@@ -53,12 +55,17 @@ _AT_ONCE: Final = 2  # runs for each processor: half of their time they wait for
 _TIME_SHARE: Final = 1 / 3  # of the limit's real seconds, which the program may sleep away
 _LIBRARIES: Final = ("openai", "dspy", "torch", "transformers", "numpy")
 
+JOB: Final = "job"
+"""A run keeps the adapter of the fine-tuning job whose model it asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServedRun:
     """A program to run once, and what its model service does.
 
     `perturb`: what models answer says something else (see `grader.model_service.perturb`).
+    `keeps` is whose adapter is stored beside the run (see `grader.evidence.made_adapter`): that of
+    its JOB, or the one that it saves in this folder, whose files are then not in its payload.
     `notebooks` are those that scripts of the run were made of, by the file names of these. With a
     `recording` the service answers from it, perturbed if the recorded run was.
     """
@@ -67,6 +74,7 @@ class ServedRun:
     scenarios: tuple[str, ...]
     gateway: GatewayLimits = field(default_factory=GatewayLimits)
     perturb: bool = False
+    keeps: str | None = None
     notebooks: Mapping[str, Notebook] = field(default_factory=dict)
     recording: RunRecording | None = None
 
@@ -110,6 +118,7 @@ def run_request(
         "sandbox": grading.sandbox.policy(),
         "base": base_digest(base_folder(base)),
         "versions": versions(*_LIBRARIES),
+        **({"keeps": run.keeps} if run.keeps is not None else {}),
         **(more or {}),
     }
     key = hashed(inputs)
@@ -146,6 +155,15 @@ def simulator(grading: Grading, *, hidden: bool = False) -> Simulator | None:
         return None
     trainings = None if hidden else grading.trainings
     return Simulator(grading.assignment.base, trainings, seed=TRANSCRIPT_SEED)
+
+
+class _Served(NamedTuple):
+    """The payload and the cost of a run, and the adapter that it made, by name and files."""
+
+    payload: Mapping[str, Any]
+    cost: Mapping[str, float]
+    model: str
+    adapter: Mapping[str, bytes]
 
 
 class RunQueue:
@@ -216,7 +234,7 @@ class ProgramRunner:
             Gateway() as gateway,
             ThreadPoolExecutor(at_once) as pool,
         ):
-            running: dict[Future[Evidence], Collectable[ServedRun]] = {}
+            running: dict[Future[list[Evidence]], Collectable[ServedRun]] = {}
             try:
                 while True:
                     while len(running) < at_once and (request := queue.next()) is not None:
@@ -243,22 +261,27 @@ class ProgramRunner:
             return False
         return self._ledger.decide(request.student, request.id, request.key) is not None
 
-    def _run(self, gateway: Gateway, request: Collectable[ServedRun]) -> Evidence:
+    def _run(self, gateway: Gateway, request: Collectable[ServedRun]) -> list[Evidence]:
         """The evidence of a run, of a second one where the service failed in the first.
 
         A service that fails twice may be made to: the run is judged as it went, its faults are in
-        the record, and a person looks at them (GRD002).
+        the record, and a person looks at them (GRD002). Before it stands what it made.
         """
         with request.opened() as run:
-            payload, cost = self._served(gateway, run)
-            if any(SERVICE_FAULT in one["notes"] for one in payload["exchanges"]):
-                payload, cost = self._served(gateway, run)
-        return Evidence(request.kind, request.key, payload, cost)
+            served = self._served(gateway, run)
+            if any(SERVICE_FAULT in one["notes"] for one in served.payload["exchanges"]):
+                served = self._served(gateway, run)
+        key = request.key
+        evidence = Evidence(request.kind, key, served.payload, served.cost)
+        if run.keeps is None:
+            return [evidence]
+        if run.keeps == JOB and run.recording is not None:  # no service trained anything now
+            made = run.recording.grading.evidence(made_key(run.recording.key or ""))
+            return [evidence] if made is None else [replace(made, key=made_key(key)), evidence]
+        return [made_adapter(key, served.model, served.adapter), evidence]
 
-    def _served(
-        self, gateway: Gateway, run: ServedRun
-    ) -> tuple[Mapping[str, Any], Mapping[str, float]]:
-        """The payload and the cost of a run.
+    def _served(self, gateway: Gateway, run: ServedRun) -> _Served:
+        """What a run gave.
 
         Raises GraderFault where the machine, or an instructor's endpoint, failed.
         """
@@ -271,6 +294,11 @@ class ProgramRunner:
                 lambda listener: gateway.serve(app, record, run.gateway, listener),
                 self._stop,
             )
+            model, adapter = "", dict[str, bytes]()
+            if run.keeps == JOB and isinstance(app, SimulatorApp):
+                model, adapter = tuned_adapter(app.services.store, record.exchanges)
+        if run.keeps not in (None, JOB):
+            result, model, adapter = _taken(result, run.keeps)
         if isinstance(app, Replay) and app.unknown:
             raise GraderFault(
                 f"{app.unknown} of its requests are not as recorded: it has gone another way. "
@@ -286,7 +314,7 @@ class ProgramRunner:
             "cpu_seconds": result.cpu_seconds,
             "peak_memory_bytes": result.peak_memory_bytes,
         }
-        return payload, cost
+        return _Served(payload, cost, model, adapter)
 
     @contextmanager
     def _model_service(self, run: ServedRun, clock: ProgramClock) -> Iterator[ASGIApp]:
@@ -299,14 +327,23 @@ class ProgramRunner:
             yield Perturbed(app) if run.perturb else app
 
 
+def _taken(result: RunResult, folder: str) -> tuple[RunResult, str, dict[str, bytes]]:
+    """The result without the files in this folder, its name, and the files by their own names."""
+    inside = {p: body for p, body in result.files.items() if p.startswith(f"{folder}/")}
+    others = {path: body for path, body in result.files.items() if path not in inside}
+    adapter = {path.removeprefix(f"{folder}/"): body for path, body in inside.items()}
+    return replace(result, files=others), folder, adapter
+
+
 def _keep(
-    future: Future[Evidence],
+    future: Future[list[Evidence]],
     request: Collectable[ServedRun],
     put: Callable[[Evidence], None],
     failed: dict[str, str],
 ) -> None:
     try:
-        put(future.result())
+        for evidence in future.result():
+            put(evidence)
     except Exception as error:  # whatever it is, it must not stop the batch
         failed[request.key] = reason(error)
 

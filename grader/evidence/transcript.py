@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from grader.core.constants import RUN_RESULTS_MAX_BYTES
+from grader.core.nouns import Assignment
 from grader.core.payloads import RUN_RESULTS, ProgramRun
 from grader.evidence.kind import (
     Candidate,
@@ -28,6 +29,8 @@ _RESULTS: Final = HarvestOnly(RUN_RESULTS, RUN_RESULTS_MAX_BYTES)
 @dataclass(frozen=True, slots=True)
 class TranscriptSpec(KindSpec):
     """`script` is the deliverable to run, with `arguments`, under `scenarios` of the service.
+
+    The adapter of its job is stored beside it where other evidence is `made_by` it.
 
     Its sleeps pass `clock_rate` times as fast as real ones, and it may take `wall_seconds` of real
     time. With `given`, that file of a starter kit and the topic's public data lie beside it.
@@ -53,7 +56,7 @@ def _request(
     path = grading.program(submission, spec.script)
     if path is None:
         return None
-    from grader.evidence.program_runs import ServedRun, kit_beside, run_request
+    from grader.evidence.program_runs import JOB, ServedRun, kit_beside, run_request
 
     source = program_source(submission, path, assignment.deliverables)
     beside = kit_beside(path, spec.given, assignment.topic) if spec.given is not None else {}
@@ -68,9 +71,16 @@ def _request(
             harvest=_RESULTS,
         ),
         spec.scenarios,
+        keeps=JOB if spec.id in made_by(assignment) else None,
         notebooks=source.notebooks,
     )
     return run_request(submission.student, spec.id, NAME, run, submission.digest, grading)
+
+
+def made_by(assignment: Assignment) -> frozenset[str]:
+    """The runs whose adapters are asked questions, by id."""
+    named = (spec.settings.get("made_by") for spec in assignment.evidence)
+    return frozenset(id for id in named if id is not None)
 
 
 def _producer(grading: Grading) -> Producer[ServedRun]:

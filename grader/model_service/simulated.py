@@ -10,24 +10,26 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grader.core.openai_wire import GENERATION
 from grader.core.temporary import prefix
 from grader.models.base_model import base_folder
-from grader.openai_sim.api.app import create_app
+from grader.openai_sim.api.app import SimulatorApp, create_app
+from grader.openai_sim.decoding.model_names import tuned_name
 from grader.openai_sim.decoding.serving import NamedServer, open_bases
 from grader.openai_sim.jobs.fork_server import FORK_SERVER
-from grader.openai_sim.jobs.job_state import settled
+from grader.openai_sim.jobs.job_state import adapter_folder, settled
 from grader.openai_sim.jobs.runner import JobRunner
 from grader.openai_sim.store.store import SimulatorStore
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
-
     from grader.core.nouns import BaseModel
+    from grader.model_service.record import Exchange
     from grader.openai_sim.store.clock import ProgramClock
 
 
@@ -45,7 +47,7 @@ class Simulator:
         self._lock = threading.Lock()
 
     @contextmanager
-    def service(self, scenarios: Sequence[str], clock: ProgramClock) -> Iterator[ASGIApp]:
+    def service(self, scenarios: Sequence[str], clock: ProgramClock) -> Iterator[SimulatorApp]:
         """The service of one run, under these scenarios; its jobs live by the program's clock.
 
         Raises UsageError for a scenario that is none, and as loading a base does.
@@ -105,3 +107,28 @@ class Simulator:
                     opened.callback(self._shared.close)
                     self._opened = opened.pop_all()
             return self._shared
+
+
+def tuned_adapter(
+    store: SimulatorStore, exchanges: Iterable[Exchange]
+) -> tuple[str, dict[str, bytes]]:
+    """The model that the run's jobs were for, by name, and the files of its adapter.
+
+    It is the tuned model that answered most requests, of several the one that answered last; where
+    none did, that of the last job that succeeded. Models that the program deleted count too.
+    Without one the name is "" and there are no files.
+    """
+    asked = Counter[str]()
+    last: dict[str, int] = {}
+    for number, one in enumerate(exchanges):
+        name = str(one.notes.get("model", ""))
+        if one.path in GENERATION and one.status == 200 and name.startswith("ft:"):
+            asked[name] += 1
+            last[name] = number
+    names = sorted(asked, key=lambda name: (asked[name], last[name]), reverse=True)
+    names += [tuned_name(job) for job in store.list_jobs(status="succeeded")]
+    for name in names:
+        folder = store.adapters_folder / adapter_folder(name)
+        if folder.is_dir():
+            return name, {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+    return "", {}

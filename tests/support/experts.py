@@ -22,6 +22,11 @@ def narrowed(assignment: Assignment, criteria: Iterable[str]) -> Assignment:
     codes = {code for c in mine for code in (c.source.split(".")[0], *c.requires)}
     checks = in_order(sorted(codes), assignment)
     read = {id for check in checks for id in check.evidence_ids}
+    read |= {
+        s.settings["made_by"]
+        for s in assignment.evidence
+        if s.id in read and "made_by" in s.settings
+    }
     evidence = tuple(spec for spec in assignment.evidence if spec.id in read)
     by_ref = {instance.ref: instance for instance in assignment.checks}
     in_turn = tuple(by_ref[check.ref] for check in checks)

@@ -11,6 +11,7 @@ from openai.types import Model, ModelDeleted
 from grader.openai_sim.decoding.model_names import base_names, found_model
 from grader.openai_sim.services import Used
 from grader.openai_sim.store import errors
+from grader.openai_sim.store.clock import program_time
 from grader.openai_sim.store.journal import note
 from grader.openai_sim.store.parameters import Listing
 from grader.openai_sim.store.store import ModelRow, SimulatorStore
@@ -82,7 +83,8 @@ def delete_model(request: Request, used: Used, model: str) -> ModelDeleted:
             403, "You have insufficient permissions for this operation.", param="model"
         )
     store.delete_model(model)
-    if all(other.adapter != row.adapter for other in store.list_models()):
+    graded = program_time(store.home) is not None  # then it stays until the run ends
+    if not graded and all(other.adapter != row.adapter for other in store.list_models()):
         shutil.rmtree(store.adapters_folder / row.adapter, ignore_errors=True)
     return ModelDeleted(id=model, deleted=True, object="model")
 
