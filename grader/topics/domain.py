@@ -30,14 +30,14 @@ _SHORT_WORDS: Final = 3  # of an answer that is nothing but the answer
 _ALIKE: Final = 0.8  # of two spellings of one word, as difflib compares them
 _ARTICLES: Final = frozenset({"a", "an", "the"})
 _WORD: Final = re.compile(r"\w+")
-_NUMBER_WORDS: Final = {
-    word: str(number)
-    for number, word in enumerate(
-        _WORD.findall(
-            "zero one two three four five six seven eight nine ten eleven twelve thirteen "
-            "fourteen fifteen sixteen seventeen eighteen nineteen twenty"
-        )
-    )
+_SMALL: Final = _WORD.findall(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+)
+_TENS: Final = _WORD.findall("twenty thirty forty fifty sixty seventy eighty ninety")
+_UNITS: Final = {
+    **{word: number for number, word in enumerate(_SMALL)},
+    **{word: 10 * number for number, word in enumerate(_TENS, start=2)},
 }
 _COMMON: Final = frozenset(
     _WORD.findall(
@@ -326,8 +326,17 @@ def _close(words: Sequence[str], wanted: Sequence[str]) -> bool:
 
 
 def _words(folded: str) -> list[str]:
-    """The words of a folded text without articles, numbers as digits."""
-    return [_NUMBER_WORDS.get(w, w) for w in folded.split() if w not in _ARTICLES]
+    """The words of a folded text without articles, numbers up to 99 as digits."""
+    words: list[str] = []
+    tens = False
+    for word in folded.split():
+        number = _UNITS.get(word)
+        if number is not None and tens and number < 10:
+            words[-1] = str(int(words[-1]) + number)
+        elif word not in _ARTICLES:
+            words.append(word if number is None else str(number))
+        tens = number is not None and number >= 20
+    return words
 
 
 def _folded(text: str, keep: str = "") -> str:
