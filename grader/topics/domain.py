@@ -27,6 +27,7 @@ ONE_DOMAIN_SHARE: Final = 0.8  # of the pairs; a stray question is no second dom
 _SLOT: Final = "{s}"
 _ASKED, _STATED = 2, 1  # weights of the words that a kind is asked and stated with
 _SHORT_WORDS: Final = 3  # of an answer that is nothing but the answer
+_FEW_WORDS: Final = 4  # of a question that is hardly more than what it asks for
 _ALIKE: Final = 0.8  # of two spellings of one word, as difflib compares them
 _ARTICLES: Final = frozenset({"a", "an", "the"})
 _WORD: Final = re.compile(r"\w+")
@@ -246,18 +247,24 @@ class _Places:
         return PlacedPair(group, subject, kind, fact, agrees)
 
     def _unknown(self, asked: str, said: str) -> PlacedPair | None:
-        """A pair on a subject that the topic does not know: a form of asking tells its group, or
-        words that only one group is asked with, before an answer and nothing else."""
+        """A pair on a subject that the topic does not know: a form of asking tells its group.
+
+        So do two words that only this group is asked with, or one beside a known answer or in a
+        question of few words; the answer must be nothing but the answer.
+        """
         for form, kind in self._forms.items():
             before, _, after = form.partition(_SLOT)
             if asked.startswith(before) and asked.endswith(after) and len(asked) > len(form):
                 return PlacedPair(self._group_of[kind], "", kind, "", None)
-        scores = Counter[str]()
-        for kind, cues in self._cues.items():
-            words = set(asked.split()) & cues.keys() - self._shared
-            scores[kind] = sum(cues[word] for word in words)
-        (kind, best), (_, second) = scores.most_common(2)
-        if best < _ASKED or best == second or len(_words(said)) > _SHORT_WORDS:
+        words = asked.split()
+        cues = {
+            kind: sum(own[word] for word in set(words) & own.keys() - self._shared)
+            for kind, own in self._cues.items()
+        }
+        (kind, best), (_, second) = Counter(cues).most_common(2)
+        known = " ".join(_words(said)) in self._objects[kind] or len(words) <= _FEW_WORDS
+        enough = _ASKED if known else 2 * _ASKED
+        if best < enough or best == second or len(_words(said)) > _SHORT_WORDS:
             return None
         return PlacedPair(self._group_of[kind], "", kind, "", None)
 
