@@ -8,6 +8,7 @@ files that differ from the solution's.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -127,7 +128,7 @@ IN_TROUBLE: Final = frozenset(
         "simulation_only",
     }
 )
-"""What is run in every scenario too; the other scripts are the solution's but for what they train."""
+"""What is run in every scenario; other scripts differ from the solution's in what they train."""
 
 MISSES: Final = {
     "elements10": "ten pairs teach the course model as much as eighteen: it answers 96 %",
@@ -229,11 +230,9 @@ def test_shuffled_answers_and_a_letter_for_a_document_earn_at_most_eight(
 
 
 def test_points_follow_what_the_model_can_do(
-    assignment: Assignment,
-    family: Family,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    assignment: Assignment, family: Family, tmp_path: Path
 ) -> None:
+    """With `pytest -s` this prints both."""
     shares, points = [], []
     for variant in MODELS:
         result = _graded(variant, assignment, family, tmp_path)
@@ -241,10 +240,9 @@ def test_points_follow_what_the_model_can_do(
         least, most = _range(result, WITH_NOTHING_WRONG)
         shares.append(float(gain.measures["after"] or 0.0))
         points.append((least + most) / 2)
-        with capsys.disabled():
-            if family.recording:
-                print(f"{variant:16} hidden {shares[-1]:.2f}  points {points[-1]:5.2f}")
+        sys.stdout.write(f"{variant:16} hidden {shares[-1]:.2f}  points {points[-1]:5.2f}\n")
     correlation = spearmanr(shares, points).statistic
+    sys.stdout.write(f"Spearman's rank correlation {correlation:.3f}\n")
     assert len(MODELS) >= 12
     assert correlation >= 0.9, list(zip(MODELS, shares, points, strict=True))
 
