@@ -131,9 +131,6 @@ EXAMPLES: Examples = {
     "API025": (_data(_CAPITALS), _data([_CAPITALS[0]] * 18)),
     "API026": (_data(_CAPITALS), _data(_SHIFTED)),
     "API027": (_data(_CAPITALS), _data([*_CAPITALS, "{no JSON}\n"])),
-    "EVL020": (
-        _asked("domain_before", "domain_after", 90),
-        _asked("domain_before", "domain_after", 0),
-    ),
+    "EVL020": (_asked("domain", 90), _asked("domain", 0)),
     "EVL021": (_asked("test", 90), _asked("test", 0)),
 }
