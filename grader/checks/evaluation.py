@@ -57,7 +57,7 @@ def improves_on_hidden_questions(ctx: Context) -> Verdict:
     return gain_beside_guessing(before, after, words, _advice(after))
 
 
-def _advice(answers: Sequence[Prediction]) -> str:
+def _advice(answers: Sequence[Prediction], whose: str = "The adapter's") -> str:
     """The most likely reason for no gain, by the answers' form alone."""
     known = {answer.reference for answer in answers}
     right_form = mean([float(answer.text in known) for answer in answers])
@@ -66,20 +66,19 @@ def _advice(answers: Sequence[Prediction]) -> str:
     )
     if right_form > 0.5:
         return (
-            "The adapter's answers have the right form and the wrong content. Check that each "
-            "answer in your training data belongs to its question, and that you did not train "
-            "too long on too few examples."
+            f"{whose} answers have the right form and the wrong content. Check that each answer "
+            "in your training data belongs to its question, and that you did not train too long "
+            "on too few examples."
         )
     if longer:
         return (
-            "The adapter's answers are much longer than the expected ones: it has learned little, "
-            "or another answer format. Raise the learning rate or the number of steps, and train "
-            "on answers as short as those of the public data, in the base's chat template."
+            f"{whose} answers are much longer than the expected ones: it has learned little, or "
+            "another answer format. Raise the learning rate or the number of steps, and train on "
+            "answers as short as those of the public data, in the base's chat template."
         )
     return (
-        "The adapter's answers have neither the right form nor the right content. A learning "
-        "rate that is too high destroys the base, one that is too low changes nothing: try a few "
-        "values."
+        f"{whose} answers have neither the right form nor the right content. A learning rate that "
+        "is too high destroys the base, one that is too low changes nothing: try a few values."
     )
 
 
@@ -239,7 +238,9 @@ def tuned_model_answers_its_domain(ctx: Context) -> Verdict:
     """
     before, after = ctx.read(DOMAIN_BEFORE).answers, ctx.read(DOMAIN_AFTER).answers
     right_in = partial(stated, topic=ctx.assignment.topic)
-    found = gain_beside_guessing(before, after, _TUNED, _advice(after), right_in)
+    found = gain_beside_guessing(
+        before, after, _TUNED, _advice(after, "The tuned model's"), right_in
+    )
     measures = dict(found.measures or {})
     open_share = 1 - max(mean(right_in(before)), float(measures["chance"] or 0.0))
     low = float(measures["delta_low95"] or 0.0)
