@@ -15,7 +15,7 @@ PUBLIC = [e for split in ("train", "validation", "test") for e in TOPIC.public(s
 
 def about(question: str, answer: str) -> tuple[str, str, str | None, bool | None] | None:
     found = place(TOPIC.name, question, answer)
-    return found and (found.group, found.subject, found.kind, found.agrees)
+    return None if found is None else (found.group, found.subject, found.kind, found.agrees)
 
 
 def test_the_topics_own_questions_are_recognised_and_true() -> None:
