@@ -1,8 +1,13 @@
-"""EVL: what the adapter does to the answers, on questions that the student has not seen."""
+"""EVL: what the adapter does to the answers, on questions that the student has not seen.
+
+EVL020 and EVL021 ask the same of the model that a fine-tuning job of the student's made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from grader.checks.api.context import Context, EvidenceRole, Verdict, failed, passed, skipped
@@ -13,16 +18,23 @@ from grader.checks.views.comparison_claims import (
     ComparisonError,
     claims_of,
 )
-from grader.checks.views.gain import GAIN_MEASURES, GainWords, correct, gain_beside_guessing
-from grader.core.constants import CLAIM_TOLERANCE, METRICS_MAX_BYTES
+from grader.checks.views.gain import (
+    GAIN_MEASURES,
+    GainWords,
+    correct,
+    gain_beside_guessing,
+    stated,
+)
+from grader.core.constants import CLAIM_TOLERANCE, HIDDEN_MIN_QUESTIONS, METRICS_MAX_BYTES
 from grader.core.errors import FileRefused
-from grader.core.metrics import bleu, chance_apart, mean, rouge_l, token_f1
+from grader.core.metrics import bleu, chance_apart, exact_match, mean, rouge_l, token_f1
 from grader.core.nouns import Severity
 from grader.core.payloads import Answers, Prediction, Predictions, read
 from grader.core.strict_json import StrictJsonError, loads
 from grader.core.text import counted
 from grader.intake.submission import read_file
 from grader.topics import get_topic
+from grader.training_data.rules.rule import quoted
 
 BEFORE: Final = EvidenceRole("before", Predictions)
 AFTER: Final = EvidenceRole("after", Predictions)
@@ -52,7 +64,7 @@ def improves_on_hidden_questions(ctx: Context) -> Verdict:
     return gain_beside_guessing(before, after, words, _advice(after))
 
 
-def _advice(answers: Sequence[Prediction]) -> str:
+def _advice(answers: Sequence[Prediction], whose: str = "The adapter's") -> str:
     """The most likely reason for no gain, by the answers' form alone."""
     known = {answer.reference for answer in answers}
     right_form = mean([float(answer.text in known) for answer in answers])
@@ -61,20 +73,19 @@ def _advice(answers: Sequence[Prediction]) -> str:
     )
     if right_form > 0.5:
         return (
-            "The adapter's answers have the right form and the wrong content. Check that each "
-            "answer in your training data belongs to its question, and that you did not train "
-            "too long on too few examples."
+            f"{whose} answers have the right form and the wrong content. Check that each answer "
+            "in your training data belongs to its question, and that you did not train too long "
+            "on too few examples."
         )
     if longer:
         return (
-            "The adapter's answers are much longer than the expected ones: it has learned little, "
-            "or another answer format. Raise the learning rate or the number of steps, and train "
-            "on answers as short as those of the public data, in the base's chat template."
+            f"{whose} answers are much longer than the expected ones: it has learned little, or "
+            "another answer format. Raise the learning rate or the number of steps, and train on "
+            "answers as short as those of the public data, in the base's chat template."
         )
     return (
-        "The adapter's answers have neither the right form nor the right content. A learning "
-        "rate that is too high destroys the base, one that is too low changes nothing: try a few "
-        "values."
+        f"{whose} answers have neither the right form nor the right content. A learning rate that "
+        "is too high destroys the base, one that is too low changes nothing: try a few values."
     )
 
 
@@ -272,3 +283,79 @@ def _runs(ctx: Context, name: str, model: str) -> Iterator[str]:
         same = spec.id.startswith(name) and spec.settings.get("model") == model
         if same and spec.id in ctx.evidence:
             yield spec.id
+
+
+DOMAIN_BEFORE: Final = EvidenceRole("domain_before", Predictions)
+DOMAIN_AFTER: Final = EvidenceRole("domain_after", Predictions)
+TEST_BEFORE: Final = EvidenceRole("test_before", Predictions)
+TEST_AFTER: Final = EvidenceRole("test_after", Predictions)
+_TUNED: Final = GainWords("with the tuned model", "with the base", "the base")
+_LISTED: Final = 3  # wrong answers that are shown
+
+
+@check(
+    "EVL020",
+    evidence=(DOMAIN_BEFORE, DOMAIN_AFTER),
+    measures=("chance", *GAIN_MEASURES, "share_low95"),
+)
+def tuned_model_answers_its_domain(ctx: Context) -> Verdict:
+    """The tuned model answers more hidden questions of its domain than the base and than guessing
+
+    Why: A workflow is worth what its model can do. The grader asks the model that your job made,
+    and its base, questions on what your training data is about and of which it holds none. What
+    counts is the share of what the better of base and guessing leaves open (`share_low95`, at the
+    lower end of the 95 % interval): domains differ in how much can be guessed.
+
+    Fix: Look at your own test set first: before and after, with the wrong answers beside the
+    expected ones. Right answers in the training data, several kinds of question, short answers and
+    enough epochs (three to five for twenty pairs) bring most.
+    """
+    before, after = ctx.read(DOMAIN_BEFORE).answers, ctx.read(DOMAIN_AFTER).answers
+    right_in = partial(stated, topic=ctx.assignment.topic)
+    found = gain_beside_guessing(
+        before, after, _TUNED, _advice(after, "The tuned model's"), right_in
+    )
+    measures = dict(found.measures or {})
+    open_share = 1 - max(mean(right_in(before)), float(measures["chance"] or 0.0))
+    low = float(measures["delta_low95"] or 0.0)
+    measures["share_low95"] = round(low / open_share, 4) if open_share > 0 else 0.0
+    return replace(found, measures=measures)
+
+
+@check(
+    "EVL021",
+    needs=("API020",),
+    evidence=(TEST_BEFORE, TEST_AFTER),
+    measures=("chance", *GAIN_MEASURES),
+)
+def tuned_model_answers_the_test_set(ctx: Context) -> Verdict:
+    """The tuned model answers more of your own test set than the base and than guessing
+
+    Why: The test set shows whether the model learned what you meant to teach. Guessing is always
+    giving the most frequent answer of your training data. A gain is real when the lower end of its
+    95 % interval (paired bootstrap over the questions) is above zero.
+
+    Fix: Read the wrong answers. If their form is not that of the expected ones, the training data
+    has another form than the test set; if they are wrong in content, look for wrong training
+    answers, and train for more epochs.
+    """
+    before, after = ctx.read(TEST_BEFORE).answers, ctx.read(TEST_AFTER).answers
+    if len(after) < HIDDEN_MIN_QUESTIONS:
+        return failed(
+            f"The test set asks {counted(len(after), 'question')} that can be asked; at least "
+            f"{HIDDEN_MIN_QUESTIONS} are needed to show a gain.",
+            f"Write {HIDDEN_MIN_QUESTIONS} different short questions or more, with their answers.",
+        )
+    found = gain_beside_guessing(before, after, _TUNED, "Read the wrong answers, then the data.")
+    # The student wrote these questions, so that everything may be said.
+    return replace(found, message=f"{found.exact}{_wrong(after)}", exact="")
+
+
+def _wrong(answers: Sequence[Prediction]) -> str:
+    """The first wrong answers with what was expected, "" where all are right."""
+    wrong = [one for one in answers if not exact_match(one.text, one.reference)]
+    shown = "; ".join(
+        f"{quoted(one.question)}: {quoted(one.text)}, expected {quoted(one.reference)}"
+        for one in wrong[:_LISTED]
+    )
+    return f" {len(wrong)} wrong, the first: {shown}." if wrong else ""

@@ -50,6 +50,8 @@ from grader.topics.topic import normalised
 from grader.training_data.examples.overlap import leaks
 
 _MAY_TRAIN = (".jsonl", ".json", ".csv", ".tsv", ".txt")
+_OTHER_QUESTIONS: Final = frozenset({"questions_from", "made_by", "domain_of", "test_set"})
+"""Fields of predictions that are no submitted adapter's on the hidden questions."""
 _LOGLIK_FLOOR: Final = 1e-3  # nats: below it an answer is certain, and its logarithm noise
 _FISHER_LOST: Final = 4  # of n: 3 as ever (Fisher 1921), and the base
 _NEARLY_ONE: Final = 1 - 1e-7  # float32
@@ -275,7 +277,7 @@ def answer_traits(
         spec
         for spec in assignment.evidence
         if spec.kind == "predictions"
-        and spec.settings.keys().isdisjoint({"questions_from", "made_by"})
+        and spec.settings.keys().isdisjoint(_OTHER_QUESTIONS)
         and spec.id in evidence
     ]
     answers = {spec.id: read(evidence[spec.id], Predictions).answers for spec in hidden}

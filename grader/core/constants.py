@@ -62,6 +62,12 @@ BENCHMARK_MAX_BYTES: Final = MIB  # 200 questions take 60 kB
 COPY_MIN_WORDS: Final = 4  # of a question that is looked for within others
 BENCHMARK_MAX_TEXT_BYTES: Final = 300  # question, answer, system text: together within a prompt
 
+# --- a student's domain ------------------------------------------------------------------------
+DOMAIN_QUESTIONS: Final = 100  # hidden ones of a domain; elements have 69 facts on 23 subjects
+DOMAIN_MAX_PAIRS: Final = 2_000  # of training or test data that are read; courses ask for twenty
+DOMAIN_MAX_PROMPT_BYTES: Final = 800  # of a question with all before it: surely within a prompt
+DOMAIN_MIN_JUDGED: Final = 0.5  # of the answers, for a share of those that agree with the topic
+
 # --- intake ------------------------------------------------------------------------------------
 JSON_MAX_DEPTH: Final = 32  # real configs and records stay below 10; far from Python's own limit
 JSON_MAX_INTEGER: Final = 2**63 - 1  # what every language can hold

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from grader.assignment.domain_questions import domain_questions, own_test_questions
 from grader.assignment.questions import QuestionSet
 from grader.core.constants import ENGINE_VERSION, PREDICT_LENGTH_STEP_TOKENS, PREDICT_ROWS
 from grader.core.errors import FileRefused, UsageError
@@ -46,16 +47,19 @@ class PredictionsSpec(KindSpec):
     stands for the adapter that it made of that base.
 
     The questions are the hidden ones, or those of the deliverable `questions_from` (see
-    grader/assignment/benchmark.py).
+    grader/assignment/benchmark.py); hidden ones on what the pairs of `domain_of` are about; or
+    those of the `test_set` beside the training data (see grader/assignment/domain_questions.py).
     """
 
-    DELIVERABLES: ClassVar = ("adapter", "base_of", "questions_from")
+    DELIVERABLES: ClassVar = ("adapter", "base_of", "questions_from", "domain_of", "test_set")
 
     adapter: str | None = None
     made_by: str | None = None
     base: str | None = None
     base_of: str | None = None
     questions_from: str | None = None
+    domain_of: str | None = None
+    test_set: str | None = None
 
     def problems(self, assignment: Assignment) -> list[str]:
         """See KindSpec."""
@@ -66,6 +70,10 @@ class PredictionsSpec(KindSpec):
             found.append(f"evidence {self.id!r}: an adapter's base is named by its deliverable")
         elif self.base is not None and self.base not in assignment.bases:
             found.append(f"evidence {self.id!r} names base {self.base!r}, which is not in bases")
+        if len([q for q in (self.questions_from, self.domain_of, self.test_set) if q]) > 1:
+            found.append(f"evidence {self.id!r} names questions twice")
+        if self.test_set is not None and assignment.data is None:
+            found.append(f"evidence {self.id!r}: a test_set needs training data in `data`")
         if self.made_by is None:
             return found
         if self.adapter is not None:
@@ -95,7 +103,7 @@ class PredictionWork:
 def _request(
     spec: PredictionsSpec, candidate: Candidate, grading: Grading
 ) -> EvidenceRequest[PredictionWork] | None:
-    questions = grading.questions_of(candidate.submission, spec.questions_from)
+    questions = _questions(spec, candidate.submission, grading)
     base = spec.base_in(grading.assignment, candidate.submission)
     adapter = _adapter(spec, candidate, base)
     bare = spec.adapter is None and spec.made_by is None
@@ -116,6 +124,21 @@ def _request(
     )
     work = PredictionWork(base, questions, adapter, made=spec.made_by is not None)
     return EvidenceRequest(candidate.submission.student, spec.id, NAME, key, work)
+
+
+def _questions(
+    spec: PredictionsSpec, submission: Submission, grading: Grading
+) -> QuestionSet | None:
+    """What is asked; None where there is nothing: other checks say why."""
+    topic, data, hidden = grading.assignment.topic, grading.assignment.data, grading.questions
+    try:
+        if spec.domain_of is not None and hidden is not None:
+            return domain_questions(submission, topic, spec.domain_of, hidden)
+        if spec.test_set is not None and hidden is not None and data is not None:
+            return own_test_questions(submission, topic, spec.test_set, data.deliverable)
+    except FileRefused:
+        return None
+    return grading.questions_of(submission, spec.questions_from)
 
 
 def _adapter(spec: PredictionsSpec, candidate: Candidate, base: BaseModel) -> AdapterRef | None:

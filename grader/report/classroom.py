@@ -119,7 +119,7 @@ class _Average:
     undecided: int
 
 
-_GAIN_END: Final = "delta_low95"  # what criteria on a gain read
+_GAIN_ENDS: Final = frozenset({"delta_low95", "share_low95"})  # what criteria on a gain read
 
 
 def class_html(report: ClassReport) -> str:
@@ -176,7 +176,7 @@ def _row(result: Result, report: ClassReport) -> _StudentRow:
 def _part(part: str, result: Result, assignment: Assignment) -> _PartPoints:
     mine = [score for score in result.scores if score.part == part]
     sources = [c.source for c in assignment.criteria if c.part == part]
-    refs = {ref for ref, _, measure in (s.partition(".") for s in sources) if measure == _GAIN_END}
+    refs = {ref for ref, _, measure in (s.partition(".") for s in sources) if measure in _GAIN_ENDS}
     gains = [
         float(gain)
         for finding in result.findings

@@ -32,6 +32,7 @@ from support.dspy_runs import (
     word_matching,
 )
 from support.script_runs import ASKED, LOADED, inference, training
+from support.transcripts import chat_line
 
 from grader.assignment.rubric import score, status, total
 from grader.checks.api.context import Context
@@ -42,6 +43,7 @@ from grader.course import grade
 from grader.intake.find import submission_at
 from grader.intake.submission import take_in
 from grader.report.feedback import feedback_html
+from grader.topics import get_topic
 
 Secret = int
 Channel = Callable[[Secret], Mapping[str, Evidence]]
@@ -147,6 +149,8 @@ CHANNELS: dict[str, Channel] = {
     "an adapter's right answers": lambda s: _adapter(predictions.evidence(s)),
     "an adapter's texts": lambda s: {"after": predictions.evidence(20, wrong="x " * s)},
     "an adapter's log-likelihoods": lambda s: {"after": predictions.evidence(20, loglik_wrong=-s)},
+    "a tuned model's right answers": lambda s: {"domain_after": predictions.evidence(s)},
+    "a tuned model's texts": lambda s: {"domain_after": predictions.evidence(20, wrong="x " * s)},
     "an adapter's time and memory": lambda s: {
         "after": replace(
             predictions.evidence(90),
@@ -160,6 +164,8 @@ _PUBLIC = "lora_training"  # it sees no hidden question; checks read it beside t
 HONEST: Mapping[str, Evidence] = {
     "before": predictions.evidence(5),
     "after": predictions.evidence(90),
+    "domain_before": predictions.evidence(5),
+    "domain_after": predictions.evidence(90),
     "dspy_original": original(),
     "dspy_enhanced": enhanced(context=passage, outputs=STEPS),
     "dspy_perturbed": perturbed(9),
@@ -169,6 +175,13 @@ HONEST: Mapping[str, Evidence] = {
     "lora_inference": inference(),
     _PUBLIC: training(),
 }
+
+
+CAPITALS = "".join(
+    chat_line(e.question, e.answer)
+    for e in get_topic("educational-qa").public("train")
+    if e.kind == "capital"
+)
 
 
 class Grader:
@@ -181,13 +194,16 @@ class Grader:
             (home / name).write_text('"""Filler."""\n')
         (home / "dspy_enhanced.py").write_text('"""Filler."""\n')
         (home / "dspy_report.md").write_text("Filler.")
+        (home / "openai_domain_finetune.py").write_text('"""Filler."""\n')
+        (home / "openai_train.jsonl").write_text(CAPITALS)
         (home / "dspy_results.json").write_text(results())
         found = submission_at(home)
         self.submission = take_in(found, work / "taken", self.assignment.deliverables)
         hidden = {
             spec.id
             for spec in self.assignment.evidence
-            if spec.kind in _SEES_QUESTIONS and not spec.settings.get("questions_from")
+            if spec.kind in _SEES_QUESTIONS
+            and spec.settings.keys().isdisjoint({"questions_from", "test_set"})  # the student's own
         }
         assert hidden == set(HONEST) - {_PUBLIC}
         self._order = in_order(self.assignment.refs, self.assignment)
@@ -258,6 +274,7 @@ MOST_TEXTS = {
     "DSP010": 4,  # which programs
     "EVL001": 2 * 11 + 3,
     "EVL004": 4,
+    "EVL020": 2 * 11 + 3,
 }
 
 

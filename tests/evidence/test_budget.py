@@ -74,7 +74,7 @@ def test_what_is_not_run_costs_no_point(variant: str, tmp_path: Path, trainings:
     part = load_assignment(EXPERTS / "part2.yaml")
     scored = [c.id for c in part.criteria if c.source.partition(".")[0] in FAULTS]
     if variant == "endless":
-        scored = ["openai_failed_job", "openai_bad_file"]
+        scored = ["openai_failed_job", "openai_refusals"]
     elif variant == "hard_coded_model":
         scored = []
     scored = [*scored, "openai_one_job"]  # by the run with nothing going wrong

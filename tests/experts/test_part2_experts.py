@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 from support.experts import hold_to, lay_out, narrowed
 from support.notebooks import as_notebook
-from support.paths import EXPERTS
+from support.paths import EXPERTS, ROOT
 from support.recorded import Family
 
 from grader.assignment.load import load_assignment
@@ -24,57 +25,43 @@ VARIANTS = EXPERTS / "variants" / "openai"
 QUESTIONS = make_hidden("educational-qa", 7, 10)
 
 WORKS: Mapping[str, float] = {
-    "openai_upload": 1,
-    "openai_one_job": 1,
-    "openai_polling": 1,
-    "openai_end": 0.5,
-    "openai_events": 0.5,
-    "openai_model": 0.5,
-    "openai_evaluation": 1.5,
-    "openai_results": 0.5,
-    "openai_test_set": 0.5,
-    "openai_test_apart": 0.5,
+    "openai_upload": 0.5,
+    "openai_one_job": 0.25,
+    "openai_polling": 0.25,
+    "openai_end": 0.25,
+    "openai_events": 0.25,
+    "openai_model": 0.25,
+    "openai_evaluation": 0.25,
+    "openai_results": 0.25,
 }
 """When nothing goes wrong, for a script that does all it should."""
 
 WITHSTANDS: Mapping[str, float] = {
-    "openai_rate_limits": 0.5,
-    "openai_server_errors": 0.5,
-    "openai_failed_job": 1,
-    "openai_no_training": 0.5,
-    "openai_lost_answer": 1,
-    "openai_bad_file": 0.5,
-    "openai_dead_key": 0.5,
+    "openai_interruptions": 0.25,
+    "openai_failed_job": 0.25,
+    "openai_no_training": 0.25,
+    "openai_lost_answer": 0.25,
+    "openai_refusals": 0.25,
 }
 """When something does, for a script that does all it should."""
 
 NOTHING = dict.fromkeys([*WORKS, *WITHSTANDS], 0.0)
-OWN_FILES = {"openai_test_set": 0.5, "openai_test_apart": 0.5}
 
 EXPERT: Mapping[str, Mapping[str, float]] = {
     "good": {**WORKS, **WITHSTANDS},
     "good_notebook": WORKS,
     # The client library retries by itself. Of a failed job the reason is printed, among the
     # events, and then it crashes; refusals it meets with a stack trace; a lost answer it awaits.
-    "naive": {
-        **WORKS,
-        "openai_rate_limits": 0.5,
-        "openai_server_errors": 0.5,
-        "openai_failed_job": 0.5,
-        "openai_no_training": 0,
-        "openai_lost_answer": 0,
-        "openai_bad_file": 0.25,
-        "openai_dead_key": 0.25,
-    },
+    "naive": {**WORKS, **dict.fromkeys(WITHSTANDS, 0.0), "openai_interruptions": 0.25},
     "busy": {**WORKS, "openai_polling": 0},
     "two_jobs": {**WORKS, "openai_one_job": 0},
-    "endless": {**WORKS, "openai_failed_job": 0, "openai_bad_file": 0},
-    # Half of the evaluation is there: the base was asked.
+    "endless": {**WORKS, "openai_failed_job": 0, "openai_refusals": 0},
+    # The base was asked, which is half of an evaluation.
     "hard_coded_model": {
         **WORKS,
         "openai_end": 0,
         "openai_model": 0,
-        "openai_evaluation": 0.5,
+        "openai_evaluation": 0,
         "openai_results": 0,
     },
     "never_evaluates": {
@@ -83,25 +70,15 @@ EXPERT: Mapping[str, Mapping[str, float]] = {
         "openai_evaluation": 0,
         "openai_results": 0,
     },
-    "creates_again": {**WORKS, "openai_lost_answer": 0, "openai_failed_job": 1},
-    "wrong_purpose": {**dict.fromkeys(WORKS, 0.0), **OWN_FILES},
-    "fixed_minute": {**WORKS, "openai_failed_job": 1, "openai_bad_file": 0.5},
+    "creates_again": {**WORKS, "openai_lost_answer": 0, "openai_failed_job": 0.25},
+    "wrong_purpose": dict.fromkeys(WORKS, 0.0),
+    "fixed_minute": {**WORKS, "openai_failed_job": 0.25},
     # Right when nothing goes wrong; the two faults that the library retries do no harm.
-    "swallows": {
-        **WORKS,
-        **dict.fromkeys(WITHSTANDS, 0.0),
-        "openai_rate_limits": 0.5,
-        "openai_server_errors": 0.5,
-    },
-    "prints_success": {**NOTHING, **OWN_FILES},
-    "crashes": {**NOTHING, **OWN_FILES},
+    "swallows": {**WORKS, **dict.fromkeys(WITHSTANDS, 0.0), "openai_interruptions": 0.25},
+    "prints_success": NOTHING,
+    "crashes": NOTHING,
     # Trained on its test set: no score on it means anything.
-    "tests_on_training": {
-        **WORKS,
-        "openai_upload": 0.5,
-        "openai_evaluation": 0,
-        "openai_test_apart": 0,
-    },
+    "tests_on_training": {**WORKS, "openai_upload": 0.25, "openai_evaluation": 0},
 }
 
 
@@ -125,8 +102,19 @@ def _files(variant: str) -> dict[str, bytes]:
 
 
 def test_a_good_script_reaches_every_point(assignment: Assignment) -> None:
-    part = [c for c in assignment.criteria if c.category == "functionality"]
-    assert {c.id: c.points for c in part} == EXPERT["good"]
+    reads = {c.id: c.points for c in assignment.criteria if c.source.startswith("API0")}
+    data = {"openai_facts", "openai_rules", "openai_pairs"}
+    assert {id: points for id, points in reads.items() if id not in data} == EXPERT["good"]
+
+
+def test_the_part_is_the_rubrics_that_ships() -> None:
+    small, whole = (
+        yaml.safe_load(path.read_text())
+        for path in (EXPERTS / "part2.yaml", ROOT / "rubrics" / "llm-methods.yaml")
+    )
+    part = [c for c in whole["criteria"] if c.get("part") == "openai"]
+    assert small["criteria"][:-1] == part
+    assert sum(c["points"] for c in part) == 20
 
 
 @pytest.mark.parametrize("variant", EXPERT)

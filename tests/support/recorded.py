@@ -149,7 +149,7 @@ class Family:
         plain = self._live.with_name("whole.sqlite")
         with closing(sqlite3.connect(self._live)) as connection:
             connection.execute("DELETE FROM register")
-            # Its answers are recorded; nobody asks it again.
+            # What they answered is recorded; their weights take more room than all the rest.
             connection.execute("DELETE FROM evidence WHERE kind = 'made_adapter'")
             connection.execute("CREATE TABLE made (path TEXT PRIMARY KEY, body BLOB) STRICT")
             connection.executemany("INSERT INTO made VALUES (?, ?)", self._made.items())

@@ -11,6 +11,7 @@ from grader.core.metrics import Gain, exact_match, mean, paired_gain
 from grader.core.nouns import Measures, Outcome
 from grader.core.payloads import Answer, Prediction
 from grader.core.text import about
+from grader.topics.domain import states_fact
 
 GAIN_MEASURES: Final = ("before", "after", "delta", "delta_low95", "delta_high95", "p_value", "n")
 
@@ -18,6 +19,20 @@ GAIN_MEASURES: Final = ("before", "after", "delta", "delta_low95", "delta_high95
 def correct(answers: Iterable[Answer | Prediction]) -> list[float]:
     """Exact match per question, shape [n]."""
     return [exact_match(answer.text, answer.reference) for answer in answers]
+
+
+def stated(answers: Iterable[Answer | Prediction], topic: str) -> list[float]:
+    """1.0 for each answer that is the expected one or a sentence that states it, shape [n].
+
+    Students choose the form of their own training answers, and a model learns it.
+    """
+    return [
+        float(
+            exact_match(answer.text, answer.reference) == 1.0
+            or states_fact(topic, answer.question, answer.text)
+        )
+        for answer in answers
+    ]
 
 
 def gain_verdict(
@@ -68,13 +83,15 @@ def gain_beside_guessing(
     after: Sequence[Answer | Prediction],
     words: GainWords,
     hint: str,
+    right_in: Callable[[Sequence[Answer | Prediction]], list[float]] = correct,
 ) -> Verdict:
     """The verdict on the gain over the higher of two references, on hidden questions.
 
     These are `before`, and always giving the most frequent public answer to that kind of question;
     the measure `chance` is the latter's share of right answers. A student reads tens of percent.
+    `right_in` scores answers, 0 to 1 each.
     """
-    right, tuned = correct(before), correct(after)
+    right, tuned = right_in(before), right_in(after)
     guess = [exact_match(answer.guess, answer.reference) for answer in before]
     guessing = mean(guess) > mean(right)
     name = "guessing the most frequent answer" if guessing else words.reference

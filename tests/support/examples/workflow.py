@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from grader.core.nouns import Evidence
+from grader.topics import get_topic
+from support import predictions
 from support.examples.writers import (
     Examples,
     Writer,
@@ -65,6 +70,28 @@ _TRACE = """Traceback (most recent call last):
     import nowhere
 ModuleNotFoundError: No module named 'nowhere'
 """
+_COUNTRIES = [e for e in get_topic("educational-qa").public("train") if e.kind == "capital"][:18]
+_CAPITALS = [chat_line(e.question, e.answer) for e in _COUNTRIES]
+_SHIFTED = [
+    chat_line(e.question, other.answer)
+    for e, other in zip(_COUNTRIES, [*_COUNTRIES[1:], _COUNTRIES[0]], strict=True)
+]
+
+
+def _asked(questions: str, right: int) -> Writer:
+    """A submission on capitals whose tuned model answered `right` of 100 questions."""
+
+    def write(folder: Path) -> Mapping[str, Evidence]:
+        ran(train="".join(_CAPITALS))(folder)
+        found = {"before": predictions.evidence(0), "after": predictions.evidence(right)}
+        return {f"{questions}_{when}": evidence for when, evidence in found.items()}
+
+    return write
+
+
+def _data(train: list[str]) -> Writer:
+    return ran(train="".join(train))
+
 
 _OTHER_DOMAIN = "".join(chat_line(f"Who wrote novel {n}?", f"Author {n}") for n in range(10))
 
@@ -106,4 +133,10 @@ EXAMPLES: Examples = {
     "API021": (ran(), ran(test=TEST[: TEST.index("element 4")].rpartition("\n")[0])),
     "API022": (ran(), ran(test=TEST + TRAIN)),
     "API023": (ran(), ran(test=_OTHER_DOMAIN)),
+    "API024": (_data(_CAPITALS), _data([_OTHER_DOMAIN])),
+    "API025": (_data(_CAPITALS), _data([_CAPITALS[0]] * 18)),
+    "API026": (_data(_CAPITALS), _data(_SHIFTED)),
+    "API027": (_data(_CAPITALS), _data([*_CAPITALS, "{no JSON}\n"])),
+    "EVL020": (_asked("domain", 90), _asked("domain", 0)),
+    "EVL021": (_asked("test", 90), _asked("test", 0)),
 }

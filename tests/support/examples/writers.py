@@ -75,12 +75,14 @@ def raw_archive(data: bytes, name: str = "s01.zip") -> Writer:
     return write
 
 
-def ran(id: str = "", run: Evidence | None = None, *, test: str = TEST) -> Writer:
-    """A submission of Part 2 with this test set, whose workflow did this in one scenario."""
+def ran(
+    id: str = "", run: Evidence | None = None, *, test: str = TEST, train: str = TRAIN
+) -> Writer:
+    """A submission of Part 2 with these data files, whose workflow did this in one scenario."""
 
     def write(folder: Path) -> Mapping[str, Evidence]:
         with_files("openai_domain_finetune.py", adapter=False)(folder)
-        (folder / "s01" / "openai_train.jsonl").write_text(TRAIN)
+        (folder / "s01" / "openai_train.jsonl").write_text(train)
         (folder / "s01" / "openai_test.jsonl").write_text(test)
         return {} if run is None else {id: run}
 
