@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Final, Self, TypeVar
 
 from grader.core.errors import GraderFault
@@ -137,7 +137,8 @@ class ProgramRun(Payload):
 class Answer:
     """What a program answers to one question, and what it took; `text` is "" behind an `error`.
 
-    `exchanges` are the places of its requests among those of the run.
+    `exchanges` are the places of its requests among those of the run. `model` is the one that it
+    was to ask; "" in what was stored when programs ran on one model alone.
     """
 
     id: str
@@ -151,6 +152,7 @@ class Answer:
     input_tokens: int = 0
     output_tokens: int = 0
     parse_failures: int = 0
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +165,12 @@ class AddedPair:
     text: str
     error: str | None
     calls: int
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers(Payload):
-    """The answers of a program, one a question; its JSON holds the ProgramRun as well.
+    """The answers of a program, one a question and model; its JSON holds the ProgramRun as well.
 
     `fault` says why nothing was asked, None where the run came to its end. `unread` lines of what
     it wrote could not be read.
@@ -180,6 +183,19 @@ class Answers(Payload):
     extra: tuple[AddedPair, ...] = ()
     fault: str | None = None
     unread: int = 0
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that the program ran on, in order."""
+        return tuple(dict.fromkeys(answer.model for answer in self.answers))
+
+    def on(self, model: str) -> Self:
+        """What it said on this model alone."""
+        return replace(
+            self,
+            answers=tuple(one for one in self.answers if one.model == model),
+            extra=tuple(one for one in self.extra if one.model == model),
+        )
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

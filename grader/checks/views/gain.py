@@ -20,6 +20,11 @@ def correct(answers: Iterable[Answer | Prediction]) -> list[float]:
     return [exact_match(answer.text, answer.reference) for answer in answers]
 
 
+def guessed(answers: Iterable[Answer | Prediction]) -> list[float]:
+    """Exact match of the most frequent public answer to such a question, shape [n]."""
+    return [exact_match(answer.guess, answer.reference) for answer in answers]
+
+
 def gain_verdict(
     before: Sequence[float],
     after: Sequence[float],
@@ -75,7 +80,7 @@ def gain_beside_guessing(
     the measure `chance` is the latter's share of right answers. A student reads tens of percent.
     """
     right, tuned = correct(before), correct(after)
-    guess = [exact_match(answer.guess, answer.reference) for answer in before]
+    guess = guessed(before)
     guessing = mean(guess) > mean(right)
     name = "guessing the most frequent answer" if guessing else words.reference
 

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 from grader.core.constants import PASSAGE_MIN_WORDS, RECORD_MAX_BODY_BYTES
@@ -25,6 +26,7 @@ _FIELD: Final = re.compile(r"^\d+\. `(\w+)` (.*?)\s*$", re.MULTILINE)
 _WORDS: Final = frozenset({"content", "text"})
 _MARKER: Final = re.compile(r"\[\[ ## \w+ ## \]\]")
 _SECTION: Final = re.compile(r"^\s*\[\[ ## (\w+) ## \]\]", re.MULTILINE)
+_NOT_SUPPLIED: Final = "Not supplied for this"  # what DSPy writes where a demonstration lacks it
 _COMPLETED: Final = "completed"  # the marker behind the last field
 
 
@@ -112,6 +114,15 @@ def prompts(run: Answers, answer: Answer) -> list[ChatPrompt]:
     """The requests that were made to answer this question, in order."""
     found = (run.exchanges[place] for place in answer.exchanges)
     return [prompt_of(_json(one["request"]), _json(one["reply"])) for one in found]
+
+
+def demonstrations(prompt: ChatPrompt) -> Iterator[tuple[str, str]]:
+    """Question and answer of each earlier turn in DSPy's form: what the prompt shows as right."""
+    for (role, text), (next_role, reply) in pairwise(prompt.earlier):
+        if role == "user" and next_role == "assistant":
+            question, answer = _fields(text).get("question"), _fields(reply).get("answer")
+            if question and answer and not answer.startswith(_NOT_SUPPLIED):
+                yield question, answer
 
 
 def _beside(mine: Sequence[ChatPrompt], plain: Sequence[ChatPrompt], question: str) -> set[str]:
