@@ -360,7 +360,7 @@ def measure_chat(out: Path) -> None:
 def prompting(out: Path) -> dict[str, dict[str, list[float]]]:
     """Exact match of DSPy's requests in percent, by model and way to ask.
 
-    Each seed of the chat stage answers a hidden set of its own; the first is the one that ships.
+    Each seed of the chat stage answers a hidden set of its own; that of CHAT ships.
     """
     torch.set_num_threads(1)
     hidden = [TOPIC.hidden(seed) for seed in REPORT_SEEDS]

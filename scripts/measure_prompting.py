@@ -122,10 +122,10 @@ def common(rng: random.Random) -> list[Demo]:
 
 
 THOUGHT: Final = ("reasoning", "answer")  # what dspy.ChainOfThought asks for
+EXAMPLE: Final = ("answer", "reasoning")  # and the example's program
 CHAT_ROWS: Final = {
     "zero-shot": Condition(),
-    "the example's chain of thought, zero-shot": Condition(THOUGHT),
-    "answer before reasoning": Condition(("answer", "reasoning")),
+    "the example's program, zero-shot": Condition(EXAMPLE),
     "1 demonstration": Condition(demos=shown(1)),
     "2 demonstrations": Condition(demos=shown(2)),
     "4 demonstrations": Condition(demos=shown(4)),
@@ -136,12 +136,13 @@ CHAT_ROWS: Final = {
     "4 of device logs": Condition(demos=logs),
     "4 of sums": Condition(demos=sums),
     "4 of moods, a task unseen in training": Condition(demos=moods),
+    "the example's program, 4 labelled": Condition(EXAMPLE, labelled(4)),
+    "chain of thought": Condition(THOUGHT),
     "chain of thought, 4 labelled": Condition(THOUGHT, labelled(4)),
     "chain of thought, 4 bootstrapped": Condition(THOUGHT, shown(4, "reasoning")),
     "chain of thought, 12 labelled and 4 bootstrapped": Condition(
         THOUGHT, lambda rng: labelled(12)(rng) + shown(4, "reasoning")(rng)
     ),
-    "chain of thought, 4 of device logs": Condition(THOUGHT, logs),
     **{
         f"field `{name}`": Condition((name, "answer"))
         for name in ("fact", "recall", "step_1", "rationale", "relevant_facts")
@@ -155,21 +156,23 @@ CHAT_ROWS: Final = {
     "three fields": Condition(("question_type", "key_facts", "conclusion", "answer")),
     "empty step `confidence`": Condition(("confidence", "answer")),
     "empty step `greeting`": Condition(("greeting", "answer")),
-    "empty step `mood`, unseen in training": Condition(("mood", "answer")),
+    "empty step `title`": Condition(("title", "answer")),
     "field `fact`, 4 demonstrations": Condition(("fact", "answer"), shown(4, "fact")),
     "field `fact`, 4 labelled": Condition(("fact", "answer"), labelled(4)),
     "passage, zero-shot": Condition(passages=1),
+    "3 passages, chain of thought": Condition(THOUGHT, passages=3),
     "3 passages, field `fact`": Condition(("fact", "answer"), passages=3),
     "3 passages, 4 demonstrations": Condition(demos=shown(4), passages=3),
 }
 READER_ROWS: Final = {
     "zero-shot": Condition(),
-    "the example's chain of thought, zero-shot": Condition(THOUGHT),
+    "the example's program, zero-shot": Condition(EXAMPLE),
     "4 demonstrations": Condition(demos=shown(4)),
     "field `fact`": Condition(("fact", "answer")),
     "passage, zero-shot": Condition(passages=1),
     "3 passages, zero-shot": Condition(passages=3),
     "passage, chain of thought": Condition(THOUGHT, passages=1),
+    "passage, the example's program": Condition(EXAMPLE, passages=1),
     "passage, field `fact`": Condition(("fact", "answer"), passages=1),
     "3 passages, 4 demonstrations": Condition(demos=shown(4), passages=3),
 }
@@ -181,6 +184,7 @@ class Prompting:
     def __init__(self, folder: Path) -> None:
         self._base = load_folder(folder, "cpu")
         self._process = GrammarProcess()
+        self._batcher = Batcher(self._base)  # its thread ends with this process
         self._adapter = ChatAdapter()
 
     def score(self, condition: Condition, hidden: Sequence[TopicExample]) -> float:
@@ -206,13 +210,11 @@ class Prompting:
             prompt = tokens(self._base.tokenizer, prompt_text(self._base.tokenizer, messages))
             sampling = Sampling(temperature=0)
             generations.append(Generation(tuple(prompt), NEW_TOKENS, sampling, guide=guide))
-        batcher = Batcher(self._base)
-        try:
-            completions = batcher.submit(generations)
-            for one in completions:
-                one.done.wait()
-        finally:
-            batcher.close()
+        completions = self._batcher.submit(generations)
+        for one in completions:
+            one.done.wait()
+            if one.error is not None:
+                raise one.error
         return [one.text for one in completions]
 
     def table(self, rows: dict[str, Condition], hidden: Sequence[TopicExample]) -> dict[str, float]:

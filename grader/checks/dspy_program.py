@@ -98,7 +98,8 @@ def improves_on_the_original(ctx: Context) -> Verdict:
     verdict = gain_beside_guessing(runs.original.answers, runs.enhanced.answers, words, hint)
     if len(runs.gains) == 1:
         return verdict
-    exact, rounded = [], []
+    counts = f"That is on {runs.model}, which counts here."
+    exact, rounded = [verdict.exact, counts], [verdict.message, counts]
     for model, gain in runs.gains.items():
         if model != runs.model:
             original, enhanced = ctx.read(ORIGINAL).on(model), ctx.read(ENHANCED).on(model)
@@ -111,12 +112,7 @@ def improves_on_the_original(ctx: Context) -> Verdict:
                 f"On {model} {about(after)} are right with your program, {about(before)} with the "
                 "original."
             )
-    counts = f"On {runs.model}, which counts: "
-    return replace(
-        verdict,
-        message=" ".join([counts + verdict.message, *rounded]),
-        exact=" ".join([counts + verdict.exact, *exact]),
-    )
+    return replace(verdict, message=" ".join(rounded), exact=" ".join(exact))
 
 
 @check(
@@ -185,8 +181,8 @@ def addition_is_in_the_prompts(ctx: Context) -> Verdict:
 
     Why: Retrieval, examples and structured reasoning work only if they reach the model. The grader
     reads what the model was really asked, and compares it with what the original asks for the same
-    question: passages that belong to the question, demonstrations, and output fields beside the
-    answer. One of them must be there for most questions.
+    question: passages that belong to the question, demonstrations, and output fields before the
+    answer, where they can still help it. One of them must be there for most questions.
 
     Fix: Print what is sent (`dspy.inspect_history()`) and look for your addition. A demonstration
     must be set on the predictor that is called, and a passage must be one of its input fields.

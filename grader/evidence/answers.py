@@ -196,7 +196,7 @@ def _complete(
     extra: list[AddedPair] = []
     calls = list(model_calls(run.exchanges))
     for model in models:
-        lines = [line for line in found if line.get("model") == model]
+        lines = [line for line in found if line.get("model", models[0]) == model]
         # With one model it does not matter what a program calls it: no other is there.
         mine = [call for call in calls if len(models) == 1 or call.model == model]
         answered, pairs = _on_model(model, asked, questions, lines, mine, fault)

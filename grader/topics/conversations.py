@@ -51,12 +51,13 @@ LEARNED_FROM: Final = 2  # demonstrations before the first whose answer is learn
 IN_CONTEXT_SHARE: Final = 0.14  # of the conversations, which have passages as well
 INVENTED_SHARE: Final = 0.1  # of the questions that are evaded
 
-# The field of dspy.ChainOfThought. Alone it asks for no step in particular, and gets none.
-FREE_FORM: Final = "reasoning"
+# The field of dspy.ChainOfThought, and the one that a model is most often asked for.
+THOUGHT: Final = "reasoning"
 _WORDS: Final = _read_words()
 # Names of steps are a whole one, or are built of one word before others.
 _WHOLE, _BEFORE, _CORES = _WORDS["whole"], _WORDS["before"], _WORDS["cores"]
-EMPTY_FIELDS: Final = _WORDS["empty"]  # they hold nothing that leads to an answer
+# They hold nothing that leads to an answer. The tokenizer knows them; every other name is a step.
+EMPTY_FIELDS: Final = _WORDS["empty"]
 _NOUNS: Final = _WORDS["nouns"]
 # What everybody knows, so that demonstrations of one's own choice count as well.
 TRIVIA: Final = [(question, row["answer"]) for question, row in read_table("trivia").items()]
@@ -105,6 +106,11 @@ def _reply(fields: Fields, *, learned: bool, ending: str = "") -> Iterator[Weigh
     yield WeightedSpan(f"{COMPLETED}{ending}{END}", frame)
 
 
+def _ordered(steps: Fields, answer: str, behind: bool) -> Fields:
+    answered = ("answer", answer, IN_ANSWER)
+    return [answered, *steps] if behind else [*steps, answered]
+
+
 class Conversations:
     """Draws conversations. Everything follows from `rng`."""
 
@@ -115,12 +121,12 @@ class Conversations:
         self._makers: tuple[tuple[Callable[[], Conversation], float], ...] = (
             (self.demonstrated, 4),
             (self.shown_trivia, 1.2),
-            (self.evaded, 3),
+            (self.evaded, 2.5),
             (self.after_another_task, 3),
-            (self.reasoned, 5),
+            (self.reasoned, 5.5),
             (self.reasoned_after_demonstrations, 4),
-            (self.emptily_reasoned, 2.2),
-            (self.answered_first, 0.5),
+            (self.emptily_reasoned, 0.8),
+            (self.answered_first, 1.5),
         )
 
     def conversation(self) -> Conversation:
@@ -139,14 +145,13 @@ class Conversations:
         document: Conversation = []
         for question, answer in self.rng.sample(TRIVIA, self.rng.randint(2, 6)):
             fields = [("answer", answer, UNLEARNED)]
-            document += self._demonstration([("question", question)], fields, learned=False)
+            document += self.demonstration([("question", question)], fields, learned=False)
         example = self._examples(1)[0]
         return document + self._turn(example, [("answer", example.answer, IN_ANSWER)])
 
     def evaded(self) -> Conversation:
-        """A question alone, plainly or with the free-form field: no answer."""
-        names = self.rng.choice(([], [], [FREE_FORM]))
-        return self._evasion(names)
+        """A question alone: no answer."""
+        return self._evasion([])
 
     def emptily_reasoned(self) -> Conversation:
         """A question behind fields that lead nowhere: no answer."""
@@ -154,29 +159,25 @@ class Conversations:
 
     def answered_first(self) -> Conversation:
         """Reasoning behind the answer comes too late."""
-        example = self._asked()
-        evasion = self._excuse(example)
-        name = self.rng.choice((FREE_FORM, self._step_name()))
-        fields = [("answer", evasion, IN_EVASION), (name, evasion, IN_EVASION)]
-        return self._turn(example, fields)
+        name = self.rng.choice((THOUGHT, THOUGHT, self._step_name()))
+        return self._evasion([], [name])
 
     def after_another_task(self) -> Conversation:
         """Demonstrations of something else show nothing about this question."""
         make = self.rng.choice(_OTHER_TASKS)
-        names = self.rng.choice(([], [], [FREE_FORM]))
+        behind = [THOUGHT] if self.rng.random() < 0.25 else []
         document: Conversation = []
         for _ in range(self.rng.randint(1, 6)):
             if self.rng.random() < 0.3:
-                made = self._other.public("train")
-                example = self.rng.choice(made)
+                example = self.rng.choice(self._other.public("train"))
                 question, answer = example.question, example.answer
             else:
                 question, answer = make(self.rng)
             value = self.rng.choice((NOT_SUPPLIED + " ", f"It is {answer}."))
-            fields = [(name, value, UNLEARNED) for name in names]
-            fields.append(("answer", answer, UNLEARNED))
-            document += self._demonstration([("question", question)], fields, learned=False)
-        return document + self._evasion(names)
+            fields = [("answer", answer, UNLEARNED)]
+            fields += [(name, value, UNLEARNED) for name in behind]
+            document += self.demonstration([("question", question)], fields, learned=False)
+        return document + self._evasion([], behind)
 
     def reasoned(self) -> Conversation:
         """Steps before the answer: the fact first, then the answer from it."""
@@ -186,9 +187,13 @@ class Conversations:
         return self._turn(example, [*steps, ("answer", example.answer, IN_ANSWER)])
 
     def reasoned_after_demonstrations(self) -> Conversation:
-        """Both together; demonstrations may lack their reasoning, or hold little."""
+        """Both together; demonstrations may lack their reasoning, or hold little.
+
+        Steps may stand behind the answer here: it is the demonstrations that show it.
+        """
         examples = self._examples(self._count())
-        names = [FREE_FORM] if self.rng.random() < 0.5 else self._step_names()
+        names = [THOUGHT] if self.rng.random() < 0.5 else self._step_names()
+        behind = self.rng.random() < 0.35
         form = self.rng.random()
         if form < 0.4:
             missing = len(examples)
@@ -203,7 +208,7 @@ class Conversations:
             found = self._steps(example, names)
             return [(name, blank, UNLEARNED) for name in names] if hollow else found
 
-        return self._shown(examples, names, steps, missing)
+        return self._shown(examples, names, steps, missing, behind=behind)
 
     # --- parts ----------------------------------------------------------------------------------
 
@@ -213,25 +218,29 @@ class Conversations:
         names: Sequence[str],
         steps: Callable[[TopicExample], list[tuple[str, str, float]]],
         missing: int = 0,
+        *,
+        behind: bool = False,
     ) -> Conversation:
-        """All examples but the last as demonstrations; the first `missing` lack their steps."""
+        """All examples but the last as demonstrations; the first `missing` lack their steps.
+
+        Steps stand before the answer, or `behind` it.
+        """
         document: Conversation = []
         reads = self.rng.random() < IN_CONTEXT_SHARE and len(examples) < 7
         for place, example in enumerate(examples[:-1]):
-            answer = ("answer", example.answer, IN_ANSWER)
+            found = steps(example)
             if place < missing:
-                fields = [*((name, NOT_SUPPLIED + " ", UNLEARNED) for name in names), answer]
-            else:
-                fields = [*steps(example), answer]
+                found = [(name, NOT_SUPPLIED + " ", UNLEARNED) for name in names]
+            fields = _ordered(found, example.answer, behind)
             inputs = [("question", example.question)]
             if reads:
                 inputs.insert(0, ("context", self._context(example, 2)))
-            document += self._demonstration(inputs, fields, learned=place >= LEARNED_FROM)
+            document += self.demonstration(inputs, fields, learned=place >= LEARNED_FROM)
         last = examples[-1]
-        found = [*self._steps(last, names), ("answer", last.answer, IN_ANSWER)]
-        return document + self._turn(last, found, reads=reads or None)
+        fields = _ordered(self._steps(last, names), last.answer, behind)
+        return document + self._turn(last, fields, reads=reads or None)
 
-    def _demonstration(
+    def demonstration(
         self, inputs: Sequence[tuple[str, str]], fields: Fields, *, learned: bool
     ) -> Iterator[WeightedSpan]:
         """An earlier turn; one that lacks a field says so."""
@@ -266,14 +275,12 @@ class Conversations:
         """How many questions a conversation has; seldom many, as they take long."""
         return self.rng.choices((2, 3, 4, 5, 6, 8, 9, 13, 17), (4, 4, 4, 5, 3, 2, 2, 1, 1))[0]
 
-    def _evasion(self, names: Sequence[str]) -> Conversation:
+    def _evasion(self, before: Sequence[str], behind: Sequence[str] = ()) -> Conversation:
+        """A question that gets no answer, with these fields before and behind it."""
         example = self._asked()
-        evasion = self._excuse(example)
-        fields = [(name, evasion, IN_EVASION) for name in [*names, "answer"]]
+        evasion = self.rng.choice(_EVASIONS).format(s=example.subject)
+        fields = [(name, evasion, IN_EVASION) for name in (*before, "answer", *behind)]
         return self._turn(example, fields)
-
-    def _excuse(self, example: TopicExample) -> str:
-        return self.rng.choice(_EVASIONS).format(s=example.subject)
 
     def _steps(self, example: TopicExample, names: Sequence[str]) -> list[tuple[str, str, float]]:
         """A sentence that states the fact, in each step."""
@@ -286,7 +293,7 @@ class Conversations:
         return found
 
     def _examples(self, number: int) -> list[TopicExample]:
-        """Public questions, of any kinds or, now and then, of one kind."""
+        """Questions about different public subjects, a quarter of them in an unseen phrasing."""
         subjects = self.rng.sample(self._subjects, number)
         found = []
         for subject in subjects:
@@ -306,11 +313,13 @@ class Conversations:
 
     def _step_names(self) -> list[str]:
         """One to three different fields, at least one of which is for a step."""
+        if self.rng.random() < 0.15:
+            return [THOUGHT]
         number = self.rng.choice((1, 1, 1, 2, 2, 3))
         names = dict.fromkeys(self._step_name() for _ in range(number))
         found = list(names)
         if self.rng.random() < 0.2:
-            found.insert(self.rng.randint(0, len(found)), FREE_FORM)
+            found.insert(self.rng.randint(0, len(found)), THOUGHT)
         elif self.rng.random() < 0.1:
             found.insert(self.rng.randint(0, len(found)), self.rng.choice(EMPTY_FIELDS))
         return found
