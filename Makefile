@@ -55,7 +55,7 @@ fuzz: setup
 	@$(BIN)/pip install --quiet --disable-pip-version-check "atheris>=3"
 	@$(BIN)/python scripts/fuzz_data_check.py --seconds 600
 
-# make course-model: train both checkpoints that ship again, from nothing.
+# make course-model: train the checkpoints that ship again, from nothing.
 course-model: setup
 	@$(BIN)/python scripts/course_model.py make
 

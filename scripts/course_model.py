@@ -1,15 +1,16 @@
-"""Makes the course model and its reader, and measures what they promise.
+"""Makes the three checkpoints of the course model, and measures what they promise.
 
-    python scripts/course_model.py make [--out FOLDER]     trains both from nothing, side by side
-    python scripts/course_model.py measure [--out FOLDER]  fills README.md and measures.json
+    python scripts/course_model.py make [--out FOLDER] [--chat]     trains them from nothing
+    python scripts/course_model.py measure [--out FOLDER] [--chat]  fills README.md, measures.json
 
-Both run without a network. `measure` uses hidden seeds that played no part in choosing the recipe.
+With `--chat` only the checkpoint for chats is made, on the knowledge checkpoint that is there, or
+only what prompts make of the models is measured. All run without a network. `measure` uses hidden
+seeds that played no part in choosing the recipes.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import multiprocessing
 import os
@@ -20,19 +21,31 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
+from course_model_card import (
+    CHAT_NAME,
+    KNOWLEDGE_NAME,
+    RATES,
+    READER_NAME,
+    REPEATS,
+    SIZES,
+    sha256,
+    write_card,
+)
+from measure_prompting import CHAT_ROWS, READER_ROWS, TOPIC, Prompting
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from grader.core.metrics import exact_match, token_f1
 from grader.models.base_profile import write_profile
+from grader.models.chat_stage import CHAT, chat_tokenizer, train_chat
 from grader.models.pretrain import (
     KNOWLEDGE,
     READER,
@@ -48,30 +61,24 @@ from grader.topics.corpus import ANSWER, COMPLETED, dspy_request
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SHIPPED: Final = ROOT / "starter"
-MODELS: Final = {"course-model": KNOWLEDGE, "course-model-reader": READER}
-WEIGHTS: Final = "model.safetensors"
 REPORT_SEEDS: Final = (2001, 2002, 2003)  # fresh hidden sets; the recipe was chosen on seed 100
-SIZES: Final = (6, 12, 24, 50, 100, 200)
-RATES: Final = (1e-5, 1e-4, 1e-3, 5e-3, 2e-2, 1e-1)
-TABLES_START: Final = "<!-- measures: start -->"  # what `measure` replaces in the card
-TABLES_END: Final = "<!-- measures: end -->"
-REPEATS: Final = (0, 1, 2)  # data and training seeds
 
 Pair = tuple[list[dict[str, str]], str]
 
 
 def make(out: Path) -> None:
-    """Trains both models, one process and one thread each, into folders of `out`."""
+    """Trains all three, two processes of one thread each, into folders of `out`."""
     started = time.monotonic()
-    with ProcessPoolExecutor(len(MODELS), multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(make_one, out / name, recipe) for name, recipe in MODELS.items()]
-        for job in jobs:
-            job.result()
-    print(f"made both in {(time.monotonic() - started) / 60:.1f} min")
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        reader = pool.submit(make_one, out / READER_NAME, READER)
+        pool.submit(make_one, out / KNOWLEDGE_NAME, KNOWLEDGE).result()
+        pool.submit(make_chat, out).result()
+        reader.result()
+    print(f"made all in {(time.monotonic() - started) / 60:.1f} min")
 
 
 def make_one(out: Path, recipe: PretrainRecipe) -> None:
-    """Trains one model and replaces all its files at once."""
+    """Trains one model from nothing and replaces all its files at once."""
     tokenizer = make_tokenizer()
 
     def report(step: Step, _: Any) -> None:
@@ -82,7 +89,27 @@ def make_one(out: Path, recipe: PretrainRecipe) -> None:
             flush=True,
         )
 
-    model = pretrain(recipe, tokenizer, report)
+    write(out, pretrain(recipe, tokenizer, report), tokenizer)
+
+
+def make_chat(out: Path, seed: int = CHAT.seed, work: Path | None = None) -> None:
+    """Trains the checkpoint for chats, by default beside the knowledge checkpoint in `out`."""
+    recipe = replace(CHAT, seed=seed)
+    model, tokenizer = load(out / KNOWLEDGE_NAME)
+    tokenizer = chat_tokenizer(tokenizer)
+
+    def report(step: int, prose: float, chats: float) -> None:
+        print(
+            f"{CHAT_NAME}: seed {seed}, step {step}/{recipe.steps}  prose {prose:.3f}  "
+            f"chats {chats:.3f}",
+            flush=True,
+        )
+
+    write((work or out) / CHAT_NAME, train_chat(model, tokenizer, recipe, report), tokenizer)
+
+
+def write(out: Path, model: Any, tokenizer: Any) -> None:
+    """Replaces all files of a checkpoint at once."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as temporary:
         folder = Path(temporary)
@@ -92,11 +119,6 @@ def make_one(out: Path, recipe: PretrainRecipe) -> None:
         (folder / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
         for file in folder.iterdir():
             shutil.move(file, out / file.name)
-
-
-def sha256(file: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 # --- asking -------------------------------------------------------------------------------------
@@ -309,10 +331,8 @@ def reading(base: Path) -> dict[str, dict[str, float]]:
 
 def measure(out: Path) -> None:
     """Measures everything, prints it, and writes measures.json and README.md of course-model."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     torch.set_num_threads(1)  # the slower case: training times hold with two as well
-    folder, reader = (out / name for name in MODELS)
+    folder = out / KNOWLEDGE_NAME
     load(folder)  # the first load pays for lazy imports
     loading = []
     for _ in range(3):
@@ -323,85 +343,57 @@ def measure(out: Path) -> None:
         bench = Bench(folder, Path(work))
         topics = {name: bench.topic(topic) for name, topic in TOPICS.items()}
     measures = {
-        "weights_sha256": {name: sha256(out / name / WEIGHTS) for name in MODELS},
         "hidden_seeds": list(REPORT_SEEDS),
         "load_seconds": round(statistics.median(loading), 3),
-        "folder_mb": {name: round(megabytes(out / name), 2) for name in MODELS},
         "topics": topics,
-        "reading": reading(reader),
+        "reading": reading(out / READER_NAME),
     }
-    text = json.dumps(measures, indent=1)
-    (folder / "measures.json").write_text(text + "\n", encoding="utf-8")
-    card = folder / "README.md"
-    before, _, rest = card.read_text(encoding="utf-8").partition(TABLES_START)
-    _, _, after = rest.partition(TABLES_END)
-    tables_text = f"{TABLES_START}\n{tables(measures)}\n{TABLES_END}"
-    card.write_text(before + tables_text + after, encoding="utf-8")
-    print(tables(measures))
+    write_card(out, measures | {"prompting": prompting(out)})
 
 
-def megabytes(folder: Path) -> float:
-    """What the files of a folder weigh, in 10^6 bytes."""
-    return sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+def measure_chat(out: Path) -> None:
+    """Measures what prompts make of the models; all else in the card stays."""
+    earlier = json.loads((out / KNOWLEDGE_NAME / "measures.json").read_text(encoding="utf-8"))
+    write_card(out, earlier | {"prompting": prompting(out)})
 
 
-def tables(m: dict[str, Any]) -> str:
-    """The measures as Markdown."""
-    names = list(m["topics"])
-    lines = [
-        f"`{name}`: weights SHA-256 `{digest}`, folder {m['folder_mb'][name]} MB.\n"
-        for name, digest in m["weights_sha256"].items()
-    ]
-    lines += [
-        f"Loading model and tokenizer takes {m['load_seconds']} s (median of 3, imports excluded).",
-        "",
-        "| chat, hidden EM / F1 in % | " + " | ".join(names) + " |",
-        "|---" * (1 + len(names)) + "|",
-    ]
+def prompting(out: Path) -> dict[str, dict[str, list[float]]]:
+    """Exact match of DSPy's requests in percent, by model and way to ask.
 
-    def row(title: str, cell: Callable[[dict[str, Any]], str]) -> None:
-        lines.append(f"| {title} | " + " | ".join(cell(m["topics"][n]) for n in names) + " |")
-
-    row("as shipped (worst of the sets)", lambda t: f"{t['base']['em']}")
-    row("commonest answer per kind", lambda t: f"{t['base']['guess_em']}")
-    for i in REPEATS:
-        row(f"LoRA on all public examples, seed {i}", partial(lambda i, t: trained(t["all"][i]), i))
-    for n in map(str, SIZES):
-        row(
-            f"LoRA on {n} examples: mean EM (each seed)",
-            partial(lambda n, t: spread(t["examples"][n]), n),
-        )
-    for rate in (f"{r:g}" for r in RATES):
-        row(f"learning rate {rate}: EM", partial(lambda r, t: str(t["learning_rate"][r]), rate))
-    for v in m["topics"][names[0]]["variants"]:
-        row(v, partial(lambda v, t: trained(t["variants"][v]), v))
-    columns = list(next(iter(m["reading"].values())))
-    lines += ["", "| DSPy request, no adapter, EM in % | " + " | ".join(columns) + " |"]
-    lines.append("|---" * (1 + len(columns)) + "|")
-    for name, cells in m["reading"].items():
-        lines.append(f"| {name} | " + " | ".join(str(cells[c]) for c in columns) + " |")
-    return "\n".join(lines)
-
-
-def trained(run: dict[str, float]) -> str:
-    """One training run as a table cell."""
-    return f"{run['em']} / {run['f1']} ({run['seconds']} s)"
-
-
-def spread(scores: Sequence[float]) -> str:
-    """Several scores as a table cell."""
-    return f"{statistics.mean(scores):.1f} ({', '.join(map(str, scores))})"
+    Each seed of the chat stage answers a hidden set of its own; that of CHAT ships.
+    """
+    torch.set_num_threads(1)
+    hidden = [TOPIC.hidden(seed) for seed in REPORT_SEEDS]
+    chat: dict[str, list[float]] = {name: [] for name in CHAT_ROWS}
+    for seed, questions in zip(REPEATS, hidden, strict=True):
+        with tempfile.TemporaryDirectory() as work:
+            if seed != CHAT.seed:
+                make_chat(out, seed, Path(work))
+            folder = (out if seed == CHAT.seed else Path(work)) / CHAT_NAME
+            for name, score in Prompting(folder).table(CHAT_ROWS, questions).items():
+                chat[name].append(score)
+                print(f"seed {seed}: {name}: {score}", flush=True)
+    reader = Prompting(out / READER_NAME)
+    tables_of = [reader.table(READER_ROWS, questions) for questions in hidden]
+    read = {name: [table[name] for table in tables_of] for name in READER_ROWS}
+    return {CHAT_NAME: chat, READER_NAME: read}
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, what in (("make", "train both from nothing"), ("measure", "measure, write the card")):
+    for name, what in (("make", "train all"), ("measure", "measure, write the card")):
         command = commands.add_parser(name, help=what)
         command.add_argument("--out", type=Path, default=SHIPPED)
+        command.add_argument("--chat", action="store_true", help="the checkpoint for chats alone")
     chosen = parser.parse_args()
-    (make if chosen.command == "make" else measure)(chosen.out)
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    if chosen.command == "make":
+        (make_chat if chosen.chat else make)(chosen.out)
+    else:
+        (measure_chat if chosen.chat else measure)(chosen.out)
 
 
 if __name__ == "__main__":

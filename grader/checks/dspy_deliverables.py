@@ -14,6 +14,7 @@ from grader.checks.api.context import Context, Verdict, failed, passed
 from grader.checks.api.registry import check
 from grader.checks.dspy_program import ENHANCED, ORIGINAL
 from grader.checks.views.gain import correct
+from grader.checks.views.program_models import counted_in
 from grader.core.constants import CLAIM_TOLERANCE, EXTRA_PAIRS_AT_LEAST, MIB, PAIR_MAX_ANSWER_WORDS
 from grader.core.errors import FileRefused
 from grader.core.metrics import chance_apart, exact_match, mean, normalise
@@ -37,7 +38,8 @@ class DspyResultsError(Exception):
 class DspyResults:
     """Exact match of the original and the enhanced program, 0 to 1, on `questions` questions.
 
-    `extra` is that of the enhanced program on the added pairs, None where it is not said.
+    `extra` is that of the enhanced program on the added pairs, None where it is not said, and so
+    is the `model` that answered.
     """
 
     path: str
@@ -45,6 +47,7 @@ class DspyResults:
     before: float
     after: float
     extra: float | None
+    model: str | None
 
 
 def found_once(submission: Submission, name: str) -> str | None:
@@ -81,7 +84,9 @@ def results_of(submission: Submission) -> DspyResults:
     after = _share(programs[enhanced[-1]], "test")
     if before is None or after is None:
         raise DspyResultsError(f'{RESULTS} lacks a "test" with an "exact_match" from 0 to 1.')
-    return DspyResults(path, questions, before, after, _share(programs[enhanced[-1]], "extra"))
+    extra, model = _share(programs[enhanced[-1]], "extra"), value.get("model")
+    named = model if isinstance(model, str) else None
+    return DspyResults(path, questions, before, after, extra, named)
 
 
 def _share(program: Any, on: str) -> float | None:
@@ -106,7 +111,16 @@ _TESTED_MAY_DIFFER: Final = 1.001  # pair: one answer may go the other way on an
 def _pairs(ctx: Context) -> Sequence[AddedPair]:
     """The pairs as the run gave them. It knows hidden questions: a student reads only whether
     there are five good ones."""
-    return ctx.read(ENHANCED).extra
+    run = ctx.read(ENHANCED)
+    return run.on(run.models[0]).extra  # they are the same on each model
+
+
+def _reported_on(ctx: Context, results: DspyResults) -> str:
+    """The model that the student's numbers are held against: the one that they name, else the one
+    that counts."""
+    models = ctx.read(ENHANCED).models
+    named = results.model if results.model in models else None
+    return named or counted_in(ctx, ORIGINAL, ENHANCED).model
 
 
 def _verdict_on_pairs(
@@ -193,12 +207,18 @@ def _fault(pair: AddedPair) -> str:
     return ""
 
 
-@check("DSP008", needs=("DSP006",), evidence=(ENHANCED,), measures=("claimed", "measured", "pairs"))
+@check(
+    "DSP008",
+    needs=("DSP006",),
+    evidence=(ORIGINAL, ENHANCED),
+    measures=("claimed", "measured", "pairs"),
+)
 def added_pairs_were_tested(ctx: Context) -> Verdict:
     """The added pairs were tested
 
     Why: A pair that was never asked says nothing. dspy_results.json says how many of them the
-    program answers; the grader asks the program the same pairs and compares.
+    program answers; the grader asks the program the same pairs and compares, on the model that the
+    file names.
 
     Fix: Run dspy_enhanced.py to its end, so that it tests EXTRA_EXAMPLES, and submit the
     dspy_results.json that it writes.
@@ -211,7 +231,7 @@ def added_pairs_were_tested(ctx: Context) -> Verdict:
     if results.extra is None:
         text = "dspy_results.json does not say how many of the added pairs were right."
         return failed(text, hint, path=results.path)
-    pairs = _pairs(ctx)
+    pairs = ctx.read(ENHANCED).on(_reported_on(ctx, results)).extra
     right = [_is_right(pair) for pair in pairs]
     apart = abs(results.extra - mean(right)) * len(right)
     measures = {"claimed": results.extra, "measured": mean(right), "pairs": len(pairs)}
@@ -284,7 +304,7 @@ def reported_numbers_agree(ctx: Context) -> Verdict:
 
     Why: A reported number that cannot be reproduced misleads its readers, its author first. The
     public test set and the hidden questions differ, so honest numbers may differ by what chance
-    allows, and a little more.
+    allows, and a little more. They are held against those of the model that the file names.
 
     Fix: Run dspy_enhanced.py with the program that you submit; report what it writes to
     dspy_results.json, and hand that in too.
@@ -313,11 +333,12 @@ def reported_numbers_agree(ctx: Context) -> Verdict:
 def _apart(ctx: Context, results: DspyResults) -> dict[str, str]:
     """The programs whose reported number is too far from ours, with both numbers in words."""
     off = {}
+    model = _reported_on(ctx, results)
     for name, claim, role in (
         ("original", results.before, ORIGINAL),
         ("enhanced", results.after, ENHANCED),
     ):
-        right = correct(ctx.read(role).answers)
+        right = correct(ctx.read(role).on(model).answers)
         luck = chance_apart(claim, results.questions, mean(right), len(right))
         if abs(claim - mean(right)) > CLAIM_TOLERANCE + luck:
             off[name] = f"{name}: {claim:.0%} reported, {mean(right):.0%} measured"

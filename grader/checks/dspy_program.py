@@ -1,15 +1,17 @@
-"""DSP001-005: what a DSPy program answers to questions that its author has not seen, and how."""
+"""DSP001-005, DSP011: what a DSPy program answers to questions unknown to its author, and how."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from grader.checks.api.context import Context, EvidenceRole, Verdict, failed, passed
 from grader.checks.api.registry import check
-from grader.checks.views.gain import GAIN_MEASURES, GainWords, gain_beside_guessing
-from grader.checks.views.prompts import additions, prompts
+from grader.checks.views.gain import GAIN_MEASURES, GainWords, correct, gain_beside_guessing
+from grader.checks.views.program_models import ProgramRuns, counted_in
+from grader.checks.views.prompts import additions, demonstrations, prompts
 from grader.core.constants import (
     ADDITION_SHARE_AT_LEAST,
     CHANGED_SHARE_AT_LEAST,
@@ -17,22 +19,27 @@ from grader.core.constants import (
 )
 from grader.core.metrics import exact_match, mean, normalise
 from grader.core.payloads import Answer, Answers
-from grader.core.text import counted
+from grader.core.text import about, counted
 from grader.topics import get_topic
-from grader.topics.topic import SPLITS
+from grader.topics.topic import SPLITS, normalised
 from grader.training_data.rules.rule import quoted
 
 ORIGINAL: Final = EvidenceRole("dspy_original", Answers)
 ENHANCED: Final = EvidenceRole("dspy_enhanced", Answers)
 PERTURBED: Final = EvidenceRole("dspy_perturbed", Answers)
 _DECIMALS: Final = 4
+_SHORT: Final = 3  # characters; the chemical symbol of one element begins another word
+
+
+def _counted(ctx: Context) -> ProgramRuns:
+    return counted_in(ctx, ORIGINAL, ENHANCED)
 
 
 def _share(holds: Sequence[bool]) -> float:
     return round(mean([float(one) for one in holds]), _DECIMALS)
 
 
-@check("DSP001", evidence=(ENHANCED,), measures=("answered_share", "n"))
+@check("DSP001", evidence=(ORIGINAL, ENHANCED), measures=("answered_share", "n"))
 def answers_every_question(ctx: Context) -> Verdict:
     """The program answers every question
 
@@ -43,7 +50,7 @@ def answers_every_question(ctx: Context) -> Verdict:
     Fix: Make the program where the assignment expects it, let it take `question`, and return a
     prediction with a text in `answer` even when nothing was found. Try it on data/test.jsonl.
     """
-    answers = ctx.read(ENHANCED).answers
+    answers = _counted(ctx).enhanced.answers
     errors = Counter(one.error for one in answers if one.error is not None)
     answered = len(answers) - errors.total()
     n = len(answers)
@@ -75,23 +82,42 @@ def improves_on_the_original(ctx: Context) -> Verdict:
     same hidden questions with the same model. The gain counts from the higher of two references:
     the original, and always giving the most frequent public answer to that kind of question. It is
     real when the lower end of its 95 % interval (paired bootstrap over the questions) is above
-    zero.
+    zero. Where the assignment has several models, both programs run on each, and the model counts
+    on which that lower end is highest: one may read passages well, another one follow examples.
 
     Fix: Look at wrong answers on data/test.jsonl one by one: was the right passage in the prompt,
-    did the model use it, and was its reply read as it was meant?
+    or the right example, did the model use it, and was its reply read as it was meant?
     """
     hint = (
-        "Passages help most here: look the subject of the question up in data/passages.jsonl and "
-        "give the model the best passage. Give the shortest correct answer, as the data does."
+        "Add one thing that the model can use: the best passage of data/passages.jsonl for the "
+        "reader, four right examples or a step that recalls the fact for the chat model. Give the "
+        "shortest correct answer, as the data does."
     )
     words = GainWords("with your program", "with the original", "the original")
-    before, after = ctx.read(ORIGINAL).answers, ctx.read(ENHANCED).answers
-    return gain_beside_guessing(before, after, words, hint)
+    runs = _counted(ctx)
+    verdict = gain_beside_guessing(runs.original.answers, runs.enhanced.answers, words, hint)
+    if len(runs.gains) == 1:
+        return verdict
+    counts = f"That is on {runs.model}, which counts here."
+    exact, rounded = [verdict.exact, counts], [verdict.message, counts]
+    for model, gain in runs.gains.items():
+        if model != runs.model:
+            original, enhanced = ctx.read(ORIGINAL).on(model), ctx.read(ENHANCED).on(model)
+            before, after = mean(correct(original.answers)), mean(correct(enhanced.answers))
+            exact.append(
+                f"On {model}: {after:.0%} with your program, {before:.0%} with the original, gain "
+                f"{gain.delta:+.0%} ({gain.low95:+.0%} to {gain.high95:+.0%})."
+            )
+            rounded.append(
+                f"On {model} {about(after)} are right with your program, {about(before)} with the "
+                "original."
+            )
+    return replace(verdict, message=" ".join(rounded), exact=" ".join(exact))
 
 
 @check(
     "DSP003",
-    evidence=(ENHANCED, PERTURBED),
+    evidence=(ORIGINAL, ENHANCED, PERTURBED),
     measures=("changed_share", "said_share", "calls_per_question"),
 )
 def depends_on_the_model(ctx: Context) -> Verdict:
@@ -105,9 +131,9 @@ def depends_on_the_model(ctx: Context) -> Verdict:
 
     Fix: Return what the model answered. Look up passages for the prompt, not answers.
     """
-    run = ctx.read(ENHANCED)
+    model, _, run, _ = _counted(ctx)
     plain = {one.id: one for one in run.answers}
-    again = ctx.read(PERTURBED).answers
+    again = ctx.read(PERTURBED).on(model).answers
     both = [(plain[one.id], one) for one in again if plain[one.id].error is None]
     calls = mean([float(one.calls) for one in run.answers])
     said = [is_said(run, one) for one in run.answers if one.text]
@@ -155,17 +181,17 @@ def addition_is_in_the_prompts(ctx: Context) -> Verdict:
 
     Why: Retrieval, examples and structured reasoning work only if they reach the model. The grader
     reads what the model was really asked, and compares it with what the original asks for the same
-    question: passages that belong to the question, demonstrations, and output fields beside the
-    answer. One of them must be there for most questions.
+    question: passages that belong to the question, demonstrations, and output fields before the
+    answer, where they can still help it. One of them must be there for most questions.
 
     Fix: Print what is sent (`dspy.inspect_history()`) and look for your addition. A demonstration
     must be set on the predictor that is called, and a passage must be one of its input fields.
     """
     topic = get_topic(ctx.assignment.topic)
     known = [example.question for split in SPLITS for example in topic.public(split)]
-    run = ctx.read(ENHANCED)
+    _, original, run, _ = _counted(ctx)
     known += [pair.question for pair in run.extra]
-    added = additions(run, ctx.read(ORIGINAL), [k for k in known if k])
+    added = additions(run, original, [k for k in known if k])
     shares = {
         "passages_share": _share(added.passages),
         "demos_share": _share(added.demos),
@@ -211,8 +237,9 @@ def replies_can_be_read(ctx: Context) -> Verdict:
     small model cannot fill is better left out.
     """
     shares, means = {}, {}
-    for when, role in (("original_", ORIGINAL), ("", ENHANCED)):
-        answers = ctx.read(role).answers
+    _, original, enhanced, _ = _counted(ctx)
+    for when, run in (("original_", original), ("", enhanced)):
+        answers = run.answers
         shares[when] = _share([one.parse_failures > 0 for one in answers])
         for name in ("calls", "input_tokens", "output_tokens"):
             means[when + name] = round(mean([float(getattr(one, name)) for one in answers]), 2)
@@ -238,3 +265,52 @@ def replies_can_be_read(ctx: Context) -> Verdict:
         return failed(found, hint, exact=exact, measures=measures)
     found = "Replies to it can be read as often as those to the original."
     return passed(found, exact=exact, measures=measures)
+
+
+@check(
+    "DSP011",
+    evidence=(ORIGINAL, ENHANCED),
+    measures=("demonstrations", "wrong"),
+)
+def demonstrations_are_right(ctx: Context) -> Verdict:
+    """The demonstrations in the prompts are right
+
+    Why: A demonstration shows a model how to answer, whether its own answer is right or not: a
+    small model takes the form from it and nothing else, and a larger one the mistake as well. So
+    the score does not show wrong ones, and whoever reads the prompts does. The grader holds the
+    answers in earlier turns of the chat against the topic's facts, where they ask for one.
+
+    Fix: Take demonstrations from data/train.jsonl with their answers, or look yours up in
+    data/passages.jsonl.
+    """
+    topic = get_topic(ctx.assignment.topic)
+    run = _counted(ctx).enhanced
+    shown = dict.fromkeys(
+        (question, said)
+        for answer in run.answers
+        for prompt in prompts(run, answer)
+        for question, said in demonstrations(prompt)
+        if normalised(question) != normalised(answer.question)  # a talk about it shows nothing
+    )
+    facts = [(topic.recognised(question), question, answer) for question, answer in shown]
+    known = [(fact, question, answer) for fact, question, answer in facts if fact is not None]
+    wrong = [one for one in known if not _says(one[2], one[0].answer)]
+    measures = {"demonstrations": len(shown), "wrong": len(wrong)}
+    if not wrong:
+        some = f"None of {counted(len(shown), 'demonstration')} contradicts the topic's facts."
+        return passed(some if shown else "There are no demonstrations.", measures=measures)
+    _, question, answer = wrong[0]
+    return failed(
+        f"{counted(len(wrong), 'demonstration')} of {len(shown)} "
+        f"{'contradicts' if len(wrong) == 1 else 'contradict'} the topic's facts; the first says "
+        f"{quoted(answer, 60)} to {quoted(question, 120)}.",
+        "Look up the right answer in data/passages.jsonl.",
+        measures=measures,
+    )
+
+
+def _says(answer: str, fact: str) -> bool:
+    """Whether the answer has the fact in it, alone, in a sentence, or with an ending."""
+    given, wanted = normalise(answer), normalise(fact)
+    longer = len(wanted) > _SHORT and any(word.startswith(wanted) for word in given.split())
+    return longer or f" {wanted} " in f" {given} "

@@ -206,14 +206,17 @@ def _claims(context: Context) -> Mapping[str, float]:
 def dspy_answers_the_benchmark(context: Context) -> Verdict:
     """The DSPy program answers the benchmark, as reported
 
-    Why: The grader asks your program every question of your benchmark, with the model of Part 1.
+    Why: The grader asks your program every question of your benchmark, with the models of Part 1,
+    of which the better one counts.
     A reported number that does not come out again misleads its readers. An answer counts if the
     model was asked and said it, and if its prompt did not hold it: passages of the topic may.
 
     Fix: Evaluate what `build_program()` of dspy_enhanced.py gives, on the benchmark as you hand it
     in, and report its exact match under "dspy".
     """
-    run = context.read(_DSPY)
+    every = context.read(_DSPY)
+    # As in Part 1 the better model counts.
+    run = max(map(every.on, every.models), key=lambda one: mean(correct(one.answers)))
     answers = run.answers
     given_away = [_is_given_away(run, one, context.assignment.topic) for one in answers]
     counts = [

@@ -8,7 +8,7 @@ against was measured on hidden questions. A self-check shows them, where nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Final
@@ -20,6 +20,8 @@ from grader.checks.api.registry import check, titles_of
 from grader.checks.views.comparison_claims import ComparisonError
 from grader.checks.views.comparison_claims import claims_of as comparison_of
 from grader.checks.views.cost_recount import claims_of
+from grader.checks.views.gain import correct
+from grader.checks.views.program_models import counted_runs
 from grader.checks.views.reported_results import WorkflowResultsError, results_of
 from grader.checks.views.transcript import transcript
 from grader.checks.views.written_work import measured as against
@@ -30,21 +32,17 @@ from grader.checks.views.written_work.passages import form_of
 from grader.checks.views.written_work.text_facts import TextFacts, facts_of
 from grader.core.constants import CLAIM_TOLERANCE
 from grader.core.errors import FileRefused
-from grader.core.metrics import exact_match, mean
+from grader.core.metrics import mean
 from grader.core.nouns import Assignment, Severity, Visibility
-from grader.core.payloads import Answers, Predictions, WrittenWork, read
+from grader.core.payloads import Answer, Answers, Prediction, Predictions, WrittenWork, read
 from grader.core.text import clean, counted
 from grader.costs.break_even import Alternative, break_even, query_cost
 from grader.costs.claims import ClaimsError, CostClaims
 
 TEXT: Final = EvidenceRole("text", WrittenWork)
 _WORKFLOW: Final = "openai_ok"
-_SCORES: Final[tuple[tuple[str, str, type[Predictions] | type[Answers]], ...]] = (
-    ("dspy.before", "dspy_original", Answers),
-    ("dspy.after", "dspy_enhanced", Answers),
-    ("lora.before", "before", Predictions),
-    ("lora.after", "after", Predictions),
-)
+_DSPY: Final = (("dspy.before", "dspy_original"), ("dspy.after", "dspy_enhanced"))
+_LORA: Final = (("lora.before", "before"), ("lora.after", "after"))
 _MUCH_COPIED: Final = 0.2  # of the words; headings and a quoted sentence stay below it
 _QUOTED: Final = 5
 _UNREAD: Final = "Not looked at, because the document cannot be read."
@@ -80,12 +78,12 @@ def measured_of(context: Context, claims: CostClaims | None) -> Measured:
     """
     values: dict[str, float] = {}
     slack: dict[str, float] = {}
-    for path, id, payload in _SCORES:
-        if id in context.evidence:
-            answers = read(context.evidence[id], payload).answers
-            if answers:
-                values[path] = mean([exact_match(row.text, row.reference) for row in answers])
-                slack[path] = CLAIM_TOLERANCE
+    scored: list[tuple[str, Sequence[Answer | Prediction]]]
+    scored = [*_programs(context), *_adapters(context)]
+    for path, answers in scored:
+        if answers:
+            values[path] = mean(correct(answers))
+            slack[path] = CLAIM_TOLERANCE
     values.update(_workflow(context))
     for path, claimed in _compared(context):
         # On the public test set; the results of the workflow, on the student's own, are true, too.
@@ -94,6 +92,24 @@ def measured_of(context: Context, claims: CostClaims | None) -> Measured:
     values.update(() if claims is None else _costs(claims))
     values.update(_adapter(context))
     return Measured(values, slack)
+
+
+def _programs(context: Context) -> Iterator[tuple[str, Sequence[Answer]]]:
+    """The answers of the DSPy programs, on the model that counts where both ran."""
+    found = {
+        path: read(context.evidence[id], Answers) for path, id in _DSPY if id in context.evidence
+    }
+    if len(found) == len(_DSPY):
+        counted = counted_runs(*found.values())
+        found = dict(zip(found, (counted.original, counted.enhanced), strict=True))
+    for path, run in found.items():
+        yield path, run.answers
+
+
+def _adapters(context: Context) -> Iterator[tuple[str, Sequence[Prediction]]]:
+    for path, id in _LORA:
+        if id in context.evidence:
+            yield path, read(context.evidence[id], Predictions).answers
 
 
 def _workflow(context: Context) -> Iterator[tuple[str, float]]:

@@ -41,7 +41,8 @@ LEAK_SHARE: Final = 0.05  # of all hidden questions; honest data on the same top
 
 # --- names -------------------------------------------------------------------------------------
 COURSE_MODEL: Final = "course-model"  # the base that ships with the project
-SHIPPED_BASES: Final = (COURSE_MODEL, "course-model-reader")  # folders of starter/
+PROMPTED_MODELS: Final = ("course-model-reader", "course-model-chat")  # those of Part 1
+SHIPPED_BASES: Final = (COURSE_MODEL, *PROMPTED_MODELS)  # folders of starter/
 
 # --- the student's own numbers -----------------------------------------------------------------
 REPRODUCED_TOLERANCE: Final = 0.10  # beyond chance: seeds and machines move a training a little

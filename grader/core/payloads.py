@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Final, Self, TypeVar
 
 from grader.core.errors import GraderFault
@@ -183,7 +183,8 @@ class ScriptRun(Payload):
 class Answer:
     """What a program answers to one question, and what it took; `text` is "" behind an `error`.
 
-    `exchanges` are the places of its requests among those of the run.
+    `exchanges` are the places of its requests among those of the run. `model` is the one that it
+    was to ask; "" in what was stored when programs ran on one model alone.
     """
 
     id: str
@@ -197,6 +198,7 @@ class Answer:
     input_tokens: int = 0
     output_tokens: int = 0
     parse_failures: int = 0
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +211,12 @@ class AddedPair:
     text: str
     error: str | None
     calls: int
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers(Payload):
-    """The answers of a program, one a question; its JSON holds the ProgramRun as well.
+    """The answers of a program, one a question and model; its JSON holds the ProgramRun as well.
 
     `fault` says why nothing was asked, None where the run came to its end. `told` is the same where
     it comes up without any question, too: then nothing hidden can be in it. `unread` lines of what
@@ -233,6 +236,19 @@ class Answers(Payload):
     def stopped(self) -> bool:
         """Whether nothing was asked at all, for its `fault`."""
         return self.fault is not None and all(one.error == self.fault for one in self.answers)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that the program ran on, in order."""
+        return tuple(dict.fromkeys(answer.model for answer in self.answers))
+
+    def on(self, model: str) -> Self:
+        """What it said on this model alone."""
+        return replace(
+            self,
+            answers=tuple(one for one in self.answers if one.model == model),
+            extra=tuple(one for one in self.extra if one.model == model),
+        )
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

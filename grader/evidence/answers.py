@@ -41,11 +41,12 @@ class AnswersSpec(ModuleSpec):
     """`program` makes a DSPy program. With `perturb` the model's answers are replaced by others.
 
     The questions are the hidden ones, or those of the deliverable `questions_from`; at most
-    `questions` are asked.
+    `questions` are asked. The program runs again on each of `also`, which are further models.
     """
 
     DELIVERABLES: ClassVar = ("module", "questions_from")
 
+    also: tuple[str, ...] = ()
     perturb: bool = False
     questions: int | None = None
     questions_from: str | None = None
@@ -62,10 +63,12 @@ _AS_JSON: Final = "Outputs will be a JSON object"
 class ModelCall:
     """A request that a model answered: its place among the exchanges and what it took.
 
-    `text` is all that was sent; `as_json`: the reply was to be JSON.
+    `model` is the one that it names; `text` is all that was sent; `as_json`: the reply was to be
+    JSON.
     """
 
     place: int
+    model: str
     text: str
     as_json: bool
     input_tokens: int
@@ -83,6 +86,7 @@ def model_calls(exchanges: Sequence[Mapping[str, Any]]) -> Iterator[ModelCall]:
             text = "\n".join(_texts(request.get("messages") or request.get("input") or request))
             yield ModelCall(
                 place,
+                str(request.get("model", "")),
                 text,
                 "response_format" in request or _AS_JSON in text,
                 _count(usage, "prompt_tokens", "input_tokens"),
@@ -151,21 +155,27 @@ def _request(
     if questions is None:
         return None
     asked = {q.id: q.messages[-1][1] for q in questions.questions[: spec.questions]}
-    model: list[str] | str | None
-    if grading.endpoint is not None:
-        model = [grading.endpoint.url, grading.endpoint.model]
-    elif grading.recordings is not None:  # of a model that may not be on this machine
-        model = ["a recording", spec.model]
+    models = (spec.model, *spec.also)
+    decides: list[Any]
+    if grading.endpoint is not None:  # which answers in the place of any model
+        models = (spec.model,)
+        decides = [grading.endpoint.url, grading.endpoint.model]
+    elif grading.recordings is not None:  # of models that may not be on this machine
+        decides = ["a recording", *models]
     else:
-        model = model_digest(spec.model, grading.assignment.base)
+        decides = [model_digest(model, grading.assignment.base) for model in models]
     return module_request(
         spec,
         NAME,
         candidate,
         grading,
-        {"questions": asked, "extra": spec.module is not None and not spec.perturb},
-        partial(_complete, asked, questions),
-        {"questions": questions.digest, "model": model},
+        {
+            "questions": asked,
+            "extra": spec.module is not None and not spec.perturb,
+            "models": models,
+        },
+        partial(_complete, asked, questions, models),
+        {"questions": questions.digest, "models": decides},
         perturb=spec.perturb,
     )
 
@@ -173,19 +183,41 @@ def _request(
 def _complete(
     asked: Mapping[str, str],
     questions: QuestionSet,
+    models: Sequence[str],
     run: ProgramRun,
     found: Lines,
     fault: str | None,
 ) -> Answers:
-    """One answer a question, and the module's own pairs.
+    """One answer a question and model, and the module's own pairs on each.
 
     A question without an answer has the text "" and says why in `error`.
     """
+    answers: list[Answer] = []
+    extra: list[AddedPair] = []
+    calls = list(model_calls(run.exchanges))
+    for model in models:
+        lines = [line for line in found if line.get("model", models[0]) == model]
+        # With one model it does not matter what a program calls it: no other is there.
+        mine = [call for call in calls if len(models) == 1 or call.model == model]
+        answered, pairs = _on_model(model, asked, questions, lines, mine, fault)
+        answers += answered
+        extra += pairs
+    return Answers(run.exchanges, tuple(answers), tuple(extra), fault)
+
+
+def _on_model(
+    model: str,
+    asked: Mapping[str, str],
+    questions: QuestionSet,
+    found: Lines,
+    calls: Sequence[ModelCall],
+    fault: str | None,
+) -> tuple[list[Answer], list[AddedPair]]:
+    """What the program answered on this model, from its lines and its requests there."""
     given: dict[str, dict[str, Any]] = {}
     for line in found:
         if line.get("kind") == "answer" and isinstance(line.get("id"), str):
             given.setdefault(line["id"], line)  # what is said first counts
-    calls = list(model_calls(run.exchanges))
     pairs = [line for line in found if line.get("kind") == "extra"][:ANSWER_MAX_EXTRA]
     own = {f"extra {n}": text_of(line, "question") for n, line in enumerate(pairs)}
     theirs = by_question(calls, {**{id: text for id, text in own.items() if text}, **asked})
@@ -206,13 +238,14 @@ def _complete(
                 output_tokens=sum(call.output_tokens for call in theirs[id]),
                 parse_failures=parse_failures(theirs[id]),
                 exchanges=[call.place for call in theirs[id]],
+                model=model,
             )
         )
-    extra = [_pair(line, len(theirs.get(f"extra {n}", ()))) for n, line in enumerate(pairs)]
-    return Answers(run.exchanges, tuple(answers), tuple(extra), fault)
+    numbered = enumerate(pairs)
+    return answers, [_pair(model, line, len(theirs.get(f"extra {n}", ()))) for n, line in numbered]
 
 
-def _pair(line: Mapping[str, Any], calls: int) -> AddedPair:
+def _pair(model: str, line: Mapping[str, Any], calls: int) -> AddedPair:
     aliases = line.get("aliases")
     return AddedPair(
         question=text_of(line, "question") or "",
@@ -225,6 +258,7 @@ def _pair(line: Mapping[str, Any], calls: int) -> AddedPair:
         text=text_of(line, "answer") or "",
         error=text_of(line, "error"),
         calls=calls,
+        model=model,
     )
 
 

@@ -108,7 +108,8 @@ def module_request(
 
     folder = PurePosixPath(path).parent if path is not None else PurePosixPath()
     imported = PurePosixPath(path or spec.given).stem
-    whole = {**task, "module": imported, "name": spec.program, "model": spec.model, "out": _OUT}
+    whole = {"models": [spec.model], **task}
+    whole |= {"module": imported, "name": spec.program, "out": _OUT}
     files = {_NAME: _PROGRAM.read_bytes(), _TASK: json.dumps(whole).encode()}
     source = program_source(submission, path, assignment.deliverables) if path is not None else None
     run = ServedRun(

@@ -244,17 +244,20 @@ class _Rows:
         return row[: self.recipe.row_length]
 
 
-def _optimisers(model: LlamaForCausalLM, recipe: PretrainRecipe) -> list[torch.optim.Optimizer]:
+def optimisers(
+    model: LlamaForCausalLM, learning_rate: float, embedding_rate: float
+) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices, AdamW for everything else, each group with its `initial_lr`."""
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
     muon = torch.optim.Muon(
-        [{"params": matrices, "initial_lr": recipe.learning_rate}],
+        [{"params": matrices, "initial_lr": learning_rate}],
         momentum=0.95,
         weight_decay=0.05,
         adjust_lr_fn="match_rms_adamw",
     )
     adamw = torch.optim.AdamW(
-        [{"params": others, "initial_lr": recipe.embedding_rate}],
+        [{"params": others, "initial_lr": embedding_rate}],
         betas=(0.9, 0.95),
         weight_decay=0.0,
     )
@@ -282,18 +285,18 @@ def pretrain(
     torch.use_deterministic_algorithms(True)
     model = new_model(recipe, tokenizer)
     model.train()
-    optimisers = _optimisers(model, recipe)
+    both = optimisers(model, recipe.learning_rate, recipe.embedding_rate)
     rows = _Rows(recipe, tokenizer)
     frame = dspy_reply("", "") + END
     framing = torch.tensor(sorted(set(tokenizer(frame, add_special_tokens=False)["input_ids"])))
     started = time.monotonic()
     sums = torch.zeros(3)
-    for step, scale in _schedule(recipe):
+    for step, scale in schedule(recipe.steps, recipe.warmup_steps):
         batch = rows.batch(drills=step < recipe.drill_steps)
         losses = _losses(model, *batch, framing, recipe)
         losses.sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimiser in optimisers:
+        for optimiser in both:
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * scale
             optimiser.step()
@@ -308,12 +311,12 @@ def pretrain(
     return model
 
 
-def _schedule(recipe: PretrainRecipe) -> Iterator[tuple[int, float]]:
+def schedule(steps: int, warmup_steps: int) -> Iterator[tuple[int, float]]:
     """Steps with their learning-rate factor: a short warm-up, then a cosine down to 2 %."""
-    for step in range(recipe.steps):
-        angle = torch.pi * step / recipe.steps
+    for step in range(steps):
+        angle = torch.pi * step / steps
         cosine = 0.02 + 0.98 * (1 + float(torch.cos(torch.tensor(angle)))) / 2
-        yield step, min(1.0, (step + 1) / recipe.warmup_steps) * cosine
+        yield step, min(1.0, (step + 1) / warmup_steps) * cosine
 
 
 def _losses(

@@ -149,6 +149,49 @@ class Topic:
         question = self.ask(template, subject, rng)
         return TopicExample(question, self.facts[subject][kind], kind, subject)
 
+    def recognised(self, question: str) -> TopicExample | None:
+        """The question with its true answer; None where it has none of the topic's phrasings.
+
+        Case and punctuation do not matter. A question that stands below a text, as in a log, asks
+        about the one subject that the text names.
+        """
+        text = normalised(question)
+        asked = self._phrasings.get(text)
+        if asked is None:
+            named = [word for word in text.split() if word in self._folded]
+            kinds = [k for tail, k in self._tails.items() if text.endswith(f" {tail}")]
+            if len(set(named)) != 1 or not kinds:
+                return None
+            asked = self._folded[named[0]], kinds[0]
+        subject, kind = asked
+        answer = self.facts[subject].get(kind)
+        return None if answer is None else TopicExample(question, answer, kind, subject)
+
+    @cached_property
+    def _phrasings(self) -> Mapping[str, tuple[str, str]]:
+        """Subject and kind by the question, normalised; of templates that hold the subject."""
+        return {
+            normalised(template.format(s=subject)): (subject, kind)
+            for subject, facts in self.facts.items()
+            for kind in facts
+            for template in self.relations[kind].questions + self.relations[kind].unseen
+            if "{s}" in template
+        }
+
+    @cached_property
+    def _tails(self) -> Mapping[str, str]:
+        """The kind by the question, normalised; of templates that do not hold the subject."""
+        return {
+            normalised(template): kind
+            for kind, relation in self.relations.items()
+            for template in relation.questions + relation.unseen
+            if "{s}" not in template
+        }
+
+    @cached_property
+    def _folded(self) -> Mapping[str, str]:
+        return {normalised(subject): subject for subject in self.facts}
+
     def guess(self, kind: str) -> str:
         """The most frequent public training answer of a kind; ties: first in the alphabet."""
         answers = [e.answer for e in self.public("train") if e.kind == kind]

@@ -1,5 +1,5 @@
 # finegrade simulate -- python dspy_example.py
-"""Part 1, the example: a DSPy program that thinks before it answers, scored by matching words.
+"""Part 1, the example: a DSPy program with a chain of thought, scored by matching words.
 
 It asks whatever service the environment names: OPENAI_BASE_URL, OPENAI_API_KEY and, for another
 model than the course's, FINEGRADE_MODEL. `finegrade simulate` sets the first two.
@@ -31,14 +31,14 @@ EXAMPLES = [
 
 
 class EducationalQAModel(dspy.Module):
-    """Answers a question with a chain of thought."""
+    """Answers a question and gives its chain of thought."""
 
     def __init__(self):
         super().__init__()
-        self.generate_answer = dspy.ChainOfThought("question -> answer")
+        self.generate_answer = dspy.Predict("question -> answer, reasoning")
 
     def forward(self, question):
-        """Return a prediction with `reasoning` and `answer`."""
+        """Return a prediction with `answer` and `reasoning`."""
         return self.generate_answer(question=question)
 
 

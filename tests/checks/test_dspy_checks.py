@@ -52,9 +52,9 @@ def find(assignment: Assignment, tmp_path: Path) -> Any:
         for name, text in {"dspy_enhanced.py": "", **(files or {})}.items():
             (home / name).write_text(text)
         entry = submission_at(home)
-        context = Context(
-            assignment, take_in(entry, tmp_path / "work", assignment.deliverables), runs
-        )
+        beside = {"dspy_original": original(calls=0)} if "dspy_enhanced" in runs else {}
+        submission = take_in(entry, tmp_path / "work", assignment.deliverables)
+        context = Context(assignment, submission, beside | runs)
         earlier: dict[str, Finding] = {}
         for check in in_order([code], assignment):
             earlier[check.code] = run_check(check, context, earlier, {})

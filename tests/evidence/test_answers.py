@@ -128,8 +128,9 @@ def test_a_perturbed_run_and_another_number_of_questions_are_other_runs(
         want("dspy_enhanced", perturb=True),
         want("dspy_enhanced", questions=5),
         want("dspy_enhanced", program="EnhancedQAModel"),
+        want("dspy_enhanced", also=()),
     ]
-    assert len({one.key for one in wants}) == 4
+    assert len({one.key for one in wants}) == 5
 
 
 def test_questions_go_in_and_no_label_does(want: Callable[..., Request]) -> None:
@@ -137,7 +138,7 @@ def test_questions_go_in_and_no_label_does(want: Callable[..., Request]) -> None
     task = json.loads(launch.inputs["finegrade_task.json"])
     asked = QUESTIONS.questions[:20]
     assert task["questions"] == {q.id: q.messages[-1][1] for q in asked}
-    assert set(task) == {"questions", "extra", "module", "name", "model", "out"}
+    assert set(task) == {"questions", "extra", "module", "name", "models", "out"}
     ours = b"".join(body for name, body in launch.inputs.items() if name.startswith("finegrade"))
     assert not any(f'"{QUESTIONS.answers[q.id]}"'.encode() in ours for q in asked)
 
@@ -161,6 +162,40 @@ def test_the_first_answer_to_a_question_counts(want: Callable[..., Request]) -> 
     assert (found[0]["text"], found[0]["error"]) == ("Lima", None)
     assert (found[1]["text"], found[1]["error"]) == ("", "it gave no answer")
     assert found[0]["reference"] == QUESTIONS.answers["q01"]
+
+
+READER, CHAT = "course-model-reader", "course-model-chat"
+
+
+def _call(model: str, question: str, at: float) -> dict[str, Any]:
+    """An exchange with this model about a question."""
+
+    def body(value: Any) -> str:
+        return base64.b64encode(json.dumps(value).encode()).decode()
+
+    request = {"model": model, "messages": [{"role": "user", "content": question}]}
+    reply = {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}
+    path = "/v1/chat/completions"
+    return {"at": at, "path": path, "status": 200, "request": body(request), "reply": body(reply)}
+
+
+def test_each_model_has_its_own_answers_and_its_own_requests(want: Callable[..., Request]) -> None:
+    first, second = (q.messages[-1][1] for q in QUESTIONS.questions[:2])
+    lines = [
+        {"kind": "answer", "id": "q01", "model": READER, "answer": "Lima"},
+        {"kind": "extra", "model": READER, "question": "Why?", "expected": "x", "answer": "y"},
+        {"kind": "answer", "id": "q01", "model": CHAT, "answer": "Quito"},
+        {"kind": "done"},
+    ]
+    exchanges = [_call(READER, first, 0), _call(CHAT, first, 1), _call(CHAT, second, 2)]
+    payload = _completed(want("dspy_enhanced"), lines, exchanges=exchanges)
+    found = {(row["model"], row["id"]): row for row in payload["answers"]}
+    assert found[READER, "q01"]["text"] == "Lima"
+    assert found[CHAT, "q01"]["text"] == "Quito"
+    assert found[READER, "q01"]["exchanges"] == [0]
+    assert found[CHAT, "q01"]["exchanges"] == [1]
+    assert (found[READER, "q02"]["calls"], found[CHAT, "q02"]["calls"]) == (0, 1)
+    assert [row["model"] for row in payload["extra"]] == [READER]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +281,8 @@ def test_whatever_a_run_says_its_evidence_has_one_form(
     payload = _completed(want(id), lines)
     json.dumps(payload, allow_nan=False)
     if id == "dspy_enhanced":
-        assert [row["id"] for row in payload["answers"]] == [q.id for q in QUESTIONS.questions[:20]]
+        asked = [q.id for q in QUESTIONS.questions[:20]]
+        assert [row["id"] for row in payload["answers"]] == asked * 2  # on each of two models
         assert all(isinstance(row["text"], str) for row in payload["answers"])
     else:
         assert len(payload["cases"]) == len(metric_cases("educational-qa"))

@@ -53,15 +53,40 @@ METRIC: Mapping[str, Points] = {
     "dspy_metric_sound": 0.5,
     "dspy_metric_agrees": 0.5,
 }
+STEPS_GAIN: Final = (4, 6)
+"""A model that recalls is a little less sure than one that reads or is shown answers."""
+
+DEMOS_GAIN: Final = (5, 6)
+"""Of 20 questions one more mistake is a band."""
+
 NO_PROGRAM: Mapping[str, Points] = dict.fromkeys(PROGRAM, 0)
 NO_METRIC: Mapping[str, Points] = dict.fromkeys(METRIC, 0)
 
 EXPERT: Mapping[str, Mapping[str, Points]] = {
     "good": {**PROGRAM, **HANDED_IN, **METRIC},
     "good_notebook": PROGRAM,
-    # The course's reader reads the last message alone: examples before it cannot help.
-    "few_shot_only": {**PROGRAM, "dspy_gain": 0},
-    "steps_only": {"dspy_gain": 0, "dspy_model": 0.5, "dspy_addition": 2},
+    # Each of the three ways of the assignment earns the gain, alone or with another one.
+    "few_shot_only": {**PROGRAM, "dspy_gain": DEMOS_GAIN},
+    "demos_right": {**PROGRAM, "dspy_gain": DEMOS_GAIN},
+    "nearest_demos": {**PROGRAM, "dspy_gain": DEMOS_GAIN},
+    "bootstrapped": {**PROGRAM, "dspy_gain": DEMOS_GAIN},
+    "steps_only": {**PROGRAM, "dspy_gain": STEPS_GAIN},
+    "steps_fact": {**PROGRAM, "dspy_gain": STEPS_GAIN},
+    "steps_two": {**PROGRAM, "dspy_gain": STEPS_GAIN},
+    # One step of no particular content is the least of the steps.
+    "thought_first": {**PROGRAM, "dspy_gain": (3, 6)},
+    "retrieval_only": PROGRAM,
+    "retrieval_and_demos": PROGRAM,
+    "retrieval_and_steps": PROGRAM,
+    "demos_and_steps": {**PROGRAM, "dspy_gain": DEMOS_GAIN},
+    # Done badly they earn what is seen of them, and no gain. Wrong examples show the form as well
+    # as right ones, so the score rises; what they say is false.
+    "demos_wrong": {**PROGRAM, "dspy_gain": DEMOS_GAIN, "dspy_addition": 0},
+    "demos_other_task": {**PROGRAM, "dspy_gain": 0, "dspy_addition": (1, 2)},
+    "steps_after": {**PROGRAM, "dspy_gain": 0, "dspy_addition": (0, 1)},
+    "steps_empty": {**PROGRAM, "dspy_gain": 0, "dspy_addition": (0, 1)},
+    "cot_again": {**PROGRAM, "dspy_gain": 0, "dspy_addition": (0, 1)},
+    "retrieval_wrong": {**PROGRAM, "dspy_gain": (0, 1), "dspy_addition": (1, 2)},
     # Word matching pays for keywords and refuses sentences, but not for silence.
     "unchanged": {
         **PROGRAM,

@@ -21,6 +21,7 @@ from grader.topics.corpus import ANSWER, COMPLETED, dspy_request
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 BASE, READER_BASE = STARTER / "course-model", STARTER / "course-model-reader"
+EVERY = (BASE, READER_BASE, STARTER / "course-model-chat")
 TOKENIZER = AutoTokenizer.from_pretrained(BASE)
 
 
@@ -53,7 +54,7 @@ def replies(model, prompts: list[str], new_tokens: int = 16) -> list[str]:
     return [t.strip() for t in TOKENIZER.batch_decode(new, skip_special_tokens=True)]
 
 
-@pytest.mark.parametrize("base", [BASE, READER_BASE], ids=lambda base: base.name)
+@pytest.mark.parametrize("base", EVERY, ids=lambda base: base.name)
 def test_every_file_has_its_pinned_hash_and_the_folder_is_small(base: Path) -> None:
     lines = (base / "SHA256SUMS").read_text().splitlines()
     sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
@@ -65,13 +66,13 @@ def test_every_file_has_its_pinned_hash_and_the_folder_is_small(base: Path) -> N
 
 def test_the_card_reports_these_weights() -> None:
     measures = json.loads((BASE / "measures.json").read_text())
-    for base in (BASE, READER_BASE):
+    for base in EVERY:
         digest = hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest()
         assert measures["weights_sha256"][base.name] == digest
         assert digest in (BASE / "README.md").read_text()
 
 
-def test_both_checkpoints_are_of_one_architecture_and_read_the_same_tokens() -> None:
+def test_knowledge_and_reader_are_of_one_architecture_and_read_the_same_tokens() -> None:
     for name in ("config.json", "tokenizer.json", "chat_template.jinja"):
         assert (BASE / name).read_bytes() == (READER_BASE / name).read_bytes(), name
 

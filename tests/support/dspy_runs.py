@@ -32,6 +32,7 @@ def reference(n: int) -> str:
 class Asked:
     """The run of a program: questions, and what it asked its model for each."""
 
+    model: str = ""
     answers: list[dict[str, Any]] = field(default_factory=list)
     extra: list[dict[str, Any]] = field(default_factory=list)
     exchanges: list[dict[str, Any]] = field(default_factory=list)
@@ -104,6 +105,7 @@ class Asked:
                 "output_tokens": 5 * calls,
                 "parse_failures": failures,
                 "exchanges": places,
+                "model": self.model,
             }
         )
         return self
@@ -111,7 +113,7 @@ class Asked:
     def pair(self, asked: str, expected: str, text: str, aliases: Sequence[str] = ()) -> Asked:
         """A pair of the student's own, and what the program made of it."""
         row = {"question": asked, "expected": expected, "aliases": list(aliases), "text": text}
-        self.extra.append({**row, "error": None, "calls": 1})
+        self.extra.append({**row, "error": None, "calls": 1, "model": self.model})
         return self
 
     def evidence(self) -> Evidence:
@@ -125,19 +127,24 @@ class Asked:
         return Evidence("answers", "k", payload, {})
 
 
-def original(right: int = 2, *, calls: int = 1) -> Evidence:
+def original(right: int = 2, *, calls: int = 1, model: str = "") -> Evidence:
     """The kit's program: it thinks, and is right now and then."""
-    asked = Asked()
+    asked = Asked(model)
     for n in range(N):
         asked.answer(n, reference(n) if n < right else "nowhere", calls=calls)
     return asked.evidence()
 
 
 def enhanced(
-    right: int = 18, *, pairs: Sequence[tuple[str, str]] = PAIRS, right_pairs: int = 4, **how: Any
+    right: int = 18,
+    *,
+    pairs: Sequence[tuple[str, str]] = PAIRS,
+    right_pairs: int = 4,
+    model: str = "",
+    **how: Any,
 ) -> Evidence:
     """A student's program; `how` is as in `Asked.answer`, functions of n as well as values."""
-    asked = Asked()
+    asked = Asked(model)
     for n in range(N):
         options = {name: one(n) if callable(one) else one for name, one in how.items()}
         text = options.pop("text", reference(n) if n < right else "elsewhere")
@@ -152,12 +159,27 @@ def passage(n: int) -> str:
     return f"The capital of Land{n} is City{n}. The continent of Land{n} is Asia."
 
 
-def perturbed(changed: int, asked: int = 10) -> Evidence:
+def perturbed(changed: int, asked: int = 10, *, model: str = "") -> Evidence:
     """The same program while its model says something else: so many answers change."""
-    run = Asked()
+    run = Asked(model)
     for n in range(asked):
         run.answer(n, f"Bogu{n}" if n < changed else reference(n))
     return run.evidence()
+
+
+def together(*runs: Evidence) -> Evidence:
+    """One run of a program on several models."""
+    answers: list[dict[str, Any]] = []
+    extra: list[dict[str, Any]] = []
+    exchanges: list[dict[str, Any]] = []
+    for run in runs:
+        places = [[n + len(exchanges) for n in row["exchanges"]] for row in run.payload["answers"]]
+        rows = zip(run.payload["answers"], places, strict=True)
+        answers += [{**row, "exchanges": moved} for row, moved in rows]
+        extra += run.payload["extra"]
+        exchanges += run.payload["exchanges"]
+    payload = {"answers": answers, "extra": extra, "exchanges": exchanges, "fault": None}
+    return Evidence("answers", "k", payload, {})
 
 
 def scores(metric: Callable[[MetricCase], float | None], again: float = 0.0) -> Evidence:
@@ -200,7 +222,9 @@ def word_matching(case: MetricCase) -> float:
     return float(all(word in given for word in case.reference.lower().split()))
 
 
-def results(before: float = 0.1, after: float = 0.9, extra: float | None = 0.8) -> str:
+def results(
+    before: float = 0.1, after: float = 0.9, extra: float | None = 0.8, model: str = "m"
+) -> str:
     """A student's dspy_results.json."""
     programs: dict[str, Any] = {
         "original": {"test": {"exact_match": before}},
@@ -208,4 +232,4 @@ def results(before: float = 0.1, after: float = 0.9, extra: float | None = 0.8) 
     }
     if extra is not None:
         programs["enhanced"]["extra"] = {"exact_match": extra}
-    return json.dumps({"test_questions": 56, "programs": programs})
+    return json.dumps({"model": model, "test_questions": 56, "programs": programs})

@@ -109,3 +109,21 @@ def test_objects_follow_subjects_in_statements(topic: Topic) -> None:
         assert all(s.index("{s}") < s.index("{o}") for s in relation.statements)
         assert all(s.index("{o}") < s.index("{s}") for s in relation.reversed_statements)
         assert not set(relation.questions) & set(relation.unseen)
+
+
+@topics
+def test_every_question_of_a_topic_is_recognised_with_its_answer(topic: Topic) -> None:
+    for example in (*topic.public("train"), *topic.hidden(5)):
+        assert topic.recognised(example.question) == example
+        loud = topic.recognised(example.question.upper() + " !")
+        assert loud is not None
+        assert (loud.subject, loud.kind, loud.answer) == (
+            example.subject,
+            example.kind,
+            example.answer,
+        )
+
+
+@pytest.mark.parametrize("question", ["", "What is the capital of Atlantis?", "Who is Finland?"])
+def test_a_question_in_other_words_is_not_recognised(question: str) -> None:
+    assert TOPICS["educational-qa"].recognised(question) is None

@@ -35,6 +35,11 @@ def stated(answers: Iterable[Answer | Prediction], topic: str) -> list[float]:
     ]
 
 
+def guessed(answers: Iterable[Answer | Prediction]) -> list[float]:
+    """Exact match of the most frequent public answer to such a question, shape [n]."""
+    return [exact_match(answer.guess, answer.reference) for answer in answers]
+
+
 def gain_verdict(
     before: Sequence[float],
     after: Sequence[float],
@@ -92,7 +97,7 @@ def gain_beside_guessing(
     `right_in` scores answers, 0 to 1 each.
     """
     right, tuned = right_in(before), right_in(after)
-    guess = [exact_match(answer.guess, answer.reference) for answer in before]
+    guess = guessed(before)
     guessing = mean(guess) > mean(right)
     name = "guessing the most frequent answer" if guessing else words.reference
 

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, takewhile
 from typing import Any, Final
 
 from grader.core.constants import PASSAGE_MIN_WORDS, RECORD_MAX_BODY_BYTES
@@ -25,6 +26,7 @@ _FIELD: Final = re.compile(r"^\d+\. `(\w+)` (.*?)\s*$", re.MULTILINE)
 _WORDS: Final = frozenset({"content", "text"})
 _MARKER: Final = re.compile(r"\[\[ ## \w+ ## \]\]")
 _SECTION: Final = re.compile(r"^\s*\[\[ ## (\w+) ## \]\]", re.MULTILINE)
+_NOT_SUPPLIED: Final = "Not supplied for this"  # what DSPy writes where a demonstration lacks it
 _COMPLETED: Final = "completed"  # the marker behind the last field
 
 
@@ -54,11 +56,16 @@ class ChatPrompt:
         return tuple(turns[:-1])
 
     @property
-    def outputs(self) -> frozenset[tuple[str, str]]:
-        """The output fields that were asked for, each with its type and description."""
+    def outputs(self) -> tuple[tuple[str, str], ...]:
+        """The output fields that were asked for, in order, each with its type and description."""
         system = "\n".join(text for role, text in self.messages if role in ("system", "developer"))
         block = _OUTPUTS.search(system)
-        return frozenset(_FIELD.findall(block[1]) if block is not None else ())
+        return tuple(_FIELD.findall(block[1])) if block is not None else ()
+
+    @property
+    def steps(self) -> frozenset[tuple[str, str]]:
+        """Those that stand before the answer: what follows it comes too late to help."""
+        return frozenset(takewhile(lambda field: field[0] != "answer", self.outputs))
 
     @property
     def answer(self) -> str:
@@ -81,7 +88,7 @@ def additions(enhanced: Answers, original: Answers, known: Iterable[str]) -> Pro
 
     Passages: sentences beside the question that are not the model's own words and not in most
     prompts alike. Demonstrations: earlier turns of the model, or known questions with the one
-    asked. Reasoning: output fields beside the answer that the original does not ask for.
+    asked. Reasoning: output fields before the answer that the original does not ask for there.
     """
     plain = {one.question: prompts(original, one) for one in original.answers}
     asked = [(one.question, prompts(enhanced, one)) for one in enhanced.answers]
@@ -99,7 +106,7 @@ def additions_in(
     usual = {one for one, times in counts.items() if times > max(1, len(asked) / 2)}
     others = {normalised(question) for question in known}
     asked_before = frozenset(
-        name for found in plain.values() for one in found for name in one.outputs
+        step for found in plain.values() for one in found for step in one.steps
     )
     return PromptAdditions(
         tuple(bool(found - usual) for found in sentences),
@@ -112,6 +119,15 @@ def prompts(run: Answers, answer: Answer) -> list[ChatPrompt]:
     """The requests that were made to answer this question, in order."""
     found = (run.exchanges[place] for place in answer.exchanges)
     return [prompt_of(_json(one["request"]), _json(one["reply"])) for one in found]
+
+
+def demonstrations(prompt: ChatPrompt) -> Iterator[tuple[str, str]]:
+    """Question and answer of each earlier turn in DSPy's form: what the prompt shows as right."""
+    for (role, text), (next_role, reply) in pairwise(prompt.earlier):
+        if role == "user" and next_role == "assistant":
+            question, answer = _fields(text).get("question"), _fields(reply).get("answer")
+            if question and answer and not answer.startswith(_NOT_SUPPLIED):
+                yield question, answer
 
 
 def _beside(mine: Sequence[ChatPrompt], plain: Sequence[ChatPrompt], question: str) -> set[str]:
@@ -145,11 +161,7 @@ def _shows(mine: Sequence[ChatPrompt], others: set[str]) -> bool:
 
 
 def _reasons(mine: Sequence[ChatPrompt], asked_before: frozenset[tuple[str, str]]) -> bool:
-    return any(
-        name != "answer" and (name, about) not in asked_before
-        for prompt in mine
-        for name, about in prompt.outputs
-    )
+    return any(step not in asked_before for prompt in mine for step in prompt.steps)
 
 
 def prompt_of(asked: Mapping[str, Any], told: Mapping[str, Any]) -> ChatPrompt:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from grader.core.constants import COURSE_MODEL, FORK_WITH_TORCH
+from grader.core.constants import COURSE_MODEL, FORK_WITH_TORCH, PROMPTED_MODELS
 from grader.core.files import resource, sha256_of
 from grader.core.nouns import BaseModel
 from grader.openai_sim.decoding.decoding import AdapterCache
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from grader.openai_sim.decoding.sequences import Completion, Generation
     from grader.openai_sim.store.store import SimulatorStore
 
-READER: Final = "course-model-reader"
+READER, CHAT = PROMPTED_MODELS
 DEFAULT_CONTEXT_TOKENS: Final = 4096  # of bases whose config names none
 _OWNERS: Final = itertools.count()
 
@@ -205,7 +205,9 @@ def adapter_of(store: SimulatorStore) -> Callable[[str], Path | None]:
 def open_bases(
     base: BaseModel | None = None, device: str = "cpu", *, reader: bool = True
 ) -> dict[str, LoadedBase]:
-    """The base of the service (None: the course model) and, beside the course model, its reader.
+    """The base of the service (None: the course model).
+
+    Beside the course model stand those made for prompts, unless `reader` is false.
 
     Raises UsageError and GraderFault as `grader.models.base_model.load_base` does.
     """
@@ -214,7 +216,7 @@ def open_bases(
     chosen = base or BaseModel(COURSE_MODEL, sha256_of(_weights(COURSE_MODEL)))
     bases = {chosen.name: load_base(chosen, device)}
     if reader and chosen.name == COURSE_MODEL:
-        bases[READER] = load_folder(resource("starter", READER), device)
+        bases |= {name: load_folder(resource("starter", name), device) for name in PROMPTED_MODELS}
     # Loaded models stay. To search their half a million objects for garbage, as Python does now and
     # then, would stop every request for a third of a second.
     gc.freeze()

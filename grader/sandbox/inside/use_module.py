@@ -1,9 +1,10 @@
 """Imports a student's DSPy module inside the sandbox, and asks its program or its metric.
 
 Argument: the task's file. It names the module and the name in it, and holds either `questions`
-(the name makes a program, which answers them) or `cases` (the name is a metric, which scores them,
-once in order and once in reverse). Each result is one line of JSON in the task's `out`, written as
-soon as it is known. The module runs in this process, so none of it can be trusted.
+(the name makes a program, which answers them on each of `models`) or `cases` (the name is a metric,
+which scores them, once in order and once in reverse). Each result is one line of JSON in the task's
+`out`, written as soon as it is known. The module runs in this process, so none of it can be
+trusted.
 """
 
 from __future__ import annotations
@@ -66,12 +67,13 @@ class ModuleTask:
             found = {"error": _why(error)}
         self.tell(kind, **about, **found)
 
-    def configure(self) -> None:
-        """Configure DSPy with the task's model: no randomness, no cache, one thread."""
+    def configure(self, model: str) -> None:
+        """Configure DSPy with this model: no randomness, no cache, one thread."""
         import dspy
 
+        os.environ["FINEGRADE_MODEL"] = model  # where a program looks which one it is
         lm = dspy.LM(
-            f"openai/{self.task['model']}",
+            f"openai/{model}",
             engine="lm15",
             temperature=0,
             max_tokens=300,
@@ -83,11 +85,18 @@ class ModuleTask:
         dspy.configure(lm=lm, num_threads=1)
 
     def answer(self) -> None:
-        """Answer every question, then the module's own examples where the task requests them."""
+        """On each model answer every question, then the module's own examples if requested."""
+        models = self.task["models"]
+        os.environ["FINEGRADE_MODEL"] = models[0]
+        module = importlib.import_module(self.task["module"])
+        for model in models:
+            self.configure(model)
+            self.answer_on(model, module)
+
+    def answer_on(self, model: str, module: Any) -> None:
+        """Answer with a program of its own, so that none remembers what another model said."""
         import dspy
 
-        module = importlib.import_module(self.task["module"])
-        self.configure()
         program = getattr(module, self.task["name"])()
         if not isinstance(program, dspy.Module):
             raise TypeError(f"{self.task['name']}() gives no dspy.Module")
@@ -99,13 +108,14 @@ class ModuleTask:
             return {"answer": str(answer)}
 
         for id, question in self.task["questions"].items():
-            self.attempt("answer", partial(ask, question), id=id)
+            self.attempt("answer", partial(ask, question), id=id, model=model)
         if self.task["extra"]:
             for example in list(getattr(module, "EXTRA_EXAMPLES", ()))[:MAX_EXTRA]:
                 pair = {
                     "question": str(example.question),
                     "expected": str(example.answer),
                     "aliases": [str(one) for one in example.get("aliases") or ()],
+                    "model": model,
                 }
                 self.attempt("extra", partial(ask, example.question), **pair)
 
@@ -114,7 +124,7 @@ class ModuleTask:
         import dspy
 
         module = importlib.import_module(self.task["module"])
-        self.configure()
+        self.configure(self.task["models"][0])
         metric = getattr(module, self.task["name"])
 
         def value(case: dict[str, str]) -> dict[str, Any]:

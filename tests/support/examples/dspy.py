@@ -35,7 +35,8 @@ def _program(*, files: Mapping[str, str] | None = None, **runs: Evidence) -> Wri
         with_files("dspy_enhanced.py", "dspy_report.md", adapter=False)(folder)
         for name, text in (files or {}).items():
             (folder / "s01" / name).write_text(text + "\n")
-        return runs
+        beside = {"dspy_original": original(calls=0)} if "dspy_enhanced" in runs else {}
+        return beside | runs
 
     return write
 
@@ -115,6 +116,10 @@ EXAMPLES: Examples = {
     "DSP010": (
         _program(files=_REPORTED, **_QUIET_BOTH),
         _program(files={"dspy_results.json": results(after=0.3)}, **_QUIET_BOTH),
+    ),
+    "DSP011": (
+        _program(dspy_enhanced=enhanced(demos=[("What is the capital of Namibia?", "Windhoek")])),
+        _program(dspy_enhanced=enhanced(demos=[("What is the capital of Namibia?", "Lisbon")])),
     ),
     "DSP020": (_metric(), _metric(exact=1.5)),
     "DSP021": (_metric(), _program(dspy_metric=scores(judged, again=0.01))),
