@@ -144,14 +144,22 @@ ASK = {"dspy": dspy_program, "openai": service_model, "lora": local_model}
 def measure(name, chats):
     """Return the scores of one approach on all questions."""
     answer, model = ASK[name.partition("_")[0]](name)
-    started, f1, right = time.perf_counter(), 0.0, 0
+    started = told = time.perf_counter()
+    f1, right = 0.0, 0
     for number, chat in enumerate(chats, start=1):
         given, expected = answer(chat), chat[-1]["content"]
         right += words(given) == words(expected)
         f1 += token_f1(given, expected)
-        left = (time.perf_counter() - started) / number * (len(chats) - number)
-        print(f"\r{name}: {number} of {len(chats)}, {left:3.0f} s left", end="", file=sys.stderr)
-    print(file=sys.stderr)
+        now = time.perf_counter()
+        left = (now - started) / number * (len(chats) - number)
+        line = f"{name}: {number} of {len(chats)}, {left:3.0f} s left"
+        if sys.stderr.isatty():
+            print(f"\r{line}", end="", file=sys.stderr)
+        elif now - told > 10 or number == len(chats):  # in a log, a line every ten seconds
+            print(line, file=sys.stderr)
+            told = now
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
     low, high = interval(right, len(chats))
     scores = {"exact_match": right / len(chats), "low95": low, "high95": high}
     scores["token_f1"] = f1 / len(chats)

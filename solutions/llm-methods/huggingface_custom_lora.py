@@ -89,7 +89,7 @@ def train(model, tokenizer, chats, validation, args):
     Afterwards the model holds the epoch of the lowest validation loss. Returns that loss and the
     epochs that were trained.
     """
-    ### BEGIN SOLUTION: train(): checkpoints, early stopping. Seen in: EVL001, checkpoints/
+    ### BEGIN SOLUTION: train(): checkpoints, early stopping. Seen in: ADP021, checkpoints/
     settings = TrainingArguments(
         output_dir=args.out / "checkpoints",
         num_train_epochs=args.epochs,
@@ -138,7 +138,7 @@ def main():
     model, tokenizer = load_base(args.base, args.load_in_4bit)
     names = ("train.jsonl", "validation.jsonl", "test.jsonl")
     chats, validation, test = (read_chats(args.data / name) for name in names)
-    ### BEGIN SOLUTION: main(): score, add LoRA, train, score, save. Seen in: ADP001, SRC003, EVL004
+    ### BEGIN SOLUTION: main(): score, add LoRA, train, score, save. Seen in: ADP020, ADP022, SRC003
     before, _ = evaluate(model, tokenizer, test)
     if args.load_in_4bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)

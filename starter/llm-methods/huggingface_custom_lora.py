@@ -75,7 +75,7 @@ def train(model, tokenizer, chats, validation, args):
     """
     raise SystemExit(
         "huggingface_custom_lora.py, still to write: train(): checkpoints, early stopping. Seen in:"
-        " EVL001, checkpoints/"
+        " ADP021, checkpoints/"
     )
 
 
@@ -102,7 +102,7 @@ def main():
     chats, validation, test = (read_chats(args.data / name) for name in names)
     raise SystemExit(
         "huggingface_custom_lora.py, still to write: main(): score, add LoRA, train, score, save. "
-        "Seen in: ADP001, SRC003, EVL004"
+        "Seen in: ADP020, ADP022, SRC003"
     )
 
 

@@ -21,7 +21,7 @@ def load(base, adapter):
     """Return the base model with the adapter on it, ready to answer, and the tokenizer."""
     raise SystemExit(
         "inference.py, still to write: load(): the base, PeftModel on it, the tokenizer. Seen in: "
-        "what it prints"
+        "ADP031"
     )
 
 
@@ -29,8 +29,7 @@ def load(base, adapter):
 def answer(model, tokenizer, question):
     """Return the model's answer to one question, always the same for the same question."""
     raise SystemExit(
-        "inference.py, still to write: answer(): chat template, generate, decode. Seen in: what it "
-        "prints"
+        "inference.py, still to write: answer(): chat template, generate, decode. Seen in: ADP030"
     )
 
 
