@@ -77,6 +77,7 @@ CLIENT_SEES: Final[Mapping[str, tuple[str, str]]] = {
         "1 a poll",
     ),
     "plain-results": ("a result file that needs no base64 decoding", "1"),
+    "azure": ("what `AzureOpenAI` gets: `DeploymentNotFound` for what is not deployed", "1"),
 }
 """By scenario: what openai-python 2 and 3 show a program, and the requests of one call."""
 
