@@ -9,9 +9,22 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
-from grader.checks.api.context import Context, EvidenceRole, Verdict, failed, passed
+from grader.checks.api.context import (
+    Context,
+    EvidenceRole,
+    Verdict,
+    failed,
+    needs_review,
+    passed,
+)
 from grader.checks.api.registry import check
-from grader.checks.views.domain_test import TEST_SET, TestQuestion, questions_of
+from grader.checks.views.domain_test import (
+    DATA,
+    TEST_SET,
+    TestQuestion,
+    examples_in,
+    questions_of,
+)
 from grader.checks.views.reported_results import (
     RESULTS,
     PartialCredit,
@@ -29,6 +42,7 @@ from grader.core.metrics import exact_match, mean
 from grader.core.payloads import ProgramRun
 from grader.core.text import counted
 from grader.training_data.read.fingerprint import folded
+from grader.training_data.rules.rule import quoted
 
 _OK: Final = EvidenceRole("openai_ok", ProgramRun)
 _FEWEST_EXAMPLES: Final = 10  # that the service trains on
@@ -106,6 +120,41 @@ def training_file_is_uploaded(context: Context) -> Verdict:
         f"{counted(len(prompts), 'example')}, {leaked} of them from the test set."
     )
     return verdict(seen, claims, hint, measures)
+
+
+@check("API028", deliverables=(DATA,), evidence=(_OK,), measures=("trained", "elsewhere"))
+def trains_on_the_submitted_data(context: Context) -> Verdict:
+    """Jobs train on the training data that is submitted
+
+    Why: The grader asks the tuned model about the data that you submit, looks at its answers and
+    prices it. Pairs from elsewhere would make all of that speak of other work.
+
+    Fix: Upload openai_train.jsonl itself. A part of it, as for a validation set, is fine; pairs
+    that your program makes belong into the file.
+    """
+    run = transcript(context.seen(_OK))
+    files = {job.file for job in run.jobs}
+    used = [upload for upload in run.uploads if upload.id in files]
+    if not used:
+        return never_met(run, "trained on a file that it uploaded", _OWN_DATA, {})
+    mine = {(folded(e.prompt), folded(e.answer)) for e in examples_in(context, DATA)}
+    trained = [example for upload in used for example in upload.examples]
+    other = [e for e in trained if (folded(e.prompt), folded(e.answer)) not in mine]
+    measures = {"trained": len(trained), "elsewhere": len(other)}
+    if any(upload.content is None for upload in used):
+        return needs_review("The uploaded file was too large to be kept.", measures=measures)
+    if other:
+        return failed(
+            f"{counted(len(other), 'example')} of {len(trained)} that jobs trained on "
+            f"{'is' if len(other) == 1 else 'are'} not in openai_train.jsonl; the first is "
+            f"{quoted(other[0].prompt)}.",
+            _OWN_DATA,
+            measures=measures,
+        )
+    return passed("All that jobs trained on is in openai_train.jsonl.", measures=measures)
+
+
+_OWN_DATA: Final = "Upload openai_train.jsonl itself, or a part of it."
 
 
 @check("API003", evidence=(_OK,), measures=("jobs", "share"))

@@ -91,6 +91,7 @@ def test_one_fault_is_told_once(
 
 def test_a_submission_without_an_adapter_is_told_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "s01").mkdir()
+    (tmp_path / "s01" / "inference.py").write_text("print('mine')\n")
     found = findings(submission(tmp_path / "s01"))
     assert found["ADP001"].outcome is Outcome.FAIL
     assert "adapter/" in found["ADP001"].message

@@ -66,7 +66,7 @@ def questions_of(context: Context) -> list[TestQuestion]:
 
     Raises FileRefused for two test sets, and for one that is too large.
     """
-    return [TestQuestion(e.line, e.prompt, e.answer) for e in _examples(context, TEST_SET)]
+    return [TestQuestion(e.line, e.prompt, e.answer) for e in examples_in(context, TEST_SET)]
 
 
 @check("API020", deliverables=(TEST_SET,))
@@ -143,9 +143,9 @@ def keeps_test_and_training_apart(context: Context) -> Verdict:
     Fix: Replace the test questions that also stand in the training data, word for word or nearly:
     `finegrade data check openai_train.jsonl --against openai_test.jsonl` lists them.
     """
-    tests = _examples(context, TEST_SET)
+    tests = examples_in(context, TEST_SET)
     try:
-        found = list(overlap(tests, _examples(context, DATA)))
+        found = list(overlap(tests, examples_in(context, DATA)))
     except FileRefused as refused:
         return not_looked_at(refused)
     share = 1 - len(found) / len(tests)
@@ -181,11 +181,11 @@ def asks_about_its_domain(context: Context) -> Verdict:
     the questions have to share a word with the training data; common words do not count.
     """
     try:
-        trained = _examples(context, DATA)
+        trained = examples_in(context, DATA)
     except FileRefused as refused:
         return not_looked_at(refused)
     known = set[str]().union(*(_words(f"{e.prompt} {e.answer}") for e in trained))
-    tests = _examples(context, TEST_SET)
+    tests = examples_in(context, TEST_SET)
     apart = [e for e in tests if not known & _words(f"{e.prompt} {e.answer}")]
     share = 1 - len(apart) / len(tests)
     measures = {"share": round(share, 3)}
@@ -201,7 +201,8 @@ def asks_about_its_domain(context: Context) -> Verdict:
     )
 
 
-def _examples(context: Context, role: str) -> list[Example]:
+def examples_in(context: Context, role: str) -> list[Example]:
+    """The usable examples of a deliverable; none where it is not there. Raises FileRefused."""
     path = context.place(role)
     if path is None:
         return []
@@ -260,6 +261,11 @@ def distillation_can_be_run(context: Context) -> Verdict:
     return _ready(context, _DISTILLATION_SCRIPT)
 
 
+_SUBMIT_TEST_SET: Final = (
+    "Submit openai_test.jsonl with at least 10 different questions, each with its answer."
+)
+
+
 def _ready(context: Context, script: str) -> Verdict:
     try:
         path = context.place(script)
@@ -270,8 +276,8 @@ def _ready(context: Context, script: str) -> Verdict:
     for about_the_test_set in (has_readable_test_set, enough_questions_of):
         found = about_the_test_set(context)
         if found.outcome is not Outcome.PASS:
-            where = found.location
-            return failed(found.message, found.hint, path=where.path, line=where.line)
+            where, hint = found.location, found.hint or _SUBMIT_TEST_SET
+            return failed(found.message, hint, path=where.path, line=where.line)
     return passed("Everything is there.")
 
 

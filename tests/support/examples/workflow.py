@@ -137,6 +137,7 @@ EXAMPLES: Examples = {
     "API025": (_data(_CAPITALS), _data([_CAPITALS[0]] * 18)),
     "API026": (_data(_CAPITALS), _data(_SHIFTED)),
     "API027": (_data(_CAPITALS), _data([*_CAPITALS, "{no JSON}\n"])),
+    "API028": _normally(Run().upload(TRAIN + TEST).create().ended()),
     "EVL020": (_asked("domain", 90), _asked("domain", 0)),
     "EVL021": (_asked("test", 90), _asked("test", 0)),
 }
