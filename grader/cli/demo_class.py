@@ -145,7 +145,7 @@ def write_programs(home: Path, name: str, topic: str) -> None:
             shutil.copyfile(kit / document, home / document)
         else:
             (home / document).write_text(f"# {document}\n\nFiller text of the sample class.\n")
-    _write_own(home, name, "dspy_report.md")
+        _write_own(home, name, document)
     if name != _KIT:
         _write_domain(home, topic)
     for numbers in files.glob("cost_analysis.json"):
