@@ -22,6 +22,7 @@ from grader.checks.api.context import (
     skipped,
 )
 from grader.checks.api.registry import Check, add, check
+from grader.checks.views.attempted import part_left_out
 from grader.core.constants import (
     COURSE_DATA_MAX_BYTES,
     DOMAIN_MIN_JUDGED,
@@ -125,6 +126,8 @@ def is_about_one_domain(context: Context) -> Verdict:
     Fix: Choose one domain of the topic, and ask for facts of the kinds that the public data asks
     for. A stray question does no harm: four of five pairs have to be on it.
     """
+    if (left_out := _left_out(context)) is not None:
+        return left_out
     data = _data(context)
     domain = data.domain
     share = round(domain.pairs / max(1, len(data.pairs)), 3)
@@ -163,6 +166,8 @@ def has_enough_pairs(context: Context) -> Verdict:
 
     Fix: Write as many different questions on your one domain as the assignment asks for.
     """
+    if (left_out := _left_out(context)) is not None:
+        return left_out
     data, spec = _data(context), context.assignment.data
     least = spec.min_examples if spec is not None else 1
     pairs = data.different
@@ -195,6 +200,8 @@ def answers_agree_with_the_topic(context: Context) -> Verdict:
 
     Fix: Look each answer up, and correct those that are named here.
     """
+    if (left_out := _left_out(context)) is not None:
+        return left_out
     data = _data(context)
     judged = [
         (pair, one)
@@ -241,6 +248,8 @@ def breaks_no_rule(context: Context) -> Verdict:
 
     Fix: `finegrade data check` names every line with its error; `finegrade data fix` corrects most.
     """
+    if (left_out := _left_out(context)) is not None:
+        return left_out
     spec = context.assignment.data
     if spec is None:
         return skipped("No training data is asked for.")
@@ -268,6 +277,13 @@ def breaks_no_rule(context: Context) -> Verdict:
 def _is_error(code: str, spec: DataSpec) -> bool:
     rule = RULES.get(code)
     return code in spec.errors or (rule is not None and rule.severity is Severity.ERROR)
+
+
+def _left_out(context: Context) -> Verdict | None:
+    """The verdict where nothing of Part 2 is submitted; else None."""
+    if context.place(DATA) is not None:
+        return None
+    return part_left_out(context, context.deliverable(DATA))
 
 
 def _data(context: Context) -> DomainData:

@@ -225,6 +225,7 @@ class ProgramRunner:
         progress: Progress,
     ) -> dict[str, str]:
         """See Producer. When the caller is interrupted, the runs under way are killed."""
+        self._stop.clear()  # a runner may be asked again
         progress.start("Running programs", len(new))
         failed: dict[str, str] = {}
         queue = RunQueue(list(new.values()), self._ledger)

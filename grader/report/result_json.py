@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -273,16 +272,10 @@ def _file(report: FileReport) -> dict[str, Any]:
         "tokens": None if report.tokens is None else _with_rounded(asdict(report.tokens)),
         "cost": None if report.cost is None else _with_rounded(asdict(report.cost)),
         "counts": dict(sorted(report.counts.items())),
-        "left_out": _left_out(report),
+        "left_out": report.left_out,
         "notes": list(report.notes),
         "findings": [_data_finding(finding) for finding in report.findings],
     }
-
-
-def _left_out(report: FileReport) -> dict[str, int]:
-    """How many findings of each code are counted and not listed."""
-    listed = Counter(finding.code for finding in report.findings)
-    return {c: n - listed[c] for c, n in sorted(report.counts.items()) if n > listed[c]}
 
 
 def _data_finding(finding: Finding) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -61,6 +62,12 @@ class FileReport:
     tokens: TokenCounts | None = None
     cost: Cost | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many findings of each code are counted and not listed."""
+        listed = Counter(finding.code for finding in self.findings)
+        return {c: n - listed[c] for c, n in sorted(self.counts.items()) if n > listed[c]}
 
 
 class _FaultCounter:

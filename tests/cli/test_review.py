@@ -94,12 +94,12 @@ def test_wrong_usage_is_one_clear_line(out: Path, options: tuple[str, ...], word
 
 def test_a_stale_decision_is_shown_with_what_changed(out: Path, tmp_path: Path) -> None:
     finegrade("review", out, "--import", filled(out, tmp_path / "t.csv"))
-    (tmp_path / "class" / BERT / "reflection.md").write_text("Less.\n")
+    (tmp_path / "class" / BERT / "reflection.md").write_text("Less than bert said before.\n")
     grade_works(tmp_path / "class", out)
     said = finegrade("review", out).stdout
     assert "Stale: bert / thoughts / honest, full by" in said
     assert "-What bert learned." in said
-    assert "+Less." in said
+    assert "+Less than bert said before." in said
 
 
 @pytest.mark.live(sample=3, of="whole commands")

@@ -67,7 +67,7 @@ def _pair(question: str, answer: str) -> list[dict[str, str]]:
 def _write(home: Path, benchmark: str | None = None, *, script: Path | None = None) -> Path:
     """What all of them have: the solution's Part 2, script, benchmark and results."""
     home.mkdir()
-    for name in DATA + PROGRAMS[2:]:
+    for name in DATA + PROGRAMS[1:]:
         shutil.copyfile(SOLUTION / name, home / name)
     shutil.copyfile(script or SOLUTION / "extended_evaluation.py", home / "extended_evaluation.py")
     for name in ("benchmark.jsonl", "benchmark_results.json"):
@@ -78,7 +78,7 @@ def _write(home: Path, benchmark: str | None = None, *, script: Path | None = No
 
 
 def _program(home: Path) -> None:
-    for name in PROGRAMS[:2]:
+    for name in PROGRAMS[:1]:
         shutil.copyfile(SOLUTION / name, home / name)
 
 

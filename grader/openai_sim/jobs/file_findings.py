@@ -38,6 +38,7 @@ def document(report: FileReport, filename: str) -> dict[str, Any]:
         "tokens": None,
         "cost": None,
         "counts": dict(report.counts),
+        "left_out": report.left_out,
         "notes": list(report.notes),
         "findings": [_finding(finding, filename) for finding in report.findings],
     }
