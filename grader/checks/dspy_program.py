@@ -98,7 +98,7 @@ def improves_on_the_original(ctx: Context) -> Verdict:
     verdict = gain_beside_guessing(runs.original.answers, runs.enhanced.answers, words, hint)
     if len(runs.gains) == 1:
         return verdict
-    counts = f"That is on {runs.model}, which counts here."
+    counts = f"So on {runs.model}, which counts."
     exact, rounded = [verdict.exact, counts], [verdict.message, counts]
     for model, gain in runs.gains.items():
         if model != runs.model:
@@ -108,10 +108,7 @@ def improves_on_the_original(ctx: Context) -> Verdict:
                 f"On {model}: {after:.0%} with your program, {before:.0%} with the original, gain "
                 f"{gain.delta:+.0%} ({gain.low95:+.0%} to {gain.high95:+.0%})."
             )
-            rounded.append(
-                f"On {model} {about(after)} are right with your program, {about(before)} with the "
-                "original."
-            )
+            rounded.append(f"On {model}: {about(after)}, with the original {about(before)}.")
     return replace(verdict, message=" ".join(rounded), exact=" ".join(exact))
 
 

@@ -75,15 +75,15 @@ def test_the_better_gain_counts_and_both_are_told(
 ) -> None:
     finding = find("DSP002", runs(reader, chat))
     assert finding.measures["delta"] == pytest.approx(delta)
-    assert f"That is on {counts}, which counts here." in finding.message
+    assert f"So on {counts}, which counts." in finding.message
     other = {"reader": "chat", "chat": "reader"}[counts]
-    assert f"On {other} about" in finding.message
+    assert f"On {other}: about" in finding.message
     assert f"On {other}: " in finding.note
 
 
 def test_of_equal_gains_the_first_model_counts(find: Find) -> None:
     finding = find("DSP002", runs(12, 12, before=(2, 2)))
-    assert "That is on reader" in finding.message
+    assert "So on reader" in finding.message
 
 
 def test_what_is_said_of_the_program_is_said_of_the_model_that_counts(find: Find) -> None:
