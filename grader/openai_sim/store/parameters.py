@@ -53,6 +53,7 @@ def json_values(body: bytes) -> int:
     return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
+_SHOWN_DIGITS: Final = 40  # of a number that is far beyond its bound
 TYPE_NAMES: Final = {
     bool: "a boolean",
     int: "an integer",
@@ -190,12 +191,14 @@ def choice(value: Any, name: str, allowed: Collection[str]) -> str:
 
 def beyond(name: str, kind: str, side: str, sign: str, bound: float, value: float) -> ApiError:
     """The error of a number that is, such as, "above maximum": not <= `bound`."""
+    # A whole number may be too large for a float.
+    found = f"{value:g}" if isinstance(value, float) else str(value)[:_SHOWN_DIGITS]
     word = side.split()[0]
     short = {"minimum": "min", "maximum": "max"}[side.split()[1]]
     return ApiError(
         400,
         f"Invalid '{name}': {kind} {side} value. Expected a value {sign} {bound:g}, but got "
-        f"{value:g} instead.",
+        f"{found} instead.",
         param=name,
         code=f"{kind}_{word}_{short}_value",
     )

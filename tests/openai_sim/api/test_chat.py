@@ -155,6 +155,7 @@ TOOL = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
         ),
         ({"temperature": 3}, "temperature", "integer_above_max_value"),
         ({"temperature": -0.5}, "temperature", "decimal_below_min_value"),
+        ({"n": 10**400}, "n", "integer_above_max_value"),
         ({"extra_body": {"tempereture": 1}}, None, "unknown_parameter"),
         (
             {
