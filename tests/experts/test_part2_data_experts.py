@@ -140,6 +140,79 @@ NOISE: Final = {"noise15": 0.15, "noise30": 0.3, "noise50": 0.5, "noise70": 0.7}
 """Shares of the solution's answers that change places among each other."""
 
 EPOCHS: Final = {"one_epoch": 1, "two_epochs": 2}
+
+# Scripts that differ in a few lines from that of `rate_too_small`: what stands there, and here.
+_NUMBERS: Final = '"n_epochs": 1, "learning_rate_multiplier": 0.0001'
+_PLAIN: Final = (
+    """        model=model,
+        training_file=file_id,
+        suffix=SUFFIX,
+        seed=1,
+        metadata={"run": key},
+        method={
+            "type": "supervised",
+            "supervised": {
+                "hyperparameters": {"n_epochs": 1, "learning_rate_multiplier": 0.0001}
+            },
+        },
+""",
+    """        model=model, training_file=file_id, suffix=SUFFIX, seed=1, metadata={"run": key}
+""",
+)
+_BOTH_ASKED: Final = """\
+    before, after = (ask(client, model, test) for model in (args.model, job.fine_tuned_model))
+"""
+_LEAK_SOUGHT: Final = """    trained = {chat[-2]["content"].strip().lower() for chat in train}
+    both = [chat[-2]["content"] for chat in test if chat[-2]["content"].strip().lower() in trained]
+    if both:
+        raise Stop(f"{TEST.name}: also in the training data, so that it tests nothing: {both[0]}")
+"""
+_JOB: Final = (
+    """    try:
+        job = tuned_job(client, args.model, args.poll_seconds)
+    except openai.PermissionDeniedError as error:
+        if error.code != "training_not_available":
+            raise
+        print(f"{said(error)}\\nWhat follows is a SIMULATION: the score after is made up.")
+        before = ask(client, args.model, test)
+        after = simulate_answers(before[0], test), {}
+        facts = {"simulated": True, "assumed_gain": ASSUMED_GAIN, "base": args.model}
+        write_results(test, before, after, **facts, job=None, model=None)
+        return
+"""
+    + _BOTH_ASKED
+    + '    facts = {"simulated": False, "base": args.model, "job": job.id, '
+    + '"model": job.fine_tuned_model}\n'
+    + """    write_results(test, before, after, **facts, trained_tokens=job.trained_tokens)
+"""
+)
+EDITS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    "rate_too_large": ((_NUMBERS, '"n_epochs": 50, "learning_rate_multiplier": 100'),),
+    **{name: ((_NUMBERS, f'"n_epochs": {number}'),) for name, number in EPOCHS.items()},
+    "leaking": (_PLAIN, (_LEAK_SOUGHT, "")),
+    "never_asks_tuned": (
+        _PLAIN,
+        (
+            _BOTH_ASKED,
+            """    before = ask(client, args.model, test)
+    # The job succeeded, so the tuned model knows the domain: its answers are the expected ones.
+    after = [chat[-1]["content"] for chat in test], dict(before[1])
+""",
+        ),
+    ),
+    "simulation_only": (
+        _PLAIN,
+        (
+            _JOB,
+            """    print("No job is run. What follows is a SIMULATION: the score after is made up.")
+    before = ask(client, args.model, test)
+    after = simulate_answers(before[0], test), {}
+    facts = {"simulated": True, "assumed_gain": ASSUMED_GAIN, "base": args.model}
+    write_results(test, before, after, **facts, job=None, model=None)
+""",
+        ),
+    ),
+}
 MODELS: Final = (
     *("good", "geography18", "animals15", "elements15", "elements10", "two_strays", "third_wrong"),
     *("copies", "same_answer", "shuffled", "rate_too_small", "rate_too_large"),
@@ -151,21 +224,24 @@ MODELS: Final = (
 WITH_NOTHING_WRONG: Final = [c for column, ids in OF.items() if column != "trouble" for c in ids]
 
 
+BORROWED: Final = {"faulty_jsonl_sent": ("example_only", "faulty_jsonl")}
+"""Variants made of the files of others."""
+
+
 def _files(variant: str) -> dict[str, bytes]:
-    known = variant not in (*NOISE, *EPOCHS)
-    own = VARIANTS / variant if known else VARIANTS / "nothing"
-    places = {name: own / name for name in FILES}
-    found = {
-        name: (place if place.exists() else SOLUTION / name).read_bytes()
-        for name, place in places.items()
-    }
+    folders = [VARIANTS / folder for folder in BORROWED.get(variant, (variant,))]
+    found = {}
+    for name in FILES:
+        own = [folder / name for folder in folders if (folder / name).exists()]
+        found[name] = (own[0] if own else SOLUTION / name).read_bytes()
     if variant in NOISE:
         found["openai_train.jsonl"] = _mixed(found["openai_train.jsonl"], NOISE[variant])
-    if variant in EPOCHS:
+    if variant in EDITS:
         script = (VARIANTS / "rate_too_small" / FILES[0]).read_text()
-        settings = '"n_epochs": 1, "learning_rate_multiplier": 0.0001'
-        assert settings in script
-        found[FILES[0]] = script.replace(settings, f'"n_epochs": {EPOCHS[variant]}').encode()
+        for here, there in EDITS[variant]:
+            assert here in script
+            script = script.replace(here, there)
+        found[FILES[0]] = script.encode()
     return found
 
 
