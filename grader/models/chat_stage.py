@@ -15,7 +15,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from grader.models.pretrain import optimisers, schedule
+from grader.models.pretrain import optimisers, schedule, update
 from grader.topics.conversations import (
     EMPTY_FIELDS,
     INCOMPLETE,
@@ -139,13 +139,7 @@ def train_chat(
     sums = torch.zeros(2)
     for step, scale in schedule(recipe.steps, recipe.warmup_steps):
         losses = _losses(model, *rows.batch(), recipe.prose_rows)
-        losses.sum().backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimiser in both:
-            for group in optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * scale
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+        update(model, both, losses.sum(), scale)
         sums += losses.detach()
         if on_report and (step + 1) % every == 0:
             prose, chats = (sums / every).tolist()

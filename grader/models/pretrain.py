@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -294,13 +294,7 @@ def pretrain(
     for step, scale in schedule(recipe.steps, recipe.warmup_steps):
         batch = rows.batch(drills=step < recipe.drill_steps)
         losses = _losses(model, *batch, framing, recipe)
-        losses.sum().backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimiser in both:
-            for group in optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * scale
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+        update(model, both, losses.sum(), scale)
         sums += losses.detach()
         if on_report and (step + 1) % every == 0:
             left = (time.monotonic() - started) / (step + 1) * (recipe.steps - step - 1)
@@ -309,6 +303,22 @@ def pretrain(
             sums.zero_()
     model.eval()
     return model
+
+
+def update(
+    model: LlamaForCausalLM,
+    each: Iterable[torch.optim.Optimizer],
+    loss: torch.Tensor,
+    scale: float,
+) -> None:
+    """One step against this loss, at `scale` times each group's `initial_lr`."""
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimiser in each:
+        for group in optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * scale
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
 
 
 def schedule(steps: int, warmup_steps: int) -> Iterator[tuple[int, float]]:
